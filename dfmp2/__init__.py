@@ -1,0 +1,1 @@
+"""Density-fitted MP2 for PySCF users."""

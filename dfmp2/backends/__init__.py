@@ -1,0 +1,1 @@
+"""The arithmetic of the pipeline, by whoever does it."""

@@ -1,0 +1,1 @@
+"""A strict CPU simulator of the part of NKI that the kernels use."""
