@@ -1,1 +1,48 @@
-"""Density-fitted MP2 for PySCF users."""
+"""Density-fitted MP2 for PySCF users.
+
+>>> from dfmp2 import DFMP2
+>>> e_corr = DFMP2(mf, frozen="auto").run().e_corr  # doctest: +SKIP
+
+Importing this package imports neither torch nor PySCF; they load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from dfmp2.errors import DFMP2Error, DFMP2Warning, NkiFallbackWarning
+
+if TYPE_CHECKING:
+    from dfmp2.backends.select import get_backend, set_backend
+    from dfmp2.mp2 import DFMP2
+    from dfmp2.result import Result
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DFMP2",
+    "DFMP2Error",
+    "DFMP2Warning",
+    "NkiFallbackWarning",
+    "Result",
+    "get_backend",
+    "set_backend",
+]
+
+_LAZY = {
+    "DFMP2": "dfmp2.mp2",
+    "Result": "dfmp2.result",
+    "get_backend": "dfmp2.backends.select",
+    "set_backend": "dfmp2.backends.select",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'dfmp2' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,118 @@
+"""From B[i,P,a] to the pair energies: blocks of pairs i <= j, each T_ij formed once.
+
+    T_ij[a,b] = sum_P B[i,P,a] B[j,P,b]                     2 naux nvir^2 flops
+    e_os(i,j) = - sum_ab T_ab^2 / D                         D = e_a + e_b - e_i - e_j
+    e_ss(i,j) = - 1/2 sum_ab (T_ab - T_ba)^2 / D
+
+Fused, T is reduced where it is made and never stored. Unfused, T blocks are formed by `gemm`
+(`syrk` for i = j, whose T is symmetric; `batched_gemm` where T is small) and then reduced by
+`mp2_energy`: the plainer path, kept to check the other one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dfmp2.backends.base import Array, Tensor
+from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.plan import Plan
+from dfmp2.reference import Reference
+from dfmp2.transform import Progress
+
+__all__ = ["pair_energies"]
+
+SMALL_T = 64
+"""Virtual orbitals up to which one T_ij is too small to fill a processor by itself."""
+
+
+def pair_energies(
+    b: Tensor,
+    reference: Reference,
+    plan: Plan,
+    backend: RecordedBackend,
+    progress: Progress,
+    fused: bool = True,
+) -> tuple[Array, Array]:
+    """Opposite- and same-spin energies of all pairs.
+
+    Parameters
+    ----------
+    b : tensor, shape (nocc, naux, nvir)
+    reference : Reference
+    plan : Plan
+    backend : RecordedBackend
+    progress : callable
+    fused : bool
+        Reduce T where it is made.
+
+    Returns
+    -------
+    e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
+        Symmetric; the sum over all elements is the molecule's energy.
+    """
+    nocc = reference.nocc
+    e_occ, e_vir = reference.e_occ, reference.e_vir
+    e_os, e_ss = np.zeros((nocc, nocc)), np.zeros((nocc, nocc))
+    block_energy = _fused if fused else _unfused
+    starts = range(0, nocc, plan.occ_block)
+    done, total = 0, len(starts) * (len(starts) + 1) // 2
+    with backend.stage("pair energies"):
+        for i0 in starts:
+            i = slice(i0, min(i0 + plan.occ_block, nocc))
+            for j0 in starts[starts.index(i0) :]:
+                j = slice(j0, min(j0 + plan.occ_block, nocc))
+                e_os[i, j], e_ss[i, j] = block_energy(
+                    backend, b[i], b[j], e_occ[i], e_occ[j], e_vir, i0 == j0
+                )
+                done += 1
+                progress("pair energies", done, total)
+    for e in (e_os, e_ss):
+        e += np.triu(e, 1).T  # the pair (j,i) has the energy of (i,j)
+    return e_os, e_ss
+
+
+def _fused(
+    backend: RecordedBackend,
+    b_i: Tensor,
+    b_j: Tensor,
+    e_i: Array,
+    e_j: Array,
+    e_vir: Array,
+    diagonal: bool,
+) -> tuple[Array, Array]:
+    return backend.pair_energy(b_i, b_j, e_i, e_j, e_vir, diagonal)
+
+
+def _unfused(
+    backend: RecordedBackend,
+    b_i: Tensor,
+    b_j: Tensor,
+    e_i: Array,
+    e_j: Array,
+    e_vir: Array,
+    diagonal: bool,
+) -> tuple[Array, Array]:
+    ni, nj = len(e_i), len(e_j)
+    e_os, e_ss = np.zeros((ni, nj)), np.zeros((ni, nj))
+    small = len(e_vir) <= SMALL_T
+    for i in range(ni):
+        first = i if diagonal else 0
+        if diagonal:
+            t = backend.syrk(b_i[i], True)
+            e_os[i, i : i + 1], e_ss[i, i : i + 1] = backend.mp2_energy(
+                t[None], e_i[i] + e_j[i : i + 1], e_vir
+            )
+            first += 1
+        if first == nj:
+            continue
+        if small:
+            row = b_i[i : i + 1].expand(nj - first, -1, -1)
+            t = backend.batched_gemm(row, b_j[first:], True)
+            e_os[i, first:], e_ss[i, first:] = backend.mp2_energy(t, e_i[i] + e_j[first:], e_vir)
+            continue
+        for j in range(first, nj):
+            t = backend.gemm(b_i[i], b_j[j], True)
+            e_os[i, j : j + 1], e_ss[i, j : j + 1] = backend.mp2_energy(
+                t[None], e_i[i] + e_j[j : j + 1], e_vir
+            )
+    return e_os, e_ss

@@ -1,0 +1,91 @@
+"""Three-centre integrals (mn|P) from libcint, in blocks of auxiliary shells.
+
+Only the packed lower triangle of mn is computed; libcint's optimiser screens negligible shell
+pairs. Blocks follow auxiliary shells because libcint cannot split one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["AuxBlock", "ThreeCentreIntegrals", "largest_shell", "metric_integrals"]
+
+
+def metric_integrals(auxmol: Any) -> NDArray[np.float64]:
+    """Coulomb metric (P|Q), shape (naux, naux), hartree."""
+    metric: NDArray[np.float64] = auxmol.intor("int2c2e", hermi=1)
+    return metric
+
+
+def largest_shell(auxmol: Any) -> int:
+    """Functions in the largest auxiliary shell."""
+    return int(np.diff(auxmol.ao_loc_nr()).max(initial=1))
+
+
+@dataclass(frozen=True)
+class AuxBlock:
+    """Auxiliary shells [shell0, shell1), which are the functions [p0, p1)."""
+
+    shell0: int
+    shell1: int
+    p0: int
+    p1: int
+
+
+class ThreeCentreIntegrals:
+    """(mn|P) of a molecule and its auxiliary basis.
+
+    Parameters
+    ----------
+    mol, auxmol : pyscf.gto.Mole
+        The orbital and the auxiliary basis on the same atoms.
+    block : int
+        Auxiliary functions per block, at most; one shell where a shell is larger.
+    """
+
+    def __init__(self, mol: Any, auxmol: Any, block: int) -> None:
+        from pyscf.gto import mole, moleintor
+
+        self._intor = moleintor.ascint3(mol._add_suffix("int3c2e"))
+        self._env = mole.conc_env(
+            mol._atm, mol._bas, mol._env, auxmol._atm, auxmol._bas, auxmol._env
+        )
+        self._nbas = mol.nbas
+        self._nao = int(mol.nao_nr())
+        self._loc = moleintor.make_loc(self._env[1], self._intor)
+        self._optimizer = moleintor.make_cintopt(*self._env, self._intor)
+        self.blocks = _shell_blocks(auxmol.ao_loc_nr(), block)
+        largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
+        self._packed = np.empty(largest * (self._nao * (self._nao + 1) // 2))
+        self._unpacked = np.empty(largest * self._nao * self._nao)
+
+    def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its integrals [P,m,n]; the memory is used again for the next."""
+        from pyscf import lib
+        from pyscf.gto import moleintor
+
+        nao, nbas = self._nao, self._nbas
+        for block in self.blocks:
+            shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
+            packed = moleintor.getints3c(
+                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, self._packed
+            )
+            size = block.p1 - block.p0
+            out = self._unpacked[: size * nao * nao].reshape(size, nao, nao)
+            yield block, lib.unpack_tril(packed.T, out=out)
+
+
+def _shell_blocks(loc: NDArray[np.int32], size: int) -> list[AuxBlock]:
+    blocks = []
+    shell0 = 0
+    while shell0 < len(loc) - 1:
+        within = int(np.searchsorted(loc, loc[shell0] + size, side="right")) - 1
+        shell1 = max(within, shell0 + 1)
+        blocks.append(AuxBlock(shell0, shell1, int(loc[shell0]), int(loc[shell1])))
+        shell0 = shell1
+    return blocks

@@ -1,0 +1,316 @@
+"""The driver: a PySCF-style class that takes a mean field through the pipeline."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyscf import lib
+from pyscf.lib import logger
+
+from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.backends.select import select
+from dfmp2.energy import pair_energies
+from dfmp2.errors import InputError
+from dfmp2.fitting import AuxBasis, choose_auxbasis
+from dfmp2.integrals import largest_shell
+from dfmp2.memory import PeakMeter
+from dfmp2.molecule import warn_missing_ecp
+from dfmp2.plan import Plan, Sizes, make_plan
+from dfmp2.provenance import Provenance
+from dfmp2.reference import Frozen, Reference, make_reference
+from dfmp2.result import MoleculeRecord, Result
+from dfmp2.transform import Progress, fitted_integrals
+
+__all__ = ["DFMP2"]
+
+PRECISIONS = ("fp64",)
+
+
+class DFMP2(lib.StreamObject):  # type: ignore[misc]
+    """Density-fitted MP2 on a closed-shell mean field of PySCF.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+        Converged; density-fitted or not.
+    frozen : None, int, sequence of int, or "auto"
+        Orbitals left out: the lowest so many, these indices (from 0), or the chemical core.
+    auxbasis : str or dict, optional
+        Auxiliary basis. The default is the RI-MP2 set of the orbital basis; never the set of a
+        density-fitted SCF.
+    mo_coeff, mo_occ : ndarray, optional
+        Canonical orbitals to use instead of the mean field's.
+
+    Attributes
+    ----------
+    precision : str
+        "fp64".
+    accuracy : float
+        Hartree; the error a reduced precision may make.
+    backend, device : str or None
+        See `dfmp2.set_backend`; None takes the default.
+    max_memory : float
+        MB above the resident memory at the start; PySCF's value of the mean field.
+    fused : bool
+        Reduce each T block where it is made (default), or form it first.
+    allow_ks : bool
+        Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
+    result : Result or None
+        Everything about the finished run.
+
+    Examples
+    --------
+    >>> from pyscf import gto, scf
+    >>> from dfmp2 import DFMP2
+    >>> mf = scf.RHF(gto.M(atom="He", basis="cc-pvdz", verbose=0)).run()
+    >>> round(DFMP2(mf).run().e_corr, 6)
+    -0.025808
+
+    References
+    ----------
+    .. [1] F. Weigend, M. Häser, Theor. Chem. Acc. 97, 331 (1997), doi:10.1007/s002140050269.
+    """
+
+    _keys = {  # noqa: RUF012  (PySCF's own protocol)
+        "mol", "frozen", "auxbasis", "mo_coeff", "mo_occ", "precision", "accuracy", "backend",
+        "device", "fused", "allow_ks", "result", "progress", "name",
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        mf: Any,
+        frozen: Frozen = None,
+        auxbasis: Any = None,
+        mo_coeff: NDArray[np.float64] | None = None,
+        mo_occ: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._scf = mf
+        self.mol = getattr(mf, "mol", None)
+        self.verbose = getattr(mf, "verbose", 0)
+        self.stdout = getattr(mf, "stdout", None)
+        self.max_memory = getattr(mf, "max_memory", lib.param.MAX_MEMORY)
+        self.frozen = frozen
+        self.auxbasis = auxbasis
+        self.mo_coeff = mo_coeff
+        self.mo_occ = mo_occ
+        self.precision = "fp64"
+        self.accuracy = 1e-6
+        self.backend: str | None = None
+        self.device: str | None = None
+        self.fused = True
+        self.allow_ks = False
+        self.progress: Progress = _no_progress
+        self.name = "molecule"
+        self.result: Result | None = None
+
+    def set(self, *args: Any, **kwargs: Any) -> DFMP2:
+        """Set attributes by keyword; a name that does not exist is an error, not a new attribute."""
+        unknown = sorted(set(kwargs) - self._keys - lib.StreamObject._keys)
+        if unknown:
+            raise InputError(f"DFMP2 has no attribute {unknown[0]!r}; it has {sorted(self._keys)}")
+        super().set(*args, **kwargs)
+        return self
+
+    __call__ = set
+
+    def kernel(self) -> tuple[float, None]:
+        """Compute the energies.
+
+        Returns
+        -------
+        e_corr : float
+            Hartree.
+        t2 : None
+            Amplitudes are never stored.
+
+        Raises
+        ------
+        DFMP2Error
+            One of its kinds, see `dfmp2.errors`.
+        """
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision {self.precision!r} is unknown; this version has fp64")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            reference = self._reference()
+            warn_missing_ecp(reference.mol)
+            aux = choose_auxbasis(reference.mol, self.auxbasis)
+        for warning in caught:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+        notes = [str(warning.message) for warning in caught]
+        plan = self.plan(reference, aux)
+        selection = select(self.backend, self.device)
+        selection.backend.warm_up()
+        provenance = Provenance(reason=selection.reason)
+        backend = RecordedBackend(selection.backend, provenance)
+        meter = PeakMeter()
+        if reference.nocc and reference.nvir:
+            b, metric = fitted_integrals(reference, aux, plan, backend, self.progress)
+            e_os, e_ss = pair_energies(b, reference, plan, backend, self.progress, self.fused)
+            del b
+            label = str(metric)
+        else:
+            notes.append(_nothing_to_correlate(reference))
+            e_os = e_ss = np.zeros((reference.nocc, reference.nocc))
+            label = "not needed"
+        memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
+        if (peak := meter.peak()) is not None:
+            memory["peak"] = peak
+        self.result = Result(
+            molecule=_molecule_record(self.name, reference.mol, aux),
+            reference=reference.kind,
+            e_hf=reference.e_ref,
+            e_os_pairs=e_os,
+            e_ss_pairs=e_ss,
+            occupied=reference.occupied,
+            frozen=reference.frozen,
+            sizes={
+                "nao": reference.nao,
+                "nocc": reference.nocc,
+                "nvir": reference.nvir,
+                "naux": aux.naux,
+            },
+            labels={
+                "basis": _basis_label(reference.mol.basis),
+                "auxbasis": str(aux),
+                "auxbasis_reason": aux.reason,
+                "metric": label,
+                "ecp": _basis_label(reference.mol.ecp) or "none",
+                "frozen": _frozen_label(self.frozen, reference.frozen),
+                "scf": _scf_label(self._scf, reference.kind),
+            },
+            settings={
+                "fused": self.fused,
+                "precision": self.precision,
+                "frozen": list(reference.frozen),
+                "density_fit": getattr(self._scf, "with_df", None) is not None,
+                "conv_tol": float(self._scf.conv_tol),
+            },
+            memory=memory,
+            provenance=provenance,
+            notes=tuple(notes),
+            versions=_versions(),
+        )
+        self._log(self.result)
+        return self.result.e_corr, None
+
+    def plan(self, reference: Reference | None = None, aux: AuxBasis | None = None) -> Plan:
+        """Block sizes and memory that `kernel` will use.
+
+        Raises
+        ------
+        ResourceError
+            If `max_memory` is too small.
+        """
+        reference = reference or self._reference()
+        aux = aux or choose_auxbasis(reference.mol, self.auxbasis)
+        sizes = Sizes(
+            reference.nao, reference.nocc, reference.nvir, aux.naux, largest_shell(aux.mol)
+        )
+        return make_plan(sizes, self.max_memory)
+
+    def _reference(self) -> Reference:
+        return make_reference(
+            self._scf, self.frozen, self.mo_coeff, self.mo_occ, allow_ks=self.allow_ks
+        )
+
+    def _log(self, result: Result) -> None:
+        log = logger.new_logger(self)
+        log.note("E(DF-MP2) = %.15g  E_corr = %.15g", result.e_tot, result.e_corr)
+        log.note("E(SCS-DF-MP2) = %.15g", result.e_tot_scs)
+        log.info("auxiliary basis %s (%s)", result.labels["auxbasis"], aux_reason(result))
+        log.info("ran on %s", result.provenance.device_line())
+
+    def _finished(self) -> Result:
+        if self.result is None:
+            raise AttributeError("the energies do not exist yet; call .run() or .kernel() first")
+        return self.result
+
+    e_hf = property(lambda self: self._finished().e_hf)
+    e_corr = property(lambda self: self._finished().e_corr)
+    e_corr_os = property(lambda self: self._finished().e_corr_os)
+    e_corr_ss = property(lambda self: self._finished().e_corr_ss)
+    e_tot = property(lambda self: self._finished().e_tot)
+    e_tot_scs = property(lambda self: self._finished().e_tot_scs)
+    e_tot_sos = property(lambda self: self._finished().e_tot_sos)
+    pair_energies = property(lambda self: self._finished().pair_energies)
+    t2 = None
+
+
+def aux_reason(result: Result) -> str:
+    """Why the auxiliary basis of a result was chosen."""
+    return result.labels["auxbasis_reason"]
+
+
+def _no_progress(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def _nothing_to_correlate(reference: Reference) -> str:
+    what = "occupied" if not reference.nocc else "virtual"
+    return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
+
+
+def _basis_label(basis: Any) -> str:
+    if isinstance(basis, str):
+        return basis
+    if not isinstance(basis, dict):
+        return "given as shells"
+    names = {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
+    return ", ".join(f"{key}: {name}" for key, name in names.items())
+
+
+def _frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
+    how = "the chemical core" if asked == "auto" else "asked for"
+    if not frozen:
+        return f"none ({how if asked is not None else 'the default'})"
+    if frozen == tuple(range(len(frozen))):
+        return f"the lowest {len(frozen)} ({how})"
+    return f"{', '.join(map(str, frozen))} ({how})"
+
+
+def _scf_label(mf: Any, kind: str) -> str:
+    fitted = getattr(mf, "with_df", None)
+    integrals = f"density-fitted, {fitted.auxbasis or 'JK set'}" if fitted else "exact integrals"
+    return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"
+
+
+def _versions() -> dict[str, str]:
+    names = ("dfmp2", "pyscf", "torch", "numpy")
+    return {name: metadata.version(name) for name in names} | {"python": platform.python_version()}
+
+
+def _plain(basis: Any, symbols: set[str]) -> dict[str, Any]:
+    """A basis as element -> name or plain lists."""
+    if isinstance(basis, dict):
+        return {key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()}
+    return {symbol: basis if isinstance(basis, str) else _lists(basis) for symbol in sorted(symbols)}
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_lists(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _molecule_record(name: str, mol: Any, aux: AuxBasis) -> MoleculeRecord:
+    symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
+    x = mol.atom_coords(unit="Bohr")
+    return MoleculeRecord(
+        name=name,
+        symbols=symbols,
+        coordinates=tuple((float(a), float(b), float(c)) for a, b, c in x),
+        charge=int(mol.charge),
+        spin=int(mol.spin),
+        basis=_plain(mol.basis, set(symbols)),
+        auxbasis=_plain(aux.spec, set(symbols)),
+        ecp=_plain(mol.ecp, set(symbols)) if mol.ecp else {},
+        cart=bool(mol.cart),
+    )

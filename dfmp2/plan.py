@@ -1,0 +1,144 @@
+"""How large a run is, and in what pieces it is done: a pure function of sizes and budget.
+
+Forecast and execution share this module, so that ``dfmp2 plan`` shows what ``dfmp2 run`` does.
+Memory is counted above the process's resident memory at the start of the DF-MP2 part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dfmp2.errors import ResourceError
+from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
+
+__all__ = ["Plan", "Sizes", "make_plan"]
+
+ERI_BLOCK = 64 * BYTES_PER_MB
+"""Bytes of one unpacked block of (mn|P). Larger blocks are slower: their pages are never warm."""
+
+T_BLOCK = 16 * BYTES_PER_MB
+"""Bytes of one block of T: it is reduced while it is in cache."""
+
+OVERHEAD = 24 * BYTES_PER_MB
+"""Bytes for what is not counted by formula: libcint's optimiser and buffers, BLAS packing."""
+
+BLOCK_STEPS = 24
+"""Rows of pair blocks a run is cut into at most: the grain of progress reports."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Dimensions of a run: `nocc` counts the correlated occupied orbitals."""
+
+    nao: int
+    nocc: int
+    nvir: int
+    naux: int
+    aux_shell: int = 1
+    """Functions in the largest auxiliary shell: the smallest block of P."""
+
+    @property
+    def npair(self) -> int:
+        """Number of pairs i <= j."""
+        return self.nocc * (self.nocc + 1) // 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Block sizes, memory forecast and operation counts of one run.
+
+    Attributes
+    ----------
+    sizes : Sizes
+    aux_block : int
+        Auxiliary functions per integral block.
+    occ_block : int
+        Occupied orbitals per pair block.
+    memory : dict of str to float
+        MB by item.
+    peak : float
+        MB at the largest moment.
+    flops : dict of str to float
+        Floating-point operations by stage.
+    max_memory : float
+        The budget, MB.
+    """
+
+    sizes: Sizes
+    aux_block: int
+    occ_block: int
+    memory: dict[str, float]
+    peak: float
+    flops: dict[str, float]
+    max_memory: float
+
+
+def make_plan(
+    sizes: Sizes,
+    max_memory: float,
+    aux_block: int | None = None,
+    occ_block: int | None = None,
+) -> Plan:
+    """Choose block sizes that keep the run within its budget.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    max_memory : float
+        MB (10^6 bytes) above the resident memory at the start of DF-MP2.
+    aux_block, occ_block : int, optional
+        Use these block sizes instead of the best ones.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ResourceError
+        If even the smallest blocks need more; the message says how much.
+    """
+    budget = max_memory * BYTES_PER_MB
+    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    b = BYTES_PER_DOUBLE * nocc * nvir * naux
+    metric = 2 * BYTES_PER_DOUBLE * naux * naux  # (P|Q) and its factor
+    t = max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir) if nocc else 0
+    # per auxiliary function: packed, unpacked, first and second half-transformed integrals
+    per_aux = BYTES_PER_DOUBLE * (nao * (nao + 1) // 2 + nao * nao + nocc * nao + nocc * nvir)
+    smallest = min(max(sizes.aux_shell, 1), naux)
+
+    def peak(block: int) -> int:
+        return OVERHEAD + b + max(block * per_aux, metric, t)
+
+    if peak(smallest) > budget:
+        raise ResourceError(
+            f"max_memory is {max_memory:.0f} MB, but this run needs at least "
+            f"{-(-peak(smallest) // BYTES_PER_MB)} MB (B[i,P,a] alone takes "
+            f"{b / BYTES_PER_MB:.0f} MB); raise --max-memory or freeze the core"
+        )
+    if aux_block is None:
+        best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * nao * nao), smallest)
+        fits = (budget - OVERHEAD - b) // per_aux
+        aux_block = int(max(smallest, min(best, fits, naux)))
+    if occ_block is None:
+        occ_block = max(1, -(-nocc // BLOCK_STEPS), min(nocc, T_BLOCK // (8 * max(nvir, 1) ** 2)))
+    memory = {
+        "B[i,P,a]": b,
+        "metric and its factor": metric,
+        "integral block": aux_block * per_aux,
+        "T block": t,
+        "libraries": OVERHEAD,
+    }
+    return Plan(
+        sizes=sizes,
+        aux_block=aux_block,
+        occ_block=occ_block,
+        memory={name: size / BYTES_PER_MB for name, size in memory.items()},
+        peak=peak(aux_block) / BYTES_PER_MB,
+        flops={
+            "AO->MO": 2.0 * naux * nao * nocc * (nao + nvir),
+            "metric solve": 1.0 * naux * naux * nocc * nvir,
+            "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
+        },
+        max_memory=max_memory,
+    )

@@ -1,0 +1,142 @@
+"""Who did which arithmetic: the record from which every statement about devices is made.
+
+Each operation of the pipeline adds to one row per (stage, operation, backend, mode, device,
+dtype). The summary line that names a device is made from these rows and from nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["OperationRecord", "Provenance", "StageRecord", "Where"]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where an operation ran.
+
+    Attributes
+    ----------
+    backend : str
+        Who does the arithmetic: "pytorch" or "nki".
+    mode : str
+        How: "cpu", "cuda", "simulator" or "device" (a real Neuron device).
+    device : str
+        The device's own name, such as the CPU model.
+    """
+
+    backend: str
+    mode: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.device} ({self.backend}, {self.mode})"
+
+
+@dataclass
+class OperationRecord:
+    """Sum of all calls of one operation in one stage, on one device, in one dtype."""
+
+    stage: str
+    operation: str
+    where: Where
+    dtype: str
+    calls: int = 0
+    fallbacks: int = 0
+    seconds: float = 0.0
+    flops: float = 0.0
+
+
+@dataclass
+class StageRecord:
+    """Wall time of one stage, and the flops counted in it."""
+
+    name: str
+    seconds: float = 0.0
+    flops: float = 0.0
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s; zero for a stage that counts no flops."""
+        return self.flops / self.seconds / 1e9 if self.seconds > 0 else 0.0
+
+
+@dataclass
+class Provenance:
+    """Every operation and every stage of one run, in order of first use."""
+
+    operations: list[OperationRecord] = field(default_factory=list)
+    stages: list[StageRecord] = field(default_factory=list)
+    reason: str = ""
+    _stage: str = ""
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; operations inside are filed under its name."""
+        record = next((s for s in self.stages if s.name == name), None)
+        if record is None:
+            record = StageRecord(name)
+            self.stages.append(record)
+        outer, self._stage = self._stage, name
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            record.seconds += time.perf_counter() - start
+            self._stage = outer
+
+    def add(
+        self,
+        operation: str,
+        where: Where,
+        dtype: str,
+        seconds: float,
+        flops: float,
+        fallback: bool = False,
+    ) -> None:
+        """Count one finished call. Call it only after the work was done where it says."""
+        key = (self._stage, operation, where, dtype)
+        for row in self.operations:
+            if (row.stage, row.operation, row.where, row.dtype) == key:
+                break
+        else:
+            row = OperationRecord(*key)
+            self.operations.append(row)
+        row.calls += 1
+        row.fallbacks += fallback
+        row.seconds += seconds
+        row.flops += flops
+        for stage in self.stages:
+            if stage.name == self._stage:
+                stage.flops += flops
+
+    def device_line(self) -> str:
+        """Name what did the arithmetic, from the rows alone."""
+        places = list(dict.fromkeys(str(row.where) for row in self.operations))
+        line = "; ".join(places) if places else "nothing was computed"
+        fallbacks = sum(row.fallbacks for row in self.operations)
+        return f"{line}; {fallbacks} operations fell back" if fallbacks else line
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON and HDF5."""
+        return {
+            "operations": [asdict(row) for row in self.operations],
+            "stages": [asdict(stage) for stage in self.stages],
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Provenance:
+        """Inverse of `to_dict`."""
+        return cls(
+            operations=[
+                OperationRecord(**{**row, "where": Where(**row["where"])})
+                for row in data["operations"]
+            ],
+            stages=[StageRecord(**stage) for stage in data["stages"]],
+            reason=data["reason"],
+        )

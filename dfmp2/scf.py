@@ -1,0 +1,131 @@
+"""Hartree-Fock for users who start from a molecule, and converged ones from chkfiles."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+
+__all__ = ["CONV_TOL", "load_chkfile", "run_scf"]
+
+CONV_TOL = 1e-10
+"""Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
+
+GRADIENT_TOL = 1e-7
+
+CHKFILE_GRADIENT = 1e-3
+"""A chkfile says neither whether its SCF converged nor of which method it is. A density-fitted
+SCF's orbitals leave an exact gradient near 1e-4; unfinished or Kohn-Sham ones exceed this."""
+
+
+def run_scf(
+    mol: Any,
+    density_fit: bool = False,
+    conv_tol: float = CONV_TOL,
+    max_cycle: int = 100,
+    max_memory: float | None = None,
+) -> Any:
+    """Converge a restricted Hartree-Fock calculation.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+    density_fit : bool
+        Fit the SCF's own integrals too (with a Coulomb/exchange set, PySCF's default). The
+        default is an exact SCF.
+    conv_tol : float
+        Energy threshold, hartree; the orbital gradient must reach sqrt(conv_tol) / 100.
+    max_cycle : int
+        Iterations allowed.
+    max_memory : float, optional
+        MB that the SCF may use.
+
+    Returns
+    -------
+    pyscf.scf.hf.RHF
+        Converged.
+
+    Raises
+    ------
+    NotConvergedError
+        If `max_cycle` iterations do not suffice.
+    UnsupportedReferenceError
+        If the molecule has unpaired electrons.
+    """
+    from pyscf import scf
+
+    if mol.spin != 0:
+        raise UnsupportedReferenceError(
+            f"spin {mol.spin}: this version treats closed shells (RHF) only; open-shell MP2 is in "
+            "pyscf.mp.dfump2_native"
+        )
+    mf = scf.RHF(mol)
+    if density_fit:
+        mf = mf.density_fit()
+    mf.verbose = 0
+    mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
+    mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, GRADIENT_TOL, max_cycle
+    if max_memory is not None:
+        mf.max_memory = max_memory
+    mf.kernel()
+    if not mf.converged:
+        raise NotConvergedError(
+            f"the SCF did not converge to {conv_tol:g} Eh in {max_cycle} iterations; raise "
+            "--max-cycle, or converge it in PySCF and pass its chkfile"
+        )
+    return mf
+
+
+def load_chkfile(path: str) -> Any:
+    """Mean field from a PySCF chkfile, without running the SCF again.
+
+    Parameters
+    ----------
+    path : str
+        Written by a PySCF SCF (``mf.chkfile``).
+
+    Returns
+    -------
+    pyscf.scf.hf.RHF
+
+    Raises
+    ------
+    InputError
+        If the file holds no SCF.
+    NotConvergedError
+        If its orbitals do not solve the Hartree-Fock equations.
+    UnsupportedReferenceError
+        If the orbitals are not restricted, or the molecule has unpaired electrons.
+    """
+    import h5py
+    import numpy as np
+    from pyscf import gto, scf
+
+    with h5py.File(path, "r") as file:
+        if "mol" not in file or "scf" not in file or "mo_coeff" not in file["scf"]:
+            raise InputError(f"{path}: is no PySCF chkfile with a finished SCF")
+        text = file["mol"][()]
+        stored = {key: value[()] for key, value in file["scf"].items() if hasattr(value, "shape")}
+    json.loads(text)  # a damaged entry is found before PySCF evaluates it
+    mol = gto.loads(text)
+    mol.verbose = 0
+    if np.ndim(stored["mo_coeff"]) != 2 or mol.spin != 0:
+        raise UnsupportedReferenceError(
+            f"{path}: holds an open-shell or generalised SCF; this version treats closed shells "
+            "(RHF) only"
+        )
+    mf = scf.RHF(mol)
+    mf.verbose, mf.chkfile = 0, None
+    mf.mo_coeff, mf.mo_occ = stored["mo_coeff"], stored["mo_occ"]
+    mf.mo_energy, mf.e_tot = stored["mo_energy"], float(stored["e_tot"])
+    fock = mf.mo_coeff.T @ mf.get_fock() @ mf.mo_coeff
+    occupied = mf.mo_occ > 0
+    gradient = float(np.abs(fock[np.ix_(~occupied, occupied)]).max(initial=0.0))
+    if gradient > CHKFILE_GRADIENT:
+        raise NotConvergedError(
+            f"{path}: its orbitals are not converged Hartree-Fock orbitals (largest orbital gradient "
+            f"{gradient:.1e}); converge a scf.RHF and pass its chkfile"
+        )
+    mf.converged = True
+    return mf

@@ -1,0 +1,77 @@
+"""From integrals to B[i,P,a]: both half transforms per block of P, then the metric.
+
+    (P|ia) = sum_mn (mn|P) C_mi C_na            2 naux nao nocc (nao + nvir) flops
+    B[i,P,a] = sum_Q (L^-1)_PQ (Q|ia)           naux^2 nocc nvir flops
+
+(P|ia) is written straight into B's memory and solved in place: there is no second array of its
+size. Everything here is float64: the metric's condition number multiplies any error made before
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dfmp2.backends.base import Tensor
+from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.fitting import AuxBasis, Metric, factor_metric
+from dfmp2.integrals import ThreeCentreIntegrals, metric_integrals
+from dfmp2.plan import Plan
+from dfmp2.reference import Reference
+
+__all__ = ["Progress", "fitted_integrals"]
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(stage, done, total)."""
+
+
+def fitted_integrals(
+    reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
+) -> tuple[Tensor, Metric]:
+    """Make B[i,P,a].
+
+    Parameters
+    ----------
+    reference : Reference
+    aux : AuxBasis
+    plan : Plan
+    backend : RecordedBackend
+    progress : callable
+
+    Returns
+    -------
+    b : tensor of the backend, shape (nocc, naux, nvir), float64
+    metric : Metric
+        How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
+    """
+    with backend.stage("metric"):
+        metric = factor_metric(metric_integrals(aux.mol))
+    b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
+    with backend.stage("integrals"):
+        integrals = ThreeCentreIntegrals(reference.mol, aux.mol, plan.aux_block)
+        blocks = iter(integrals)
+        c_occ, c_vir = backend.asarray(reference.c_occ), backend.asarray(reference.c_vir)
+    for done in range(len(integrals.blocks)):
+        with backend.stage("integrals"):
+            block, eri = next(blocks)
+        with backend.stage("AO->MO"):
+            out = b[:, block.p0 : block.p1, :]
+            backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
+        progress("integrals and AO->MO", done + 1, len(integrals.blocks))
+    with backend.stage("metric solve"):
+        b = _solve(metric, b, backend, progress)
+    return b, metric
+
+
+def _solve(metric: Metric, b: Tensor, backend: RecordedBackend, progress: Progress) -> Tensor:
+    factor = backend.asarray(metric.factor)
+    nocc, _, nvir = b.shape
+    if metric.kind == "cholesky":
+        backend.trsm(factor, b)
+        progress("metric solve", 1, 1)
+        return b
+    fitted = backend.empty_b(nocc, metric.naux, nvir)
+    for i in range(nocc):
+        fitted[i] = backend.gemm(factor, b[i])
+        progress("metric solve", i + 1, nocc)
+    return fitted

@@ -1,0 +1,11 @@
+"""Conversion factors; each name says the direction."""
+
+from __future__ import annotations
+
+__all__ = ["BYTES_PER_DOUBLE", "BYTES_PER_MB"]
+
+BYTES_PER_MB = 10**6
+"""Bytes in one MB, the unit of every memory figure in dfmp2 (decimal, as in PySCF)."""
+
+BYTES_PER_DOUBLE = 8
+"""Bytes of one float64."""
