@@ -189,7 +189,9 @@ def _has_element(basis: str, symbol: str) -> bool:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # PySCF's advice to install another package
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # PySCF's advice to install another package
             return bool(gto.basis.load(basis, _std_symbol_without_ghost(symbol)))
     except (BasisNotFoundError, KeyError):
         return False
@@ -229,7 +231,9 @@ class Metric:
     def __str__(self) -> str:
         if self.kind == "cholesky":
             return "Cholesky"
-        return f"eigen-decomposition, {self.dropped} vectors with |w| <= {LINEAR_DEPENDENCE} dropped"
+        return (
+            f"eigen-decomposition, {self.dropped} vectors with |w| <= {LINEAR_DEPENDENCE} dropped"
+        )
 
 
 def factor_metric(metric: NDArray[np.float64]) -> Metric:

@@ -13,7 +13,9 @@ __all__ = ["Geometry", "parse_xyz"]
 TOO_CLOSE = 0.2
 """Å. Two atoms nearer than this are a mistake: the shortest bond, in H2, is 0.74 Å."""
 
-_ATOM = re.compile(r"(?P<ghost>ghost[-_:]?|x-)?(?P<symbol>[a-z]{1,3})(?P<label>\d*)$", re.IGNORECASE)
+_ATOM = re.compile(
+    r"(?P<ghost>ghost[-_:]?|x-)?(?P<symbol>[a-z]{1,3})(?P<label>\d*)$", re.IGNORECASE
+)
 _SETTING = re.compile(r"\b(charge|spin)\s*=\s*(\S+)", re.IGNORECASE)
 
 
@@ -61,7 +63,9 @@ def parse_xyz(text: str, source: str) -> Geometry:
     """
     lines = text.splitlines()
     if not text.strip():
-        raise InputError(f"{source}: the file is empty; an XYZ file starts with its number of atoms")
+        raise InputError(
+            f"{source}: the file is empty; an XYZ file starts with its number of atoms"
+        )
     try:
         natm = int(lines[0])
     except ValueError:
@@ -117,9 +121,7 @@ def _symbol(text: str, where: str) -> str:
     return ("Ghost-" if match["ghost"] else "") + symbol + match["label"]
 
 
-def _refuse_overlap(
-    atoms: tuple[tuple[str, tuple[float, float, float]], ...], source: str
-) -> None:
+def _refuse_overlap(atoms: tuple[tuple[str, tuple[float, float, float]], ...], source: str) -> None:
     for second, (symbol, there) in enumerate(atoms):
         for first, (other, here) in enumerate(atoms[:second]):
             if math.dist(here, there) < TOO_CLOSE:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
+import dfmp2
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import select
 from dfmp2.energy import pair_energies
@@ -214,7 +215,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         sizes = Sizes(
             reference.nao, reference.nocc, reference.nvir, aux.naux, largest_shell(aux.mol)
         )
-        return make_plan(sizes, self.max_memory)
+        return make_plan(sizes, self.max_memory, lib.num_threads())
 
     def _reference(self) -> Reference:
         return make_reference(
@@ -283,15 +284,20 @@ def _scf_label(mf: Any, kind: str) -> str:
 
 
 def _versions() -> dict[str, str]:
-    names = ("dfmp2", "pyscf", "torch", "numpy")
-    return {name: metadata.version(name) for name in names} | {"python": platform.python_version()}
+    names = ("pyscf", "torch", "numpy")
+    found = {name: metadata.version(name) for name in names}
+    return {"dfmp2": dfmp2.__version__, **found, "python": platform.python_version()}
 
 
 def _plain(basis: Any, symbols: set[str]) -> dict[str, Any]:
     """A basis as element -> name or plain lists."""
     if isinstance(basis, dict):
-        return {key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()}
-    return {symbol: basis if isinstance(basis, str) else _lists(basis) for symbol in sorted(symbols)}
+        return {
+            key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()
+        }
+    return {
+        symbol: basis if isinstance(basis, str) else _lists(basis) for symbol in sorted(symbols)
+    }
 
 
 def _lists(value: Any) -> Any:

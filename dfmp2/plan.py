@@ -7,6 +7,7 @@ Memory is counted above the process's resident memory at the start of the DF-MP2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, sqrt
 
 from dfmp2.errors import ResourceError
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
@@ -16,14 +17,16 @@ __all__ = ["Plan", "Sizes", "make_plan"]
 ERI_BLOCK = 64 * BYTES_PER_MB
 """Bytes of one unpacked block of (mn|P). Larger blocks are slower: their pages are never warm."""
 
-T_BLOCK = 16 * BYTES_PER_MB
-"""Bytes of one block of T: it is reduced while it is in cache."""
+T_BLOCK = BYTES_PER_MB
+"""Bytes of one thread's block of T (or one T_ij, where that is larger): it is reduced while it is
+in the core's own cache."""
 
 OVERHEAD = 24 * BYTES_PER_MB
 """Bytes for what is not counted by formula: libcint's optimiser and buffers, BLAS packing."""
 
-BLOCK_STEPS = 24
-"""Rows of pair blocks a run is cut into at most: the grain of progress reports."""
+PAIR_BLOCK_FLOPS = 5e10
+"""Operations in one block of pairs, at least: about half a second of two cores, so that the threads
+rarely wait for each other and progress is still seen."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Plan:
 def make_plan(
     sizes: Sizes,
     max_memory: float,
+    threads: int = 1,
     aux_block: int | None = None,
     occ_block: int | None = None,
 ) -> Plan:
@@ -86,6 +90,8 @@ def make_plan(
     sizes : Sizes
     max_memory : float
         MB (10^6 bytes) above the resident memory at the start of DF-MP2.
+    threads : int
+        Threads that each hold a block of T.
     aux_block, occ_block : int, optional
         Use these block sizes instead of the best ones.
 
@@ -102,7 +108,7 @@ def make_plan(
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     b = BYTES_PER_DOUBLE * nocc * nvir * naux
     metric = 2 * BYTES_PER_DOUBLE * naux * naux  # (P|Q) and its factor
-    t = max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir) if nocc else 0
+    t = threads * max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir)
     # per auxiliary function: packed, unpacked, first and second half-transformed integrals
     per_aux = BYTES_PER_DOUBLE * (nao * (nao + 1) // 2 + nao * nao + nocc * nao + nocc * nvir)
     smallest = min(max(sizes.aux_shell, 1), naux)
@@ -121,12 +127,13 @@ def make_plan(
         fits = (budget - OVERHEAD - b) // per_aux
         aux_block = int(max(smallest, min(best, fits, naux)))
     if occ_block is None:
-        occ_block = max(1, -(-nocc // BLOCK_STEPS), min(nocc, T_BLOCK // (8 * max(nvir, 1) ** 2)))
+        pair_flops = 2.0 * naux * nvir * nvir
+        occ_block = max(1, min(nocc, ceil(sqrt(PAIR_BLOCK_FLOPS / max(pair_flops, 1.0)))))
     memory = {
         "B[i,P,a]": b,
         "metric and its factor": metric,
         "integral block": aux_block * per_aux,
-        "T block": t,
+        "T blocks": t,
         "libraries": OVERHEAD,
     }
     return Plan(

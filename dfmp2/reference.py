@@ -190,9 +190,7 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
         )
 
 
-def _rebuilt(
-    mf: Any, coeff: NDArray[Any], occ: NDArray[Any]
-) -> tuple[NDArray[np.float64], float]:
+def _rebuilt(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     density = mf.make_rdm1(coeff, occ)
     potential = mf.get_veff(mf.mol, density)
     fock = coeff.T @ mf.get_fock(vhf=potential, dm=density) @ coeff

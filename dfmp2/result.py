@@ -294,7 +294,9 @@ def read_results(path: str) -> list[Result]:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{path}: is not JSON ({error})") from error
-    return [Result.from_qcschema(item, path) for item in (data if isinstance(data, list) else [data])]
+    return [
+        Result.from_qcschema(item, path) for item in (data if isinstance(data, list) else [data])
+    ]
 
 
 def _square(rows: list[list[float]]) -> NDArray[np.float64]:

@@ -8,20 +8,22 @@ solve in place, and both half transforms are plain GEMMs.
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from dfmp2.backends.base import Array, Tensor
 from dfmp2.errors import BackendUnavailable
+from dfmp2.plan import T_BLOCK
 from dfmp2.provenance import Where
 
 __all__ = ["TorchBackend"]
 
-T_BLOCK_BYTES = 16 * 10**6
-"""Size of one block of T. Larger ones leave the cache before they are reduced."""
+T_BLOCK_CUDA = 256 * 10**6
+"""Bytes of one block of T on a GPU: large enough to fill it."""
 
 
 class TorchBackend:
@@ -60,7 +62,10 @@ class TorchBackend:
         else:
             raise BackendUnavailable(f"device {device!r} has no float64 path; use cpu or cuda")
         self.where = Where("pytorch", self.device.type, name)
-        self._reducer: Any = None
+        # Pairs are shared out over threads that each run single-threaded GEMMs: the block of T stays
+        # in that core's cache until it is reduced, and no thread waits for another in between.
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads, "dfmp2", lambda: torch.set_num_threads(1))
 
     def asarray(self, x: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x)).to(self.device)
@@ -105,19 +110,19 @@ class TorchBackend:
         out.mT.copy_(full.reshape(nvir, nocc, nblock).transpose(0, 1))
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        if self.device.type == "cpu":
-            if self._reducer is None:
-                from dfmp2.backends.reduction import PairReducer
+        if self.device.type != "cpu":
+            e_os, e_ss = _energy(t, torch.as_tensor(e_ij).to(t.device), self.asarray(e_vir))
+            return self.to_host(e_os), self.to_host(e_ss)
+        from dfmp2.backends.reduction import reduce_pairs
 
-                self._reducer = PairReducer(torch.get_num_threads())
-            e_os, e_ss = self._reducer(t.numpy(), e_ij, e_vir)
-            return e_os, e_ss
-        virtual = torch.as_tensor(e_vir, device=self.device)
-        occupied = torch.as_tensor(e_ij, device=self.device)
-        weight = 1 / (virtual[:, None] + virtual - occupied[:, None, None])
-        e_os = -(t.square() * weight).sum((1, 2))
-        e_ss = -((t - t.mT).square() * weight).sum((1, 2)) / 2
-        return self.to_host(e_os), self.to_host(e_ss)
+        sums = np.zeros((self._threads, 2, len(t)))
+
+        def share(part: int) -> None:
+            reduce_pairs(t.numpy(), e_ij, e_vir, part, self._threads, sums[part, 0], sums[part, 1])
+
+        list(self._pool.map(share, range(self._threads)))
+        e_os, e_ss = sums.sum(axis=0)
+        return e_os, e_ss
 
     def pair_energy(
         self,
@@ -128,21 +133,66 @@ class TorchBackend:
         e_vir: Array,
         diagonal: bool = False,
     ) -> tuple[Array, Array]:
-        ni, naux, nvir = b_i.shape
-        nj = b_j.shape[0]
-        e_os, e_ss = np.zeros((ni, nj)), np.zeros((ni, nj))
-        at_once = max(1, min(nj, T_BLOCK_BYTES // (8 * nvir * nvir)))
-        memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype, device=self.device)
-        for i in range(ni):
-            for j0 in range(i if diagonal else 0, nj, at_once):
-                block = slice(j0, min(j0 + at_once, nj))
-                rows = b_j[block].mT.reshape(-1, naux)  # [(j,b), P], a view
-                t = torch.mm(rows, b_i[i], out=memory[: len(rows)])
-                # T_ij comes out transposed, which neither energy can tell.
-                e_os[i, block], e_ss[i, block] = self.mp2_energy(
-                    t.view(-1, nvir, nvir), e_i[i] + e_j[block], e_vir
-                )
+        compute = self._pair_energy_cpu if self.device.type == "cpu" else self._pair_energy_cuda
+        return compute(b_i, b_j, e_i, e_j, e_vir, diagonal)
+
+    def _pair_energy_cpu(
+        self, b_i: Tensor, b_j: Tensor, e_i: Array, e_j: Array, e_vir: Array, diagonal: bool
+    ) -> tuple[Array, Array]:
+        from dfmp2.backends.reduction import reduce_pairs
+
+        nvir = b_i.shape[2]
+        e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
+        at_once = max(1, T_BLOCK // (b_i.element_size() * nvir * nvir))
+        tasks = iter(list(_rows(len(e_i), len(e_j), at_once, diagonal)))
+
+        def work(_: int) -> None:
+            memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype)
+            for i, j in tasks:  # one iterator for all threads: whoever is free takes the next
+                t = _t_block(b_i[i], b_j[j], memory).numpy()
+                reduce_pairs(t, e_i[i] + e_j[j], e_vir, 0, 1, e_os[i, j], e_ss[i, j])
+
+        list(self._pool.map(work, range(self._threads)))
         return e_os, e_ss
+
+    def _pair_energy_cuda(
+        self, b_i: Tensor, b_j: Tensor, e_i: Array, e_j: Array, e_vir: Array, diagonal: bool
+    ) -> tuple[Array, Array]:
+        nvir = b_i.shape[2]
+        at_once = max(1, min(len(e_j), T_BLOCK_CUDA // (b_i.element_size() * nvir * nvir)))
+        memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype, device=b_i.device)
+        virtual = self.asarray(e_vir)
+        e_ij = self.asarray(e_i)[:, None] + self.asarray(e_j)
+        sums = torch.zeros((2, *e_ij.shape), dtype=torch.float64, device=b_i.device)
+        for i, j in _rows(len(e_i), len(e_j), at_once, diagonal):
+            sums[0, i, j], sums[1, i, j] = _energy(
+                _t_block(b_i[i], b_j[j], memory), e_ij[i, j], virtual
+            )
+        e_os, e_ss = self.to_host(sums)  # the only wait for the device
+        return e_os, e_ss
+
+
+def _rows(ni: int, nj: int, at_once: int, diagonal: bool) -> Iterator[tuple[int, slice]]:
+    """Each i with runs of j; i <= j only where the two blocks are the same."""
+    for i in range(ni):
+        for j0 in range(i if diagonal else 0, nj, at_once):
+            yield i, slice(j0, min(j0 + at_once, nj))
+
+
+def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
+    """T[j,b,a] of one i with several j as a single GEMM.
+
+    T_ij comes out transposed, which neither energy can tell.
+    """
+    nj, naux, nvir = b_j.shape
+    rows = b_j.mT.reshape(nj * nvir, naux)  # [(j,b), P], a view
+    return torch.mm(rows, b_i, out=memory[: nj * nvir]).view(nj, nvir, nvir)
+
+
+def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:
+    t = t.to(torch.float64)
+    weight = 1 / (e_vir[:, None] + e_vir - e_ij[:, None, None])
+    return -(t.square() * weight).sum((1, 2)), -((t - t.mT).square() * weight).sum((1, 2)) / 2
 
 
 def _cpu_name() -> str:
