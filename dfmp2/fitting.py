@@ -102,8 +102,9 @@ def choose_auxbasis(mol: Any, auxbasis: AuxSpec = None) -> AuxBasis:
             spec[symbol] = even_tempered[symbol]
             names[symbol] = "even-tempered"
             warnings.warn(
-                f"no RI-MP2 auxiliary set is known for {symbol} in {orbital}; PySCF's even-tempered "
-                "set is used, whose fitting error is not documented (choose one with auxbasis)",
+                f"no RI-MP2 auxiliary set is known for {symbol} in {orbital}; PySCF's "
+                "even-tempered set is used, whose fitting error is not documented (auxbasis names "
+                "another)",
                 DFMP2Warning,
                 stacklevel=3,
             )
@@ -226,7 +227,7 @@ class Metric:
     @property
     def naux(self) -> int:
         """First dimension of B after the fit."""
-        return self.factor.shape[0]
+        return int(self.factor.shape[0])
 
     def __str__(self) -> str:
         if self.kind == "cholesky":

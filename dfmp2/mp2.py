@@ -29,7 +29,11 @@ from dfmp2.transform import Progress, fitted_integrals
 
 __all__ = ["DFMP2"]
 
-PRECISIONS = ("fp64",)
+PRECISIONS = {
+    "fp64": "fp64",
+    "fp32": "fp32 pair GEMMs, all else fp64 (error not estimated: compare with --validate)",
+    "auto": "fp64 (auto: meets every accuracy)",
+}
 
 
 class DFMP2(lib.StreamObject):  # type: ignore[misc]
@@ -50,7 +54,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     Attributes
     ----------
     precision : str
-        "fp64".
+        Of the pair GEMMs: "fp64", "fp32" or "auto". Energies are always summed in fp64.
     accuracy : float
         Hartree; the error a reduced precision may make.
     backend, device : str or None
@@ -110,7 +114,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.result: Result | None = None
 
     def set(self, *args: Any, **kwargs: Any) -> DFMP2:
-        """Set attributes by keyword; a name that does not exist is an error, not a new attribute."""
+        """Set attributes by keyword; an unknown name is an error, not a new attribute."""
         unknown = sorted(set(kwargs) - self._keys - lib.StreamObject._keys)
         if unknown:
             raise InputError(f"DFMP2 has no attribute {unknown[0]!r}; it has {sorted(self._keys)}")
@@ -135,7 +139,9 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             One of its kinds, see `dfmp2.errors`.
         """
         if self.precision not in PRECISIONS:
-            raise InputError(f"precision {self.precision!r} is unknown; this version has fp64")
+            raise InputError(
+                f"precision {self.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}"
+            )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             reference = self._reference()
@@ -154,6 +160,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         meter = PeakMeter()
         if reference.nocc and reference.nvir:
             b, metric = fitted_integrals(reference, aux, plan, backend, self.progress)
+            if self.precision == "fp32":
+                b = backend.to_float32(b)
             e_os, e_ss = pair_energies(b, reference, plan, backend, self.progress, self.fused)
             del b
             label = str(metric)
@@ -183,13 +191,15 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 "auxbasis": str(aux),
                 "auxbasis_reason": aux.reason,
                 "metric": label,
+                "precision": PRECISIONS[self.precision],
                 "ecp": _basis_label(reference.mol.ecp) or "none",
                 "frozen": _frozen_label(self.frozen, reference.frozen),
                 "scf": _scf_label(self._scf, reference.kind),
             },
             settings={
                 "fused": self.fused,
-                "precision": self.precision,
+                "precision": "fp64" if self.precision == "auto" else self.precision,
+                "accuracy": self.accuracy,
                 "frozen": list(reference.frozen),
                 "density_fit": getattr(self._scf, "with_df", None) is not None,
                 "conv_tol": float(self._scf.conv_tol),
@@ -226,7 +236,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         log = logger.new_logger(self)
         log.note("E(DF-MP2) = %.15g  E_corr = %.15g", result.e_tot, result.e_corr)
         log.note("E(SCS-DF-MP2) = %.15g", result.e_tot_scs)
-        log.info("auxiliary basis %s (%s)", result.labels["auxbasis"], aux_reason(result))
+        log.info("auxiliary basis %(auxbasis)s (%(auxbasis_reason)s)", result.labels)
         log.info("ran on %s", result.provenance.device_line())
 
     def _finished(self) -> Result:
@@ -243,11 +253,6 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     e_tot_sos = property(lambda self: self._finished().e_tot_sos)
     pair_energies = property(lambda self: self._finished().pair_energies)
     t2 = None
-
-
-def aux_reason(result: Result) -> str:
-    """Why the auxiliary basis of a result was chosen."""
-    return result.labels["auxbasis_reason"]
 
 
 def _no_progress(stage: str, done: int, total: int) -> None:

@@ -60,17 +60,17 @@ class Reference:
     @property
     def nao(self) -> int:
         """Number of atomic orbitals."""
-        return self.c_occ.shape[0]
+        return int(self.c_occ.shape[0])
 
     @property
     def nocc(self) -> int:
         """Number of correlated occupied orbitals."""
-        return self.c_occ.shape[1]
+        return int(self.c_occ.shape[1])
 
     @property
     def nvir(self) -> int:
         """Number of correlated virtual orbitals."""
-        return self.c_vir.shape[1]
+        return int(self.c_vir.shape[1])
 
 
 def make_reference(
@@ -157,8 +157,8 @@ def _kind(mf: Any, allow_ks: bool) -> str:
     if isinstance(mf, dft.rks.KohnShamDFT):
         if not allow_ks:
             raise UnsupportedReferenceError(
-                f"{name}: Kohn-Sham orbitals are no Hartree-Fock reference; convert with mf.to_hf() "
-                "and converge it, or set allow_ks=True for the second-order term of a double hybrid"
+                f"{name}: Kohn-Sham orbitals are no Hartree-Fock reference; converge mf.to_hf() "
+                "instead, or set allow_ks=True for the second-order term of a double hybrid"
             )
         return "RKS"
     return "RHF"
@@ -174,8 +174,8 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
         )
     if np.iscomplexobj(coeff):
         raise UnsupportedReferenceError(
-            "the orbitals are complex; dfmp2 treats real orbitals only (take mo_coeff.real if their "
-            "imaginary part is zero)"
+            "the orbitals are complex; dfmp2 treats real orbitals only (take mo_coeff.real if "
+            "their imaginary part is zero)"
         )
     if coeff.shape != (mf.mol.nao_nr(), len(occ)):
         raise InputError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import CheckpointError
 from dfmp2.provenance import Provenance
 
-__all__ = ["MoleculeRecord", "Result", "scs_energy", "sos_energy"]
+__all__ = ["MoleculeRecord", "Result", "read_results", "scs_energy", "sos_energy"]
 
 SCS = (6 / 5, 1 / 3)
 """Weights of the opposite- and same-spin parts: Grimme, J. Chem. Phys. 118, 9095 (2003),
@@ -288,8 +289,7 @@ def read_results(path: str) -> list[Result]:
         If the file cannot be read or was not written by dfmp2.
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            data = json.load(file)
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

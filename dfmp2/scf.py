@@ -124,8 +124,8 @@ def load_chkfile(path: str) -> Any:
     gradient = float(np.abs(fock[np.ix_(~occupied, occupied)]).max(initial=0.0))
     if gradient > CHKFILE_GRADIENT:
         raise NotConvergedError(
-            f"{path}: its orbitals are not converged Hartree-Fock orbitals (largest orbital gradient "
-            f"{gradient:.1e}); converge a scf.RHF and pass its chkfile"
+            f"{path}: its orbitals are not converged Hartree-Fock orbitals (largest orbital "
+            f"gradient {gradient:.1e}); converge a scf.RHF and pass its chkfile"
         )
     mf.converged = True
     return mf

@@ -43,16 +43,22 @@ def syrk(a: ArrayLike, transpose_a: bool = False) -> Array:
 
 def trsm(a: ArrayLike, b: ArrayLike, lower: bool = True, transpose_a: bool = False) -> Array:
     """Solve op(A) X = B for X[n,r]; A[n,n] is triangular and op(A) is A or A^T."""
-    return scipy.linalg.solve_triangular(
+    x: Array = scipy.linalg.solve_triangular(
         _f64(a), _f64(b), lower=lower, trans="T" if transpose_a else "N"
     )
+    return x
 
 
 def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
     """b[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]; eri[P] is symmetric."""
-    return np.einsum(
-        "Pmn,mi,na->iPa", _f64(eri), _f64(c_occ), _f64(c_vir), optimize=[(0, 1), (0, 1)]
+    b: Array = np.einsum(
+        "Pmn,mi,na->iPa",
+        _f64(eri),
+        _f64(c_occ),
+        _f64(c_vir),
+        optimize=["einsum_path", (0, 1), (0, 1)],
     )
+    return b
 
 
 def mp2_energy(t: ArrayLike, e_ij: ArrayLike, e_vir: ArrayLike) -> tuple[Array, Array]:

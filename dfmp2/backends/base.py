@@ -39,6 +39,9 @@ class Backend(Protocol):
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
         """Uninitialised B[i,P,a] in the memory order that the other operations like best."""
 
+    def to_float32(self, b: Tensor) -> Tensor:
+        """B[i,P,a] rounded to float32, in the same memory; `b` is gone afterwards."""
+
     def warm_up(self) -> None:
         """Run one small GEMM and triangular solve, so that libraries have loaded their parts."""
 

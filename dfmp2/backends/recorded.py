@@ -28,6 +28,7 @@ class RecordedBackend:
         self.to_host = backend.to_host
         self.materialize = backend.materialize
         self.empty_b = backend.empty_b
+        self.to_float32 = backend.to_float32
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

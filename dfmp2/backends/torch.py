@@ -62,8 +62,8 @@ class TorchBackend:
         else:
             raise BackendUnavailable(f"device {device!r} has no float64 path; use cpu or cuda")
         self.where = Where("pytorch", self.device.type, name)
-        # Pairs are shared out over threads that each run single-threaded GEMMs: the block of T stays
-        # in that core's cache until it is reduced, and no thread waits for another in between.
+        # Pairs are shared out over threads that each run single-threaded GEMMs: a block of T stays
+        # in its core's cache until it is reduced, and no thread waits for another in between.
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, "dfmp2", lambda: torch.set_num_threads(1))
 
@@ -81,6 +81,13 @@ class TorchBackend:
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
         memory = torch.empty((nocc, nvir, naux), dtype=torch.float64, device=self.device)
         return memory.transpose(1, 2)
+
+    def to_float32(self, b: Tensor) -> Tensor:
+        wide = b.mT
+        narrow = wide.reshape(-1).view(torch.float32)[: wide.numel()].view(wide.shape)
+        for i in range(len(wide)):  # ascending: what is overwritten has been read
+            narrow[i] = wide[i].to(torch.float32)
+        return narrow.transpose(1, 2)
 
     def warm_up(self) -> None:
         a = torch.eye(64, dtype=torch.float64, device=self.device)

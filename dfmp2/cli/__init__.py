@@ -1,1 +1,83 @@
-"""The command line."""
+"""The command line: ``dfmp2`` and ``python -m dfmp2``.
+
+Each command lives in a module of its own that is imported when it runs, so that ``--help`` needs
+neither torch nor PySCF. An error of dfmp2 becomes one line on stderr and its exit code, here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from dfmp2 import __version__
+from dfmp2.errors import DFMP2Error, ResourceError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "run": "Compute RI-MP2 energies of molecules.",
+    "plan": "Show what a run will need, without doing it.",
+    "show": "Print stored results again.",
+    "validate": "Compare energies with PySCF's.",
+}
+
+EPILOG = """\b
+Exit codes:
+  0  success                     4  SCF not converged
+  2  wrong input or option       5  memory or disk too small
+  3  validation failed           6  result file unreadable or unwritable
+  7  backend or device unavailable
+"""
+
+
+class _Commands(click.Group):
+    """Commands loaded by name, with dfmp2's errors reported by exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"dfmp2.cli.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DFMP2Error as error:
+            raise _Reported(str(error), error.exit_code) from error
+        except MemoryError as error:
+            raise _Reported(
+                f"out of memory ({error}); lower --max-memory", ResourceError.exit_code
+            ) from error
+
+
+class _Reported(click.ClickException):
+    """One line on stderr, and an exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(" ".join(message.split()))
+        self.code = exit_code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        return self.code
+
+
+@click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dfmp2")
+def main() -> None:
+    """Density-fitted (RI) MP2 energies of molecules, by way of PySCF.
+
+    \b
+    dfmp2 run inputs/water.xyz --basis cc-pvdz
+    """

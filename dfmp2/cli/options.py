@@ -1,0 +1,120 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["calculation_options", "molecule_options", "set_threads", "validation_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+molecule_options = _stack(
+    click.argument("molecules", nargs=-1, required=True, metavar="MOLECULE..."),
+    click.option(
+        "--basis",
+        help="Orbital basis: a name, or ELEMENT=NAME,default=NAME. Needed for geometries.",
+    ),
+    click.option("--charge", type=int, help="Charge; wins over the file's. Default 0."),
+    click.option(
+        "--spin", type=int, help="Unpaired electrons (2S); wins over the file's. Default 0."
+    ),
+    click.option(
+        "--ecp",
+        default="auto",
+        show_default=True,
+        metavar="NAME|auto|none",
+        help="Effective core potentials; auto takes those that belong to the basis.",
+    ),
+    click.option(
+        "--reference",
+        type=click.Choice(["rhf", "uhf", "rohf"], case_sensitive=False),
+        default="rhf",
+        show_default=True,
+        help="Kind of SCF. This version treats rhf.",
+    ),
+    click.option("--density-fit", is_flag=True, help="Fit the SCF's integrals, too."),
+    click.option(
+        "--conv-tol", type=float, default=1e-10, show_default=True, help="SCF energy threshold, Eh."
+    ),
+    click.option(
+        "--max-cycle", type=int, default=100, show_default=True, help="SCF iterations allowed."
+    ),
+)
+
+calculation_options = _stack(
+    click.option("--auxbasis", help="Auxiliary basis. Default: the RI-MP2 set of the basis."),
+    click.option(
+        "--frozen",
+        metavar="N|LIST|auto",
+        help="Orbitals not correlated: the lowest N, indices from 0 such as 0,1,5, or the chemical "
+        "core. Default: none.",
+    ),
+    click.option(
+        "--max-memory",
+        type=float,
+        metavar="MB",
+        help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
+    ),
+    click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores."),
+    click.option(
+        "--backend",
+        type=click.Choice(["auto", "pytorch", "nki", "simulator"]),
+        help="Who does the arithmetic. Default: auto.",
+    ),
+    click.option("--device", metavar="cpu|cuda|cuda:N", help="Device for torch. Default: a GPU."),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp64", "fp32", "auto"]),
+        default="fp64",
+        show_default=True,
+        help="Precision of the pair GEMMs; all energies are summed in fp64.",
+    ),
+    click.option(
+        "--accuracy",
+        type=float,
+        default=1e-6,
+        show_default=True,
+        help="Error in Eh that a reduced precision may make.",
+    ),
+    click.option(
+        "--fused-energy/--no-fused-energy",
+        "fused",
+        default=True,
+        show_default=True,
+        help="Reduce each block of amplitudes where it is made, or form it first.",
+    ),
+)
+
+validation_options = _stack(
+    click.option(
+        "--validate-exact",
+        is_flag=True,
+        help="Also run conventional MP2 in PySCF and print the fitting error.",
+    ),
+    click.option(
+        "--tolerance",
+        type=float,
+        help="Largest difference from PySCF in Eh. Default: 1e-8 (fp64), else --accuracy.",
+    ),
+)
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit every threaded library; call it before any of them is imported."""
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            os.environ[name] = str(threads)

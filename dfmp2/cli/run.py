@@ -1,0 +1,85 @@
+"""``dfmp2 run``: energies of one or more molecules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dfmp2.cli.options import (
+    calculation_options,
+    molecule_options,
+    set_threads,
+    validation_options,
+)
+
+if TYPE_CHECKING:
+    from dfmp2.cli.progress import Reporter
+    from dfmp2.job import Job
+
+__all__ = ["run"]
+
+EXAMPLE = """\b
+Example:
+  $ dfmp2 run inputs/water.xyz --basis cc-pvdz
+  water: DF-MP2 by dfmp2 0.1.0 (energies in hartree)
+\b
+    E(HF)                    -76.0267720534
+    E(MP2) correlation        -0.2039883827
+    ...
+"""
+
+
+@click.command(epilog=EXAMPLE)
+@molecule_options
+@calculation_options
+@click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
+@validation_options
+@click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--verbose", is_flag=True, help="List every operation with its device and calls.")
+def run(
+    molecules: tuple[str, ...],
+    threads: int | None,
+    validate: bool,
+    validate_exact: bool,
+    tolerance: float | None,
+    json_target: str | None,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Compute RI-MP2 energies of molecules.
+
+    MOLECULE is an XYZ file (charge=... and spin=... in its comment line are read), "-" for XYZ on
+    standard input, any other geometry file that PySCF reads, or a PySCF chkfile, whose converged
+    SCF is used as it is. The table goes to stdout, progress to stderr.
+    """
+    set_threads(threads)
+    from dfmp2.cli.output import JsonOutput
+    from dfmp2.cli.session import for_each, read_jobs
+    from dfmp2.cli.table import comparison_text, operations_text, summary
+    from dfmp2.validate import Comparison, compare, default_tolerance, require_agreement
+
+    output = JsonOutput(json_target)
+    jobs, calculation = read_jobs(molecules, options)
+    comparisons: list[Comparison] = []
+
+    def work(job: Job, report: Reporter) -> None:
+        mf = job.converge()
+        report("SCF", 1, 1)
+        result = job.compute(mf, calculation, report)
+        output.add(result.to_qcschema())
+        output.echo(summary(result))
+        if verbose:
+            output.echo(operations_text(result))
+        if validate or validate_exact:
+            limit = default_tolerance(result) if tolerance is None else tolerance
+            comparisons.append(compare(mf, result, limit, validate_exact))
+            output.echo(comparison_text(comparisons[-1]))
+
+    try:
+        for_each(jobs, quiet, work)
+    finally:
+        output.close()
+    require_agreement(comparisons)

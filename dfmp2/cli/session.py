@@ -1,0 +1,78 @@
+"""What ``run``, ``plan`` and ``validate`` share: reading molecules and taking them in turn."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from dfmp2.cli.progress import Reporter, print_line, reporting
+from dfmp2.errors import DFMP2Error, DFMP2Warning
+
+if TYPE_CHECKING:
+    from dfmp2.job import Calculation, Job
+
+__all__ = ["for_each", "read_jobs"]
+
+
+def read_jobs(molecules: tuple[str, ...], options: dict[str, Any]) -> tuple[list[Job], Calculation]:
+    """Read every molecule and check what can be checked before any work.
+
+    Parameters
+    ----------
+    molecules : tuple of str
+        Arguments of the command.
+    options : dict
+        Values of `molecule_options` and `calculation_options`, by name.
+    """
+    from dfmp2.job import Calculation, JobOptions, parse_basis, parse_frozen, prepare
+
+    def chosen(names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: options[name] for name in names}
+
+    job_options = JobOptions(
+        basis=parse_basis(options["basis"]),
+        **chosen(("charge", "spin", "ecp", "reference", "density_fit", "conv_tol", "max_cycle")),
+    )
+    calculation = Calculation(
+        auxbasis=parse_basis(options["auxbasis"]),
+        frozen=parse_frozen(options["frozen"]),
+        **chosen(("max_memory", "backend", "device", "precision", "accuracy", "fused")),
+    )
+    jobs = [job for molecule in molecules for job in prepare(molecule, job_options)]
+    for job in jobs:
+        job.forecast(calculation)
+    return jobs, calculation
+
+
+def for_each(jobs: list[Job], quiet: bool, work: Callable[[Job, Reporter], None]) -> None:
+    """Do `work` for every job; one that fails does not cost the others their results.
+
+    Raises
+    ------
+    DFMP2Error
+        The first error, after all jobs had their turn.
+    """
+    failures: list[DFMP2Error] = []
+    with reporting(quiet) as report:
+        for job in jobs:
+            started = time.perf_counter()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", DFMP2Warning)
+                try:
+                    report.start(job.name)
+                    work(job, report)
+                except DFMP2Error as error:
+                    failures.append(error)
+                    if len(jobs) > 1:
+                        print_line(f"Error: {job.name}: {error}")
+            for warning in caught:
+                if issubclass(warning.category, DFMP2Warning):
+                    print_line(f"Warning: {job.name}: {warning.message}")
+            if not quiet:
+                print_line(f"{job.name}: {time.perf_counter() - started:.1f} s, SCF included")
+    if len(failures) == 1 == len(jobs):
+        raise failures[0]
+    if failures:
+        raise type(failures[0])(f"{len(failures)} of {len(jobs)} molecules failed; see above")

@@ -1,0 +1,146 @@
+"""Results as text: aligned, plain, one fact a line, so that people and grep can read it."""
+
+from __future__ import annotations
+
+from dfmp2.backends.select import Selection
+from dfmp2.plan import Plan
+from dfmp2.result import Result
+from dfmp2.validate import Comparison
+
+__all__ = ["comparison_text", "operations_text", "plan_text", "summary"]
+
+
+def _rows(rows: list[tuple[str, str]], indent: str = "  ") -> list[str]:
+    width = max(len(name) for name, _ in rows)
+    return [f"{indent}{name:<{width}}  {value}".rstrip() for name, value in rows]
+
+
+def summary(result: Result, origin: str = "") -> str:
+    """The table of one result.
+
+    Parameters
+    ----------
+    result : Result
+    origin : str
+        Where a stored result was read from; a line says so.
+    """
+    labels, sizes = result.labels, result.sizes
+    hf = "E(HF)" if result.reference == "RHF" else "E(KS reference)"
+    energies = [
+        (hf, result.e_hf),
+        ("E(MP2) correlation", result.e_corr),
+        ("  opposite spin", result.e_corr_os),
+        ("  same spin", result.e_corr_ss),
+        ("E(MP2) total", result.e_tot),
+        ("E(SCS-MP2) total", result.e_tot_scs),
+        ("E(SOS-MP2) total", result.e_tot_sos),
+    ]
+    device = result.provenance.device_line()
+    facts = [
+        ("basis", labels["basis"]),
+        ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
+        ("ECP", labels["ecp"]),
+        ("SCF", labels["scf"]),
+        ("charge", f"{result.molecule.charge:+d}" if result.molecule.charge else "0"),
+        (
+            "sizes",
+            (
+                f"{sizes['nao']} AOs, {sizes['nocc']} correlated occupied, "
+                f"{sizes['nvir']} virtual, {sizes['naux']} auxiliary"
+            ),
+        ),
+        ("frozen orbitals", labels["frozen"]),
+        ("metric", labels["metric"]),
+        ("precision", labels["precision"]),
+        ("pair energies", "fused" if result.settings["fused"] else "unfused"),
+        ("ran on", device),
+        ("chosen because", result.provenance.reason),
+        ("peak memory", _memory(result)),
+    ]
+    version = result.versions.get("dfmp2", "?")
+    lines = [f"{result.molecule.name}: DF-MP2 by dfmp2 {version} (energies in hartree)"]
+    if origin:
+        lines.append(f"  read from {origin}, not computed now")
+    lines += ["", *_rows([(name, f"{value:20.10f}") for name, value in energies])]
+    lines += ["", *_rows(facts), ""]
+    stages = result.provenance.stages
+    lines.append(f"  {'stage':<16}{'seconds':>10}{'GFLOP/s':>10}")
+    for stage in stages:
+        rate = f"{stage.gflops:10.1f}" if stage.flops else f"{'-':>10}"
+        lines.append(f"  {stage.name:<16}{stage.seconds:10.3f}{rate}")
+    lines.append(f"  {'sum':<16}{sum(stage.seconds for stage in stages):10.3f}")
+    lines += [f"  note: {note}" for note in result.notes]
+    return "\n".join(lines) + "\n"
+
+
+def _memory(result: Result) -> str:
+    memory = result.memory
+    peak = f"{memory['peak']:.0f} MB" if "peak" in memory else "not measured"
+    return (
+        f"{peak} above the SCF's (forecast {memory['forecast']:.0f} MB, "
+        f"limit {memory['max_memory']:.0f} MB)"
+    )
+
+
+def operations_text(result: Result) -> str:
+    """Every operation of a result with the device that did it."""
+    head = ("stage", "operation", "dtype", "calls", "fallbacks", "seconds", "device")
+    rows = [
+        (
+            row.stage,
+            row.operation,
+            row.dtype,
+            str(row.calls),
+            str(row.fallbacks),
+            f"{row.seconds:.3f}",
+            str(row.where),
+        )
+        for row in result.provenance.operations
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (head, *rows)]
+    return "\n".join(f"  {line}" for line in lines) + "\n"
+
+
+def plan_text(name: str, plan: Plan, auxbasis: str, selection: Selection) -> str:
+    """The table of one plan."""
+    s = plan.sizes
+    rows = [
+        ("auxiliary basis", auxbasis),
+        (
+            "sizes",
+            (
+                f"{s.nao} AOs, {s.nocc} correlated occupied, {s.nvir} virtual, "
+                f"{s.naux} auxiliary, {s.npair} pairs"
+            ),
+        ),
+        ("backend", f"{selection.reason}: {selection.backend.where}"),
+        ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
+        ("pair blocks", f"{plan.occ_block} x {plan.occ_block} occupied orbitals"),
+    ]
+    memory = [(f"memory, {item}", f"{size:10.1f} MB") for item, size in plan.memory.items()]
+    memory.append(("memory, peak (forecast)", f"{plan.peak:10.1f} MB"))
+    memory.append(("memory, limit", f"{plan.max_memory:10.1f} MB"))
+    flops = [
+        (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
+    ]
+    return "\n".join([f"{name}: plan of the DF-MP2 part", *_rows(rows + memory + flops)]) + "\n"
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """A result beside PySCF's."""
+    verdict = "agrees" if comparison.agrees else "DIFFERS"
+    rows = [
+        ("E(MP2) correlation, dfmp2", f"{comparison.e_corr:20.10f}"),
+        ("E(MP2) correlation, PySCF", f"{comparison.e_corr_pyscf:20.10f}"),
+        (
+            "difference",
+            f"{comparison.difference:20.2e}  {verdict} (tolerance {comparison.tolerance:g} Eh)",
+        ),
+    ]
+    if comparison.e_corr_exact is not None:
+        rows += [
+            ("E(MP2) correlation, unfitted", f"{comparison.e_corr_exact:20.10f}"),
+            ("fitting error", f"{comparison.fitting_error:20.2e}  (of the auxiliary basis)"),
+        ]
+    return "\n".join([f"{comparison.name}: validation", *_rows(rows)]) + "\n"

@@ -1,0 +1,228 @@
+"""From what a user names on a command line to a mean field: one job per molecule.
+
+Everything that can be wrong with an input is found in `prepare`, before any SCF starts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfmp2.errors import InputError, UnsupportedReferenceError
+from dfmp2.molecule import BasisSpec, build_mole, is_chkfile, read_geometry
+from dfmp2.reference import Frozen, frozen_orbitals
+from dfmp2.result import Result, read_results
+from dfmp2.scf import CONV_TOL, load_chkfile, run_scf
+
+if TYPE_CHECKING:
+    from dfmp2.plan import Plan
+    from dfmp2.transform import Progress
+
+__all__ = ["Calculation", "Job", "JobOptions", "parse_basis", "parse_frozen", "prepare"]
+
+
+@dataclass(frozen=True)
+class Calculation:
+    """How to do the DF-MP2 part; the fields are those of `dfmp2.DFMP2`."""
+
+    auxbasis: Any = None
+    frozen: Frozen = None
+    max_memory: float | None = None
+    backend: str | None = None
+    device: str | None = None
+    precision: str = "fp64"
+    accuracy: float = 1e-6
+    fused: bool = True
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How to come to a mean field."""
+
+    basis: BasisSpec = None
+    charge: int | None = None
+    spin: int | None = None
+    ecp: str = "auto"
+    reference: str = "rhf"
+    density_fit: bool = False
+    conv_tol: float = CONV_TOL
+    max_cycle: int = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One molecule, ready for its SCF.
+
+    Attributes
+    ----------
+    name : str
+        File name without folder and suffix.
+    mol : pyscf.gto.Mole
+    mean_field : pyscf.scf.hf.RHF or None
+        Already converged, where it came from a chkfile.
+    stored : Result or None
+        The stored result, where it came from JSON.
+    """
+
+    name: str
+    mol: Any
+    options: JobOptions
+    mean_field: Any = None
+    stored: Result | None = None
+
+    def converge(self) -> Any:
+        """The converged mean field; runs the SCF unless there is one.
+
+        Raises
+        ------
+        NotConvergedError
+        """
+        if self.mean_field is not None:
+            return self.mean_field
+        options = self.options
+        return run_scf(self.mol, options.density_fit, options.conv_tol, options.max_cycle)
+
+    def forecast(self, calculation: Calculation) -> tuple[Plan, str]:
+        """What the DF-MP2 part will need, before any SCF: the plan and the auxiliary basis.
+
+        Raises
+        ------
+        InputError
+            If `frozen` or `auxbasis` do not fit the molecule.
+        ResourceError
+            If the memory budget is too small.
+        """
+        from pyscf import lib
+
+        from dfmp2.fitting import choose_auxbasis
+        from dfmp2.integrals import largest_shell
+        from dfmp2.plan import Sizes, make_plan
+
+        nao, nocc = int(self.mol.nao_nr()), int(self.mol.tot_electrons()) // 2
+        frozen = frozen_orbitals(self.mol, calculation.frozen, nao, nocc)
+        nfrozen_occ = sum(1 for i in frozen if i < nocc)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run itself will say it
+            aux = choose_auxbasis(self.mol, calculation.auxbasis)
+        sizes = Sizes(
+            nao=nao,
+            nocc=nocc - nfrozen_occ,
+            nvir=nao - nocc - (len(frozen) - nfrozen_occ),
+            naux=aux.naux,
+            aux_shell=largest_shell(aux.mol),
+        )
+        budget = calculation.max_memory or float(lib.param.MAX_MEMORY)
+        return make_plan(sizes, budget, lib.num_threads()), f"{aux} ({aux.reason})"
+
+    def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:
+        """Do the DF-MP2 part on the job's converged mean field."""
+        from dfmp2.mp2 import DFMP2
+
+        driver = DFMP2(mf, frozen=calculation.frozen, auxbasis=calculation.auxbasis)
+        driver.set(name=self.name, verbose=0, progress=progress)
+        for name in ("backend", "device", "precision", "accuracy", "fused"):
+            setattr(driver, name, getattr(calculation, name))
+        if calculation.max_memory is not None:
+            driver.max_memory = calculation.max_memory
+        driver.kernel()
+        assert driver.result is not None
+        return driver.result
+
+
+def prepare(source: str, options: JobOptions) -> list[Job]:
+    """Read one argument of the command line.
+
+    Parameters
+    ----------
+    source : str
+        A geometry file, "-" for XYZ on standard input, a PySCF chkfile, or a JSON result of
+        dfmp2.
+    options : JobOptions
+
+    Returns
+    -------
+    list of Job
+        One, except for JSON with several results.
+
+    Raises
+    ------
+    InputError
+        For anything wrong with the input.
+    """
+    if options.reference != "rhf":
+        raise UnsupportedReferenceError(
+            f"reference {options.reference!r}: this version treats closed shells (rhf) only; "
+            "open-shell MP2 is in pyscf.mp.dfump2_native"
+        )
+    if source != "-" and is_chkfile(source):
+        if options.basis is not None:
+            raise InputError(
+                f"{source}: a chkfile brings its own basis; leave --basis out, or give the geometry"
+            )
+        mf = load_chkfile(source)
+        return [Job(Path(source).stem, mf.mol, options, mean_field=mf)]
+    if Path(source).suffix.lower() == ".json" and Path(source).is_file():
+        if options.basis is not None:
+            raise InputError(f"{source}: a stored result brings its own basis; leave --basis out")
+        return [_from_stored(result, options, source) for result in read_results(source)]
+    geometry = read_geometry(source)
+    if options.basis is None:
+        raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
+    mol = build_mole(geometry, options.basis, options.charge, options.spin, options.ecp, source)
+    if mol.spin != 0:
+        raise UnsupportedReferenceError(
+            f"{source}: spin {mol.spin} (unpaired electrons): this version treats closed shells "
+            "(RHF) only; open-shell MP2 is in pyscf.mp.dfump2_native"
+        )
+    return [Job("stdin" if source == "-" else Path(source).stem, mol, options)]
+
+
+def _from_stored(result: Result, options: JobOptions, source: str) -> Job:
+    from pyscf import gto
+
+    if result.reference != "RHF":
+        raise UnsupportedReferenceError(
+            f"{source}: a {result.reference} reference cannot be computed again from its result"
+        )
+    record = result.molecule
+    mol = gto.Mole(verbose=0, unit="Bohr", charge=record.charge, spin=record.spin)
+    mol.atom = list(zip(record.symbols, record.coordinates, strict=True))
+    mol.basis, mol.ecp, mol.cart = record.basis, record.ecp, record.cart
+    mol.build(parse_arg=False, dump_input=False)
+    again = JobOptions(
+        density_fit=bool(result.settings["density_fit"]),
+        conv_tol=min(float(result.settings["conv_tol"]), CONV_TOL),
+        max_cycle=options.max_cycle,
+    )
+    return Job(record.name, mol, again, stored=result)
+
+
+def parse_basis(text: str | None) -> BasisSpec:
+    """A basis name, or ``default=NAME,O=NAME,...`` for a basis per element."""
+    if text is None or "=" not in text:
+        return text
+    basis = {}
+    for part in text.split(","):
+        element, _, name = part.partition("=")
+        if not element.strip() or not name.strip():
+            raise InputError(
+                f"basis {text!r} is not understood: write one name, or ELEMENT=NAME,default=NAME"
+            )
+        basis[element.strip()] = name.strip()
+    return basis
+
+
+def parse_frozen(text: str | None) -> int | list[int] | str | None:
+    """``N`` lowest orbitals, a list ``0,1,5`` of indices from 0, or ``auto``."""
+    if text is None or text in ("none", "auto"):
+        return None if text in (None, "none") else text
+    try:
+        if "," in text:
+            return [int(item) for item in text.split(",") if item.strip()]
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"frozen {text!r} is not understood; use a number, a list such as 0,1,5, or auto"
+        ) from None
