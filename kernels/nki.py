@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import simulator
 
@@ -33,12 +33,11 @@ def _find() -> tuple[Any, Any, Any, str | None, str | None]:
         return *stand_in, None, "the package nki is not installed"
     if _parse(version) < MINIMUM:
         needed = ".".join(map(str, MINIMUM))
-        return (
-            *stand_in,
-            None,
+        reason = (
             f"nki {version} is installed, {needed} is needed (0.0.1 is the public registry's "
-            "placeholder; AWS's package comes from its Neuron repository)",
+            "placeholder; AWS's package comes from its Neuron repository)"
         )
+        return *stand_in, None, reason
     try:
         package = importlib.import_module("nki")
         isa = importlib.import_module("nki.isa")
@@ -51,7 +50,15 @@ def _find() -> tuple[Any, Any, Any, str | None, str | None]:
     return package, isa, language, version, None
 
 
-nki, nisa, nl, nki_version, _why_not = _find()
+if TYPE_CHECKING:
+    # Types come from the stand-in, whose signatures are those of the real package.
+    nki = simulator
+    nisa = simulator.isa
+    nl = simulator.language
+    nki_version: str | None = None
+    _why_not: str | None = None
+else:
+    nki, nisa, nl, nki_version, _why_not = _find()
 HAS_NKI: bool = _why_not is None
 """True where AWS's package (>= 0.3.0) is really importable."""
 

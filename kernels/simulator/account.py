@@ -105,7 +105,9 @@ class Account:
     def engine_cycles(self, engine: str, *calls: str) -> int:
         """Return the cycles of an engine, of all its calls or of those named."""
         return sum(
-            c for (e, name), c in self.cycles.items() if e == engine and (not calls or name in calls)
+            c
+            for (e, name), c in self.cycles.items()
+            if e == engine and (not calls or name in calls)
         )
 
     @property
@@ -164,9 +166,7 @@ class Account:
             "hbm_written_bytes": self.dma.hbm_written,
             "on_chip_dma_bytes": self.dma.on_chip,
             "dma_transfers": self.dma.transfers,
-            "dma_descriptor_bytes": {
-                str(k): v for k, v in sorted(self.dma.descriptors.items())
-            },
+            "dma_descriptor_bytes": {str(k): v for k, v in sorted(self.dma.descriptors.items())},
             "sbuf_peak_bytes_per_partition": self.sbuf_peak,
             "psum_peak_bytes_per_partition": self.psum_peak,
             "busy_us": self.busy_us(),

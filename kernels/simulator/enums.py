@@ -15,7 +15,7 @@ __all__ = [
 ]
 
 
-class engine(Enum):  # noqa: N801
+class engine(Enum):
     """Engines of a NeuronCore."""
 
     unknown = 0
@@ -27,7 +27,7 @@ class engine(Enum):  # noqa: N801
     sync = 6
 
 
-class reduce_cmd(Enum):  # noqa: N801
+class reduce_cmd(Enum):
     """What an instruction does to the reduce registers."""
 
     idle = 0
@@ -37,7 +37,7 @@ class reduce_cmd(Enum):  # noqa: N801
     load_reduce = 4
 
 
-class dge_mode(Enum):  # noqa: N801
+class dge_mode(Enum):
     """Who makes DMA descriptors."""
 
     unknown = 0
@@ -46,21 +46,21 @@ class dge_mode(Enum):  # noqa: N801
     none = 3
 
 
-class oob_mode(Enum):  # noqa: N801
+class oob_mode(Enum):
     """What an out-of-bounds dynamic access does."""
 
     error = 0
     skip = 1
 
 
-class matmul_perf_mode(Enum):  # noqa: N801
+class matmul_perf_mode(Enum):
     """Speed modes of the matrix product."""
 
     none = "none"
     double_row = "double_row"
 
 
-class nc_version(Enum):  # noqa: N801
+class nc_version(Enum):
     """NeuronCore generations."""
 
     gen2 = 2
@@ -68,7 +68,7 @@ class nc_version(Enum):  # noqa: N801
     gen4 = 4
 
 
-class dma_engine(Enum):  # noqa: N801
+class dma_engine(Enum):
     """DMA engines of sendrecv."""
 
     dma = 1

@@ -13,6 +13,7 @@ from .enums import (
 )
 from .isa_dma import dma_copy, dma_transpose
 from .isa_gpsimd import affine_select, iota, tensor_partition_reduce
+from .isa_reduce import tensor_reduce, tensor_scalar_reduce
 from .isa_registers import register_alloc, register_load, register_move, register_store
 from .isa_scalar import activation, activation_reduce
 from .isa_tensor import nc_matmul, nc_transpose
@@ -21,9 +22,7 @@ from .isa_vector import (
     reciprocal,
     scalar_tensor_tensor,
     tensor_copy,
-    tensor_reduce,
     tensor_scalar,
-    tensor_scalar_reduce,
     tensor_tensor,
 )
 from .registers import VirtualRegister

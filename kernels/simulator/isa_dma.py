@@ -66,9 +66,7 @@ def book_dma(run: Run, call: str, dst: NkiTensor, src: NkiTensor) -> None:
     issue(run, call, "dma", 0, (src,), (dst,))
     reads, writes = not src.on_chip, not dst.on_chip
     moved = (src if reads else dst).size * max(src.dtype.itemsize, dst.dtype.itemsize)
-    run.account.add_dma(
-        moved, min(_run_bytes(src), _run_bytes(dst)), reads, writes, run.repeat
-    )
+    run.account.add_dma(moved, min(_run_bytes(src), _run_bytes(dst)), reads, writes, run.repeat)
 
 
 def dma_copy(

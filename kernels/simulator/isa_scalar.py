@@ -133,9 +133,7 @@ def _activation(
     return HANDLE
 
 
-def _bias(
-    call: str, run: Run, fn: Activation, bias: Any, data: NkiTensor
-) -> tuple[NkiTensor, ...]:
+def _bias(call: str, run: Run, fn: Activation, bias: Any, data: NkiTensor) -> tuple[NkiTensor, ...]:
     if bias is None:
         return ()
     if run.target.version == 2 and fn.name == "reciprocal":

@@ -79,7 +79,7 @@ def _accumulates(call: str, run: Run, dst: NkiTensor, accumulate: Any) -> bool:
     if state == 2 and run.target.version >= 4:
         return True
     what = "never written" if state == 0 else "written by another engine"
-    refuse(call, "accumulate", f"dst {dst.shape} of {storage.describe()} was {what}")
+    return refuse(call, "accumulate", f"dst {dst.shape} of {storage.describe()} was {what}")
 
 
 def nc_matmul(
@@ -124,7 +124,11 @@ def nc_matmul(
     if sd not in _MATMUL_DTYPES or md not in _MATMUL_DTYPES or (sd in _WIDE) != (md in _WIDE):
         refuse(call, "dtype-matmul", f"stationary {sd}, moving {md}")
     keeps = is_transpose and dst.dtype == md
-    if dst.dtype != "float32" and not keeps and not (run.target.version >= 4 and dst.dtype == "bfloat16"):
+    if (
+        dst.dtype != "float32"
+        and not keeps
+        and not (run.target.version >= 4 and dst.dtype == "bfloat16")
+    ):
         refuse(call, "dtype-matmul", f"dst is {dst.dtype} on {run.target.name}")
     _within_bank(call, run, dst)
     adds = _accumulates(call, run, dst, accumulate)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from . import cost
+from .alu import apply, check_operand, is_bitvec
 from .dtypes import cast
 from .enums import engine as engine_enum
-from .enums import reduce_cmd as cmd_enum
 from .errors import refuse
 from .operands import (
     HANDLE,
@@ -19,25 +19,19 @@ from .operands import (
     free_size,
     gpsimd_sees,
     mark_psum,
-    per_partition,
     put,
-    reduce_free,
     same_elements,
-    scalar_value,
     tile,
 )
-from .ops import AluOp, alu_op
+from .ops import alu_op
 from .state import current_run, issue
-from .tensor import NkiTensor
 
 __all__ = [
     "memset",
     "reciprocal",
     "scalar_tensor_tensor",
     "tensor_copy",
-    "tensor_reduce",
     "tensor_scalar",
-    "tensor_scalar_reduce",
     "tensor_tensor",
 ]
 
@@ -92,15 +86,6 @@ def memset(
     return HANDLE
 
 
-def _bitvec(call: str, op: AluOp, *tensors: NkiTensor) -> bool:
-    if op.kind != "bitvec":
-        return False
-    for t in tensors:
-        if t.dtype.is_float:
-            refuse(call, "dtype-bitvec", f"{op.name} with {t.dtype}")
-    return True
-
-
 def tensor_tensor(
     dst: Any,
     data1: Any,
@@ -123,7 +108,7 @@ def tensor_tensor(
     spaces = (data1.storage.space, data2.storage.space)
     if spaces == ("psum", "psum"):
         refuse(call, "both-psum", f"{data1.storage.describe()}, {data2.storage.describe()}")
-    bits = _bitvec(call, alu, dst, data1, data2)
+    bits = is_bitvec(call, alu, dst, data1, data2)
     integers = all(t.dtype in _INT32 for t in (dst, data1, data2))
     on_chip_psum = "psum" in (*spaces, dst.storage.space)
     default = "gpsimd" if alu.name == "power" or (integers and not on_chip_psum) else "vector"
@@ -148,29 +133,6 @@ def tensor_tensor(
     return HANDLE
 
 
-def _operand(call: str, arg: str, op: AluOp, operand: Any, data: NkiTensor) -> tuple[NkiTensor, ...]:
-    """Check a constant or (P, 1) operand; return it as a read if it is a tile."""
-    if op.kind == "unary":
-        if isinstance(operand, NkiTensor) or operand not in (None, 0, 0.0):
-            refuse(call, "alu-op", f"{op.name} takes no {arg}, got {operand!r}")
-        return ()
-    if isinstance(operand, NkiTensor):
-        return (per_partition(call, arg, operand, data, float32=op.kind != "bitvec"),)
-    if not isinstance(operand, (int, float, np.integer, np.floating)):
-        refuse(call, "argument", f"{arg} is a {type(operand).__name__}")
-    return ()
-
-
-def _apply(op: AluOp, x: Any, operand: Any, reverse: bool) -> Any:
-    if op.kind == "unary":
-        return op.fn(x)
-    if op.kind == "bitvec":
-        y = operand.read() if isinstance(operand, NkiTensor) else x.dtype.type(operand)
-    else:
-        y = scalar_value(operand, x.ndim)
-    return op.fn(y, x) if reverse else op.fn(x, y)
-
-
 _SCALAR_ENGINE_OPS = {("multiply", "add"), ("multiply", None), ("add", None)}
 
 
@@ -193,11 +155,11 @@ def tensor_scalar(
     tile(call, "data", data)
     same_elements(call, "data", data, "dst", dst)
     first = alu_op(call, op0)
-    reads = (data, *_operand(call, "operand0", first, operand0, data))
+    reads = (data, *check_operand(call, "operand0", first, operand0, data))
     second = None
     if op1 is not None:
         second = alu_op(call, op1)
-        reads += _operand(call, "operand1", second, operand1, data)
+        reads += check_operand(call, "operand1", second, operand1, data)
         if (second.kind == "bitvec") != (first.kind == "bitvec"):
             refuse(call, "dtype-bitvec", f"{first.name} with {second.name}")
     elif operand1 is not None:
@@ -206,7 +168,7 @@ def tensor_scalar(
     rsqrt = names == ("rsqrt", None)
     if "rsqrt" in names and not rsqrt:
         refuse(call, "alu-op", "rsqrt stands alone, with operand0=0.0")
-    bits = _bitvec(call, first, dst, data)
+    bits = is_bitvec(call, first, dst, data)
     chosen = choose_engine(
         call, engine, "gpsimd" if rsqrt else "vector", ("vector", "scalar", "gpsimd")
     )
@@ -221,9 +183,9 @@ def tensor_scalar(
     mark_psum(dst, 2)
     if run.execute:
         x = data.read() if bits else f32(data)
-        y = _apply(first, x, operand0, reverse0)
+        y = apply(first, x, operand0, reverse0)
         if second is not None:
-            y = _apply(second, y, operand1, reverse1)
+            y = apply(second, y, operand1, reverse1)
         put(dst, y)
     return HANDLE
 
@@ -253,123 +215,14 @@ def scalar_tensor_tensor(
     spaces = (data.storage.space, operand1.storage.space)
     if spaces == ("psum", "psum"):
         refuse(call, "both-psum", f"{data.storage.describe()}, {operand1.storage.describe()}")
-    reads = (data, operand1, *_operand(call, "operand0", first, operand0, data))
+    reads = (data, operand1, *check_operand(call, "operand0", first, operand0, data))
     cycles = cost.tensor_tensor(free_size(data), True, True)
     issue(run, call, "vector", cycles, reads, (dst,))
     mark_psum(dst, 2)
     if run.execute:
-        x = _apply(first, f32(data), operand0, reverse0)
+        x = apply(first, f32(data), operand0, reverse0)
         y = f32(operand1).reshape(x.shape)
         put(dst, second.fn(y, x) if reverse1 else second.fn(x, y))
-    return HANDLE
-
-
-def tensor_reduce(
-    dst: Any,
-    op: Any,
-    data: Any,
-    axis: Any,
-    negate: bool = False,
-    keepdims: bool = False,
-    name: str | None = None,
-) -> Instruction:
-    """Reduce over the last free axes on VectorE."""
-    call = "nisa.tensor_reduce"
-    run = current_run(call)
-    tile(call, "dst", dst)
-    tile(call, "data", data)
-    alu = alu_op(call, op)
-    if alu.reduces is None:
-        refuse(call, "reduce-op", alu.name)
-    bits = _bitvec(call, alu, dst, data)
-    axes = tuple(sorted(a + data.ndim if a < 0 else a for a in _axes(axis)))
-    if not axes or axes != tuple(range(data.ndim - len(axes), data.ndim)) or axes[0] == 0:
-        refuse(call, "reduce-axis", f"axis {axis} of {data.shape}")
-    kept = data.shape[: axes[0]]
-    kept = kept + (1,) * len(axes) if keepdims else kept
-    if dst.shape[0] != data.shape[0] or dst.size * _prod(data.shape[axes[0] :]) != data.size:
-        refuse(call, "shape", f"dst {dst.shape} for a reduction to {kept}")
-    issue(run, call, "vector", cost.vector(free_size(data)), (data,), (dst,))
-    mark_psum(dst, 2)
-    if run.execute:
-        values = data.read() if bits else f32(data)
-        lines = values.reshape(_prod(data.shape[: axes[0]]), -1)
-        result = reduce_free(alu.reduces, lines)
-        put(dst, (-result if negate and not bits else result).reshape(dst.shape))
-    return HANDLE
-
-
-def _axes(axis: Any) -> tuple[int, ...]:
-    return (axis,) if isinstance(axis, int) else tuple(axis)
-
-
-def _prod(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
-
-
-_SCALAR_REDUCES = ("add", "multiply", "maximum", "minimum")
-
-
-def tensor_scalar_reduce(
-    dst: Any,
-    data: Any,
-    op0: Any,
-    operand0: Any,
-    reduce_op: Any,
-    reduce_res: Any = None,
-    reverse0: bool = False,
-    reduce_cmd: Any = cmd_enum.reset_reduce,
-    reduce_init: Any = None,
-    reduce_res_negate: bool = False,
-    name: str | None = None,
-) -> Instruction:
-    """Apply one operator and reduce the result over the free axes, on VectorE."""
-    call = "nisa.tensor_scalar_reduce"
-    run = current_run(call)
-    tile(call, "dst", dst)
-    tile(call, "data", data)
-    same_elements(call, "data", data, "dst", dst)
-    alu, red = alu_op(call, op0), alu_op(call, reduce_op)
-    if alu.kind == "bitvec" or alu.name == "rsqrt":
-        refuse(call, "alu-op", alu.name)
-    if red.name not in _SCALAR_REDUCES or red.reduces is None:
-        refuse(call, "reduce-op", red.name)
-    if reverse0:
-        refuse(call, "not-modelled", "reverse0 is documented as unsupported")
-    if not isinstance(reduce_cmd, cmd_enum):
-        refuse(call, "keyword-enum", f"reduce_cmd={reduce_cmd!r}")
-    if reduce_cmd in (cmd_enum.idle, cmd_enum.reset):
-        refuse(call, "reduce-registers", f"reduce_cmd.{reduce_cmd.name} is not supported here")
-    if (reduce_cmd is cmd_enum.load_reduce) != (reduce_init is not None):
-        refuse(call, "reduce-registers", "reduce_init belongs to reduce_cmd.load_reduce")
-    p = data.shape[0]
-    lanes = (data.start_partition, p, red.name)
-    if reduce_cmd is cmd_enum.reduce and run.vector_lanes != lanes:
-        refuse(call, "reduce-registers", f"registers hold {run.vector_lanes}, wanted {lanes}")
-    reads = (data, *_operand(call, "operand0", alu, operand0, data))
-    if isinstance(reduce_init, NkiTensor):
-        reads += (per_partition(call, "reduce_init", reduce_init, data),)
-    writes = (dst,)
-    if reduce_res is not None:
-        writes += (per_partition(call, "reduce_res", reduce_res, data, float32=False),)
-    cycles = cost.vector(free_size(data)) + (
-        cost.ACCUMULATOR_READ if reduce_res is not None else 0
-    )
-    issue(run, call, "vector", cycles, reads, writes)
-    for t in writes:
-        mark_psum(t, 2)
-    run.vector_lanes = lanes
-    if run.execute:
-        y = _apply(alu, f32(data), operand0, False)
-        put(dst, y)
-        total = reduce_free(red.reduces, y)
-        if reduce_cmd is cmd_enum.load_reduce:
-            total = red.fn(np.broadcast_to(scalar_value(reduce_init, 2), total.shape), total)
-        elif reduce_cmd is cmd_enum.reduce:
-            total = red.fn(run.vector_registers, total)
-        run.vector_registers = total.astype(F32)
-        if reduce_res is not None:
-            put(reduce_res, -total if reduce_res_negate else total)
     return HANDLE
 
 

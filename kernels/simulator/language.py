@@ -28,7 +28,7 @@ from .memory import MemoryRegion, hbm, private_hbm, psum, sbuf, shared_hbm
 from .state import current_run
 from .tensor import DynamicSlice, NkiTensor
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     "MemoryRegion",
     "NKIObject",
     "NkiTensor",
@@ -133,9 +133,7 @@ def ndarray(
     return allocate("nl.ndarray", shape, dtype, buffer, name, address)
 
 
-def full(
-    shape: Any, fill_value: Any, dtype: Any, buffer: Any = sbuf, name: str = ""
-) -> NkiTensor:
+def full(shape: Any, fill_value: Any, dtype: Any, buffer: Any = sbuf, name: str = "") -> NkiTensor:
     """Allocate a tile and fill it."""
     t = allocate("nl.full", shape, dtype, buffer, name)
     isa_vector.memset(t, float(fill_value) if t.dtype.is_float else fill_value)
@@ -171,9 +169,7 @@ def shared_constant(constant: Any) -> NkiTensor:
     return whole(from_array(np.ascontiguousarray(constant), shared_hbm, "constant"))
 
 
-def shared_identity_matrix(
-    n: int, dtype: Any = uint8, dst: NkiTensor | None = None
-) -> NkiTensor:
+def shared_identity_matrix(n: int, dtype: Any = uint8, dst: NkiTensor | None = None) -> NkiTensor:
     """Return an identity matrix in SBUF; equal ones of a kernel share their memory."""
     call = "nl.shared_identity_matrix"
     run = current_run(call)
@@ -236,9 +232,7 @@ def broadcast_to(x: Any, shape: Any, dtype: Any = None) -> NkiTensor:
     kind = as_dtype(dtype or x.dtype, call)
     if x.shape == target and kind == x.dtype:
         return x  # type: ignore[no-any-return]
-    if len(target) != x.ndim or any(
-        n not in (1, m) for n, m in zip(x.shape, target, strict=True)
-    ):
+    if len(target) != x.ndim or any(n not in (1, m) for n, m in zip(x.shape, target, strict=True)):
         refuse(call, "shape", f"{x.shape} to {target}")
     if x.shape[0] != target[0]:
         run.account.unproven["nl.broadcast_to over partitions"] += 1

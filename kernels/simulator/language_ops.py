@@ -206,7 +206,7 @@ def negative(x: Any, dtype: Any = None) -> NkiTensor:
 
 def _reduced(name: str, op: Function) -> Function:
     def function(x: Any, axis: Any, dtype: Any = None, keepdims: bool = False) -> NkiTensor:
-        from . import isa_vector
+        from . import isa_reduce
 
         given = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
         axes = {int(a) % x.ndim for a in given}
@@ -214,7 +214,7 @@ def _reduced(name: str, op: Function) -> Function:
             1 if a in axes else n for a, n in enumerate(x.shape) if keepdims or a not in axes
         )
         out = _result(x, dtype, kept if len(kept) > 1 else (*kept, 1))
-        isa_vector.tensor_reduce(out, op, x, axis, keepdims=keepdims)
+        isa_reduce.tensor_reduce(out, op, x, axis, keepdims=keepdims)
         return out
 
     return _named(function, name)

@@ -49,7 +49,7 @@ def sequential_range(start: Any, stop: Any = None, step: int = 1) -> range:
     return _unrolled("nl.sequential_range", start, stop, step)
 
 
-class no_reorder:  # noqa: N801
+class no_reorder:
     """Keep program order inside a ``with`` block; the simulator always does."""
 
     def __enter__(self) -> None:
@@ -67,7 +67,7 @@ def _bound(call: str, run: Run, x: Any) -> int | None:
         return x.value() if run.execute else x.peek()
     if isinstance(x, (int, np.integer)) and not isinstance(x, bool):
         return int(x)
-    refuse(call, "loop-bounds", f"bound is a {type(x).__name__}")
+    return refuse(call, "loop-bounds", f"bound is a {type(x).__name__}")
 
 
 class _Loop:
@@ -103,9 +103,7 @@ class _Loop:
             run.frames[-1].touched |= self.frame.touched
 
 
-def _passes(
-    call: str, lower: Any, upper: Any, step: Any
-) -> Iterator[VirtualRegister]:
+def _passes(call: str, lower: Any, upper: Any, step: Any) -> Iterator[VirtualRegister]:
     run = current_run(call)
     if isinstance(step, bool) or not isinstance(step, (int, np.integer)) or step < 1:
         refuse(call, "loop-bounds", f"step {step!r} is no positive integer constant")

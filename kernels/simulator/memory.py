@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from .dtypes import DType
 
-__all__ = ["LoopPass", "MemoryRegion", "Storage", "hbm", "private_hbm", "psum", "sbuf", "shared_hbm"]
+__all__ = [
+    "LoopPass",
+    "MemoryRegion",
+    "Storage",
+    "hbm",
+    "private_hbm",
+    "psum",
+    "sbuf",
+    "shared_hbm",
+]
 
 
 class MemoryRegion(Enum):

@@ -153,7 +153,7 @@ def psum_region(t: NkiTensor) -> NDArray[np.uint8]:
     return np.ndarray(
         t.shape,
         np.uint8,
-        buffer=state,  # type: ignore[arg-type]
+        buffer=state,
         offset=t.offset,
         strides=t.strides,
     )

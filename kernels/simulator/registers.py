@@ -52,5 +52,5 @@ class VirtualRegister:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _opaque
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __truediv__ = __rtruediv__ = _opaque
     __neg__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = _opaque
-    __eq__ = __ne__ = _opaque  # type: ignore[assignment]
+    __eq__ = __ne__ = _opaque
     __hash__ = object.__hash__

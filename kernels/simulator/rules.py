@@ -95,8 +95,7 @@ RULES: dict[str, Rule] = {
     ),
     "dtype-transpose": Rule("a transpose keeps the dtype", f"{_ISA}, nc_transpose"),
     "dtype-scalar": Rule(
-        "per-partition operands of arithmetic operators and the scale of an activation are "
-        "float32",
+        "per-partition operands of arithmetic operators and the scale of an activation are float32",
         f"{_ISA}, tensor_scalar, activation",
     ),
     "dtype-bitvec": Rule(
@@ -132,9 +131,7 @@ RULES: dict[str, Rule] = {
         "reduce registers are reset before they are reduced into or read",
         f"{_ISA}, activation, tensor_scalar_reduce",
     ),
-    "activation-op": Rule(
-        "the function is one of ScalarE's", f"{_SHARED}, activation functions"
-    ),
+    "activation-op": Rule("the function is one of ScalarE's", f"{_SHARED}, activation functions"),
     "activation-range": Rule(
         "the argument of an activation function lies in its valid range",
         f"{_SHARED}, activation functions",

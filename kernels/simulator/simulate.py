@@ -127,8 +127,7 @@ def trace(
     run = Run(target or current_generation(), execute=False, trips=trips)
     names = _names(function)
     positional = [
-        _placeholder(names[i] if i < len(names) else f"argument {i}", a)
-        for i, a in enumerate(args)
+        _placeholder(names[i] if i < len(names) else f"argument {i}", a) for i, a in enumerate(args)
     ]
     named = {k: _placeholder(k, a) for k, a in kwargs.items()}
     with run_scope(run):
@@ -139,7 +138,7 @@ def trace(
     return run.account
 
 
-class shape_of:  # noqa: N801 (stands where an array would)
+class shape_of:
     """Shape and dtype of an array, for `trace`."""
 
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:

@@ -74,7 +74,7 @@ class _Current(threading.local):
 _CURRENT = _Current()
 
 
-class run_scope:  # noqa: N801 (a context manager, used like a function)
+class run_scope:
     """Make `run` the current one inside a ``with`` block."""
 
     def __init__(self, run: Run) -> None:
@@ -137,9 +137,7 @@ def issue(
     run.account.add(call, engine, cycles, run.repeat, run.recording)
 
 
-def _use_index(
-    call: str, tensor: NkiTensor, clock: int, touched: set[Storage] | None
-) -> None:
+def _use_index(call: str, tensor: NkiTensor, clock: int, touched: set[Storage] | None) -> None:
     assert tensor.indirect is not None
     storage = tensor.indirect.index_storage
     if storage is None:
