@@ -207,7 +207,7 @@ def store(dst: Any, value: Any) -> None:
 def load_transpose2d(src: Any, dtype: Any = None) -> NkiTensor:
     """Load and transpose up to 128 x 128 elements; far slower than `load`."""
     call = "nl.load_transpose2d"
-    if src.ndim != 2 or max(src.shape) > 128:
+    if src.ndim != 2 or src.shape[0] > 128 or src.shape[1] > 128:
         refuse(call, "transpose-tile", f"shape {src.shape}")
     out = allocate(call, (src.shape[1], src.shape[0]), dtype or src.dtype, sbuf, "")
     isa_dma.dma_transpose(out, src)
