@@ -116,9 +116,7 @@ def ao2mo_kernel(eri: Any, c_occ: Any, c_vir: Any) -> Any:
             acc = nl.ndarray((rows, a1 - a0), dtype=nl.float32, buffer=nl.psum)
             multiply(acc, half, 0, vir, a0, blocks)
             nisa.tensor_copy(dst=result[:, a0:a1], src=acc, engine=nisa.engine.vector)
-        nisa.dma_copy(
-            dst=out.ap([[nvir, rows], [1, nvir]], offset=p0 * nocc * nvir), src=result
-        )
+        nisa.dma_copy(dst=out.ap([[nvir, rows], [1, nvir]], offset=p0 * nocc * nvir), src=result)
     return out
 
 

@@ -24,7 +24,8 @@ from dfmp2.kernels.reduction import (
     mirror,
     mirror_columns,
     mirror_row,
-    square_sum,
+    mirror_scratch,
+    scale,
 )
 from dfmp2.kernels.tiles import load_block
 from dfmp2.kernels.tiling import equal_panels, virtual_strips
@@ -62,12 +63,11 @@ def _scaled(t: Any, x: int, a0: int, na: int, b0: int, nb: int, energies: Any, s
     for n in range(na):
         a = a0 + n
         strip = load_block(t, p, v, x * v * v + a * p * v + b0 * p, width)
-        root = inverse_root_gap(
-            e_row[:, b0 * p : b0 * p + width], e_col[:, a : a + 1], e_pair[:, x : x + 1]
-        )
-        nisa.tensor_tensor(dst=s[:, n, :], data1=strip, data2=root, op=nl.multiply)
+        root = nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf)
+        columns = e_row[:, b0 * p : b0 * p + width]
+        inverse_root_gap(root, columns, e_col[:, a : a + 1], e_pair[:, x : x + 1])
         c = sums[1] + n
-        square_sum(s[:, n, :], sums[0][:, c : c + 1])
+        scale(s[:, n, :], strip, root, sums[0][:, c : c + 1])
     return s
 
 
@@ -138,11 +138,12 @@ def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
                     cj += nb
                 for strip in range(nb):
                     rows = na if b0 > a0 else strip
-                    mirror_row(upper, lower, strip, rows, off, cx)
+                    scratch = (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip))
+                    mirror_row(upper, lower, strip, rows, scratch, off, cx)
                     cx += mirror_columns(rows, p)
                     if b0 == a0:
                         c = x * nstrip + a0 + strip
-                        mirror(upper, upper, strip, strip, 1, diagonal[:, c : c + 1])
+                        mirror(upper, upper, strip, strip, 1, scratch[-1], diagonal[:, c : c + 1])
     res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
     for n, sums in enumerate((squares, off, diagonal)):
         width = sums.shape[1] // items

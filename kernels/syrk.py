@@ -2,8 +2,8 @@
 
 One panel of A^T serves as stationary and as moving operand, so A is read from HBM once, in
 strips of 512 columns that load while earlier rows are being multiplied. Row strip m multiplies
-columns 0 .. m + 127 only: 9/16 of the work at 1024 rows and half of it in the limit. The mirror is not made on the device,
-where it would cost transposes on TensorE and as many bytes again to HBM.
+columns 0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it in the limit. The mirror is
+not made on the device, where it would cost transposes on TensorE and as many bytes again to HBM.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.nki import nisa, nl
 
-__all__ = ["drain", "load_block", "load_panel", "multiply"]
+__all__ = ["drain", "load_block", "load_matrix", "load_panel", "load_row", "multiply"]
 
 
 def load_panel(src: Any, nk: int, ld: int, offset: int, width: int) -> Any:
@@ -27,6 +27,23 @@ def load_block(src: Any, rows: int, ld: int, offset: int, width: int) -> Any:
     """A tile [rows, width] of an HBM matrix with rows of `ld` elements, from position `offset`."""
     tile = nl.ndarray((rows, width), dtype=src.dtype, buffer=nl.sbuf)
     nisa.dma_copy(dst=tile, src=src.ap([[ld, rows], [1, width]], offset=offset))
+    return tile
+
+
+def load_row(src: Any, index: Any) -> Any:
+    """Row `index` (a run-time value) of an HBM table as a tile [1, n]."""
+    n = src.shape[1]
+    row = nl.ndarray((1, n), dtype=src.dtype, buffer=nl.sbuf)
+    nisa.dma_copy(dst=row, src=src.ap([[n, 1], [1, n]], scalar_offset=index, indirect_dim=0))
+    return row
+
+
+def load_matrix(src: Any, index: Any) -> Any:
+    """Matrix `index` (a run-time value) of an HBM array [n, rows, cols] as a tile."""
+    rows, cols = src.shape[1], src.shape[2]
+    tile = nl.ndarray((rows, cols), dtype=src.dtype, buffer=nl.sbuf)
+    pattern = [[cols, rows], [1, cols]]
+    nisa.dma_copy(dst=tile, src=src.ap(pattern, scalar_offset=index, indirect_dim=0))
     return tile
 
 

@@ -117,7 +117,7 @@ def fill_launches(ntask: int, most: int) -> list[list[int]]:
 
 
 def padded_rows(rows: Sequence[Sequence[int]], width: int) -> list[tuple[int, list[int]]]:
-    """(i, partners) of each task: every row of partners cut into `width`, the rest filled with -1."""
+    """(i, partners) of each task: rows of partners cut into `width`, the rest filled with -1."""
     return [
         (i, [*row[lo:hi], *[-1] * (width - (hi - lo))])
         for i, row in enumerate(rows)

@@ -97,9 +97,7 @@ def trsm_kernel(l_t: Any, inv_t: Any, b: Any) -> Any:
             acc = nl.ndarray((PARTITIONS, r1 - r0), dtype=nl.float32, buffer=nl.psum)
             nisa.nc_matmul(acc, stationary=inverse, moving=rhs[:, r0:r1], accumulate=False)
             nisa.tensor_copy(dst=x[k][:, r0:r1], src=acc, engine=nisa.engine.vector)
-        nisa.dma_copy(
-            dst=out.ap([[r, PARTITIONS], [1, r]], offset=k * PARTITIONS * r), src=x[k]
-        )
+        nisa.dma_copy(dst=out.ap([[r, PARTITIONS], [1, r]], offset=k * PARTITIONS * r), src=x[k])
     return out
 
 
