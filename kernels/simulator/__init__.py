@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from . import isa, language
 from .account import Account
-from .errors import SimulatorError, UnprovenOnHardwareWarning
+from .errors import SimulatorError, SubsetError, UnprovenOnHardwareWarning
 from .generations import GENERATIONS, Generation, current_generation, generation
 from .simulate import Kernel, jit, shape_of, simulate, trace
+from .subset import check_subset
 
 __all__ = [
     "GENERATIONS",
@@ -19,7 +20,9 @@ __all__ = [
     "Generation",
     "Kernel",
     "SimulatorError",
+    "SubsetError",
     "UnprovenOnHardwareWarning",
+    "check_subset",
     "current_generation",
     "generation",
     "isa",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from dfmp2.errors import DFMP2Error
 
-from .rules import RULES
+from .rules import RULES, Rule
+from .subset_rules import SUBSET_RULES
 
-__all__ = ["SimulatorError", "UnprovenOnHardwareWarning", "refuse"]
+__all__ = ["SimulatorError", "SubsetError", "UnprovenOnHardwareWarning", "refuse"]
 
 
 class SimulatorError(DFMP2Error):
@@ -26,16 +27,28 @@ class SimulatorError(DFMP2Error):
         What happened, with the offending values.
     """
 
+    rules: ClassVar[dict[str, Rule]] = RULES
+
     def __init__(self, call: str, rule: str, detail: str) -> None:
         super().__init__(call, rule, detail)
         self.call = call
         self.rule = rule
         self.detail = detail
-        self.statement = RULES[rule].statement
-        self.source = RULES[rule].source
+        self.statement = self.rules[rule].statement
+        self.source = self.rules[rule].source
 
     def __str__(self) -> str:
         return f"{self.call}: {self.detail} (rule {self.rule}: {self.statement}; {self.source})"
+
+
+class SubsetError(SimulatorError):
+    """A kernel uses Python that the NKI compiler does not have.
+
+    `call` names the function and the line, `rule` is a key of
+    `dfmp2.kernels.simulator.subset_rules.SUBSET_RULES`.
+    """
+
+    rules = SUBSET_RULES
 
 
 class UnprovenOnHardwareWarning(UserWarning):

@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from .generations import Generation, current_generation
 from .liveness import check_capacity
 from .memory import Storage, hbm, shared_hbm
 from .state import Run, run_scope
+from .subset import check_subset
 from .tensor import NkiTensor
 
 __all__ = ["Kernel", "SimulatedKernel", "jit", "simulate", "trace"]
@@ -66,12 +68,18 @@ class SimulatedKernel:
     """
 
     def __init__(self, kernel: Any, target: Generation | None = None) -> None:
+        self.jitted = isinstance(kernel, Kernel)
         self.function: Callable[..., Any] = kernel.func if isinstance(kernel, Kernel) else kernel
         self.target = target
         self.account: Account | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Execute on arrays; return arrays (a tuple where the kernel returns several)."""
+        """Check the source once, then execute on arrays.
+
+        Returns the arrays that the kernel returns, a tuple where it returns several.
+        """
+        if self.jitted:
+            _check_source(self.function)
         run = Run(self.target or current_generation(), execute=True)
         names = _names(self.function)
         back: list[tuple[NDArray[Any], Storage]] = []
@@ -97,6 +105,7 @@ def simulate(kernel: Any, target: Generation | None = None) -> SimulatedKernel:
     Parameters
     ----------
     kernel : Kernel or function
+        A kernel decorated with `jit` must also pass `check_subset`; a plain function need not.
     target : Generation, optional
         Default: from NEURON_PLATFORM_TARGET_OVERRIDE at every call, else trn2.
     """
@@ -124,6 +133,8 @@ def trace(
         Passes of dynamic loops whose bounds are loaded from tensors.
     """
     function: Callable[..., Any] = kernel.func if isinstance(kernel, Kernel) else kernel
+    if isinstance(kernel, Kernel):
+        _check_source(function)
     run = Run(target or current_generation(), execute=False, trips=trips)
     names = _names(function)
     positional = [
@@ -144,6 +155,16 @@ class shape_of:
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
+
+
+_CHECKED: WeakSet[Callable[..., Any]] = WeakSet()
+
+
+def _check_source(function: Callable[..., Any]) -> None:
+    """Check a kernel's source against the compiler's subset, once per function."""
+    if function not in _CHECKED:
+        check_subset(function)
+        _CHECKED.add(function)
 
 
 def _names(function: Callable[..., Any]) -> list[str]:
