@@ -84,14 +84,14 @@ def _check_function(
     scope = _Scope(f, node)
     for at, rule, detail in check_syntax(node, is_kernel, scope.namespace_call):
         yield report(at, rule, detail)
-    for child in ast.walk(node):
+    for child in _inside(node):
         if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
             value = scope.resolve(child)
             if isinstance(value, (list, dict, set, bytearray)) or _is_array(value):
                 yield report(child, "pure", f"reads the global {child.id}")
         if isinstance(child, (ast.Name, ast.Attribute)):
             value = scope.resolve(child)
-            if _is_jitted(value) and not _is_decorator(node, child):
+            if _is_jitted(value):
                 yield report(child, "nested-jit", f"{ast.unparse(child)} is a kernel")
             elif _same_package(f, value):
                 todo.append(value)
@@ -148,8 +148,10 @@ def _is_jitted(value: Any) -> bool:
     return type(value).__name__ == "Kernel" and hasattr(value, "func")
 
 
-def _is_decorator(node: ast.FunctionDef, child: ast.AST) -> bool:
-    return any(child in ast.walk(d) for d in node.decorator_list)
+def _inside(node: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Walk parameters and body; decorators are Python's business."""
+    for part in (node.args, *node.body):
+        yield from ast.walk(part)
 
 
 def _same_package(f: Callable[..., Any], value: Any) -> bool:
