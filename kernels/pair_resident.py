@@ -55,9 +55,12 @@ def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
     widths = (slots * squares, slots * max(1, off), slots * nstrip)
     sums = []
     for _n in range(2):
-        sums.append([nl.ndarray((p, w), dtype=nl.float32, buffer=nl.sbuf) for w in widths])
+        columns = []
+        for width in widths:
+            columns.append(nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf))
         if off == 0:
-            nisa.memset(sums[-1][1], value=0.0)
+            nisa.memset(columns[1], value=0.0)
+        sums.append(columns)
     return {
         "ahead": ahead,
         "left": _tiles(several, (PARTITIONS, nk, v), nl.sbuf),
