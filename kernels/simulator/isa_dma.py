@@ -37,8 +37,8 @@ def _modes(
         refuse(call, "keyword-enum", f"engine={engine!r}")
     if oob_mode is not oob_enum.error:
         refuse(call, "not-modelled", "oob_mode.skip")
-    gathers = any(t.indirect is not None and t.indirect.vector for t in (dst, src))
-    dynamic = dst.indirect is not None or src.indirect is not None
+    gathers = any(t.dynamic is not None and t.dynamic.vector for t in (dst, src))
+    dynamic = dst.dynamic is not None or src.dynamic is not None
     hardware = dge_mode is dge_enum.hwdge
     if gathers and run.target.version < 3:
         refuse(call, "generation", "vector_offset needs NeuronCore-v3")
@@ -56,7 +56,7 @@ def _modes(
 
 def _run_bytes(t: NkiTensor) -> int:
     first = 1 if t.on_chip else 0
-    if t.indirect is not None and t.indirect.vector:
+    if t.dynamic is not None and t.dynamic.vector:
         first = 1
     return contiguous_run(t.shape[first:], t.strides[first:]) * t.dtype.itemsize
 

@@ -145,7 +145,7 @@ def nc_matmul(
         right = f32(moving).reshape(k, n)
         if adds:
             put(dst, f32(dst) + (left @ right).reshape(dst.shape))
-        elif dst.shape == (m, n) and dst.dtype == "float32" and dst.indirect is None:
+        elif dst.shape == (m, n) and dst.dtype == "float32" and dst.dynamic is None:
             np.matmul(left, right, out=dst.array())
         else:
             put(dst, (left @ right).reshape(dst.shape))

@@ -126,7 +126,7 @@ def f32(t: NkiTensor) -> Array:
 
 def put(t: NkiTensor, values: Array) -> None:
     """Write values with the device's conversion."""
-    if values.shape == t.shape and t.dtype == "float32" and t.indirect is None:
+    if values.shape == t.shape and t.dtype == "float32" and t.dynamic is None:
         t.array()[...] = values
     else:
         t.write(np.asarray(values))

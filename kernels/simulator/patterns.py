@@ -70,7 +70,7 @@ def _dynamic(
     vector_offset: Any,
     indirect_dim: int,
 ) -> Indirect:
-    if t.indirect is not None or (scalar_offset is not None and vector_offset is not None):
+    if t.dynamic is not None or (scalar_offset is not None and vector_offset is not None):
         refuse(call, "indirect", "more than one dynamic offset")
     # The documents scale by the dimension's stride in one place and by the sizes to its right
     # in another: where the two differ nothing is certain.

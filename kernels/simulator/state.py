@@ -117,7 +117,7 @@ def issue(
         if storage.first_write < 0:
             refuse(call, "read-before-write", f"{storage.describe()} is read, nothing wrote it")
         storage.last_use = clock
-        if tensor.indirect is not None:
+        if tensor.dynamic is not None:
             _use_index(call, tensor, clock, touched)
         if touched is not None:
             touched.add(storage)
@@ -128,7 +128,7 @@ def issue(
         if storage.first_write < 0:
             storage.first_write = clock
         storage.last_use = clock
-        if tensor.indirect is not None:
+        if tensor.dynamic is not None:
             _use_index(call, tensor, clock, touched)
         if touched is not None:
             touched.add(storage)
@@ -138,8 +138,8 @@ def issue(
 
 
 def _use_index(call: str, tensor: NkiTensor, clock: int, touched: set[Storage] | None) -> None:
-    assert tensor.indirect is not None
-    storage = tensor.indirect.index_storage
+    assert tensor.dynamic is not None
+    storage = tensor.dynamic.index_storage
     if storage is None:
         return
     if storage.first_write < 0:

@@ -44,7 +44,7 @@ class NkiTensor(ViewMethods):
     buffer : MemoryRegion
     """
 
-    __slots__ = ("_array", "checked", "dtype", "indirect", "offset", "shape", "storage", "strides")
+    __slots__ = ("_array", "checked", "dtype", "dynamic", "offset", "shape", "storage", "strides")
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class NkiTensor(ViewMethods):
         self.strides = strides
         self.offset = offset
         self.dtype = dtype
-        self.indirect = indirect
+        self.dynamic = indirect
         self._array: NDArray[Any] | None = None
         self.checked = False
 
@@ -112,7 +112,7 @@ class NkiTensor(ViewMethods):
 
     def is_indirect(self) -> bool:
         """Tell whether the view has a dynamic offset."""
-        return self.indirect is not None
+        return self.dynamic is not None
 
     def __repr__(self) -> str:
         return f"NkiTensor(shape={self.shape}, dtype={self.dtype}, buffer={self.buffer.value})"
@@ -123,7 +123,7 @@ class NkiTensor(ViewMethods):
     # -- values -----------------------------------------------------------------------------
     def array(self) -> NDArray[Any]:
         """Return the NumPy view (no copy) of a direct or scalar-indirect tensor."""
-        if self.indirect is None:
+        if self.dynamic is None:
             view = self._array
             if view is None:
                 view = self._array = self._view_at(self.offset)
@@ -144,10 +144,10 @@ class NkiTensor(ViewMethods):
         )
 
     def _dynamic_offset(self) -> int:
-        assert self.indirect is not None
-        index = self.indirect.index
+        assert self.dynamic is not None
+        index = self.dynamic.index
         value = index.value() if isinstance(index, VirtualRegister) else int(index.array().item())
-        offset = value * self.indirect.stride
+        offset = value * self.dynamic.stride
         first = self.offset + offset
         extents = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
         storage = self.storage
@@ -158,17 +158,17 @@ class NkiTensor(ViewMethods):
             refuse(
                 "dynamic offset",
                 "index-range",
-                f"index {value} (stride {self.indirect.stride}) reaches element "
+                f"index {value} (stride {self.dynamic.stride}) reaches element "
                 f"{first + sum(extents)} of {storage.describe()}",
             )
         return offset
 
     def _gather_index(self) -> NDArray[np.int64]:
-        assert self.indirect is not None
-        rows = self.indirect.index.array().astype(np.int64).reshape(-1)
+        assert self.dynamic is not None
+        rows = self.dynamic.index.array().astype(np.int64).reshape(-1)
         flat = np.zeros(self.shape, dtype=np.int64)
         for axis, (n, s) in enumerate(zip(self.shape, self.strides, strict=True)):
-            line = rows * self.indirect.stride if axis == 0 else np.arange(n) * s
+            line = rows * self.dynamic.stride if axis == 0 else np.arange(n) * s
             flat += line.reshape([-1 if a == axis else 1 for a in range(len(self.shape))])
         flat += self.offset
         capacity = prod(self.storage.shape)
@@ -182,7 +182,7 @@ class NkiTensor(ViewMethods):
 
     def read(self) -> NDArray[Any]:
         """Return the values: a view, or a copy where the access is a gather."""
-        if self.indirect is not None and self.indirect.vector:
+        if self.dynamic is not None and self.dynamic.vector:
             data = self.storage.data
             assert data is not None
             return data[self._gather_index()]
@@ -193,7 +193,7 @@ class NkiTensor(ViewMethods):
         values = cast(values, self.dtype)
         if values.shape != self.shape:
             values = values.reshape(self.shape)
-        if self.indirect is not None and self.indirect.vector:
+        if self.dynamic is not None and self.dynamic.vector:
             data = self.storage.data
             assert data is not None
             data[self._gather_index()] = values
@@ -213,7 +213,7 @@ class NkiTensor(ViewMethods):
         if len(keys) > rank:
             refuse("NkiTensor[...]", "index-range", f"{len(keys)} indices for shape {shape}")
         offset = self.offset
-        indirect = self.indirect
+        indirect = self.dynamic
         on_chip = self.on_chip
         new_shape: list[int] = []
         new_strides: list[int] = []

@@ -29,7 +29,7 @@ class ViewMethods:
         strides: tuple[int, ...]
         offset: int
         dtype: DType
-        indirect: Indirect | None
+        dynamic: Indirect | None
 
         def __init__(
             self,
@@ -49,7 +49,7 @@ class ViewMethods:
         def on_chip(self) -> bool: ...
 
     def _like(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> Self:
-        return type(self)(self.storage, shape, strides, self.offset, self.dtype, self.indirect)
+        return type(self)(self.storage, shape, strides, self.offset, self.dtype, self.dynamic)
 
     def permute(self, dims: tuple[int, ...]) -> Self:
         """Reorder dimensions; on chip the partition dimension stays first."""
@@ -161,7 +161,7 @@ class ViewMethods:
             return self
         if new.round_bits or old.round_bits:
             refuse(call, "not-modelled", f"bits of {old} as {new}")
-        if self.strides[-1] != 1 or self.indirect is not None:
+        if self.strides[-1] != 1 or self.dynamic is not None:
             refuse(call, "view", "the last dimension is not contiguous, or the view is dynamic")
         last = self.shape[-1] * old.itemsize
         scaled = [s * old.itemsize for s in (*self.strides[:-1], self.offset)]
@@ -173,7 +173,7 @@ class ViewMethods:
         )
 
     def _partition_first(self) -> bool:
-        return self.on_chip or (self.indirect is not None and self.indirect.vector)
+        return self.on_chip or (self.dynamic is not None and self.dynamic.vector)
 
     def _refuse_partition(self, call: str, dim: int) -> None:
         if self._partition_first() and dim == 0:
