@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-from . import cost
+from . import cost, report
 from .generations import Generation
 
-__all__ = ["Account", "DmaTotals"]
+__all__ = ["ENGINES", "Account", "DmaTotals"]
 
-ENGINES = ("tensor", "vector", "scalar", "gpsimd", "dma")
+K = TypeVar("K")
+
+ENGINES = report.ENGINES
+
+
+def _scaled(counts: Counter[K], factor: int) -> Counter[K]:
+    return Counter({key: n * factor for key, n in counts.items()})
 
 
 @dataclass
@@ -102,6 +108,54 @@ class Account:
         self.matmul_macs += macs * repeat
         self.matmul_passes[passes] += repeat
 
+    def times(self, launches: int) -> Account:
+        """Return the account of `launches` executions of the same program."""
+        dma = self.dma
+        scaled = DmaTotals(
+            dma.hbm_read * launches,
+            dma.hbm_written * launches,
+            dma.on_chip * launches,
+            dma.transfers * launches,
+            _scaled(dma.descriptors, launches),
+            dma.busy_us * launches,
+        )
+        return replace(
+            self,
+            executed=_scaled(self.executed, launches),
+            cycles=_scaled(self.cycles, launches),
+            dma=scaled,
+            matmul_macs=self.matmul_macs * launches,
+            matmul_passes=_scaled(self.matmul_passes, launches),
+        )
+
+    def __add__(self, other: Account) -> Account:
+        """Return the account of two launches, one after the other.
+
+        Program sizes and live memory are those of the larger one.
+        """
+        if self.target != other.target:
+            raise ValueError(f"accounts of {self.target.name} and {other.target.name}")
+        a, b = self.dma, other.dma
+        return Account(
+            self.target,
+            self.program if self.instructions >= other.instructions else other.program,
+            self.executed + other.executed,
+            self.cycles + other.cycles,
+            DmaTotals(
+                a.hbm_read + b.hbm_read,
+                a.hbm_written + b.hbm_written,
+                a.on_chip + b.on_chip,
+                a.transfers + b.transfers,
+                a.descriptors + b.descriptors,
+                a.busy_us + b.busy_us,
+            ),
+            self.matmul_macs + other.matmul_macs,
+            self.matmul_passes + other.matmul_passes,
+            max(self.sbuf_peak, other.sbuf_peak),
+            max(self.psum_peak, other.psum_peak),
+            self.unproven + other.unproven,
+        )
+
     def engine_cycles(self, engine: str, *calls: str) -> int:
         """Return the cycles of an engine, of all its calls or of those named."""
         return sum(
@@ -147,30 +201,10 @@ class Account:
         engine = max(busy, key=lambda e: busy[e])
         return engine, busy[engine]
 
+    def lines(self) -> list[str]:
+        """Return the account as text; times are marked as estimates."""
+        return report.lines(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the account as plain numbers, for JSON and tables."""
-        engine, time_us = self.bound()
-        return {
-            "generation": self.target.name,
-            "estimate": True,
-            "instructions_program": self.instructions,
-            "instructions_executed": {
-                e: sum(n for (k, _), n in self.executed.items() if k == e) for e in ENGINES
-            },
-            "cycles": {e: self.engine_cycles(e) for e in ENGINES[:-1]},
-            "matmul_cycles": self.matmul_cycles,
-            "transpose_cycles": self.transpose_cycles,
-            "matmul_macs": self.matmul_macs,
-            "matmul_passes": {str(k): v for k, v in sorted(self.matmul_passes.items())},
-            "hbm_read_bytes": self.dma.hbm_read,
-            "hbm_written_bytes": self.dma.hbm_written,
-            "on_chip_dma_bytes": self.dma.on_chip,
-            "dma_transfers": self.dma.transfers,
-            "dma_descriptor_bytes": {str(k): v for k, v in sorted(self.dma.descriptors.items())},
-            "sbuf_peak_bytes_per_partition": self.sbuf_peak,
-            "psum_peak_bytes_per_partition": self.psum_peak,
-            "busy_us": self.busy_us(),
-            "bound": engine,
-            "bound_us": time_us,
-            "unproven": dict(self.unproven),
-        }
+        return report.as_dict(self)
