@@ -11,7 +11,7 @@ from . import isa, language
 from .account import Account
 from .errors import SimulatorError, SubsetError, UnprovenOnHardwareWarning
 from .generations import GENERATIONS, Generation, current_generation, generation
-from .simulate import Kernel, jit, shape_of, simulate, trace
+from .runner import Kernel, jit, shape_of, simulate, trace
 from .subset import check_subset
 
 __all__ = [

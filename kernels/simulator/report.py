@@ -37,8 +37,8 @@ def lines(account: Account) -> list[str]:
         f"  HBM      {dma.hbm_read / 1e6:10.2f} MB read, {dma.hbm_written / 1e6:.2f} MB written"
     )
     text.append(
-        f"  live     SBUF {account.sbuf_peak} of {t.sbuf_usable_bytes}, PSUM {account.psum_peak} of "
-        f"{t.psum_banks * t.psum_bank_bytes} bytes per partition"
+        f"  live     SBUF {account.sbuf_peak} of {t.sbuf_usable_bytes}, "
+        f"PSUM {account.psum_peak} of {t.psum_banks * t.psum_bank_bytes} bytes per partition"
     )
     text.extend(
         f"  unproven on hardware: {what} ({n} times)" for what, n in account.unproven.items()

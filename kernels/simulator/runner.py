@@ -21,6 +21,7 @@ from .errors import refuse
 from .generations import Generation, current_generation
 from .liveness import check_capacity
 from .memory import Storage, hbm, shared_hbm
+from .rebind import bind, plain_function
 from .state import Run, run_scope
 from .subset import check_subset
 from .tensor import NkiTensor
@@ -68,8 +69,7 @@ class SimulatedKernel:
     """
 
     def __init__(self, kernel: Any, target: Generation | None = None) -> None:
-        self.jitted = isinstance(kernel, Kernel)
-        self.function: Callable[..., Any] = kernel.func if isinstance(kernel, Kernel) else kernel
+        self.function, self.jitted = _prepared(kernel)
         self.target = target
         self.account: Account | None = None
 
@@ -132,8 +132,8 @@ def trace(
     trips : int, optional
         Passes of dynamic loops whose bounds are loaded from tensors.
     """
-    function: Callable[..., Any] = kernel.func if isinstance(kernel, Kernel) else kernel
-    if isinstance(kernel, Kernel):
+    function, jitted = _prepared(kernel)
+    if jitted:
         _check_source(function)
     run = Run(target or current_generation(), execute=False, trips=trips)
     names = _names(function)
@@ -155,6 +155,12 @@ class shape_of:
     def __init__(self, shape: tuple[int, ...], dtype: Any = np.float32) -> None:
         self.shape = tuple(shape)
         self.dtype = dtype
+
+
+def _prepared(kernel: Any) -> tuple[Callable[..., Any], bool]:
+    """Return the function to run, bound to this simulator, and whether it was decorated."""
+    function = plain_function(kernel)
+    return bind(function), kernel is not function
 
 
 _CHECKED: WeakSet[Callable[..., Any]] = WeakSet()
