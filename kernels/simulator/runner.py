@@ -16,6 +16,7 @@ from dfmp2.errors import BackendUnavailable
 
 from .account import Account
 from .allocate import from_array, whole
+from .blas import single_thread
 from .dtypes import as_dtype
 from .errors import refuse
 from .generations import Generation, current_generation
@@ -88,7 +89,7 @@ class SimulatedKernel:
             for i, a in enumerate(args)
         ]
         named = {k: _argument(k, a, back) for k, a in kwargs.items()}
-        with run_scope(run), np.errstate(all="ignore"):
+        with run_scope(run), np.errstate(all="ignore"), single_thread():
             result = self.function(*positional, **named)
             outputs = _outputs(self.function.__name__, result)
         _finish(run, self.function.__name__)
