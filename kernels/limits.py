@@ -65,7 +65,8 @@ M_BLOCK = 1024
 """Rows of the left factor held in SBUF at once (64 KiB per partition at K_PANEL)."""
 
 TRSM_ORDER, TRSM_RHS = 2048, 1024
-"""Largest triangular solve of one launch: the solution stays in SBUF (64 KiB per partition)."""
+"""Order and right-hand sides of a triangular solve whose solution stays in SBUF (64 KiB per
+partition)."""
 
 NVIR_RESIDENT_T = 1024
 """Widest T block of `mp2_energy` held in SBUF at once (32 KiB per partition, three of them)."""

@@ -24,12 +24,52 @@ from dfmp2.errors import InputError
 from dfmp2.kernels.gemm import gemm
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.layout import as_float32, is_tensor, pad, to_float64, zeros
-from dfmp2.kernels.limits import PARTITIONS, PSUM_BANK_F32, TRSM_ORDER, TRSM_RHS
+from dfmp2.kernels.limits import (
+    INSTRUCTION_LIMIT,
+    PARTITIONS,
+    PSUM_BANK_F32,
+    TRSM_ORDER,
+    TRSM_RHS,
+)
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.tiles import load_block
-from dfmp2.kernels.tiling import equal_panels
+from dfmp2.kernels.tiling import ceil_div, equal_panels
 
 __all__ = ["trsm", "trsm_kernel"]
+
+
+def _solve(out: Any, l_t: Any, inv_t: Any, b: Any, first: int, width: int) -> None:
+    """X = L^-1 B for columns `first` .. `first` + `width` - 1."""
+    blocks, n = l_t.shape[0], l_t.shape[2]
+    r = b.shape[1]
+    x = []
+    for k in range(blocks):
+        square = PARTITIONS * PARTITIONS
+        start = k * PARTITIONS * r + first
+        inverse = load_block(inv_t, PARTITIONS, PARTITIONS, k * square, PARTITIONS)
+        rhs = load_block(b, PARTITIONS, r, start, width)
+        if k > 0:
+            row = load_block(l_t, PARTITIONS, n, k * PARTITIONS * n, k * PARTITIONS)
+            for r0 in range(0, width, PSUM_BANK_F32):
+                r1 = min(width, r0 + PSUM_BANK_F32)
+                acc = nl.ndarray((PARTITIONS, r1 - r0), dtype=nl.float32, buffer=nl.psum)
+                for j in range(k):
+                    nisa.nc_matmul(
+                        acc,
+                        stationary=row[:, j * PARTITIONS : (j + 1) * PARTITIONS],
+                        moving=x[j][:, r0:r1],
+                        accumulate=(j > 0),
+                    )
+                nisa.tensor_tensor(
+                    dst=rhs[:, r0:r1], data1=rhs[:, r0:r1], data2=acc, op=nl.subtract
+                )
+        x.append(nl.ndarray((PARTITIONS, width), dtype=nl.float32, buffer=nl.sbuf))
+        for r0 in range(0, width, PSUM_BANK_F32):
+            r1 = min(width, r0 + PSUM_BANK_F32)
+            acc = nl.ndarray((PARTITIONS, r1 - r0), dtype=nl.float32, buffer=nl.psum)
+            nisa.nc_matmul(acc, stationary=inverse, moving=rhs[:, r0:r1], accumulate=False)
+            nisa.tensor_copy(dst=x[k][:, r0:r1], src=acc, engine=nisa.engine.vector)
+        nisa.dma_copy(dst=out.ap([[r, PARTITIONS], [1, width]], offset=start), src=x[k])
 
 
 @nki.jit
@@ -38,7 +78,7 @@ def trsm_kernel(l_t: Any, inv_t: Any, b: Any) -> Any:
 
     Dimensions
         N  order of L, a multiple of 128, <= 2048 (`TRSM_ORDER`); N/128 row blocks
-        R  right-hand sides, <= 1024 (`TRSM_RHS`)
+        R  right-hand sides, as many as fit the instruction limit; 1024 (`TRSM_RHS`) at a time
 
     Parameters
     ----------
@@ -59,46 +99,28 @@ def trsm_kernel(l_t: Any, inv_t: Any, b: Any) -> Any:
     -----
     ::
 
-        for k in N/128:
-            L_k, Inv_k, B_k -> SBUF
-            for each 512 right-hand sides:
-                for j < k:  PSUM[128, 512] += L_kj X_j                  TensorE
-                rhs = B_k - PSUM                                        VectorE
-            for each 512 right-hand sides:
-                PSUM = Inv_k rhs;  X_k = PSUM (kept in SBUF)            TensorE, VectorE
-            X_k -> HBM
+        for each 1024 right-hand sides:
+            for k in N/128:
+                L_k, Inv_k, B_k -> SBUF
+                for each 512 of them:
+                    for j < k:  PSUM[128, 512] += L_kj X_j              TensorE
+                    rhs = B_k - PSUM                                    VectorE
+                for each 512 of them:
+                    PSUM = Inv_k rhs;  X_k = PSUM (kept in SBUF)        TensorE, VectorE
+                X_k -> HBM
     """
-    blocks, n = l_t.shape[0], l_t.shape[2]
-    r = b.shape[1]
+    n, r = b.shape
     out = nl.ndarray((n, r), dtype=nl.float32, buffer=nl.shared_hbm)
-    x = []
-    for k in range(blocks):
-        square = PARTITIONS * PARTITIONS
-        inverse = load_block(inv_t, PARTITIONS, PARTITIONS, k * square, PARTITIONS)
-        rhs = load_block(b, PARTITIONS, r, k * PARTITIONS * r, r)
-        if k > 0:
-            row = load_block(l_t, PARTITIONS, n, k * PARTITIONS * n, k * PARTITIONS)
-            for r0 in range(0, r, PSUM_BANK_F32):
-                r1 = min(r, r0 + PSUM_BANK_F32)
-                acc = nl.ndarray((PARTITIONS, r1 - r0), dtype=nl.float32, buffer=nl.psum)
-                for j in range(k):
-                    nisa.nc_matmul(
-                        acc,
-                        stationary=row[:, j * PARTITIONS : (j + 1) * PARTITIONS],
-                        moving=x[j][:, r0:r1],
-                        accumulate=(j > 0),
-                    )
-                nisa.tensor_tensor(
-                    dst=rhs[:, r0:r1], data1=rhs[:, r0:r1], data2=acc, op=nl.subtract
-                )
-        x.append(nl.ndarray((PARTITIONS, r), dtype=nl.float32, buffer=nl.sbuf))
-        for r0 in range(0, r, PSUM_BANK_F32):
-            r1 = min(r, r0 + PSUM_BANK_F32)
-            acc = nl.ndarray((PARTITIONS, r1 - r0), dtype=nl.float32, buffer=nl.psum)
-            nisa.nc_matmul(acc, stationary=inverse, moving=rhs[:, r0:r1], accumulate=False)
-            nisa.tensor_copy(dst=x[k][:, r0:r1], src=acc, engine=nisa.engine.vector)
-        nisa.dma_copy(dst=out.ap([[r, PARTITIONS], [1, r]], offset=k * PARTITIONS * r), src=x[k])
+    for first in range(0, r, TRSM_RHS):
+        _solve(out, l_t, inv_t, b, first, min(TRSM_RHS, r - first))
     return out
+
+
+def _right_hand_sides(blocks: int) -> int:
+    """Most right-hand sides of one launch, for a factor of that many row blocks."""
+    chunks = ceil_div(TRSM_RHS, PSUM_BANK_F32)
+    step = 4 * blocks + chunks * (blocks * (blocks - 1) // 2 + 3 * blocks)
+    return TRSM_RHS * max(1, INSTRUCTION_LIMIT // step)
 
 
 def _lower_operands(a: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -140,7 +162,8 @@ def trsm(
         tri = tri[::-1, ::-1]
         b = b.flip(0) if is_tensor(b) else b[::-1]
 
-    pn, pr = equal_panels(n, TRSM_ORDER, multiple=PARTITIONS), equal_panels(r, TRSM_RHS)
+    pn = equal_panels(n, TRSM_ORDER, multiple=PARTITIONS)
+    pr = equal_panels(r, _right_hand_sides(pn.size // PARTITIONS))
     full = np.eye(pn.padded)
     full[:n, :n] = tri
     b = pad(b, (pn.padded, pr.padded))
