@@ -3,6 +3,16 @@
 It stands in for the package `nki` (``jit``, ``simulate``, and the namespaces `isa` and
 `language`), refuses what the hardware documents forbid, and keeps an account of instructions,
 cycles, bytes and live memory.
+
+Modelled: one core of trn1, trn2 or trn3; types of 16 bits and more in float, all integers up to
+32 bits; DMA copies and transposes with dynamic offsets, gather and scatter of rows; matrix
+products and transposes; the element-wise, reducing and activation instructions listed in `isa`;
+tensors, views, loops and experimental mathematics listed in `language`.
+
+Refused as not modelled: launches on two cores and their communication, 8-bit floats and
+microscaling formats, tiling of the TensorE array, out-of-bounds skipping, random numbers, tensor
+indirection of trn3, and every call that `isa` and `language` do not list. Not checked: order of
+execution across engines (it runs in program order) and where the compiler places tiles.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, NoReturn
 
-from dfmp2.errors import DFMP2Error
+from dfmp2.errors import DFMP2Error, DFMP2Warning
 
 from .rules import RULES, Rule
 from .subset_rules import SUBSET_RULES
@@ -51,7 +51,7 @@ class SubsetError(SimulatorError):
     rules = SUBSET_RULES
 
 
-class UnprovenOnHardwareWarning(UserWarning):
+class UnprovenOnHardwareWarning(DFMP2Warning):
     """The construct is documented, but nobody has shown it to work on a device."""
 
 

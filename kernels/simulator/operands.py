@@ -60,6 +60,9 @@ def tile(call: str, arg: str, t: Any) -> NkiTensor:
         refuse(call, "start-partition", f"{arg} has {p} partitions from partition {start}")
     if len(t.shape) > 5 and sum(n > 1 for n in t.shape[1:]) > 4:
         refuse(call, "free-rank", f"{arg} has shape {t.shape}")
+    for n, stride in zip(t.shape[1:], t.strides[1:], strict=True):
+        if n > 65535 or (stride > 32767 and n > 1):
+            refuse(call, "pattern-range", f"{arg} has pattern {t.get_pattern()}")
     t.checked = True
     return t
 

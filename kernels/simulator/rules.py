@@ -42,6 +42,10 @@ RULES: dict[str, Rule] = {
     ),
     "tile-rank": Rule("SBUF and PSUM tensors have at least two dimensions", _GUIDE),
     "free-rank": Rule("an access pattern has at most four free dimensions", _APS),
+    "pattern-range": Rule(
+        "a free dimension on chip has at most 65535 elements and a stride of at most 32767",
+        _ARCH2,
+    ),
     "index-range": Rule("an index or pattern stays inside its tensor", f"{_LANG}, NkiTensor"),
     "view": Rule(
         "a view is a strided pattern over its storage and keeps the partition dimension first",

@@ -27,17 +27,26 @@ def namespace_of(module: Any) -> str:
     return _MODULES.get(module.__name__, "") if isinstance(module, ModuleType) else ""
 
 
+def _target(func: ast.expr, resolve: Callable[[ast.AST], Any]) -> tuple[str, str]:
+    """Return namespace and name of a call into NKI, empty strings for any other call."""
+    if isinstance(func, ast.Attribute):
+        return namespace_of(resolve(func.value)), func.attr
+    value = resolve(func)
+    for space, module in _SPACES.items():
+        short = getattr(value, "__name__", "")
+        if value is not None and getattr(module, short, None) is value:
+            return space, short
+    return "", ""
+
+
 def check_call(call: ast.Call, resolve: Callable[[ast.AST], Any]) -> Iterator[tuple[str, str]]:
     """Yield (rule, detail) for what is wrong with one call."""
-    func = call.func
-    if not isinstance(func, ast.Attribute):
-        return
-    space = namespace_of(resolve(func.value))
+    space, short = _target(call.func, resolve)
     if not space:
         return
-    name = f"{space}.{func.attr}"
-    target = getattr(_SPACES[space], func.attr, None)
-    if target is None or func.attr not in _SPACES[space].__all__:
+    name = f"{space}.{short}"
+    target = getattr(_SPACES[space], short, None)
+    if target is None or short not in _SPACES[space].__all__:
         yield "unknown-call", name
         return
     parameters = list(inspect.signature(target).parameters)

@@ -74,6 +74,16 @@ def five_free_dimensions() -> None:
     nisa.memset(fresh((4, 2, 2, 2, 2, 2)), 0.0)
 
 
+@breaks("pattern-range", "nisa.memset", "dst has pattern [[80000, 128], [40000, 2]]")
+def stride_of_17_bits() -> None:
+    nisa.memset(fresh((128, 80000), nl.int8)[:, ::40000], 0)
+
+
+@breaks("pattern-range", "nisa.memset", "dst has pattern [[70000, 128], [1, 70000]]")
+def size_of_17_bits() -> None:
+    nisa.memset(fresh((128, 70000), nl.int8), 0)
+
+
 @breaks("index-range", "NkiTensor[...]", "slice 0:5:None in a dimension of size 4")
 def slice_too_long() -> None:
     fresh((128, 4))[:, 0:5]

@@ -8,6 +8,7 @@ from typing import Any
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator import jit
 from dfmp2.kernels.simulator import language as nl
+from dfmp2.kernels.simulator.isa import memset
 
 # What each kernel below breaks: rule and detail.
 EXPECTED: dict[str, tuple[str, str]] = {}
@@ -151,6 +152,11 @@ def reads_global(x: Any) -> Any:
 @leaves("keyword", "nisa.tensor_copy has no parameter mask")
 def unknown_keyword(x: Any, y: Any) -> None:
     nisa.tensor_copy(y, x, mask=True)  # type: ignore[call-arg]
+
+
+@leaves("keyword", "nisa.memset has no parameter mask")
+def unknown_keyword_of_imported_name(x: Any) -> None:
+    memset(x, 0.0, mask=True)  # type: ignore[call-arg]
 
 
 @leaves("keyword", "nisa.reciprocal takes 3 arguments, got 4")

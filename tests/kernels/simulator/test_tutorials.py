@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfmp2.kernels.nki import HAS_NKI, nki, why_not
 from dfmp2.kernels.simulator import generation, simulate, trace
 
 from . import tutorials
@@ -58,7 +59,7 @@ def test_matmul_of_one_tile() -> None:
         tutorials.matmul_blocked_free,
         tutorials.matmul_blocked_all,
     ],
-    ids=lambda k: k.func.__name__,
+    ids=lambda k: k.__name__,
 )
 def test_tiled_matmul(kernel: Any) -> None:
     a, b = random(512, 256), random(512, 1024)
@@ -69,10 +70,32 @@ def test_tiled_matmul(kernel: Any) -> None:
 def test_blocking_saves_traffic_as_the_tutorial_promises() -> None:
     a, b = random(512, 256), random(512, 1024)
     read = {
-        k.func.__name__: trace(k, a, b).dma.hbm_read
+        k.__name__: trace(k, a, b).dma.hbm_read
         for k in (tutorials.matmul_tiled, tutorials.matmul_hoisted, tutorials.matmul_blocked_free)
     }
     once = a.nbytes + b.nbytes
     assert read["matmul_blocked_free"] == once
     assert read["matmul_hoisted"] == a.nbytes + 2 * b.nbytes
     assert read["matmul_tiled"] == 2 * a.nbytes + 2 * b.nbytes
+
+
+@pytest.mark.aws_simulator
+@pytest.mark.skipif(not HAS_NKI, reason=str(why_not()))
+@pytest.mark.parametrize(
+    ("kernel", "arguments"),
+    [
+        (tutorials.tensor_add, (random(256, 1024), random(256, 1024))),
+        (tutorials.transpose_2d, (random(5, 12), (3, 4))),
+        (tutorials.average_pool, (random(2, 6, 6), 2)),
+        (tutorials.matmul_one_tile, (random(128, 64), random(128, 512))),
+        (tutorials.matmul_tiled, (random(256, 128), random(256, 512))),
+        (tutorials.matmul_hoisted, (random(256, 128), random(256, 512))),
+        (tutorials.matmul_blocked_free, (random(256, 256), random(256, 1024))),
+        (tutorials.matmul_blocked_all, (random(256, 256), random(256, 1024))),
+    ],
+    ids=lambda k: getattr(k, "__name__", ""),
+)
+def test_same_source_in_both_simulators(kernel: Any, arguments: Any) -> None:
+    theirs = nki.simulate(kernel)(*arguments)
+    ours = simulate(kernel)(*arguments)
+    assert np.allclose(ours, theirs, rtol=1e-5, atol=1e-4)

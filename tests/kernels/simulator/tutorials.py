@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dfmp2.kernels.simulator import isa as nisa
-from dfmp2.kernels.simulator import jit
-from dfmp2.kernels.simulator import language as nl
+from dfmp2.kernels.nki import nisa, nki, nl
 
 
-@jit
+@nki.jit
 def tensor_add(a_input: Any, b_input: Any) -> Any:
     """Sum of two matrices of whole 128 x 512 tiles."""
     out = nl.ndarray(a_input.shape, dtype=a_input.dtype, buffer=nl.shared_hbm)
@@ -31,7 +29,7 @@ def tensor_add(a_input: Any, b_input: Any) -> Any:
     return out
 
 
-@jit
+@nki.jit
 def transpose_2d(x: Any, shape: Any) -> Any:
     """Each row holds a flattened matrix of `shape`; transpose every one of them."""
     out = nl.ndarray(x.shape, dtype=x.dtype, buffer=nl.shared_hbm)
@@ -48,7 +46,7 @@ def transpose_2d(x: Any, shape: Any) -> Any:
     return out
 
 
-@jit
+@nki.jit
 def average_pool(x: Any, window: Any) -> Any:
     """Mean of window x window patches of [channels, height, width], by a 5-D access pattern."""
     channels, height, width = x.shape
@@ -73,7 +71,7 @@ def average_pool(x: Any, window: Any) -> Any:
     return out
 
 
-@jit
+@nki.jit
 def matmul_one_tile(lhs_t: Any, rhs: Any) -> Any:
     """[128, 64]^T [128, 512]."""
     k, m = lhs_t.shape
@@ -92,7 +90,7 @@ def matmul_one_tile(lhs_t: Any, rhs: Any) -> Any:
     return out
 
 
-@jit
+@nki.jit
 def matmul_tiled(lhs_t: Any, rhs: Any) -> Any:
     """Tiles of 128 x 512, loaded where they are used."""
     k, m = lhs_t.shape
@@ -114,7 +112,7 @@ def matmul_tiled(lhs_t: Any, rhs: Any) -> Any:
     return out
 
 
-@jit
+@nki.jit
 def matmul_hoisted(lhs_t: Any, rhs: Any) -> Any:
     """A row of left tiles is loaded once per row of the result."""
     k, m = lhs_t.shape
@@ -138,7 +136,7 @@ def matmul_hoisted(lhs_t: Any, rhs: Any) -> Any:
     return out
 
 
-@jit
+@nki.jit
 def matmul_blocked_free(lhs_t: Any, rhs: Any, tiles_m: Any = 2, tiles_n: Any = 2) -> Any:
     """Blocks of tiles in both free dimensions, held in SBUF for the whole contraction."""
     k, m = lhs_t.shape
@@ -173,7 +171,7 @@ def matmul_blocked_free(lhs_t: Any, rhs: Any, tiles_m: Any = 2, tiles_n: Any = 2
     return out
 
 
-@jit
+@nki.jit
 def matmul_blocked_all(
     lhs_t: Any, rhs: Any, tiles_m: Any = 2, tiles_n: Any = 2, tiles_k: Any = 2
 ) -> Any:
