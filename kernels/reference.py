@@ -51,13 +51,8 @@ def trsm(a: ArrayLike, b: ArrayLike, lower: bool = True, transpose_a: bool = Fal
 
 def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
     """b[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]; eri[P] is symmetric."""
-    b: Array = np.einsum(
-        "Pmn,mi,na->iPa",
-        _f64(eri),
-        _f64(c_occ),
-        _f64(c_vir),
-        optimize=["einsum_path", (0, 1), (0, 1)],
-    )
+    half = np.einsum("Pmn,mi->iPn", _f64(eri), _f64(c_occ), optimize=True)
+    b: Array = half @ _f64(c_vir)
     return b
 
 

@@ -1,0 +1,165 @@
+"""Estimated device time of each kernel, from traces of its programs without arithmetic.
+
+A host function is given arrays that have shapes and no memory (torch's meta tensors) and a
+launcher that traces each distinct program once in the bundled simulator. What comes out is an
+*estimate*: engine cycles and DMA rates from AWS's documents, everything overlapped. Nothing here
+was measured on a device, and the time of the launches themselves is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.kernels.ao2mo import ao2mo
+from dfmp2.kernels.gemm import gemm
+from dfmp2.kernels.launch import Launcher, program_key
+from dfmp2.kernels.mp2_energy import mp2_energy
+from dfmp2.kernels.nki import HAS_NKI
+from dfmp2.kernels.pair_energy import pair_energy
+from dfmp2.kernels.simulator import Account, generation, shape_of, trace
+from dfmp2.kernels.syrk import syrk
+from dfmp2.kernels.trsm import trsm
+
+__all__ = ["ESTIMATED", "SHAPES", "Estimate", "estimate"]
+
+SHAPES = {"small": (16, 112, 384), "medium": (64, 448, 1536), "large": (96, 672, 2304)}
+"""Occupied, virtual and auxiliary orbitals of the published benchmark sizes."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimate for one kernel on one problem and one core.
+
+    Attributes
+    ----------
+    programs
+        Launches of each distinct program, and the account of one of them.
+    """
+
+    kernel: str
+    target: str
+    programs: dict[str, tuple[int, Account]]
+
+    @property
+    def launches(self) -> int:
+        """Launches of all programs."""
+        return sum(count for count, _ in self.programs.values())
+
+    def total(self, quantity: Callable[[Account], float]) -> float:
+        """Sum of a quantity over all launches."""
+        return sum(count * quantity(account) for count, account in self.programs.values())
+
+    @property
+    def busy_ms(self) -> dict[str, float]:
+        """Busy time of each engine, all launches."""
+        engines = next(iter(self.programs.values()))[1].busy_us()
+        return {e: self.total(lambda a, e=e: a.busy_us()[e]) / 1e3 for e in engines}  # type: ignore[misc]
+
+    @property
+    def device_ms(self) -> float:
+        """Time if each program is bound by its busiest engine; launches come on top."""
+        return self.total(lambda a: a.bound()[1]) / 1e3
+
+    @property
+    def hbm_bytes(self) -> float:
+        """Bytes read from and written to HBM."""
+        return self.total(lambda a: a.dma.hbm_read + a.dma.hbm_written)
+
+    @property
+    def instructions(self) -> int:
+        """Instructions of the largest program."""
+        return max(account.instructions for _, account in self.programs.values())
+
+
+class _Tracer:
+    """Runs nothing: traces each program once and returns an output without values."""
+
+    def __init__(self, target: str) -> None:
+        self._target = generation(target)
+        self.accounts: dict[str, Account] = {}
+
+    def __call__(self, kernel: Any, *operands: Any) -> Any:
+        import torch
+
+        key = program_key(kernel, operands)
+        if key not in self.accounts:
+            shapes = [
+                shape_of(tuple(x.shape), x.dtype if isinstance(x, np.ndarray) else np.float32)
+                for x in operands
+            ]
+            self.accounts[key] = trace(kernel, *shapes, target=self._target)
+        shape, energies = _output(kernel.__name__, [tuple(x.shape) for x in operands])
+        return np.zeros(shape) if energies else torch.empty(shape, device="meta")
+
+
+def _output(kernel: str, shapes: list[tuple[int, ...]]) -> tuple[tuple[int, ...], bool]:
+    """Shape of a kernel's output, and whether it holds energies, which the host goes on to add."""
+    first, second = shapes[0], shapes[1] if len(shapes) > 1 else ()
+    match kernel:
+        case "gemm_kernel":
+            return (first[1], second[1]), False
+        case "syrk_kernel":
+            return (first[1], first[1]), False
+        case "trsm_kernel":
+            return shapes[2], False
+        case "ao2mo_kernel":
+            return (first[0], second[1], shapes[2][1]), False
+        case "mp2_energy_kernel":
+            return (second[0], 3, first[0]), True
+        case "pair_energy_kernel":
+            return (shapes[2][1], shapes[4][1], 3 * shapes[4][2]), True
+        case "pair_energy_streamed_kernel":
+            return (shapes[2][1], shapes[4][1], 3), True
+    raise InputError(f"no estimate is made for {kernel}")
+
+
+def _problems(nocc: int, nvir: int, naux: int) -> dict[str, Callable[[Launcher], Any]]:
+    """One call of each estimated kernel, as the pipeline makes it for these sizes."""
+    import torch
+
+    def blank(*shape: int) -> Any:
+        return torch.empty(shape, device="meta")
+
+    nao = nocc + nvir
+    e_occ, e_vir = np.full(nocc, -1.0), np.ones(nvir)
+    pairs = nocc * (nocc + 1) // 2
+    b = blank(nocc, naux, nvir)
+    return {
+        "gemm": lambda f: gemm(blank(nvir, naux), blank(naux, nvir), launch=f),
+        "syrk": lambda f: syrk(blank(nvir, naux), launch=f),
+        "trsm": lambda f: trsm(np.eye(naux), blank(naux, nocc * nvir), launch=f),
+        "ao2mo": lambda f: ao2mo(
+            blank(naux, nao, nao), blank(nao, nocc), blank(nao, nvir), launch=f
+        ),
+        "mp2_energy": lambda f: mp2_energy(
+            blank(pairs, nvir, nvir), np.full(pairs, -2.0), e_vir, launch=f
+        ),
+        "pair_energy": lambda f: pair_energy(b, b, e_occ, e_occ, e_vir, diagonal=True, launch=f),
+    }
+
+
+ESTIMATED = ("gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy")
+"""Kernels with a natural problem in a DF-MP2 run of given sizes."""
+
+
+def estimate(kernel: str, nocc: int, nvir: int, naux: int, target: str = "trn1") -> Estimate:
+    """Estimate `kernel` for a molecule of given sizes on one core of generation `target`.
+
+    gemm and syrk make one T block; the others do their whole step of the run.
+    """
+    if HAS_NKI:
+        raise BackendUnavailable("estimates need the bundled simulator, and AWS's nki is installed")
+    if kernel not in ESTIMATED:
+        raise InputError(f"no estimate is made for {kernel!r}: choose from {', '.join(ESTIMATED)}")
+    tracer = _Tracer(target)
+    launcher = Launcher(tracer)
+    _problems(nocc, nvir, naux)[kernel](launcher)
+    accounts = tracer.accounts
+    return Estimate(
+        kernel, target, {key: (launcher.programs[key], accounts[key]) for key in accounts}
+    )

@@ -1,0 +1,133 @@
+"""Matrix product C[m,n] = sum_k A[m,k] B[k,n] on TensorE.
+
+TensorE multiplies a stationary tile of at most 128 x 128 with a moving one of at most 128 x 512,
+contracting over partitions. A therefore arrives transposed (contraction on rows, in HBM already:
+4-byte transposing DMA is not supported) and is held in SBUF in blocks of 1024 rows, while strips
+of 512 columns of B pass by, the next one loading during the products of the present one. Each
+element of A and B is read once per block of the other; each output tile accumulates in one PSUM
+bank, leaves through VectorE and is written once. Larger problems are cut on the host into equal
+panels, so one compiled program serves them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.layout import as_float32, is_tensor, pad, swap, to_float64, zeros
+from dfmp2.kernels.limits import K_PANEL, M_BLOCK, M_PANEL, N_PANEL, PARTITIONS, PSUM_BANK_F32
+from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.tiles import drain, load_panel, multiply
+from dfmp2.kernels.tiling import Panels, equal_panels
+
+__all__ = ["block_product", "gemm", "gemm_instructions", "gemm_kernel", "gemm_panels"]
+
+
+def block_product(out: Any, a_t: Any, b: Any, item: int, k: int, m: int, n: int) -> None:
+    """out[item] = a_t[item]^T b[item], for HBM arrays of matrices [m,n], [k,m] and [k,n].
+
+    `item` counts whole matrices from the start of each array; k is a multiple of 128.
+    """
+    nk = k // PARTITIONS
+    for m0 in range(0, m, M_BLOCK):
+        left = load_panel(a_t, nk, m, item * k * m + m0, min(M_BLOCK, m - m0))
+        right = load_panel(b, nk, n, item * k * n, min(PSUM_BANK_F32, n))
+        for n0 in range(0, n, PSUM_BANK_F32):
+            now, n1 = right, n0 + PSUM_BANK_F32
+            if n1 < n:
+                right = load_panel(b, nk, n, item * k * n + n1, min(PSUM_BANK_F32, n - n1))
+            width = min(PSUM_BANK_F32, n - n0)
+            for s0 in range(0, min(M_BLOCK, m - m0), PARTITIONS):
+                rows = min(PARTITIONS, m - m0 - s0)
+                acc = nl.ndarray((rows, width), dtype=nl.float32, buffer=nl.psum)
+                multiply(acc, left, s0, now, 0, nk)
+                start = item * m * n + (m0 + s0) * n + n0
+                nisa.dma_copy(dst=out.ap([[n, rows], [1, width]], offset=start), src=drain(acc))
+
+
+@nki.jit
+def gemm_kernel(a_t: Any, b: Any) -> Any:
+    """C = A^T' B for one panel.
+
+    Dimensions
+        K  contraction, a multiple of 128, <= 2048 (`K_PANEL`)
+        M  rows of C, <= 2048 (`M_PANEL`)
+        N  columns of C, <= 4096 (`N_PANEL`)
+
+    Parameters
+    ----------
+    a_t
+        [K, M] float32 in HBM: A transposed.
+    b
+        [K, N] float32 in HBM.
+
+    Returns
+    -------
+    [M, N] float32 in shared HBM. Products accumulate in float32 in PSUM: the error of an element
+    is at most about (K / 2) u sum_k |a_mk b_kn| with u = 2^-24, and a few u times the root of
+    sum_k (a_mk b_kn)^2 in practice.
+
+    Notes
+    -----
+    ::
+
+        for each block of 1024 rows of C:           A block -> SBUF  [128, K/128, 1024]
+            for each strip of 512 columns:          next B strip -> SBUF  [128, K/128, 512]
+                for each 128 rows of the block:
+                    for k in K/128:  PSUM[128, 512] += A[k]^T B[k]      TensorE, 4 passes (fp32)
+                    PSUM -> SBUF (VectorE) -> HBM
+    """
+    k, m = a_t.shape
+    n = b.shape[1]
+    out = nl.ndarray((m, n), dtype=nl.float32, buffer=nl.shared_hbm)
+    block_product(out, a_t, b, 0, k, m, n)
+    return out
+
+
+def gemm_instructions(k: int, m: int, n: int) -> int:
+    """Upper bound of the instructions of `block_product`."""
+    tiles = -(-m // PARTITIONS) * -(-n // PSUM_BANK_F32)
+    loads = -(-m // M_BLOCK) * (1 + -(-n // PSUM_BANK_F32))
+    return tiles * (k // PARTITIONS + 2) + loads
+
+
+def gemm_panels(m: int, n: int, k: int) -> tuple[Panels, Panels, Panels]:
+    """Panels of m, n and k that one launch multiplies."""
+    return (
+        equal_panels(m, M_PANEL),
+        equal_panels(n, N_PANEL),
+        equal_panels(k, K_PANEL, multiple=PARTITIONS),
+    )
+
+
+def gemm(a: Any, b: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any:
+    """C[m,n] = sum_k A[m,k] B[k,n]; with `transpose_a`, A is given as [k,m].
+
+    Returns float32, of the kind of array that `a` is. Contractions longer than one panel are
+    summed over launches: in float64 for NumPy arrays, on the device in float32 for tensors.
+    """
+    launch = launch or Launcher()
+    a_t, b = as_float32(a), as_float32(b)
+    a_t = a_t if transpose_a else swap(a_t)
+    (k, m), n = a_t.shape, b.shape[1]
+    pm, pn, pk = gemm_panels(m, n, k)
+    a_t, b = pad(a_t, (pk.padded, pm.padded)), pad(b, (pk.padded, pn.padded))
+
+    def product(x: int, y: int) -> Any:
+        total: Any = 0
+        for z in range(pk.count):
+            rows = slice(z * pk.size, (z + 1) * pk.size)
+            left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
+            right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
+            part = launch(gemm_kernel, left, right)
+            total = total + (part if is_tensor(part) or pk.count == 1 else to_float64(part))
+        return total
+
+    c = product(0, 0)
+    if pm.count * pn.count > 1:
+        first, c = c, zeros((pm.padded, pn.padded), c)
+        for x in range(pm.count):
+            for y in range(pn.count):
+                block = c[x * pm.size : (x + 1) * pm.size, y * pn.size : (y + 1) * pn.size]
+                block[:] = product(x, y) if x or y else first
+    return as_float32(c)[:m, :n]

@@ -1,0 +1,68 @@
+"""The seam between a kernel's host side and whatever runs the kernel.
+
+A host function prepares operands, calls ``launch(kernel, *operands)`` once per launch and turns
+the outputs into its result. `launch` is any callable of that form:
+
+- by default a `Launcher` that runs ``nki.simulate(kernel)`` on NumPy copies of the operands;
+- for a device, a callable that moves the operands there (large ones arrive as the kind of array
+  the caller passed, small index and energy tables as NumPy), calls ``kernel(*operands)``, cuts
+  the lazy graph and returns the outputs;
+- in tests, a fake that records or inspects the operands.
+
+It returns what the kernel returns: one array or a tuple of arrays, each anything with a shape
+and slices. All operands are C-contiguous, float32 or int32, and never aliases of memory that
+the host function goes on to write.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dfmp2.kernels.nki import nki
+
+__all__ = ["Launch", "Launcher", "program_key", "simulate"]
+
+Launch = Callable[..., Any]
+
+
+def simulate(kernel: Any, *operands: Any) -> Any:
+    """Run `kernel` once in the simulator of the installed (or bundled) NKI."""
+    return nki.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
+
+
+def program_key(kernel: Any, operands: tuple[Any, ...]) -> str:
+    """Name of the compiled program a launch needs: the kernel and its operands' shapes and dtypes.
+
+    NKI compiles one program per distinct key.
+    """
+    name = getattr(kernel, "__name__", None) or type(kernel).__name__
+    shapes = [f"{x.dtype}{list(x.shape)}" for x in operands]
+    return f"{name}({', '.join(shapes)})"
+
+
+class Launcher:
+    """Counts launches by program and passes each on to `run`.
+
+    Attributes
+    ----------
+    programs
+        Launches of each distinct program, by `program_key`.
+    """
+
+    def __init__(self, run: Launch = simulate) -> None:
+        self._run = run
+        self.programs: Counter[str] = Counter()
+
+    @property
+    def launches(self) -> int:
+        """Launches so far, of all programs."""
+        return self.programs.total()
+
+    def __call__(self, kernel: Any, *operands: Any) -> Any:
+        """Run `kernel` on `operands`."""
+        self.programs[program_key(kernel, operands)] += 1
+        return self._run(kernel, *operands)

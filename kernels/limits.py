@@ -1,0 +1,76 @@
+"""Hardware limits that the kernels are written to, and sizes chosen within them.
+
+The first group is the hardware's, the second is ours. A kernel names these; no kernel holds a
+bare 128 or 512. Numbers are those of NeuronCore v2 (trn1), the smallest generation, unless a
+name says otherwise; what fits there fits on v3 and v4.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "F32_BYTES",
+    "INSTRUCTION_LIMIT",
+    "K_PANEL",
+    "M_BLOCK",
+    "M_PANEL",
+    "NVIR_RESIDENT_T",
+    "N_PANEL",
+    "PAD_ENERGY",
+    "PARTITIONS",
+    "PSUM_BANKS",
+    "PSUM_BANK_F32",
+    "SBUF_BUDGET",
+    "SBUF_PARTITION_BYTES",
+    "TRSM_ORDER",
+    "TRSM_RHS",
+    "V_STREAMED",
+]
+
+# Hardware
+
+PARTITIONS = 128
+"""Rows of SBUF and PSUM; the longest contraction, and the widest stationary tile, of one matmul."""
+
+PSUM_BANK_F32 = 512
+"""float32 columns of one PSUM bank (2 KiB per partition); the widest moving tile of a matmul."""
+
+PSUM_BANKS = 8
+"""Banks per partition (16 KiB), all generations."""
+
+SBUF_PARTITION_BYTES = {"trn1": 192 * 1024, "trn2": 224 * 1024, "trn3": 256 * 1024}
+"""SBUF bytes per partition. The compiler keeps a little of trn2's for itself (212,728 usable)."""
+
+F32_BYTES = 4
+"""Trainium has no float64: every device array here is float32."""
+
+# Our choices
+
+INSTRUCTION_LIMIT = 6000
+"""Most instructions of one program. Loops over tiles are unrolled, so the program grows with the
+problem and the compiler gives up at a size that is not documented; bigger problems take more
+launches of the same program instead."""
+
+SBUF_BUDGET = 184 * 1024
+"""Bytes per partition that a plan may use: trn1's 192 KiB less room for constants."""
+
+PAD_ENERGY = 2.0**20
+"""Energy (Eh) of padded virtual orbitals: finite, far above any real one, and inside the range of
+rsqrt. B is zero there, so nothing is added; infinity would give 0 * inf on some paths."""
+
+M_PANEL, N_PANEL, K_PANEL = 2048, 4096, 2048
+"""Largest matrix product of one launch: 2048 matmuls of 128 x 128 x 512. Longer contractions are
+summed over launches."""
+
+M_BLOCK = 1024
+"""Rows of the left factor held in SBUF at once (64 KiB per partition at K_PANEL)."""
+
+TRSM_ORDER, TRSM_RHS = 2048, 1024
+"""Order and right-hand sides of a triangular solve whose solution stays in SBUF (64 KiB per
+partition)."""
+
+NVIR_RESIDENT_T = 1024
+"""Widest T block of `mp2_energy` held in SBUF at once (32 KiB per partition, three of them)."""
+
+V_STREAMED = 384
+"""Virtuals per block of the streamed form of `pair_energy`: three strips, each one PSUM bank for T
+and one for its mirror, leave two banks to overlap the next block."""

@@ -1,0 +1,197 @@
+"""Opposite- and same-spin energies of given integral blocks T[x,a,b].
+
+For T made elsewhere (the unfused path, validation); `pair_energy` never stores T and is faster.
+Row strips of T stream through SBUF by long contiguous transfers and are scaled at once to
+S = T o D^-1/2 (VectorE, rsqrt on GpSimdE). T is read once: what the same-spin sum needs of T^T is
+S, transposed block by block on the otherwise idle TensorE, where reading T^T from HBM would fetch
+every element a second time, four bytes per descriptor. Squares and sums are one ScalarE
+instruction. Strips are equal (448 virtuals: four of 112), so there is no ragged last one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.layout import as_float32, pad, to_float64
+from dfmp2.kernels.limits import INSTRUCTION_LIMIT, NVIR_RESIDENT_T, PAD_ENERGY
+from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.reduction import (
+    inverse_root_gap,
+    mirror,
+    mirror_columns,
+    mirror_row,
+    mirror_scratch,
+    scale,
+)
+from dfmp2.kernels.tiles import load_block
+from dfmp2.kernels.tiling import equal_panels, virtual_strips
+
+__all__ = ["mp2_energy", "mp2_energy_kernel", "padded_energies"]
+
+
+def _block_strips(nstrip: int, p: int) -> int:
+    """Strips per square block of T: all of them up to 1024 virtuals."""
+    return min(nstrip, max(1, NVIR_RESIDENT_T // p))
+
+
+def _columns(nstrip: int, p: int) -> tuple[int, int]:
+    """Columns of sums per T block: squares of strips, and mirrored off-diagonal strips."""
+    step = _block_strips(nstrip, p)
+    blocks = -(-nstrip // step)
+    off = 0
+    for b0 in range(0, nstrip, step):
+        nb = min(step, nstrip - b0)
+        for strip in range(nb):
+            off += mirror_columns(strip, p)
+        off += (b0 // step) * nb * mirror_columns(step, p)
+    return nstrip * blocks, off
+
+
+def _scaled(t: Any, x: int, a0: int, na: int, b0: int, nb: int, energies: Any, sums: Any) -> Any:
+    """S of strips a0 .. a0 + na - 1 against the columns of strips b0 .. b0 + nb - 1.
+
+    `sums` is (tile, first column): one column of squares per strip.
+    """
+    e_row, e_col, e_pair = energies
+    p, v = e_row.shape
+    width = nb * p
+    s = nl.ndarray((p, na, width), dtype=nl.float32, buffer=nl.sbuf)
+    for n in range(na):
+        a = a0 + n
+        strip = load_block(t, p, v, x * v * v + a * p * v + b0 * p, width)
+        root = nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf)
+        columns = e_row[:, b0 * p : b0 * p + width]
+        inverse_root_gap(root, columns, e_col[:, a : a + 1], e_pair[:, x : x + 1])
+        c = sums[1] + n
+        scale(s[:, n, :], strip, root, sums[0][:, c : c + 1])
+    return s
+
+
+@nki.jit
+def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
+    """J, X_off and X_diag of each T[x] (see `reduction`), one value per partition.
+
+    Dimensions
+        X  blocks of T in this launch, as many as fit the instruction limit
+        V  padded virtuals, n strips of P <= 128; any size: beyond 1024 in square blocks
+
+    Parameters
+    ----------
+    t
+        [X, V, V] float32 in HBM, zero in its padding.
+    e_pair
+        [P, X] float32: -(e_i + e_j), repeated over P.
+    e_row
+        [P, V] float32: e_b repeated over P, a large finite number in the padding.
+    e_col
+        [P, n] float32: e_a of row p of each strip.
+
+    Returns
+    -------
+    [P, 3, X] float32 in shared HBM. Rows are summed in float32 (V terms, all positive: relative
+    error at most V u, u = 2^-24, and about sqrt(V) u in practice), partitions on the host in
+    float64. D and its root add a relative 4 u.
+
+    Notes
+    -----
+    ::
+
+        for x in X:
+            for each strip A of P rows:
+                T_A -> SBUF [P, V]                                      DMA, rows of 4 V bytes
+                W = (e_b + e_a - e_ij)^-1/2                             VectorE, GpSimdE
+                S_A = T_A W;  J += sum S_A^2                            VectorE, ScalarE
+            for each strip B, for A <= B:
+                PSUM = (S_B[:, A])^T                                    TensorE
+                d = S_A[:, B] - PSUM;  X_off or X_diag += sum d^2       VectorE, ScalarE
+    """
+    items, v = t.shape[0], t.shape[1]
+    p, nstrip = e_col.shape
+    step = _block_strips(nstrip, p)
+    nj, nx = _columns(nstrip, p)
+    out = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.shared_hbm)
+    energies = (
+        load_block(e_row, p, v, 0, v),
+        load_block(e_col, p, nstrip, 0, nstrip),
+        load_block(e_pair, p, items, 0, items),
+    )
+    squares = nl.ndarray((p, items * nj), dtype=nl.float32, buffer=nl.sbuf)
+    off = nl.ndarray((p, items * max(1, nx)), dtype=nl.float32, buffer=nl.sbuf)
+    diagonal = nl.ndarray((p, items * nstrip), dtype=nl.float32, buffer=nl.sbuf)
+    if nx == 0:
+        nisa.memset(off, value=0.0)
+    cj, cx = 0, 0
+    for x in range(items):
+        for a0 in range(0, nstrip, step):
+            na = min(step, nstrip - a0)
+            for b0 in range(a0, nstrip, step):
+                nb = min(step, nstrip - b0)
+                upper = _scaled(t, x, a0, na, b0, nb, energies, (squares, cj))
+                cj += na
+                lower = upper
+                if b0 > a0:
+                    lower = _scaled(t, x, b0, nb, a0, na, energies, (squares, cj))
+                    cj += nb
+                for strip in range(nb):
+                    rows = na if b0 > a0 else strip
+                    scratch = (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip))
+                    mirror_row(upper, lower, strip, rows, scratch, off, cx)
+                    cx += mirror_columns(rows, p)
+                    if b0 == a0:
+                        c = x * nstrip + a0 + strip
+                        mirror(upper, upper, strip, strip, 1, scratch[-1], diagonal[:, c : c + 1])
+    res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
+    for n, sums in enumerate((squares, off, diagonal)):
+        width = sums.shape[1] // items
+        columns = sums.ap([[items * width, p], [width, items], [1, width]])
+        nisa.tensor_reduce(dst=res[:, n, :], op=nl.add, data=columns, axis=2)
+    nisa.dma_copy(dst=out, src=res)
+    return out
+
+
+def _instructions(nstrip: int, p: int) -> int:
+    """Instructions per T block, an upper bound."""
+    nj, nx = _columns(nstrip, p)
+    return 5 * nj + nstrip * (nstrip + 1) // 2 + 2 * (nx + nstrip)
+
+
+def padded_energies(
+    e_vir: Any, count: int, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """e_row[P, V] and e_col[P, count] of `count` strips of `size` = P virtuals."""
+    e = np.full(count * size, PAD_ENERGY, dtype=np.float32)
+    e[: len(e_vir)] = e_vir
+    e_row = np.broadcast_to(e, (size, count * size))
+    return np.ascontiguousarray(e_row), np.ascontiguousarray(e.reshape(count, size).T)
+
+
+def mp2_energy(
+    t: Any, e_ij: Any, e_vir: Any, launch: Launch | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Opposite- and same-spin energy of each T[x,a,b] = (ia|jb), with e_ij[x] = e_i + e_j.
+
+    Returns e_os[x] and e_ss[x] in float64.
+    """
+    launch = launch or Launcher()
+    t, e_ij, e_vir = as_float32(t), to_float64(e_ij), to_float64(e_vir)
+    items, nvir = len(e_ij), len(e_vir)
+    strips = virtual_strips(nvir)
+    e_row, e_col = padded_energies(e_vir, strips.count, strips.size)
+    most = max(1, (INSTRUCTION_LIMIT - 8) // _instructions(strips.count, strips.size))
+    px = equal_panels(items, most)
+    t = pad(t, (px.padded, strips.padded, strips.padded))
+    pair = np.zeros((strips.size, px.padded), dtype=np.float32)
+    pair[:, :items] = -e_ij
+
+    sums = np.empty((3, px.padded))
+    for x in range(px.count):
+        part = slice(x * px.size, (x + 1) * px.size)
+        columns = np.ascontiguousarray(pair[:, part])
+        out = launch(mp2_energy_kernel, t[part], columns, e_row, e_col)
+        sums[:, part] = to_float64(out).sum(axis=0)
+    squares, off, diagonal = sums[:, :items]
+    return -squares, -(off + diagonal / 2)

@@ -1,0 +1,162 @@
+"""Energies of all orbital pairs of two blocks from B, without ever storing T.
+
+T_ij = B_i^T B_j is formed once per pair in PSUM, scaled by D^-1/2 on its way to SBUF and reduced
+there to three numbers per partition: T never reaches HBM. TensorE is the bound (four passes per
+float32 product); the rest is arranged so that it hides behind it:
+
+- B[i, P, a] has the contraction index on rows, so one transfer of long contiguous rows makes the
+  [128, naux/128, nvir] operand, for which a strip of 112-128 virtuals is stationary and up to 512
+  columns move. B_i is loaded once for up to a dozen partners j, B_{j+1} while B_j is multiplied.
+- T is not symmetric, and the same-spin energy needs T_ab - T_ba. A second product for T_ba would
+  double the work; S_ba is transposed block by block instead, 5 % of the products, and only
+  mirrored blocks are. The transposes of a strip are issued after the products of the next one,
+  so TensorE does not wait for VectorE to scale it.
+- D = e_a + e_b - e_i - e_j and its root are made per strip by VectorE and GpSimdE from one row of
+  energies; VectorE scales and subtracts; ScalarE squares and sums.
+- Which orbitals a task multiplies is read from a table in HBM at run time, never compiled in: all
+  launches are one program.
+
+For i <= j of one block the pairs are dealt out circularly, j = i + d mod nocc, so that every task
+has equally many partners and none meets the lower triangle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.layout import as_float32, pad, to_float64
+from dfmp2.kernels.limits import PARTITIONS
+from dfmp2.kernels.mp2_energy import padded_energies
+from dfmp2.kernels.pair_plan import ResidentPlan, StreamedPlan, plan_resident, plan_streamed
+from dfmp2.kernels.pair_resident import pair_energy_kernel, pair_energy_loop_kernel
+from dfmp2.kernels.pair_streamed import pair_energy_streamed_kernel
+from dfmp2.kernels.tiling import circulant_pairs, fill_launches, padded_rows, rectangle_pairs
+
+__all__ = ["pair_energy"]
+
+Array = NDArray[np.float64]
+
+
+def _padded_blocks(b_i: Any, b_j: Any, naux: int, nvir: int) -> tuple[Any, Any]:
+    """Both B padded to [orbitals, naux, nvir]; one array if they are one."""
+    left = pad(as_float32(b_i), (len(b_i), naux, nvir))
+    right = left if b_j is b_i else pad(as_float32(b_j), (len(b_j), naux, nvir))
+    return left, right
+
+
+def _repeated(values: Array, p: int) -> NDArray[np.float32]:
+    """[T, G] values repeated over p partitions: [T, p, G] float32."""
+    shape = (values.shape[0], p, values.shape[1])
+    return np.ascontiguousarray(np.broadcast_to(values[:, None, :], shape), dtype=np.float32)
+
+
+def _collect(
+    launch: Launch, kernel: Any, b: tuple[Any, Any], count: int, most: int, tables: Any
+) -> Array:
+    """Launch `kernel` until tasks 0 .. count - 1 are done: their rows, summed over partitions."""
+    rows: list[Array] = []
+    for numbers in fill_launches(count, most):
+        tasks = np.asarray([numbers], dtype=np.int32)
+        rows.extend(to_float64(launch(kernel, *b, tasks, *tables)).sum(axis=1))
+    return np.asarray(rows[:count])
+
+
+def _resident(
+    plan: ResidentPlan,
+    rows: list[list[int]],
+    b: tuple[Any, Any],
+    energies: tuple[Array, Array, Array],
+    launch: Launch,
+    device_loop: bool,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
+    """i, j, opposite- and same-spin energy of each pair of `rows`, by the resident form."""
+    e_i, e_j, e_vir = energies
+    tasks = padded_rows(rows, plan.partners)
+    i = np.repeat([[task[0]] for task in tasks], plan.partners, axis=1)
+    j = np.asarray([task[1] for task in tasks])
+    real = j >= 0
+    partners = np.concatenate([i[:, :1], np.where(real, j, 0)], axis=1).astype(np.int32)
+    e_pair = _repeated(-(e_i[i] + e_j[np.where(real, j, 0)]), plan.strips.size)
+    tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips))
+    if device_loop:
+        sums = to_float64(launch(pair_energy_loop_kernel, *b, *tables)).sum(axis=1)
+    else:
+        sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
+    squares, off, diagonal = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
+    return i[real], j[real], -squares[real], -(off + diagonal / 2)[real]
+
+
+def _streamed(
+    plan: StreamedPlan,
+    rows: list[list[int]],
+    b: tuple[Any, Any],
+    energies: tuple[Array, Array, Array],
+    launch: Launch,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
+    """i, j, opposite- and same-spin energy of each pair of `rows`, by the streamed form."""
+    e_i, e_j, e_vir = energies
+    count, size = plan.blocks
+    naux = plan.nk * PARTITIONS
+    pairs = [(i, j) for i, row in enumerate(rows) for j in row]
+    upper = [(p, q) for p in range(count) for q in range(p, count)]
+    i, j, p, q = (np.asarray([[*x, *y] for x in pairs for y in upper]).T[n] for n in range(4))
+    row_i, row_j = i * naux * count, j * naux * count
+    blocks = np.stack([row_i + p, row_j + q, row_j + p, row_i + q, p, q], axis=1).astype(np.int32)
+    e_pair = _repeated(-(e_i[i] + e_j[j])[:, None], plan.strips.size)
+    e_row, e_col = padded_energies(e_vir, count * plan.strips.count, plan.strips.size)
+    by_block = (plan.strips.size, count, size)
+    e_row = np.ascontiguousarray(e_row.reshape(by_block).swapaxes(0, 1))
+    by_block = (plan.strips.size, count, plan.strips.count)
+    e_col = np.ascontiguousarray(e_col.reshape(by_block).swapaxes(0, 1))
+    b = (b[0].reshape(-1, naux, count, size), b[1].reshape(-1, naux, count, size))
+    tables = (blocks, e_pair, e_row, e_col)
+    sums = _collect(launch, pair_energy_streamed_kernel, b, len(i), plan.slots, tables)
+    squares, mirrored, difference = sums.T
+    once = np.where(p == q, 0.0, mirrored)
+    half = np.where(p == q, 0.5, 1.0)
+    shape = (len(pairs), len(upper))
+    e_os = -(squares + once).reshape(shape).sum(axis=1)
+    e_ss = -(half * difference).reshape(shape).sum(axis=1)
+    return i[:: len(upper)], j[:: len(upper)], e_os, e_ss
+
+
+def pair_energy(
+    b_i: Any,
+    b_j: Any,
+    e_i: Any,
+    e_j: Any,
+    e_vir: Any,
+    diagonal: bool = False,
+    launch: Launch | None = None,
+    device_loop: bool = False,
+) -> tuple[Array, Array]:
+    """`mp2_energy` of T_ij[a,b] = sum_P b_i[i,P,a] b_j[j,P,b], for all i and j of two blocks.
+
+    Returns e_os[i,j] and e_ss[i,j] in float64. With `diagonal` the two blocks are the same
+    orbitals; only i <= j is computed and the rest of the result is zero. Pass the same array
+    twice then, or it is padded twice; padding itself is no copy where naux and nvir are whole
+    tiles already (`pair_plan`). `device_loop` asks for the form that loops on the device, which
+    takes one launch; it is ignored where B is too large for the resident form.
+    """
+    launch = launch or Launcher()
+    energies = (to_float64(e_i), to_float64(e_j), to_float64(e_vir))
+    n_i, n_j, nvir = (len(e) for e in energies)
+    naux = int(b_i.shape[1])
+    rows = circulant_pairs(n_i) if diagonal else rectangle_pairs(n_i, n_j)
+    plan = plan_resident(nvir, naux, len(rows[0]))
+    if plan is not None:
+        b = _padded_blocks(b_i, b_j, plan.nk * PARTITIONS, plan.strips.padded)
+        i, j, os, ss = _resident(plan, rows, b, energies, launch, device_loop)
+    else:
+        split = plan_streamed(nvir, naux)
+        b = _padded_blocks(b_i, b_j, split.nk * PARTITIONS, split.blocks.padded)
+        i, j, os, ss = _streamed(split, rows, b, energies, launch)
+    if diagonal:
+        i, j = np.minimum(i, j), np.maximum(i, j)
+    e_os, e_ss = np.zeros((2, n_i, n_j))
+    e_os[i, j], e_ss[i, j] = os, ss
+    return e_os, e_ss

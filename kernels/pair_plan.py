@@ -1,0 +1,133 @@
+"""How `pair_energy` cuts a block of pairs into programs and launches: pure functions of sizes.
+
+Two forms of program exist. The *resident* one keeps B[i] of one orbital in SBUF and lets partners
+B[j] pass by; it is used wherever one B[i] and two B[j] fit. The *streamed* one cuts the virtuals
+into blocks and the contraction into chunks and holds neither; it has no limit of size. One call
+uses one form, and all its launches are the same program.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dfmp2.kernels.limits import (
+    F32_BYTES,
+    INSTRUCTION_LIMIT,
+    PARTITIONS,
+    PSUM_BANK_F32,
+    SBUF_BUDGET,
+    V_STREAMED,
+)
+from dfmp2.kernels.tiling import (
+    Panels,
+    ceil_div,
+    chunk_strips,
+    equal_panels,
+    partner_count,
+    virtual_strips,
+)
+
+__all__ = [
+    "ResidentPlan",
+    "StreamedPlan",
+    "k_chunk",
+    "plan_resident",
+    "plan_streamed",
+    "resident_bytes",
+    "slot_columns",
+]
+
+
+class ResidentPlan(NamedTuple):
+    """Sizes of the resident form.
+
+    Attributes
+    ----------
+    strips
+        Row strips of T: count and rows.
+    nk
+        Contraction tiles of 128.
+    partners
+        Partners (slots) of one i per task.
+    tasks
+        Most tasks per launch.
+    """
+
+    strips: Panels
+    nk: int
+    partners: int
+    tasks: int
+
+
+class StreamedPlan(NamedTuple):
+    """Sizes of the streamed form.
+
+    Attributes
+    ----------
+    blocks
+        Blocks of virtuals: count and size.
+    strips
+        Row strips of one block.
+    nk
+        Contraction tiles of 128.
+    slots
+        Most slots (a pair, and a pair of blocks) per launch.
+    """
+
+    blocks: Panels
+    strips: Panels
+    nk: int
+    slots: int
+
+
+def slot_columns(nstrip: int, p: int) -> tuple[int, int]:
+    """Columns of sums per pair: squares of strip chunks, and mirrored off-diagonal strips."""
+    squares = nstrip * ceil_div(nstrip, chunk_strips(nstrip, p))
+    off = 0
+    for strip in range(nstrip):
+        off += ceil_div(strip, PSUM_BANK_F32 // p)
+    return squares, off
+
+
+def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> int:
+    """SBUF bytes per partition of the resident form with `b_tiles` of B and `s_tiles` of S.
+
+    Beside those: a row of energies, and two each of the strip chunk's roots and the mirror's
+    differences. Tables and sums are small and live in what `SBUF_BUDGET` leaves.
+    """
+    v = nstrip * p
+    chunk = chunk_strips(nstrip, p) * p
+    return F32_BYTES * (b_tiles * nk * v + s_tiles * nstrip * v + v + 2 * chunk + 2 * PSUM_BANK_F32)
+
+
+def plan_resident(nvir: int, naux: int, slots: int) -> ResidentPlan | None:
+    """Sizes of the resident form for `slots` partners of each i; None where it does not fit."""
+    strips, nk = virtual_strips(nvir), ceil_div(naux, PARTITIONS)
+    if resident_bytes(nk, strips.count, strips.size, 3, 1) > SBUF_BUDGET:
+        return None
+    squares, off = slot_columns(*strips)
+    n = strips.count
+    slot = 1 + squares * (nk + 4) + n * (n + 1) // 2 + 2 * (off + n)
+    task = 7
+    most = (INSTRUCTION_LIMIT - 5 - task) // slot
+    if most < 1:
+        return None
+    partners = partner_count(slots, most)
+    tasks = (INSTRUCTION_LIMIT - 5) // (task + partners * slot)
+    return ResidentPlan(strips, nk, partners, tasks)
+
+
+def k_chunk(nk: int, v: int) -> int:
+    """Contraction tiles loaded together in the streamed form: two sets of four tiles of B."""
+    room = SBUF_BUDGET - F32_BYTES * (v + 12 * PSUM_BANK_F32)
+    return max(1, min(nk, room // (8 * v * F32_BYTES)))
+
+
+def plan_streamed(nvir: int, naux: int) -> StreamedPlan:
+    """Sizes of the streamed form."""
+    blocks, nk = equal_panels(nvir, V_STREAMED), ceil_div(naux, PARTITIONS)
+    strips = virtual_strips(blocks.size)
+    blocks = Panels(blocks.count, strips.padded)
+    chunks = ceil_div(nk, k_chunk(nk, blocks.size))
+    slot = 5 + 4 * chunks + strips.count * (2 * nk + 8) + 2
+    return StreamedPlan(blocks, strips, nk, max(1, (INSTRUCTION_LIMIT - 1) // slot))

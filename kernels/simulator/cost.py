@@ -1,0 +1,111 @@
+"""Cost formulas: engine cycles and DMA time, each with its source. All results are estimates.
+
+Cycles per instruction are those that the nki.isa API reference printed in SDK 2.26, the last
+release to print them, with N the free elements per partition and at least about 64 cycles per
+instruction. Clocks and DMA rates per generation are in `generations`. No figure here was
+measured by this project.
+"""
+
+from __future__ import annotations
+
+from .generations import Generation
+
+__all__ = [
+    "ACCUMULATOR_READ",
+    "DMA_EFFICIENCY",
+    "DMA_LATENCY_US",
+    "MIN_CYCLES",
+    "activation",
+    "dma_us",
+    "gpsimd_generate",
+    "gpsimd_rsqrt",
+    "matmul",
+    "matmul_passes",
+    "tensor_tensor",
+    "transpose_tensor",
+    "vector",
+    "vector_reciprocal",
+]
+
+MIN_CYCLES = 64
+"""Least cycles between two instructions of an engine (SDK 2.26: MIN_II)."""
+
+ACCUMULATOR_READ = 64
+"""Extra cycles to read reduce registers into a tile (SDK 2.26, activation)."""
+
+DMA_EFFICIENCY = 0.7
+"""Share of the DMA peak that a well-formed kernel reaches (NKI performance guide)."""
+
+DMA_LATENCY_US = 1.3
+"""Fixed time of one dma_copy, semaphores included (NKI DMA bandwidth guide)."""
+
+DMA_OVERHEAD_BYTES = 512
+"""Bytes a queue could have moved in the time that one contiguous element costs on top.
+
+Our choice, after the DMA bandwidth guide's words: with 512 an element of 256 B reaches a third of
+the peak ("severely overhead-bound" below), 2 KiB 80 % ("approaches peak"), 4 KiB 89 %."""
+
+
+def matmul_passes(dtype: str) -> int:
+    """Return the passes over the array per product: 4 for float32, else 1 (2.26, nc_matmul)."""
+    return 4 if dtype == "float32" else 1
+
+
+def matmul(n_stationary: int, n_moving: int, dtype: str) -> int:
+    """Return TensorE cycles of nc_matmul: passes * max(min(64, N_stationary), N_moving)."""
+    return matmul_passes(dtype) * max(min(64, n_stationary), n_moving)
+
+
+def transpose_tensor(partitions: int, free: int, dtype: str, target: Generation) -> int:
+    """Return TensorE cycles of a transpose: passes * max(P, min(64, F)).
+
+    float32 takes 4 passes on NeuronCore-v2; the transpose mode of v3 and later is twice as fast
+    (Trainium2 architecture guide).
+    """
+    passes = 1
+    if dtype == "float32":
+        passes = 4 if target.version == 2 else 2
+    return passes * max(partitions, min(64, free))
+
+
+def vector(n: int) -> int:
+    """Return cycles of one pass on VectorE, ScalarE or GpSimdE: max(64, N)."""
+    return max(MIN_CYCLES, n)
+
+
+def tensor_tensor(n: int, both_sbuf: bool, wide: bool) -> int:
+    """Return cycles of a two-tensor instruction.
+
+    N where one input is in PSUM or both are 16-bit, 2N where both are in SBUF.
+    """
+    return max(MIN_CYCLES, 2 * n if both_sbuf and wide else n)
+
+
+def vector_reciprocal(n: int) -> int:
+    """Return VectorE cycles of a reciprocal: max(64, 8N) (ISA API Common Fields)."""
+    return max(MIN_CYCLES, 8 * n)
+
+
+def gpsimd_rsqrt(n: int) -> int:
+    """Return GpSimdE cycles of rsqrt: 4 times ScalarE's N (ISA API Common Fields)."""
+    return max(MIN_CYCLES, 4 * n)
+
+
+def gpsimd_generate(n: int) -> int:
+    """Return GpSimdE cycles of iota and affine_select: 150 + N."""
+    return 150 + n
+
+
+def activation(n: int, reads_registers: bool) -> int:
+    """Return ScalarE cycles: max(64, N), and about 64 more to read the reduce registers."""
+    return max(MIN_CYCLES, n) + (ACCUMULATOR_READ if reads_registers else 0)
+
+
+def dma_us(bytes_moved: int, run_bytes: int, target: Generation) -> float:
+    """Return the queues' busy microseconds for one transfer.
+
+    The rate is the peak times run / (run + overhead), at most 70 %. The latency of a transfer
+    (`DMA_LATENCY_US`) is left out: queues overlap.
+    """
+    share = min(DMA_EFFICIENCY, run_bytes / (run_bytes + DMA_OVERHEAD_BYTES))
+    return bytes_moved / (target.dma_gb_s * share * 1e3)

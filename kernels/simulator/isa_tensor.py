@@ -1,0 +1,187 @@
+"""TensorE: matrix product and transpose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import cost
+from .enums import engine as engine_enum
+from .enums import matmul_perf_mode
+from .errors import refuse
+from .operands import (
+    HANDLE,
+    Instruction,
+    choose_engine,
+    f32,
+    free_size,
+    mark_psum,
+    psum_region,
+    put,
+    tile,
+)
+from .state import Run, current_run, issue
+from .tensor import NkiTensor
+
+__all__ = ["nc_matmul", "nc_transpose"]
+
+_MATMUL_DTYPES = ("float32", "tfloat32", "bfloat16", "float16")
+_WIDE = ("float32", "tfloat32")
+
+
+def _memories(call: str, dst: NkiTensor, **inputs: NkiTensor) -> None:
+    if dst.storage.space != "psum":
+        refuse(call, "engine-memory", f"dst is {dst.storage.describe()}, TensorE writes PSUM")
+    for name, t in inputs.items():
+        if t.storage.space != "sbuf":
+            refuse(call, "engine-memory", f"{name} is {t.storage.describe()}, TensorE reads SBUF")
+
+
+def _within_bank(call: str, run: Run, dst: NkiTensor) -> None:
+    size = dst.dtype.itemsize
+    first = dst.offset % dst.strides[0]
+    last = first + sum((n - 1) * s for n, s in zip(dst.shape[1:], dst.strides[1:], strict=True))
+    bank = run.target.psum_bank_bytes
+    if run.target.version < 4 and first * size // bank != ((last + 1) * size - 1) // bank:
+        refuse(
+            call,
+            "psum-bank",
+            f"dst covers bytes {first * size}..{(last + 1) * size - 1} of its partition, banks "
+            f"are {bank} bytes",
+        )
+
+
+def _accumulates(call: str, run: Run, dst: NkiTensor, accumulate: Any) -> bool:
+    """Decide whether the product adds to what is there, and whether it may."""
+    if accumulate is False:
+        return False
+    storage = dst.storage
+    if accumulate is None and run.frames and storage.loop_pass is not run.frames[-1].loop_pass:
+        refuse(call, "accumulate-loop", f"accumulate=None onto {storage.describe()}")
+    state = storage.psum_state
+    if not isinstance(state, int):
+        region = psum_region(dst)
+        low, high = int(region.min()), int(region.max())
+        if low != high:
+            if accumulate is None or low == 0:
+                refuse(
+                    call,
+                    "accumulate",
+                    f"dst {dst.shape} of {storage.describe()} is partly begun, partly not",
+                )
+            low = high = 2
+        state = low
+    if state == 1:
+        return True
+    if state == 0 and accumulate is None:
+        return False
+    if state == 2 and run.target.version >= 4:
+        return True
+    what = "never written" if state == 0 else "written by another engine"
+    return refuse(call, "accumulate", f"dst {dst.shape} of {storage.describe()} was {what}")
+
+
+def nc_matmul(
+    dst: Any,
+    stationary: Any,
+    moving: Any,
+    is_stationary_onezero: bool = False,
+    is_moving_onezero: bool = False,
+    is_transpose: bool = False,
+    accumulate: bool | None = None,
+    tile_position: tuple[int, ...] = (),
+    tile_size: tuple[int, ...] = (),
+    perf_mode: Any = matmul_perf_mode.none,
+    name: str | None = None,
+) -> Instruction:
+    """Compute ``dst = stationary.T @ moving`` (or add it to dst) on TensorE."""
+    call = "nisa.nc_matmul"
+    run = current_run(call)
+    tile(call, "dst", dst)
+    tile(call, "stationary", stationary)
+    tile(call, "moving", moving)
+    _memories(call, dst, stationary=stationary, moving=moving)
+    if tile_position or tile_size or perf_mode is not matmul_perf_mode.none:
+        refuse(call, "not-modelled", "tile_position, tile_size and perf_mode")
+    k, m, n = stationary.shape[0], free_size(stationary), free_size(moving)
+    if moving.shape[0] != k or m > 128 or n > run.target.moving_max:
+        refuse(
+            call,
+            "matmul-tile",
+            f"stationary {stationary.shape}, moving {moving.shape} on {run.target.name}",
+        )
+    if dst.shape[0] != m or free_size(dst) != n:
+        refuse(call, "shape", f"dst {dst.shape} for a {m} x {n} product")
+    if stationary.start_partition != moving.start_partition:
+        refuse(
+            call,
+            "matmul-tile",
+            f"stationary starts at partition {stationary.start_partition}, moving at "
+            f"{moving.start_partition}: rows of the array are partitions",
+        )
+    sd, md = stationary.dtype, moving.dtype
+    if sd not in _MATMUL_DTYPES or md not in _MATMUL_DTYPES or (sd in _WIDE) != (md in _WIDE):
+        refuse(call, "dtype-matmul", f"stationary {sd}, moving {md}")
+    keeps = is_transpose and dst.dtype == md
+    if (
+        dst.dtype != "float32"
+        and not keeps
+        and not (run.target.version >= 4 and dst.dtype == "bfloat16")
+    ):
+        refuse(call, "dtype-matmul", f"dst is {dst.dtype} on {run.target.name}")
+    _within_bank(call, run, dst)
+    adds = _accumulates(call, run, dst, accumulate)
+    wide = "float32" if "float32" in (sd, md) else sd
+    if is_transpose:
+        cycles = cost.transpose_tensor(n, m, wide, run.target)
+        issue(run, "nisa.nc_matmul(is_transpose)", "tensor", cycles, (stationary, moving), (dst,))
+    else:
+        issue(run, call, "tensor", cost.matmul(m, n, wide), (stationary, moving), (dst,))
+        run.account.add_matmul(m * n * k, cost.matmul_passes(wide), run.repeat)
+    mark_psum(dst, 1)
+    if run.execute:
+        left = f32(stationary).reshape(k, m).T
+        right = f32(moving).reshape(k, n)
+        if adds:
+            put(dst, f32(dst) + (left @ right).reshape(dst.shape))
+        elif dst.shape == (m, n) and dst.dtype == "float32" and dst.dynamic is None:
+            np.matmul(left, right, out=dst.array())
+        else:
+            put(dst, (left @ right).reshape(dst.shape))
+    return HANDLE
+
+
+def nc_transpose(
+    dst: Any, data: Any, engine: Any = engine_enum.unknown, name: str | None = None
+) -> Instruction:
+    """Transpose partitions and free elements, on TensorE or VectorE."""
+    call = "nisa.nc_transpose"
+    run = current_run(call)
+    tile(call, "dst", dst)
+    tile(call, "data", data)
+    p, f = data.shape[0], free_size(data)
+    natural = data.storage.space == "sbuf" and dst.storage.space == "psum"
+    chosen = choose_engine(call, engine, "tensor" if natural else "vector", ("tensor", "vector"))
+    if dst.shape[0] != f or free_size(dst) != p:
+        refuse(call, "shape", f"dst {dst.shape} for the transpose of {data.shape}")
+    if dst.dtype != data.dtype:
+        refuse(call, "dtype-transpose", f"data is {data.dtype}, dst {dst.dtype}")
+    limit = 128 if chosen == "tensor" else 32
+    if p > limit or f > limit:
+        refuse(call, "transpose-tile", f"{p} x {f} on the {chosen} engine")
+    if chosen == "tensor":
+        _memories(call, dst, data=data)
+        _within_bank(call, run, dst)
+        cycles = cost.transpose_tensor(p, f, data.dtype, run.target)
+    else:
+        cycles = cost.vector(f)
+    issue(run, call, chosen, cycles, (data,), (dst,))
+    mark_psum(dst, 1 if chosen == "tensor" else 2)
+    if run.execute:
+        values = data.read().reshape(p, f)
+        if chosen == "tensor" and run.target.version == 2 and not np.isfinite(values).all():
+            # On v2 the transpose is a product with the identity: 0 * NaN spoils whole columns.
+            values = (np.eye(p, dtype=np.float32) @ values).astype(values.dtype)
+        put(dst, values.T.reshape(dst.shape))
+    return HANDLE

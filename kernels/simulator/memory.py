@@ -1,0 +1,112 @@
+"""Memories and the storage behind tensors."""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dtypes import DType
+
+__all__ = [
+    "LoopPass",
+    "MemoryRegion",
+    "Storage",
+    "hbm",
+    "private_hbm",
+    "psum",
+    "sbuf",
+    "shared_hbm",
+]
+
+
+class MemoryRegion(Enum):
+    """Where a tensor lives."""
+
+    sbuf = "sbuf"
+    psum = "psum"
+    private_hbm = "private_hbm"
+    shared_hbm = "shared_hbm"
+
+
+sbuf = MemoryRegion.sbuf
+psum = MemoryRegion.psum
+private_hbm = MemoryRegion.private_hbm
+shared_hbm = MemoryRegion.shared_hbm
+hbm = private_hbm
+
+
+class LoopPass:
+    """One pass through a dynamic loop's body; tensors made in it die with it."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+class Storage:
+    """Memory of one allocation, and what the trace knows about it.
+
+    Attributes
+    ----------
+    data : ndarray or None
+        Flat row-major contents; None in trace-only mode.
+    free : int
+        Elements per partition (on chip); the partition stride.
+    first_write, last_use : int
+        Trace positions; -1 before the first write.
+    psum_state : int or ndarray
+        What wrote each element of a PSUM tile last: 0 nothing, 1 TensorE, 2 another engine. One
+        number as long as the whole tile agrees.
+    """
+
+    __slots__ = (
+        "base_partition",
+        "data",
+        "dtype",
+        "first_write",
+        "free",
+        "is_argument",
+        "last_use",
+        "loop_pass",
+        "name",
+        "psum_state",
+        "region",
+        "shape",
+        "space",
+    )
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: DType, region: MemoryRegion, name: str
+    ) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.region = region
+        self.space = {"sbuf": "sbuf", "psum": "psum"}.get(region.value, "hbm")
+        self.name = name
+        self.free = prod(shape[1:])
+        self.data: NDArray[Any] | None = None
+        self.first_write = -1
+        self.last_use = -1
+        self.is_argument = False
+        self.loop_pass: LoopPass | None = None
+        self.base_partition = 0
+        self.psum_state: int | NDArray[np.uint8] = 0
+
+    def poison(self) -> None:
+        """Fill with NaN, or with an integer far outside any range in use."""
+        self.data = np.full(prod(self.shape), self.dtype.poison, dtype=self.dtype.np_dtype)
+
+    @property
+    def bytes_per_partition(self) -> int:
+        """Bytes that the tile takes in each of its partitions."""
+        return self.free * self.dtype.itemsize
+
+    def describe(self) -> str:
+        """Name the storage in messages."""
+        label = f"{self.name!r} " if self.name else ""
+        return f"{self.region.value} tensor {label}{list(self.shape)} {self.dtype}"

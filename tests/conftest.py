@@ -1,0 +1,90 @@
+"""The table of backends that drive the tests.
+
+A fixture is parametrised over the rows of its kind. Rows whose requirement is missing skip, with
+the reason; ``--require-backend NAME`` (repeatable) makes a missing NAME fail instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from dfmp2.kernels.launch import Launch, simulate
+from dfmp2.kernels.nki import HAS_NKI, nki_version, why_not
+
+
+def _bundled_missing() -> str | None:
+    if HAS_NKI:
+        return f"nki {nki_version} is installed, and kernels are made for one of the two"
+    return None
+
+
+def _device_missing() -> str | None:
+    if not HAS_NKI:
+        return why_not()
+    return None if Path("/dev/neuron0").exists() else "there is no Neuron device"
+
+
+def _on_device(kernel: Any, *operands: Any) -> Any:
+    return kernel(*operands)
+
+
+class Backend(NamedTuple):
+    """One row: how to launch kernels, why it may be missing, and the marker its tests carry."""
+
+    launch: Launch
+    missing: Callable[[], str | None]
+    mark: str | None = None
+
+
+KERNEL_BACKENDS = {
+    "nki-simulator": Backend(simulate, _bundled_missing),
+    "nki-aws-simulator": Backend(simulate, why_not, "aws_simulator"),
+    "nki-device": Backend(_on_device, _device_missing, "neuron"),
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--require-backend``."""
+    parser.addoption(
+        "--require-backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="fail instead of skipping where the backend NAME is missing (repeatable)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a required backend that does not exist: it would never be missed."""
+    for name in config.getoption("--require-backend"):
+        if name not in KERNEL_BACKENDS:
+            known = ", ".join(KERNEL_BACKENDS)
+            raise pytest.UsageError(f"--require-backend {name}: not one of {known}")
+
+
+def _row(name: str, backend: Backend) -> Any:
+    marks = [getattr(pytest.mark, backend.mark)] if backend.mark else []
+    return pytest.param(name, id=name, marks=marks)
+
+
+@pytest.fixture(
+    scope="session", params=[_row(name, backend) for name, backend in KERNEL_BACKENDS.items()]
+)
+def kernel_backend(request: pytest.FixtureRequest) -> str:
+    """Name of a backend that runs kernels and is here."""
+    reason = KERNEL_BACKENDS[request.param].missing()
+    if reason is not None:
+        if request.param in request.config.getoption("--require-backend"):
+            pytest.fail(f"backend {request.param} is required, but {reason}")
+        pytest.skip(f"backend {request.param}: {reason}")
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def launch(kernel_backend: str) -> Launch:
+    """Run one launch of a kernel on each backend in turn."""
+    return KERNEL_BACKENDS[kernel_backend].launch

@@ -1,0 +1,72 @@
+"""Minimal kernels that break one rule each, collected by rule.
+
+A case is a kernel decorated with `breaks`: the rule, the call that refuses it and the exact text
+of what happened. `test_rules` runs them all and checks that no rule is without a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dfmp2.kernels.simulator import isa as nisa
+from dfmp2.kernels.simulator import language as nl
+
+F32 = np.float32
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kernel that must be refused."""
+
+    kernel: Callable[..., Any]
+    rule: str
+    call: str
+    detail: str
+    args: tuple[Any, ...]
+    target: str
+
+    @property
+    def name(self) -> str:
+        """The test's name."""
+        return f"{self.rule}-{self.kernel.__name__}"
+
+
+CASES: list[Case] = []
+
+
+def breaks(
+    rule: str, call: str, detail: str, *args: Any, target: str = "trn2"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Collect a kernel that breaks `rule`."""
+
+    def collect(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        CASES.append(Case(kernel, rule, call, detail, args, target))
+        return kernel
+
+    return collect
+
+
+def sbuf(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
+    """Return a tile of ones in SBUF."""
+    return nl.ones(shape, dtype, nl.sbuf)
+
+
+def psum(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
+    """Return a tile of ones in PSUM, written by VectorE."""
+    return nl.ones(shape, dtype, nl.psum)
+
+
+def fresh(shape: tuple[int, ...], dtype: Any = nl.float32, buffer: Any = nl.sbuf) -> Any:
+    """Return memory that nobody wrote."""
+    return nl.ndarray(shape, dtype, buffer)
+
+
+def product(n: int = 512, k: int = 128) -> Any:
+    """Return a PSUM tile that TensorE wrote."""
+    out = fresh((128, n), buffer=nl.psum)
+    nisa.nc_matmul(out, sbuf((k, 128)), sbuf((k, n)))
+    return out

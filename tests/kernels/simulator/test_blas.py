@@ -1,0 +1,58 @@
+"""BLAS runs with one thread during a kernel, and as before afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfmp2.kernels.simulator import SimulatorError, simulate
+from dfmp2.kernels.simulator import language as nl
+from dfmp2.kernels.simulator.blas import _controls, single_thread
+
+CONTROLS = _controls()
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Any:
+    """Let OpenBLAS use two threads around the test."""
+    if CONTROLS is None:
+        pytest.skip("NumPy does not use its wheels' OpenBLAS")
+    get, put = CONTROLS
+    before = get()
+    put(2)
+    yield
+    put(before)
+
+
+def threads() -> int:
+    assert CONTROLS is not None
+    return int(CONTROLS[0]())
+
+
+def test_one_thread_inside_a_kernel() -> None:
+    seen = []
+
+    def kernel(x: Any) -> None:
+        seen.append(threads())
+
+    simulate(kernel)(np.ones((4, 4), np.float32))
+    assert seen == [1]
+    assert threads() == 2
+
+
+def test_threads_come_back_after_an_error() -> None:
+    with pytest.raises(SimulatorError):
+        simulate(lambda: nl.ndarray((200, 4), nl.float32))()
+    assert threads() == 2
+
+
+def test_blocks_that_overlap_restore_once() -> None:
+    first, second = single_thread(), single_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__()
+    assert threads() == 1
+    second.__exit__()
+    assert threads() == 2

@@ -1,0 +1,142 @@
+"""Every kernel against its definition, at the sizes where tiling can go wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dfmp2.kernels import pair_plan
+from dfmp2.kernels.checks import CHECKS
+from dfmp2.kernels.launch import Launch
+
+PARTITION = (1, 127, 128, 129, 259)  # 1, tile - 1, tile, tile + 1, 2 tile + 3
+BANK = (1, 511, 512, 513, 1027)
+PACKED = (31, 32, 33, 63, 64, 65)  # edges of the packed products
+
+
+def _vary(base: tuple[int, ...], edges: dict[int, tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """`base` with each named dimension at each of its edges, and all of them at their last."""
+    cases = [base]
+    for position, sizes in edges.items():
+        cases += [(*base[:position], n, *base[position + 1 :]) for n in sizes]
+    cases.append(tuple(edges[d][-1] if d in edges else n for d, n in enumerate(base)))
+    return list(dict.fromkeys(cases))
+
+
+CASES = {
+    "gemm": [
+        *_vary((5, 7, 3), {0: PARTITION, 1: BANK, 2: PARTITION}),
+        (131, 523, 257),
+        (1025, 3, 2),  # second block of rows
+        (2049, 2, 3),  # second panel of rows,
+        (2, 4099, 3),  # of columns,
+        (3, 5, 2051),  # of the contraction
+    ],
+    "batched_gemm": [
+        *_vary((3, 5, 7, 3), {1: PARTITION, 2: BANK, 3: PARTITION}),
+        *_vary((5, 7, 11, 13), {0: (1, 2, 3, 4, 5, 17), 1: PACKED, 3: PACKED}),
+        (2, 131, 523, 257),
+        (2, 3, 5, 2051),
+    ],
+    "syrk": [
+        *_vary((5, 3), {0: (*PARTITION, *BANK), 1: PARTITION}),
+        (523, 131),
+        (2053, 2),
+        (3, 2051),
+    ],
+    "trsm": [*_vary((5, 3), {0: PARTITION, 1: BANK}), (131, 257), (2, 1031)],
+    "ao2mo": [
+        *_vary((2, 5, 3, 7), {0: (1, 131, 3), 1: PARTITION, 2: PARTITION, 3: BANK}),
+        (3, 131, 37, 83),
+        (2, 643, 65, 5),  # nu blocks in two loads
+    ],
+    "mp2_energy": [
+        *_vary((2, 5), {0: (1, 101, 2), 1: (*PARTITION, *BANK)}),
+        (2, 131),
+        (1, 2053),  # square blocks of T
+    ],
+    "pair_energy": [
+        *_vary((2, 3, 5, 7), {0: (1, 5, 2), 1: (0, 7, 1), 2: PARTITION, 3: (*PARTITION, *BANK)}),
+        *[(n, 0, 3, 5) for n in (1, 2, 3, 4, 5, 11)],  # circulant lists, odd and even
+        (3, 2, 131, 257),
+        (3, 0, 523, 131),
+        (2, 2, 18500, 128),  # B larger than SBUF
+        (2, 0, 18500, 128),
+        (1, 1, 2000, 1100),  # ... in several blocks of virtuals
+    ],
+}
+
+
+def _name(value: Any) -> str:
+    return value if isinstance(value, str) else "x".join(map(str, value))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "sizes"), [(k, s) for k, cases in CASES.items() for s in cases], ids=_name
+)
+def test_sizes(launch: Launch, kernel: str, sizes: tuple[int, ...]) -> None:
+    """The largest error is within the bound derived for it."""
+    outcome = CHECKS[kernel](launch, *sizes)
+    assert outcome.ratio <= 1, outcome
+
+
+DIMENSIONS = {
+    "gemm": (300, 1100, 300),
+    "batched_gemm": (9, 150, 600, 150),
+    "syrk": (600, 300),
+    "trsm": (300, 600),
+    "ao2mo": (5, 200, 150, 600),
+    "mp2_energy": (7, 300),
+    "pair_energy": (4, 4, 300, 300),
+}
+
+
+@pytest.mark.parametrize("kernel", sorted(DIMENSIONS))
+def test_drawn_sizes(launch: Launch, kernel: str) -> None:
+    """Sizes that nobody chose."""
+
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None)
+    @given(st.tuples(*[st.integers(1, most) for most in DIMENSIONS[kernel]]))
+    def run(sizes: tuple[int, ...]) -> None:
+        outcome = CHECKS[kernel](launch, *sizes)
+        assert outcome.ratio <= 1, outcome
+
+    run()
+
+
+@pytest.mark.parametrize("sizes", [(1, 0, 1, 1), (5, 0, 131, 257), (3, 4, 129, 600)], ids=_name)
+def test_device_loop(launch: Launch, sizes: tuple[int, ...]) -> None:
+    """The form of pair_energy that loops on the device."""
+    outcome = CHECKS["pair_energy"](launch, *sizes, device_loop=True)
+    assert outcome.ratio <= 1, outcome
+
+
+@pytest.mark.parametrize("sizes", [(5, 0, 131, 257), (3, 4, 129, 40)], ids=_name)
+def test_many_launches(
+    launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Launches of one program, the last of them not full."""
+    monkeypatch.setattr(pair_plan, "INSTRUCTION_LIMIT", 150)
+    outcome = CHECKS["pair_energy"](launch, *sizes)
+    assert outcome.ratio <= 1, outcome
+
+
+@pytest.mark.parametrize("n", [257, 300, 641])
+def test_trsm_panels(launch: Launch, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A factor of several panels, right-hand sides in several launches; small, to be quick."""
+    monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_RHS", 4)
+    monkeypatch.setattr("dfmp2.kernels.trsm.INSTRUCTION_LIMIT", 60)
+    monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_ORDER", 256)
+    outcome = CHECKS["trsm"](launch, n, 19)
+    assert outcome.ratio <= 1, outcome
+
+
+def test_ao2mo_panels(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Virtuals in several panels, auxiliaries in several launches."""
+    monkeypatch.setattr("dfmp2.kernels.ao2mo.C_VIR_BYTES", 4 * 2 * 100)
+    monkeypatch.setattr("dfmp2.kernels.ao2mo.INSTRUCTION_LIMIT", 60)
+    outcome = CHECKS["ao2mo"](launch, 7, 130, 3, 250)
+    assert outcome.ratio <= 1, outcome
