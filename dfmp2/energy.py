@@ -57,6 +57,7 @@ def pair_energies(
     starts = range(0, nocc, plan.occ_block)
     done, total = 0, len(starts) * (len(starts) + 1) // 2
     with backend.stage("pair energies"):
+        b = backend.adopt(b)
         for i0 in starts:
             i = slice(i0, min(i0 + plan.occ_block, nocc))
             for j0 in starts[starts.index(i0) :]:
@@ -106,8 +107,7 @@ def _unfused(
         if first == nj:
             continue
         if small:
-            row = b_i[i : i + 1].expand(nj - first, -1, -1)
-            t = backend.batched_gemm(row, b_j[first:], True)
+            t = backend.batched_gemm(b_i[i : i + 1], b_j[first:], True)
             e_os[i, first:], e_ss[i, first:] = backend.mp2_energy(t, e_i[i] + e_j[first:], e_vir)
             continue
         for j in range(first, nj):

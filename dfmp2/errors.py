@@ -11,7 +11,9 @@ __all__ = [
     "CheckpointError",
     "DFMP2Error",
     "DFMP2Warning",
+    "DeviceLostError",
     "InputError",
+    "KernelError",
     "NkiFallbackWarning",
     "NotConvergedError",
     "ResourceError",
@@ -64,6 +66,14 @@ class BackendUnavailable(DFMP2Error, RuntimeError):
     """The backend or device asked for by name is not there."""
 
     exit_code = 7
+
+
+class KernelError(BackendUnavailable):
+    """A NKI kernel raised; the message names the operation and the cause."""
+
+
+class DeviceLostError(KernelError):
+    """What a device held cannot be read back, so the work on it cannot go on."""
 
 
 class DFMP2Warning(UserWarning):

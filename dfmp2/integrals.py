@@ -46,9 +46,13 @@ class ThreeCentreIntegrals:
         The orbital and the auxiliary basis on the same atoms.
     block : int
         Auxiliary functions per block, at most; one shell where a shell is larger.
+    shells : list of int, optional
+        Make only these auxiliary shells, one per block.
     """
 
-    def __init__(self, mol: Any, auxmol: Any, block: int) -> None:
+    def __init__(
+        self, mol: Any, auxmol: Any, block: int, shells: list[int] | None = None
+    ) -> None:
         from pyscf.gto import mole, moleintor
 
         self._intor = moleintor.ascint3(mol._add_suffix("int3c2e"))
@@ -62,7 +66,11 @@ class ThreeCentreIntegrals:
         # take tens of MB.
         atm, bas, env = self._env
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
-        self.blocks = _shell_blocks(auxmol.ao_loc_nr(), block)
+        loc = auxmol.ao_loc_nr()
+        if shells is None:
+            self.blocks = _shell_blocks(loc, block)
+        else:
+            self.blocks = [AuxBlock(s, s + 1, int(loc[s]), int(loc[s + 1])) for s in shells]
         largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
         self._packed = np.empty(largest * (self._nao * (self._nao + 1) // 2))
         self._unpacked = np.empty(largest * self._nao * self._nao)

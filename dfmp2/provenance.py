@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["OperationRecord", "Provenance", "StageRecord", "Where"]
+__all__ = ["Failure", "OperationRecord", "Provenance", "StageRecord", "Where"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,22 @@ class StageRecord:
 
 
 @dataclass
+class Failure:
+    """An error of a NKI kernel whose operation torch took over."""
+
+    operation: str
+    error: str
+    count: int
+
+
+@dataclass
 class Provenance:
     """Every operation and every stage of one run, in order of first use."""
 
     operations: list[OperationRecord] = field(default_factory=list)
     stages: list[StageRecord] = field(default_factory=list)
     reason: str = ""
+    failures: list[Failure] = field(default_factory=list)
     _stage: str = ""
 
     @contextmanager
@@ -114,12 +124,24 @@ class Provenance:
             if stage.name == self._stage:
                 stage.flops += flops
 
+    def failed(self, operation: str, error: str) -> bool:
+        """Count a kernel that raised; whether this error is new."""
+        for failure in self.failures:
+            if (failure.operation, failure.error) == (operation, error):
+                failure.count += 1
+                return False
+        self.failures.append(Failure(operation, error, 1))
+        return True
+
     def device_line(self) -> str:
         """Name what did the arithmetic, from the rows alone."""
         places = list(dict.fromkeys(str(row.where) for row in self.operations))
         line = "; ".join(places) if places else "nothing was computed"
-        fallbacks = sum(row.fallbacks for row in self.operations)
-        return f"{line}; {fallbacks} operations fell back" if fallbacks else line
+        if self.failures:
+            count = sum(failure.count for failure in self.failures)
+            errors = "; ".join(f"{f.operation}: {f.error}" for f in self.failures)
+            line += f"; FELL BACK to torch {count} times ({errors})"
+        return line
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and HDF5."""
@@ -127,6 +149,7 @@ class Provenance:
             "operations": [asdict(row) for row in self.operations],
             "stages": [asdict(stage) for stage in self.stages],
             "reason": self.reason,
+            "failures": [asdict(failure) for failure in self.failures],
         }
 
     @classmethod
@@ -139,4 +162,5 @@ class Provenance:
             ],
             stages=[StageRecord(**stage) for stage in data["stages"]],
             reason=data["reason"],
+            failures=[Failure(**failure) for failure in data["failures"]],
         )

@@ -48,7 +48,7 @@ def fitted_integrals(
     with backend.stage("metric"):
         metric = factor_metric(metric_integrals(aux.mol))
     with backend.stage("metric solve"):
-        b = _solve(metric, b, backend, progress)
+        b = _solve(metric, backend.adopt(b), backend, progress)
     return b, metric
 
 
@@ -56,10 +56,11 @@ def _half_transformed(
     reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
 ) -> Tensor:
     """(P|ia), stored as [i,P,a]; the integral blocks are freed on return."""
-    b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
     with backend.stage("integrals"):
         integrals = ThreeCentreIntegrals(reference.mol, aux.mol, plan.aux_block)
         blocks = iter(integrals)
+    with backend.stage("AO->MO"):
+        b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
         c_occ, c_vir = backend.asarray(reference.c_occ), backend.asarray(reference.c_vir)
     for done in range(len(integrals.blocks)):
         with backend.stage("integrals"):
@@ -72,12 +73,12 @@ def _half_transformed(
 
 
 def _solve(metric: Metric, b: Tensor, backend: RecordedBackend, progress: Progress) -> Tensor:
-    factor = backend.asarray(metric.factor)
     nocc, _, nvir = b.shape
     if metric.kind == "cholesky":
-        backend.trsm(factor, b)
+        b = backend.trsm(metric.factor, b)
         progress("metric solve", 1, 1)
         return b
+    factor = backend.asarray(metric.factor)
     fitted = backend.empty_b(nocc, metric.naux, nvir)
     for i in range(nocc):
         fitted[i] = backend.gemm(factor, b[i])

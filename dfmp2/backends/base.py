@@ -49,13 +49,13 @@ class Backend(Protocol):
         """C[m,n] = sum_k A[m,k] B[k,n]."""
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        """C[x,m,n] = sum_k A[x,m,k] B[x,k,n]."""
+        """C[x,m,n] = sum_k A[x,m,k] B[x,k,n]; one A serves all x where it has only one."""
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
         """C[m,n] = sum_k A[m,k] A[n,k]."""
 
-    def trsm(self, a: Tensor, b: Tensor) -> Tensor:
-        """Overwrite B[i,P,a] with A^-1 B[i] for lower triangular A[P,Q]; returns B."""
+    def trsm(self, a: Array, b: Tensor) -> Tensor:
+        """Overwrite B[i,P,a] with A^-1 B[i] for lower triangular A[P,Q] on the host; returns B."""
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         """Write out[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]."""

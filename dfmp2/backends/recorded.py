@@ -1,78 +1,175 @@
-"""A backend that writes down what it did, and the flop count of every operation.
+"""The backend that the pipeline sees: it files what was done, and by whom.
 
-The pipeline computes only through this class, so that no arithmetic escapes the provenance.
-A row is added after an operation has returned, never before.
+The pipeline computes only through this class, so that no arithmetic escapes the provenance. A row
+is added after an operation has returned, never before. It also decides two things per call:
+
+- where a stage runs, when its precision keeps it off the device (`placement`);
+- what happens when a kernel raises: the error goes on to the caller, or, where that was allowed
+  before the work started, torch does the operation on the host, one warning tells each distinct
+  error and the provenance counts every such call.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from dfmp2.backends.base import Array, Backend, Tensor
+from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
 from dfmp2.provenance import Provenance
 
 __all__ = ["RecordedBackend"]
 
 
 class RecordedBackend:
-    """`backend`, with each call filed in `provenance`."""
+    """`backend`, with each call filed in `provenance`.
 
-    def __init__(self, backend: Backend, provenance: Provenance) -> None:
-        self._backend = backend
+    Parameters
+    ----------
+    backend : Backend
+    provenance : Provenance
+    host : Backend, optional
+        Does the stages of `placement`, and the operations whose kernel raised if `may_fall_back`.
+    placement : mapping of str to str, optional
+        Stages that run on `host`, each with the reason.
+    may_fall_back : bool
+        Whether `host` may take over an operation whose kernel raised.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        provenance: Provenance,
+        host: Backend | None = None,
+        placement: Mapping[str, str] | None = None,
+        may_fall_back: bool = False,
+    ) -> None:
         self.provenance = provenance
-        self.where = backend.where
-        # Moving data is no arithmetic and leaves no row.
-        self.asarray = backend.asarray
-        self.to_host = backend.to_host
-        self.materialize = backend.materialize
-        self.empty_b = backend.empty_b
-        self.to_float32 = backend.to_float32
+        self._device, self._host = backend, host
+        self._placement = dict(placement or {})
+        self._may_fall_back = may_fall_back
+        self._current: Backend = backend
+        self._home: Backend = backend
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, with the device's queue empty at both ends."""
-        with self.provenance.stage(name):
-            yield
-            self.materialize()
+        """Time a stage on the backend it is placed on, with the device's queue empty at its end."""
+        outer = self._current
+        if name in self._placement and self._host is not None:
+            self._current = self._host
+        else:
+            self._current = self._device
+        try:
+            with self.provenance.stage(name):
+                yield
+                self._current.materialize()
+        finally:
+            self._current = outer
 
-    @contextmanager
-    def _filed(self, operation: str, tensor: Tensor, flops: float) -> Iterator[None]:
-        dtype = str(tensor.dtype).removeprefix("torch.")
+    # Moving data is no arithmetic and leaves no row.
+
+    def asarray(self, x: Array) -> Tensor:
+        return self._current.asarray(x)
+
+    def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
+        self._home = self._current
+        return self._current.empty_b(nocc, naux, nvir)
+
+    def adopt(self, b: Tensor) -> Tensor:
+        """B on the backend of this stage, moved there if the last stage ran elsewhere."""
+        if self._home is self._current:
+            return b
+        moved = _moved(b, self._home, self._current)
+        self._home = self._current
+        return moved
+
+    def to_float32(self, b: Tensor) -> Tensor:
+        return self._current.to_float32(b)
+
+    def _filed(
+        self, operation: str, dtype: Any, flops: float, call: Callable[[Backend], Any]
+    ) -> Any:
         start = time.perf_counter()
-        yield
-        self.provenance.add(operation, self.where, dtype, time.perf_counter() - start, flops)
+        result = call(self._current)
+        self._file(self._current, operation, dtype, time.perf_counter() - start, flops)
+        return result
+
+    def _file(
+        self, by: Backend, operation: str, dtype: Any, seconds: float, flops: float
+    ) -> None:
+        name = str(dtype).removeprefix("torch.")
+        self.provenance.add(operation, by.where, name, seconds, flops)
+
+    def _tried(
+        self, operation: str, dtype: Any, flops: float, arguments: tuple[Any, ...]
+    ) -> Any:
+        """Do an operation; `arguments` are as its method takes them."""
+        try:
+            return self._filed(
+                operation, dtype, flops, lambda backend: getattr(backend, operation)(*arguments)
+            )
+        except KernelError as error:
+            if not self._may_fall_back or self._host is None or isinstance(error, DeviceLostError):
+                raise
+            self._tell(operation, error)
+        return self._rescued(operation, flops, arguments)
+
+    def _tell(self, operation: str, error: KernelError) -> None:
+        if self.provenance.failed(operation, str(error)):
+            warnings.warn(
+                f"{operation}: torch does what a NKI kernel could not ({error}); set "
+                "DFMP2_REQUIRE_NKI=1 to make this an error",
+                NkiFallbackWarning,
+                stacklevel=5,
+            )
+
+    def _rescued(self, operation: str, flops: float, arguments: tuple[Any, ...]) -> Any:
+        """The operation by torch on the host in float64, its result back on the device."""
+        device, host = self._current, self._host
+        assert host is not None
+        written = arguments[-1] if operation == "ao2mo" else None
+        own = [x if _is_plain(x) else _moved(x, device, host) for x in arguments]
+        if operation == "ao2mo":
+            own[-1] = host.empty_b(*written.shape)
+        start = time.perf_counter()
+        result = getattr(host, operation)(*own)
+        seconds = time.perf_counter() - start
+        self.provenance.add(operation, host.where, "float64", seconds, flops, fallback=True)
+        if operation == "ao2mo":
+            written[...] = _moved(own[-1], host, device)
+            return None
+        return result if isinstance(result, tuple) else _moved(result, host, device)
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        with self._filed("gemm", a, 2.0 * a.shape[0] * a.shape[1] * b.shape[1]):
-            return self._backend.gemm(a, b, transpose_a)
+        flops = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
+        return self._tried("gemm", a.dtype, flops, (a, b, transpose_a))
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        flops = 2.0 * a.shape[0] * a.shape[1] * a.shape[2] * b.shape[2]
-        with self._filed("batched_gemm", a, flops):
-            return self._backend.batched_gemm(a, b, transpose_a)
+        flops = 2.0 * b.shape[0] * a.shape[1] * a.shape[2] * b.shape[2]
+        return self._tried("batched_gemm", b.dtype, flops, (a, b, transpose_a))
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
         k, n = a.shape if transpose_a else a.shape[::-1]
-        with self._filed("syrk", a, 1.0 * k * n * (n + 1)):
-            return self._backend.syrk(a, transpose_a)
+        return self._tried("syrk", a.dtype, 1.0 * k * n * (n + 1), (a, transpose_a))
 
-    def trsm(self, a: Tensor, b: Tensor) -> Tensor:
+    def trsm(self, a: Array, b: Tensor) -> Tensor:
         nocc, naux, nvir = b.shape
-        with self._filed("trsm", b, 1.0 * naux * naux * nocc * nvir):
-            return self._backend.trsm(a, b)
+        return self._tried("trsm", b.dtype, 1.0 * naux * naux * nocc * nvir, (a, b))
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         nblock, nao, _ = eri.shape
         nocc, nvir = c_occ.shape[1], c_vir.shape[1]
-        with self._filed("ao2mo", eri, 2.0 * nblock * nao * nocc * (nao + nvir)):
-            self._backend.ao2mo(eri, c_occ, c_vir, out)
+        flops = 2.0 * nblock * nao * nocc * (nao + nvir)
+        self._tried("ao2mo", eri.dtype, flops, (eri, c_occ, c_vir, out))
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         # sum, square, product, difference, square, product, two sums: 8 per element
-        with self._filed("mp2_energy", t, 8.0 * t.shape[0] * t.shape[1] * t.shape[2]):
-            return self._backend.mp2_energy(t, e_ij, e_vir)
+        flops = 8.0 * t.shape[0] * t.shape[1] * t.shape[2]
+        e_os, e_ss = self._tried("mp2_energy", t.dtype, flops, (t, e_ij, e_vir))
+        return e_os, e_ss
 
     def pair_energy(
         self,
@@ -85,5 +182,17 @@ class RecordedBackend:
     ) -> tuple[Array, Array]:
         ni, naux, nvir = b_i.shape
         npair = ni * (ni + 1) // 2 if diagonal else ni * b_j.shape[0]
-        with self._filed("pair_energy", b_i, npair * nvir * nvir * (2.0 * naux + 8)):
-            return self._backend.pair_energy(b_i, b_j, e_i, e_j, e_vir, diagonal)
+        flops = npair * nvir * nvir * (2.0 * naux + 8)
+        e_os, e_ss = self._tried(
+            "pair_energy", b_i.dtype, flops, (b_i, b_j, e_i, e_j, e_vir, diagonal)
+        )
+        return e_os, e_ss
+
+
+def _is_plain(x: Any) -> bool:
+    """Whether an argument is no tensor of the device: a flag, or a float64 array of the host."""
+    return isinstance(x, bool) or str(getattr(x, "dtype", "")) == "float64"
+
+
+def _moved(x: Tensor, source: Backend, target: Backend) -> Tensor:
+    return target.asarray(source.to_host(x))

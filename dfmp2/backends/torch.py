@@ -98,15 +98,19 @@ class TorchBackend:
         return (a.mT if transpose_a else a) @ b
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        return torch.bmm(a.mT if transpose_a else a, b)
+        wide = a.expand(len(b), -1, -1)
+        return torch.bmm(wide.mT if transpose_a else wide, b)
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
         return a.mT @ a if transpose_a else a @ a.mT
 
-    def trsm(self, a: Tensor, b: Tensor) -> Tensor:
+    def trsm(self, a: Array, b: Tensor) -> Tensor:
         nocc, naux, nvir = b.shape
-        columns = b.mT.reshape(nocc * nvir, naux).T  # a view: [P, (i,a)], P contiguous
-        torch.linalg.solve_triangular(a, columns, upper=False, out=columns)
+        factor = self.asarray(a)
+        if not b.mT.is_contiguous():  # B came from another backend
+            return torch.linalg.solve_triangular(factor, b, upper=False)
+        columns = b.mT.view(nocc * nvir, naux).T  # [P, (i,a)], P contiguous
+        torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
         return b
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
