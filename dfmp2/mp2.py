@@ -236,7 +236,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         log = logger.new_logger(self)
         log.note("E(DF-MP2) = %.15g  E_corr = %.15g", result.e_tot, result.e_corr)
         log.note("E(SCS-DF-MP2) = %.15g", result.e_tot_scs)
-        log.info("auxiliary basis %(auxbasis)s (%(auxbasis_reason)s)", result.labels)
+        labels = result.labels
+        log.info("auxiliary basis %s (%s)", labels["auxbasis"], labels["auxbasis_reason"])
         log.info("ran on %s", result.provenance.device_line())
 
     def _finished(self) -> Result:
@@ -274,7 +275,7 @@ def _basis_label(basis: Any) -> str:
 
 
 def _frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
-    how = "the chemical core" if asked == "auto" else "asked for"
+    how = "the chemical core" if isinstance(asked, str) else "asked for"
     if not frozen:
         return f"none ({how if asked is not None else 'the default'})"
     if frozen == tuple(range(len(frozen))):
