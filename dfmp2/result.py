@@ -9,6 +9,7 @@ reads back equal from its own JSON. The JSON is a QCSchema AtomicResult
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dfmp2.errors import CheckpointError
 from dfmp2.provenance import Provenance
 
 __all__ = ["MoleculeRecord", "Result", "read_results", "scs_energy", "sos_energy"]
+
+_LABEL = re.compile(r"(?P<ghost>ghost[-_:.]?|x[-_:.])?(?P<element>[a-z]{1,2})", re.IGNORECASE)
 
 SCS = (6 / 5, 1 / 3)
 """Weights of the opposite- and same-spin parts: Grimme, J. Chem. Phys. 118, 9095 (2003),
@@ -153,7 +156,7 @@ class Result:
     def to_qcschema(self) -> dict[str, Any]:
         """The result as a QCSchema AtomicResult, made of plain JSON types."""
         mol = self.molecule
-        ghosts = [symbol.upper().startswith("GHOST") for symbol in mol.symbols]
+        atoms = [_element(symbol) for symbol in mol.symbols]
         names = self.labels
         return {
             "schema_name": "qcschema_output",
@@ -162,9 +165,9 @@ class Result:
                 "schema_name": "qcschema_molecule",
                 "schema_version": 2,
                 "name": mol.name,
-                "symbols": [_element(symbol) for symbol in mol.symbols],
+                "symbols": [symbol for symbol, _ in atoms],
                 "geometry": [x for xyz in mol.coordinates for x in xyz],
-                "real": [not ghost for ghost in ghosts],
+                "real": [real for _, real in atoms],
                 "molecular_charge": mol.charge,
                 "molecular_multiplicity": mol.spin + 1,
                 "fix_com": True,
@@ -303,6 +306,9 @@ def _square(rows: list[list[float]]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows))
 
 
-def _element(symbol: str) -> str:
-    plain = symbol.rstrip("0123456789")
-    return plain.split("-")[-1] if plain.upper().startswith("GHOST") else plain
+def _element(label: str) -> tuple[str, bool]:
+    """Element of an atom label of PySCF, and whether the atom is real."""
+    match = _LABEL.match(label)
+    if match is None:
+        return label, True
+    return match["element"].capitalize(), match["ghost"] is None
