@@ -88,14 +88,15 @@ def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> C
     if not result.sizes["nocc"] or not result.sizes["nvir"]:
         zero = 0.0 if exact else None  # nothing to correlate; PySCF refuses such molecules
         return Comparison(result.molecule.name, result.e_corr, 0.0, tolerance, zero)
-    plain = _plain(mf)
-    reference = dfmp2.DFMP2(plain, frozen=frozen)
-    reference.with_df = df.DF(plain.mol, auxbasis=result.molecule.auxbasis)
+    # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
+    fitted = _plain(mf)
+    fitted.with_df = df.DF(mf.mol, auxbasis=result.molecule.auxbasis)
+    reference = dfmp2.DFMP2(fitted, frozen=frozen)
     reference.verbose = 0
     reference.kernel(with_t2=False)
     e_exact = None
     if exact:
-        conventional = mp2.RMP2(plain, frozen=frozen)
+        conventional = mp2.RMP2(_plain(mf), frozen=frozen)
         conventional.verbose = 0
         conventional.kernel(with_t2=False)
         e_exact = float(conventional.e_corr)
