@@ -69,12 +69,13 @@ def pyscf_mp2(mf: Any, auxbasis: Any = None, frozen: Any = None) -> Any:
     from pyscf import df
     from pyscf.mp import dfmp2
 
-    reference = dfmp2.DFMP2(mf, frozen=frozen)
     if auxbasis is None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # advice to install another package
             auxbasis = df.make_auxbasis(mf.mol, mp2fit=True)
-    reference.with_df = df.DF(mf.mol, auxbasis=auxbasis)
+    mf = mf.copy()
+    mf.with_df = df.DF(mf.mol, auxbasis=auxbasis)
+    reference = dfmp2.DFMP2(mf, frozen=frozen)
     reference.verbose = 0
     reference.kernel(with_t2=False)
     return reference
