@@ -16,6 +16,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from dfmp2.errors import DFMP2Warning, InputError
+from dfmp2.molecule import basis_entry
 
 __all__ = ["LINEAR_DEPENDENCE", "AuxBasis", "Metric", "choose_auxbasis", "factor_metric"]
 
@@ -118,9 +119,7 @@ def _requested(mol: Any, symbols: list[str], auxbasis: AuxSpec) -> AuxBasis:
     from pyscf.lib.exceptions import BasisNotFoundError
 
     if isinstance(auxbasis, dict):
-        default = auxbasis.get("default")
-        pure = {s: _pure(mol, s) for s in symbols}
-        spec = {s: auxbasis.get(s, auxbasis.get(pure[s], default)) for s in symbols}
+        spec = {s: basis_entry(auxbasis, s) for s in symbols}
         lacking = [s for s in symbols if spec[s] is None]
         if lacking:
             raise InputError(
@@ -149,18 +148,8 @@ def _auxmol(mol: Any, spec: dict[str, Any]) -> Any:
     return make_auxmol(quiet, spec)
 
 
-def _pure(mol: Any, symbol: str) -> str:
-    from pyscf.data.elements import _std_symbol_without_ghost
-
-    return str(_std_symbol_without_ghost(symbol))
-
-
 def _orbital_basis_name(mol: Any, symbol: str) -> str | None:
-    basis = mol.basis
-    if isinstance(basis, dict):
-        pure = _pure(mol, symbol)
-        keys = (symbol, symbol.rstrip("0123456789"), pure, "default")
-        basis = next((basis[key] for key in keys if key in basis), None)
+    basis = basis_entry(mol.basis, symbol)
     return basis if isinstance(basis, str) and "\n" not in basis else None
 
 

@@ -113,7 +113,9 @@ class Job:
             naux=aux.naux,
             aux_shell=largest_shell(aux.mol),
         )
-        budget = calculation.max_memory or float(lib.param.MAX_MEMORY)
+        budget = calculation.max_memory
+        if budget is None:
+            budget = float(lib.param.MAX_MEMORY)
         return make_plan(sizes, budget, lib.num_threads()), f"{aux} ({aux.reason})"
 
     def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:

@@ -10,7 +10,14 @@ from typing import Any
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.geometry import Geometry, parse_xyz
 
-__all__ = ["available_ecp", "build_mole", "is_chkfile", "read_geometry", "warn_missing_ecp"]
+__all__ = [
+    "available_ecp",
+    "basis_entry",
+    "build_mole",
+    "is_chkfile",
+    "read_geometry",
+    "warn_missing_ecp",
+]
 
 BasisSpec = Any  # a basis name, or a dict of element -> name, with "default"
 
@@ -121,11 +128,37 @@ def build_mole(
     return mol
 
 
-def _basis_of(basis: BasisSpec, symbol: str) -> Any:
+def basis_entry(basis: BasisSpec, symbol: str) -> Any:
+    """What a basis says about one atom: by its label, else by its element, else by "default".
+
+    Parameters
+    ----------
+    basis : str or dict
+        Keys are read as PySCF reads them: symbols in any case, or nuclear charges.
+    symbol : str
+        As labelled in the molecule, such as ``H1`` or ``Ghost-O``.
+
+    Returns
+    -------
+    str, shells or None
+        None where nothing applies.
+    """
     if not isinstance(basis, dict):
         return basis
-    plain = _element(symbol)
-    return basis.get(symbol, basis.get(plain, basis.get("default")))
+    from pyscf.data.elements import ELEMENTS
+
+    def name(key: str | int) -> str:
+        return (ELEMENTS[key] if isinstance(key, int) else key).upper()
+
+    entries = {name(key): value for key, value in basis.items()}
+    keys = (symbol, symbol.rstrip("0123456789"), _element(symbol), "default")
+    return next((entries[key.upper()] for key in keys if key.upper() in entries), None)
+
+
+def _is_ghost(symbol: str) -> bool:
+    from pyscf.data.elements import is_ghost_atom
+
+    return bool(is_ghost_atom(symbol))
 
 
 def _element(symbol: str) -> str:
@@ -139,7 +172,7 @@ def _check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
     from pyscf.lib.exceptions import BasisNotFoundError
 
     for symbol in symbols:
-        name = _basis_of(basis, symbol)
+        name = basis_entry(basis, symbol)
         if name is None:
             raise InputError(f"{source}: the basis has no entry for {symbol} and no 'default'")
         if not isinstance(name, str):
@@ -174,9 +207,9 @@ def available_ecp(basis: Any, symbol: str) -> str | None:
 def _ecp_spec(basis: BasisSpec, symbols: list[str], ecp: str) -> dict[str, str]:
     if ecp == "none":
         return {}
-    real = [s for s in symbols if not s.upper().startswith("GHOST")]
+    real = [s for s in symbols if not _is_ghost(s)]
     if ecp == "auto":
-        named = {s: available_ecp(_basis_of(basis, s), s) for s in real}
+        named = {s: available_ecp(basis_entry(basis, s), s) for s in real}
         return {s: name for s, name in named.items() if name is not None}
     chosen = {s: ecp for s in real if available_ecp(ecp, s) is not None}
     if not chosen:
@@ -194,9 +227,9 @@ def warn_missing_ecp(mol: Any) -> None:
     mol : pyscf.gto.Mole
     """
     for symbol in sorted({mol.atom_symbol(i) for i in range(mol.natm)}):
-        if symbol.upper().startswith("GHOST") or symbol in mol._ecp or _element(symbol) in mol._ecp:
+        if _is_ghost(symbol) or symbol in mol._ecp or _element(symbol) in mol._ecp:
             continue
-        if (name := available_ecp(_basis_of(mol.basis, symbol), symbol)) is not None:
+        if (name := available_ecp(basis_entry(mol.basis, symbol), symbol)) is not None:
             warnings.warn(
                 f"{name} on {symbol} was made for an effective core potential, but none is used: "
                 f"the energy has no meaning (set ecp={name!r})",

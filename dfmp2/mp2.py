@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 import warnings
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -12,9 +10,16 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
-import dfmp2
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import select
+from dfmp2.describe import (
+    basis_label,
+    frozen_label,
+    molecule_record,
+    nothing_to_correlate,
+    scf_label,
+    versions,
+)
 from dfmp2.energy import pair_energies
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
@@ -24,7 +29,7 @@ from dfmp2.molecule import warn_missing_ecp
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Frozen, Reference, make_reference
-from dfmp2.result import MoleculeRecord, Result
+from dfmp2.result import Result
 from dfmp2.transform import Progress, fitted_integrals
 
 __all__ = ["DFMP2"]
@@ -166,14 +171,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             del b
             label = str(metric)
         else:
-            notes.append(_nothing_to_correlate(reference))
+            notes.append(nothing_to_correlate(reference))
             e_os = e_ss = np.zeros((reference.nocc, reference.nocc))
             label = "not needed"
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
             memory["peak"] = peak
         self.result = Result(
-            molecule=_molecule_record(self.name, reference.mol, aux),
+            molecule=molecule_record(self.name, reference.mol, aux),
             reference=reference.kind,
             e_hf=reference.e_ref,
             e_os_pairs=e_os,
@@ -187,14 +192,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 "naux": aux.naux,
             },
             labels={
-                "basis": _basis_label(reference.mol.basis),
+                "basis": basis_label(reference.mol.basis),
                 "auxbasis": str(aux),
                 "auxbasis_reason": aux.reason,
                 "metric": label,
                 "precision": PRECISIONS[self.precision],
-                "ecp": _basis_label(reference.mol.ecp) or "none",
-                "frozen": _frozen_label(self.frozen, reference.frozen),
-                "scf": _scf_label(self._scf, reference.kind),
+                "ecp": basis_label(reference.mol.ecp) or "none",
+                "frozen": frozen_label(self.frozen, reference.frozen),
+                "scf": scf_label(self._scf, reference.kind),
             },
             settings={
                 "fused": self.fused,
@@ -207,7 +212,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             memory=memory,
             provenance=provenance,
             notes=tuple(notes),
-            versions=_versions(),
+            versions=versions(),
         )
         self._log(self.result)
         return self.result.e_corr, None
@@ -236,7 +241,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         log = logger.new_logger(self)
         log.note("E(DF-MP2) = %.15g  E_corr = %.15g", result.e_tot, result.e_corr)
         log.note("E(SCS-DF-MP2) = %.15g", result.e_tot_scs)
-        log.info("auxiliary basis %(auxbasis)s (%(auxbasis_reason)s)", result.labels)
+        labels = result.labels
+        log.info("auxiliary basis %s (%s)", labels["auxbasis"], labels["auxbasis_reason"])
         log.info("ran on %s", result.provenance.device_line())
 
     def _finished(self) -> Result:
@@ -257,71 +263,3 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
 def _no_progress(stage: str, done: int, total: int) -> None:
     pass
-
-
-def _nothing_to_correlate(reference: Reference) -> str:
-    what = "occupied" if not reference.nocc else "virtual"
-    return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
-
-
-def _basis_label(basis: Any) -> str:
-    if isinstance(basis, str):
-        return basis
-    if not isinstance(basis, dict):
-        return "given as shells"
-    names = {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
-    return ", ".join(f"{key}: {name}" for key, name in names.items())
-
-
-def _frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
-    how = "the chemical core" if asked == "auto" else "asked for"
-    if not frozen:
-        return f"none ({how if asked is not None else 'the default'})"
-    if frozen == tuple(range(len(frozen))):
-        return f"the lowest {len(frozen)} ({how})"
-    return f"{', '.join(map(str, frozen))} ({how})"
-
-
-def _scf_label(mf: Any, kind: str) -> str:
-    fitted = getattr(mf, "with_df", None)
-    integrals = f"density-fitted, {fitted.auxbasis or 'JK set'}" if fitted else "exact integrals"
-    return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"
-
-
-def _versions() -> dict[str, str]:
-    names = ("pyscf", "torch", "numpy")
-    found = {name: metadata.version(name) for name in names}
-    return {"dfmp2": dfmp2.__version__, **found, "python": platform.python_version()}
-
-
-def _plain(basis: Any, symbols: set[str]) -> dict[str, Any]:
-    """A basis as element -> name or plain lists."""
-    if isinstance(basis, dict):
-        return {
-            key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()
-        }
-    return {
-        symbol: basis if isinstance(basis, str) else _lists(basis) for symbol in sorted(symbols)
-    }
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_lists(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _molecule_record(name: str, mol: Any, aux: AuxBasis) -> MoleculeRecord:
-    symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
-    x = mol.atom_coords(unit="Bohr")
-    return MoleculeRecord(
-        name=name,
-        symbols=symbols,
-        coordinates=tuple((float(a), float(b), float(c)) for a, b, c in x),
-        charge=int(mol.charge),
-        spin=int(mol.spin),
-        basis=_plain(mol.basis, set(symbols)),
-        auxbasis=_plain(aux.spec, set(symbols)),
-        ecp=_plain(mol.ecp, set(symbols)) if mol.ecp else {},
-        cart=bool(mol.cart),
-    )

@@ -117,7 +117,7 @@ def make_plan(
     def peak(block: int) -> int:
         return OVERHEAD + b + max(block * per_aux, metric, t)
 
-    if peak(smallest) > budget:
+    if not peak(smallest) <= budget:  # true for NaN, too
         raise ResourceError(
             f"max_memory is {max_memory:.0f} MB, but this run needs at least "
             f"{-(-peak(smallest) // BYTES_PER_MB)} MB (B[i,P,a] alone takes "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def make_reference(
         For orbitals that are not canonical, a bad `frozen`, or a gap that is not positive.
     """
     kind = _kind(mf, allow_ks)
-    own = mo_coeff is None or mo_coeff is mf.mo_coeff
+    own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
     coeff = np.asarray(mf.mo_coeff if mo_coeff is None else mo_coeff)
     occ = np.asarray(mf.mo_occ if mo_occ is None else mo_occ)
     _check_orbitals(mf, coeff, occ)
@@ -245,7 +246,7 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
                 f"frozen={frozen} leaves nothing to correlate: there are {nocc} occupied orbitals"
             )
         return tuple(range(int(frozen)))
-    indices = sorted({int(i) for i in frozen})
+    indices = _indices(frozen)
     if indices and not (indices[0] >= 0 and indices[-1] < nmo):
         bad = indices[-1] if indices[0] >= 0 else indices[0]
         raise InputError(f"frozen orbital {bad} does not exist: there are {nmo}, counted from 0")
@@ -254,6 +255,15 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
             f"frozen={indices} leaves nothing to correlate: it holds all {nocc} occupied orbitals"
         )
     return tuple(indices)
+
+
+def _indices(frozen: Sequence[int]) -> list[int]:
+    try:
+        return sorted({index(i) for i in frozen})  # 1.0 or "1" are mistakes, not orbitals
+    except TypeError:
+        raise InputError(
+            f"frozen={frozen!r} is not understood; use a number, a list of whole numbers or 'auto'"
+        ) from None
 
 
 def _check_gap(energy: NDArray[Any], occupied: NDArray[Any], virtual: NDArray[Any]) -> None:

@@ -16,10 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.errors import CheckpointError
+from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.provenance import Provenance
+from dfmp2.record import MoleculeRecord, element_of
 
 __all__ = ["MoleculeRecord", "Result", "read_results", "scs_energy", "sos_energy"]
+
+ROUNDING = 1e-11
+"""Hartree. Energies summed again from stored pair energies differ by less."""
 
 SCS = (6 / 5, 1 / 3)
 """Weights of the opposite- and same-spin parts: Grimme, J. Chem. Phys. 118, 9095 (2003),
@@ -38,37 +42,6 @@ def scs_energy(e_os: float, e_ss: float) -> float:
 def sos_energy(e_os: float) -> float:
     """Scaled-opposite-spin correlation energy."""
     return SOS * e_os
-
-
-@dataclass(frozen=True)
-class MoleculeRecord:
-    """The molecule and its bases, complete enough to build it again.
-
-    Attributes
-    ----------
-    name : str
-        File name or label.
-    symbols : tuple of str
-        As labelled in the molecule (``Ghost-H`` is a ghost atom).
-    coordinates : tuple of tuple of float
-        Bohr.
-    charge, spin : int
-        Charge; number of unpaired electrons (2S).
-    basis, auxbasis, ecp : dict
-        Element to basis as PySCF takes it: a name, or shells.
-    cart : bool
-        Cartesian functions.
-    """
-
-    name: str
-    symbols: tuple[str, ...]
-    coordinates: tuple[tuple[float, float, float], ...]
-    charge: int
-    spin: int
-    basis: dict[str, Any]
-    auxbasis: dict[str, Any]
-    ecp: dict[str, Any]
-    cart: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +126,7 @@ class Result:
     def to_qcschema(self) -> dict[str, Any]:
         """The result as a QCSchema AtomicResult, made of plain JSON types."""
         mol = self.molecule
-        ghosts = [symbol.upper().startswith("GHOST") for symbol in mol.symbols]
+        atoms = [element_of(symbol) for symbol in mol.symbols]
         names = self.labels
         return {
             "schema_name": "qcschema_output",
@@ -162,9 +135,9 @@ class Result:
                 "schema_name": "qcschema_molecule",
                 "schema_version": 2,
                 "name": mol.name,
-                "symbols": [_element(symbol) for symbol in mol.symbols],
+                "symbols": [symbol for symbol, _ in atoms],
                 "geometry": [x for xyz in mol.coordinates for x in xyz],
-                "real": [not ghost for ghost in ghosts],
+                "real": [real for _, real in atoms],
                 "molecular_charge": mol.charge,
                 "molecular_multiplicity": mol.spin + 1,
                 "fix_com": True,
@@ -239,11 +212,13 @@ class Result:
         ------
         CheckpointError
             If the data were not written by dfmp2.
+        ValidationError
+            If its energies contradict each other.
         """
         try:
             own = data["extras"]["dfmp2"]
             mol = own["molecule"]
-            return cls(
+            result = cls(
                 molecule=MoleculeRecord(
                     **{
                         **mol,
@@ -265,6 +240,14 @@ class Result:
                 notes=tuple(own["notes"]),
                 versions=own["versions"],
             )
+            for name, value in result.to_qcschema()["properties"].items():
+                stored = data["properties"].get(name, value)
+                if not abs(stored - value) <= ROUNDING:
+                    raise ValidationError(
+                        f"{source}: {name} is {stored}, but its pair energies give {value:.10f}; "
+                        "the file was changed after dfmp2 wrote it"
+                    )
+            return result
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{source}: is no result of dfmp2 ({type(error).__name__}: {error}); "
@@ -301,8 +284,3 @@ def read_results(path: str) -> list[Result]:
 
 def _square(rows: list[list[float]]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows))
-
-
-def _element(symbol: str) -> str:
-    plain = symbol.rstrip("0123456789")
-    return plain.split("-")[-1] if plain.upper().startswith("GHOST") else plain

@@ -14,6 +14,8 @@ CONV_TOL = 1e-10
 
 GRADIENT_TOL = 1e-7
 
+SCF_KEYS = ("e_tot", "mo_energy", "mo_occ", "mo_coeff")
+
 CHKFILE_GRADIENT = 1e-3
 """A chkfile says neither whether its SCF converged nor of which method it is. A density-fitted
 SCF's orbitals leave an exact gradient near 1e-4; unfinished or Kohn-Sham ones exceed this."""
@@ -102,13 +104,17 @@ def load_chkfile(path: str) -> Any:
     import numpy as np
     from pyscf import gto, scf
 
-    with h5py.File(path, "r") as file:
-        if "mol" not in file or "scf" not in file or "mo_coeff" not in file["scf"]:
-            raise InputError(f"{path}: is no PySCF chkfile with a finished SCF")
-        text = file["mol"][()]
-        stored = {key: value[()] for key, value in file["scf"].items() if hasattr(value, "shape")}
-    json.loads(text)  # a damaged entry is found before PySCF evaluates it
-    mol = gto.loads(text)
+    try:
+        with h5py.File(path, "r") as file:
+            text = file["mol"][()]
+            stored = {key: file["scf"][key][()] for key in SCF_KEYS}
+        json.loads(text)  # a damaged entry is found before PySCF evaluates it
+        mol = gto.loads(text)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: is no PySCF chkfile with a finished SCF ({error}); write one with "
+            "mf.chkfile, or give the geometry"
+        ) from error
     mol.verbose = 0
     if np.ndim(stored["mo_coeff"]) != 2 or mol.spin != 0:
         raise UnsupportedReferenceError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -11,6 +12,21 @@ import click
 __all__ = ["calculation_options", "molecule_options", "set_threads", "validation_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Positive(click.FloatRange):
+    """A number above zero; NaN, which passes every comparison, is none."""
+
+    name = "float"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number above zero.", param, ctx)
+        return number
+
+
+POSITIVE = _Positive(min=0, min_open=True)
 
 
 def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -48,10 +64,18 @@ molecule_options = _stack(
     ),
     click.option("--density-fit", is_flag=True, help="Fit the SCF's integrals, too."),
     click.option(
-        "--conv-tol", type=float, default=1e-10, show_default=True, help="SCF energy threshold, Eh."
+        "--conv-tol",
+        type=POSITIVE,
+        default=1e-10,
+        show_default=True,
+        help="SCF energy threshold, Eh.",
     ),
     click.option(
-        "--max-cycle", type=int, default=100, show_default=True, help="SCF iterations allowed."
+        "--max-cycle",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        help="SCF iterations allowed.",
     ),
 )
 
@@ -85,7 +109,7 @@ calculation_options = _stack(
     ),
     click.option(
         "--accuracy",
-        type=float,
+        type=POSITIVE,
         default=1e-6,
         show_default=True,
         help="Error in Eh that a reduced precision may make.",
@@ -107,7 +131,7 @@ validation_options = _stack(
     ),
     click.option(
         "--tolerance",
-        type=float,
+        type=POSITIVE,
         help="Largest difference from PySCF in Eh. Default: 1e-8 (fp64), else --accuracy.",
     ),
 )

@@ -31,15 +31,22 @@ class JsonOutput:
     def __init__(self, target: str | None) -> None:
         self._target = target
         self._items: list[dict[str, Any]] = []
+        self._stream = False
         if target in (None, "-"):
             return
         self._path = Path(target)
-        existed = self._path.exists()
+        # A device or a pipe (/dev/stdout) is written to at the end, never replaced.
+        self._stream = self._path.exists() and not (self._path.is_file() or self._path.is_dir())
         try:
+            existed = self._path.exists()
             with self._path.open("a", encoding="utf-8"):
                 pass
             if not existed:
                 self._path.unlink()
+            if not self._stream:
+                self._path = self._path.resolve()
+                self._draft.touch()
+                self._draft.unlink()
         except OSError as error:
             raise CheckpointError(
                 f"{target}: cannot be written ({error.strerror}); name another file for --json"
@@ -53,14 +60,13 @@ class JsonOutput:
     def add(self, item: dict[str, Any]) -> None:
         """Take one finished result; a file holds all results so far after every call."""
         self._items.append(item)
-        if self._target in (None, "-"):
+        if self._target in (None, "-") or self._stream:
             return
-        draft = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         try:
-            draft.write_text(self._text(), encoding="utf-8")
-            draft.replace(self._path)
+            self._draft.write_text(self._text(), encoding="utf-8")
+            self._draft.replace(self._path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            self._draft.unlink(missing_ok=True)
             raise CheckpointError(
                 f"{self._target}: cannot be written ({error.strerror})"
             ) from error
@@ -69,6 +75,13 @@ class JsonOutput:
         """Write to stdout, where that was asked for."""
         if self._target == "-" and self._items:
             click.echo(self._text(), nl=False)
+        elif self._stream and self._items:
+            with self._path.open("w", encoding="utf-8") as stream:
+                stream.write(self._text())
+
+    @property
+    def _draft(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
 
     def _text(self) -> str:
         content: Any = self._items[0] if len(self._items) == 1 else self._items

@@ -138,6 +138,8 @@ def comparison_text(comparison: Comparison) -> str:
             f"{comparison.difference:20.2e}  {verdict} (tolerance {comparison.tolerance:g} Eh)",
         ),
     ]
+    if comparison.hf_difference:
+        rows.append(("difference in E(HF)", f"{comparison.hf_difference:20.2e}"))
     if comparison.e_corr_exact is not None:
         rows += [
             ("E(MP2) correlation, unfitted", f"{comparison.e_corr_exact:20.10f}"),

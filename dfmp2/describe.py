@@ -1,0 +1,97 @@
+"""How a run names what it did: labels, versions and the molecule, for `dfmp2.result.Result`."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+import dfmp2
+from dfmp2.fitting import AuxBasis
+from dfmp2.record import MoleculeRecord
+from dfmp2.reference import Frozen, Reference
+
+__all__ = [
+    "basis_label",
+    "frozen_label",
+    "molecule_record",
+    "nothing_to_correlate",
+    "scf_label",
+    "versions",
+]
+
+
+def nothing_to_correlate(reference: Reference) -> str:
+    """The note of a run without pairs or without virtual orbitals."""
+    what = "occupied" if not reference.nocc else "virtual"
+    return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
+
+
+def basis_label(basis: Any) -> str:
+    """A basis of PySCF in one line."""
+    if isinstance(basis, str):
+        return basis
+    if not isinstance(basis, dict):
+        return "given as shells"
+    names = {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
+    return ", ".join(f"{key}: {name}" for key, name in names.items())
+
+
+def frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
+    """Which orbitals are frozen, and why."""
+    how = "the chemical core" if isinstance(asked, str) else "asked for"
+    if not frozen:
+        return f"none ({how if asked is not None else 'the default'})"
+    if frozen == tuple(range(len(frozen))):
+        return f"the lowest {len(frozen)} ({how})"
+    return f"{', '.join(map(str, frozen))} ({how})"
+
+
+def scf_label(mf: Any, kind: str) -> str:
+    """The reference calculation in one line."""
+    fitted = getattr(mf, "with_df", None)
+    integrals = f"density-fitted, {fitted.auxbasis or 'JK set'}" if fitted else "exact integrals"
+    return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers came through."""
+    names = ("pyscf", "torch", "numpy")
+    found = {name: metadata.version(name) for name in names}
+    return {"dfmp2": dfmp2.__version__, **found, "python": platform.python_version()}
+
+
+def _plain(basis: Any, symbols: set[str]) -> dict[str, Any]:
+    """A basis as element -> name or plain lists."""
+    if isinstance(basis, dict):
+        return {
+            key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()
+        }
+    return {
+        symbol: basis if isinstance(basis, str) else _lists(basis) for symbol in sorted(symbols)
+    }
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_lists(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def molecule_record(name: str, mol: Any, aux: AuxBasis) -> MoleculeRecord:
+    """The molecule with its bases as plain data."""
+    symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
+    x = mol.atom_coords(unit="Bohr")
+    return MoleculeRecord(
+        name=name,
+        symbols=symbols,
+        coordinates=tuple((float(a), float(b), float(c)) for a, b, c in x),
+        charge=int(mol.charge),
+        spin=int(mol.spin),
+        basis=_plain(mol.basis, set(symbols)),
+        auxbasis=_plain(aux.spec, set(symbols)),
+        ecp=_plain(mol.ecp, set(symbols)) if mol.ecp else {},
+        cart=bool(mol.cart),
+    )

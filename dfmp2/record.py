@@ -1,0 +1,50 @@
+"""A molecule written down in plain data, complete enough to build it again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["MoleculeRecord", "element_of"]
+
+_LABEL = re.compile(r"(?P<ghost>ghost[-_:.]?|x[-_:.])?(?P<element>[a-z]{1,2})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MoleculeRecord:
+    """The molecule and its bases, complete enough to build it again.
+
+    Attributes
+    ----------
+    name : str
+        File name or label.
+    symbols : tuple of str
+        As labelled in the molecule (``Ghost-H`` is a ghost atom).
+    coordinates : tuple of tuple of float
+        Bohr.
+    charge, spin : int
+        Charge; number of unpaired electrons (2S).
+    basis, auxbasis, ecp : dict
+        Element to basis as PySCF takes it: a name, or shells.
+    cart : bool
+        Cartesian functions.
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    coordinates: tuple[tuple[float, float, float], ...]
+    charge: int
+    spin: int
+    basis: dict[str, Any]
+    auxbasis: dict[str, Any]
+    ecp: dict[str, Any]
+    cart: bool = False
+
+
+def element_of(label: str) -> tuple[str, bool]:
+    """Element of an atom label of PySCF, and whether the atom is real."""
+    match = _LABEL.match(label)
+    if match is None:
+        return label, True
+    return match["element"].capitalize(), match["ghost"] is None

@@ -1,0 +1,66 @@
+"""Which backend is taken, and what cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+import dfmp2
+from dfmp2 import DFMP2
+from dfmp2.backends.select import BACKENDS, get_backend, select, set_backend
+from dfmp2.errors import BackendUnavailable, InputError
+from tests.systems import mean_field
+
+
+@pytest.fixture(autouse=True)
+def _default_restored() -> Iterator[None]:
+    yield
+    set_backend("auto")
+
+
+def test_the_first_default_is_auto() -> None:
+    assert get_backend() == "auto"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_default_is_set(name: str) -> None:
+    dfmp2.set_backend(name)
+    assert dfmp2.get_backend() == name
+
+
+def test_unknown_name_changes_nothing() -> None:
+    set_backend("pytorch")
+    with pytest.raises(InputError, match=r"'tpu' is unknown; choose one of auto, pytorch"):
+        set_backend("tpu")
+    assert get_backend() == "pytorch"
+    with pytest.raises(InputError, match="'tpu' is unknown"):
+        select("tpu")
+
+
+@pytest.mark.parametrize("name", ["nki", "simulator"])
+def test_nki_by_name_is_not_replaced(name: str) -> None:
+    with pytest.raises(BackendUnavailable, match=name):
+        select(name)
+    set_backend(name)
+    with pytest.raises(BackendUnavailable, match=name):
+        DFMP2(mean_field("water")).run()
+
+
+def test_a_run_wins_over_the_default() -> None:
+    set_backend("nki")
+    mp = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run()
+    assert mp.result.provenance.reason == "backend pytorch: pytorch on cpu (asked for by name)"
+
+
+def test_auto_says_why() -> None:
+    selection = select()
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert selection.backend.where.mode == expected
+    assert selection.reason.startswith(f"backend auto: pytorch on {expected} (")
+
+
+def test_device_errors_reach_the_driver() -> None:
+    with pytest.raises(BackendUnavailable, match="cuda:99"):
+        DFMP2(mean_field("water")).set(device="cuda:99").run()

@@ -1,0 +1,193 @@
+"""The package as a whole: what it imports, how it is written."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+import dfmp2
+from dfmp2 import errors
+from dfmp2.cli import COMMANDS, main
+from tests.systems import ROOT
+
+MODULES = sorted(
+    p for top in ("dfmp2", "kernels") for p in (ROOT / top).rglob("*.py")
+    if "dfmp2/kernels" not in p.as_posix()  # the link to kernels/
+)  # fmt: skip
+LIBRARY = [p for p in MODULES if "cli" not in p.parts]
+HEAVY = ("torch", "pyscf", "numba", "scipy", "h5py", "nki", "qcelemental")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def python(*args: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *args], capture_output=True, text=True, cwd=ROOT, timeout=timeout
+    )
+
+
+# Imports
+
+
+@pytest.mark.parametrize(
+    "statement", ["import dfmp2", "import dfmp2; dir(dfmp2)", "import dfmp2.cli"]
+)
+def test_import_is_light(statement: str) -> None:
+    done = python("-c", f"import json, sys; {statement}; print(json.dumps(sorted(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
+    assert not loaded & set(HEAVY)
+
+
+def test_public_names_exist() -> None:
+    for name in dfmp2.__all__:
+        assert getattr(dfmp2, name) is not None
+    assert set(dfmp2.__all__) <= set(dir(dfmp2))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        dfmp2.nonsense  # noqa: B018
+
+
+def test_help_is_fast() -> None:
+    """Under 0.3 s beyond what the interpreter itself takes; best of several."""
+
+    def best(*args: str) -> float:
+        times = []
+        for _ in range(7):
+            start = time.perf_counter()
+            assert python(*args).returncode == 0
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert best("-m", "dfmp2", "--help") < 0.3
+
+
+# Layout
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_library_neither_prints_nor_parses_arguments(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("print", "exit", "quit"), f"line {node.lineno}"
+            continue
+        else:
+            continue
+        for name in names:
+            assert name.split(".")[0] not in ("click", "rich"), f"line {node.lineno}"
+            if path != ROOT / "dfmp2" / "__main__.py":
+                assert not name.startswith("dfmp2.cli"), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "kernels")],
+                         ids=name_of)  # fmt: skip
+def test_kernels_stand_alone(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+        if module.startswith("dfmp2"):
+            assert module.startswith(("dfmp2.kernels", "dfmp2.errors")), f"line {node.lineno}"
+
+
+def test_at_most_two_broad_excepts() -> None:
+    broad = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = ast.unparse(node.type) if node.type else "BaseException"
+            if re.search(r"\b(Base)?Exception\b", caught):
+                broad.append(f"{name_of(path)}:{node.lineno}")
+    assert len(broad) <= 2, broad
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "dfmp2")],
+                         ids=name_of)  # fmt: skip
+def test_modules_are_short_and_documented(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) < 300
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    if path.name not in ("__main__.py",) and len(tree.body) > 1:
+        assigned = {ast.unparse(t) for n in tree.body if isinstance(n, ast.Assign)
+                    for t in n.targets}  # fmt: skip
+        assert "__all__" in assigned
+
+
+def test_no_assert_checks_user_input() -> None:
+    """`assert` is gone under -O; the two places that use it narrow types."""
+    found = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in MODULES
+        if path.is_relative_to(ROOT / "dfmp2")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assert)
+    ]
+    assert len(found) <= 2, found
+
+
+# Command line
+
+
+def test_commands_and_modules_agree() -> None:
+    context = click.Context(main)
+    assert main.list_commands(context) == list(COMMANDS)
+    assert main.get_command(context, "nonsense") is None
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_has_help(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert isinstance(command, click.Command)
+    assert command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{name} {parameter.opts[0]}"
+            assert parameter.help.endswith("."), f"{name} {parameter.opts[0]}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_flags_take_no_optional_value(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    for parameter in command.params:
+        assert not getattr(parameter, "_flag_needs_value", False), parameter.name
+
+
+PINNED = {
+    "--basis", "--auxbasis", "--charge", "--spin", "--reference", "--frozen", "--fused-energy",
+    "--no-fused-energy", "--backend", "--device", "--precision", "--accuracy", "--max-memory",
+    "--threads", "--validate", "--validate-exact", "--tolerance", "--json", "--quiet", "--verbose",
+    "--ecp", "--conv-tol", "--density-fit",
+}  # fmt: skip
+
+
+def test_pinned_options_of_run() -> None:
+    command = main.get_command(click.Context(main), "run")
+    assert command is not None
+    names = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+    assert names >= PINNED
+
+
+def test_exit_codes_are_documented_and_belong_to_one_kind_of_error() -> None:
+    text = main.get_help(click.Context(main))
+    documented = {int(code) for code in re.findall(r"(?:^|\s)(\d)  [a-zA-Z]", text)}
+    classes = [
+        kind for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.DFMP2Error)
+    ]  # fmt: skip
+    used = {kind.exit_code for kind in classes if kind is not errors.DFMP2Error}
+    assert used == {2, 3, 4, 5, 6, 7}
+    assert documented == used | {0}

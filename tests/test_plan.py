@@ -1,0 +1,67 @@
+"""Forecasts and block sizes, as a pure function of sizes and budget."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dfmp2.errors import ResourceError
+from dfmp2.plan import OVERHEAD, Sizes, make_plan
+
+BENZENE = Sizes(nao=264, nocc=21, nvir=243, naux=654, aux_shell=11)
+LARGE = Sizes(nao=1000, nocc=100, nvir=900, naux=3000, aux_shell=11)
+
+
+def test_same_input_same_plan() -> None:
+    assert make_plan(BENZENE, 4000.0, 2) == make_plan(BENZENE, 4000.0, 2)
+
+
+def test_b_is_counted_exactly() -> None:
+    plan = make_plan(BENZENE, 4000.0)
+    assert plan.memory["B[i,P,a]"] == pytest.approx(8 * 21 * 243 * 654 / 1e6)
+    assert plan.peak >= plan.memory["B[i,P,a]"] + OVERHEAD / 1e6
+
+
+def test_flops_are_those_of_the_formulas() -> None:
+    plan = make_plan(BENZENE, 4000.0)
+    assert plan.flops["AO->MO"] == 2 * 654 * 264 * 21 * (264 + 243)
+    assert plan.flops["metric solve"] == 654 * 654 * 21 * 243
+    assert plan.flops["pair energies"] == 21 * 22 // 2 * 243 * 243 * (2 * 654 + 8)
+
+
+@pytest.mark.parametrize("sizes", [BENZENE, LARGE, Sizes(7, 1, 6, 30, 5), Sizes(2, 1, 1, 1)])
+@pytest.mark.parametrize("slack", [0, 1, 100, 100_000])
+def test_plan_keeps_its_budget(sizes: Sizes, slack: int) -> None:
+    with pytest.raises(ResourceError) as caught:
+        make_plan(sizes, 1.0)
+    needed = int(re.search(r"at least (\d+) MB", str(caught.value))[1])
+    plan = make_plan(sizes, float(needed + slack))
+    assert plan.peak <= needed + slack
+    assert min(sizes.aux_shell, sizes.naux) <= plan.aux_block <= sizes.naux
+    assert 1 <= plan.occ_block <= sizes.nocc
+    if needed > 1:
+        with pytest.raises(ResourceError):
+            make_plan(sizes, float(needed - 1))
+
+
+def test_more_memory_never_means_smaller_blocks() -> None:
+    blocks = [make_plan(LARGE, budget).aux_block for budget in (2400.0, 2500.0, 2600.0, 9000.0)]
+    assert blocks == sorted(blocks)
+
+
+@pytest.mark.parametrize("budget", [0.0, -5.0, float("nan")])
+def test_budget_that_is_none(budget: float) -> None:
+    with pytest.raises(ResourceError, match="needs at least"):
+        make_plan(BENZENE, budget)
+
+
+def test_blocks_can_be_named() -> None:
+    plan = make_plan(BENZENE, 4000.0, aux_block=1, occ_block=2)
+    assert (plan.aux_block, plan.occ_block) == (1, 2)
+
+
+def test_nothing_to_correlate_needs_no_b() -> None:
+    plan = make_plan(Sizes(nao=1, nocc=1, nvir=0, naux=10), 4000.0)
+    assert plan.memory["B[i,P,a]"] == 0
+    assert plan.flops["pair energies"] == 0
