@@ -116,6 +116,10 @@ RULES: dict[str, Rule] = {
     "transpose-tile": Rule(
         "TensorE transposes up to 128 x 128, VectorE up to 32 x 32", f"{_ISA}, nc_transpose"
     ),
+    "transpose-identity": Rule(
+        "a product in transpose mode has the identity as its moving operand",
+        f"{_ISA}, nc_matmul",
+    ),
     "accumulate": Rule(
         "a matrix product accumulates only onto PSUM that a matrix product has begun",
         f"{_ISA}, nc_matmul",
