@@ -235,7 +235,7 @@ def broadcast_to(x: Any, shape: Any, dtype: Any = None) -> NkiTensor:
     if len(target) != x.ndim or any(n not in (1, m) for n, m in zip(x.shape, target, strict=True)):
         refuse(call, "shape", f"{x.shape} to {target}")
     if x.shape[0] != target[0]:
-        run.account.unproven["nl.broadcast_to over partitions"] += 1
+        run.account.doubt("nl.broadcast_to over partitions", run.recording)
         warnings.warn(
             f"nl.broadcast_to from {x.shape} to {target} repeats over partitions: unproven on "
             "hardware",

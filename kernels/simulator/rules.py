@@ -83,6 +83,11 @@ RULES: dict[str, Rule] = {
         f"{_ARCH2}; {_ISA}",
     ),
     "both-psum": Rule("two tensor inputs of one instruction are not both in PSUM", _ISA),
+    "write-once": Rule(
+        "a destination names each element once: the order of overlapping writes is nowhere "
+        "documented",
+        "this package",
+    ),
     "dma-psum": Rule("DMA does not touch PSUM", _NOTES3),
     "read-before-write": Rule(
         "memory is read only after it was written: fresh memory holds anything",

@@ -378,6 +378,12 @@ def return_private(x: Any) -> Any:
     return out
 
 
+@breaks("write-once", "nisa.tensor_copy", "dst has pattern [[8, 4], [0, 3], [1, 8]]")
+def write_a_row_three_times() -> None:
+    out = fresh((4, 8)).expand_dim(1).broadcast(1, 3)
+    nisa.tensor_copy(out, sbuf((4, 3, 8)))
+
+
 @breaks("output-shared-hbm", "return_tile", "returns sbuf tensor [4, 8] float32")
 def return_tile() -> Any:
     return sbuf((4, 8))
