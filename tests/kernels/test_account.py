@@ -18,9 +18,6 @@ from dfmp2.kernels.limits import (
     PSUM_BANKS,
     SBUF_PARTITION_BYTES,
 )
-from dfmp2.kernels.nki import HAS_NKI
-
-pytestmark = pytest.mark.skipif(HAS_NKI, reason="accounts come from the bundled simulator")
 
 NOCC, NVIR, NAUX = SHAPES["medium"]
 PAIRS = NOCC * (NOCC + 1) // 2
