@@ -74,14 +74,15 @@ def _dynamic(
         refuse(call, "indirect", "more than one dynamic offset")
     # The documents scale by the dimension's stride in one place and by the sizes to its right
     # in another: where the two differ nothing is certain.
-    stride = prod(t.shape[indirect_dim + 1 :])
+    stride, limit = prod(t.shape[indirect_dim + 1 :]), t.shape[indirect_dim]
     if t.strides[indirect_dim] != stride and t.shape[indirect_dim] > 1:
         refuse(call, "indirect", f"dimension {indirect_dim} of {t} is not dense")
     if scalar_offset is not None:
-        return scalar_indirect(None, scalar_offset, stride, t.on_chip and indirect_dim == 0)
+        on_partitions = t.on_chip and indirect_dim == 0
+        return scalar_indirect(None, scalar_offset, stride, limit, on_partitions)
     if t.on_chip or indirect_dim != 0:
         refuse(call, "indirect", "vector_offset works on HBM and dimension 0 only")
     if vector_offset.shape != (shape[0], 1) or vector_offset.buffer is not MemoryRegion.sbuf:
         refuse(call, "indirect", f"vector_offset is {vector_offset}, {shape[0]} rows")
     require_integer(call, vector_offset)
-    return Indirect(vector_offset, stride, vector=True)
+    return Indirect(vector_offset, stride, limit, vector=True)

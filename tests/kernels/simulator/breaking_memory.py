@@ -120,7 +120,7 @@ def pattern_leaves_partition() -> None:
 @breaks(
     "index-range",
     "dynamic offset",
-    "index 4 (stride 8) reaches element 39 of private_hbm tensor 'x' [4, 8] float32",
+    "index 4 in a dimension of size 4 of private_hbm tensor 'x' [4, 8] float32",
     ONES,
 )
 def dynamic_offset_outside(x: Any) -> None:
@@ -140,6 +140,28 @@ def dynamic_offset_leaves_partition() -> None:
         fresh((128, 8)),
         x.ap([[8, 128], [1, 8]], scalar_offset=nisa.register_alloc(3), indirect_dim=1),
     )
+
+
+@breaks(
+    "index-range",
+    "dynamic offset",
+    "index 3 (stride 8) reaches element 39 of private_hbm tensor 'x' [4, 8] float32",
+    ONES,
+)
+def dynamic_pattern_outside(x: Any) -> None:
+    rows = x.ap([[8, 2], [1, 8]], scalar_offset=nisa.register_alloc(3), indirect_dim=0)
+    nisa.dma_copy(fresh((2, 8)), rows)
+
+
+@breaks(
+    "write-once",
+    "dynamic offset",
+    "scatter to rows [2, 2]",
+    ONES,
+    np.array([[2], [2]], np.int32),
+)
+def scatter_twice(x: Any, rows: Any) -> None:
+    nisa.dma_copy(x.ap([[8, 2], [1, 8]], vector_offset=nl.load(rows)), sbuf((2, 8)))
 
 
 @breaks(
