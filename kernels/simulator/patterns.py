@@ -78,8 +78,10 @@ def _dynamic(
     if t.strides[indirect_dim] != stride and t.shape[indirect_dim] > 1:
         refuse(call, "indirect", f"dimension {indirect_dim} of {t} is not dense")
     if scalar_offset is not None:
+        # The documented formula is an address: the index may pass its dimension, not the storage.
         on_partitions = t.on_chip and indirect_dim == 0
-        return scalar_indirect(None, scalar_offset, stride, limit, on_partitions)
+        reach = prod(t.storage.shape)
+        return scalar_indirect(None, scalar_offset, stride, reach, on_partitions)
     if t.on_chip or indirect_dim != 0:
         refuse(call, "indirect", "vector_offset works on HBM and dimension 0 only")
     if vector_offset.shape != (shape[0], 1) or vector_offset.buffer is not MemoryRegion.sbuf:

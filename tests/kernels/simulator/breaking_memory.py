@@ -120,7 +120,7 @@ def pattern_leaves_partition() -> None:
 @breaks(
     "index-range",
     "dynamic offset",
-    "index 4 in a dimension of size 4 of private_hbm tensor 'x' [4, 8] float32",
+    "index 4 (stride 8) reaches element 39 of private_hbm tensor 'x' [4, 8] float32",
     ONES,
 )
 def dynamic_offset_outside(x: Any) -> None:
@@ -140,6 +140,16 @@ def dynamic_offset_leaves_partition() -> None:
         fresh((128, 8)),
         x.ap([[8, 128], [1, 8]], scalar_offset=nisa.register_alloc(3), indirect_dim=1),
     )
+
+
+@breaks(
+    "index-range",
+    "dynamic offset",
+    "index 8 in a dimension of size 8 of private_hbm tensor 'x' [4, 8] float32",
+    ONES,
+)
+def dynamic_column_outside(x: Any) -> None:
+    nisa.dma_copy(fresh((4, 1)), x.select(1, nisa.register_alloc(8)))
 
 
 @breaks(
