@@ -36,6 +36,8 @@ def access_pattern(
         refuse(call, "not-modelled", f"bits of {storage.dtype} as {new}")
     strides = tuple(int(p[0]) for p in pattern)
     shape = tuple(int(p[1]) for p in pattern)
+    if min(strides) < 0:
+        refuse(call, "not-modelled", f"negative strides in pattern {pattern}")
     start = t.offset if offset is None else offset
     free = storage.free * storage.dtype.itemsize // new.itemsize
     if t.on_chip:

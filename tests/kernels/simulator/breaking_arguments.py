@@ -206,6 +206,11 @@ def fraction_into_integers() -> None:
     nisa.memset(fresh((4, 8), nl.int32), 0.5)
 
 
+@breaks("not-modelled", "NkiTensor.ap", "negative strides in pattern [[8, 4], [-1, 8]]", ONES)
+def backwards(x: Any) -> None:
+    x.ap([[8, 4], [-1, 8]], offset=7)
+
+
 @breaks("not-modelled", "nisa.dma_copy", "oob_mode.skip", ONES)
 def skipping(x: Any) -> None:
     nisa.dma_copy(fresh((4, 8)), x, oob_mode=nisa.oob_mode.skip)
