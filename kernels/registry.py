@@ -192,7 +192,7 @@ def record(place: str, folder: Path = EVIDENCE) -> list[Evidence]:
     found: list[Evidence] = []
     for kernel in KERNELS:
         if place == "reference":
-            outcomes = {(): _definition_checks()[kernel]()}
+            outcomes: dict[tuple[int, ...], Outcome] = {(): _definition_checks()[kernel]()}
             version = f"NumPy {np.__version__}"
             tolerance = "1e-13 relative, against a second formula in float64"
         else:

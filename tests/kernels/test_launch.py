@@ -165,3 +165,27 @@ def test_compare_rejects_what_is_not_finite() -> None:
     assert compare(np.array([[1, np.nan], [1, 1]]), one, one).ratio == np.inf
     assert compare(np.ones((2, 1)), one, one).ratio == np.inf
     assert compare(one + 1e-3, one, 0 * one).ratio == np.inf
+
+
+MISFITS = {
+    "gemm": (gemm, (A, B[:-1])),
+    "batched_gemm": (batched_gemm, (STACK, STACK[:2])),
+    "syrk": (syrk, (STACK,)),
+    "trsm": (trsm, (LOWER, A)),
+    "ao2mo": (ao2mo, (STACK, A[:20, :4], A[:19, :9])),
+    "mp2_energy": (mp2_energy, (STACK, ENERGIES[0], ENERGIES[1][1:])),
+    "pair_energy": (pair_energy, (STACK, STACK[:, 1:], *ENERGIES[:1] * 2, ENERGIES[1])),
+    "pair_energy-diagonal": (
+        pair_energy,
+        (STACK, STACK[:2], ENERGIES[0], ENERGIES[0][:2], ENERGIES[1], True),
+    ),
+    "empty": (gemm, (A[:0], B)),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_shapes_that_do_not_fit_are_refused(name: str) -> None:
+    """Padding would make them fit; the message shows them all."""
+    function, arguments = MISFITS[name]
+    with pytest.raises(InputError, match=rf"{function.__name__}: shapes do not fit .*: .* \[\d+"):
+        function(*arguments)
