@@ -15,6 +15,7 @@ from dfmp2.errors import DFMP2Error, DFMP2Warning, NkiFallbackWarning
 
 if TYPE_CHECKING:
     from dfmp2.backends.select import get_backend, set_backend
+    from dfmp2.kernels.nki import HAS_NKI
     from dfmp2.mp2 import DFMP2
     from dfmp2.result import Result
 
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DFMP2",
+    "HAS_NKI",
     "DFMP2Error",
     "DFMP2Warning",
     "NkiFallbackWarning",
@@ -32,6 +34,7 @@ __all__ = [
 
 _LAZY = {
     "DFMP2": "dfmp2.mp2",
+    "HAS_NKI": "dfmp2.kernels.nki",
     "Result": "dfmp2.result",
     "get_backend": "dfmp2.backends.select",
     "set_backend": "dfmp2.backends.select",

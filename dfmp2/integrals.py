@@ -50,9 +50,7 @@ class ThreeCentreIntegrals:
         Make only these auxiliary shells, one per block.
     """
 
-    def __init__(
-        self, mol: Any, auxmol: Any, block: int, shells: list[int] | None = None
-    ) -> None:
+    def __init__(self, mol: Any, auxmol: Any, block: int, shells: list[int] | None = None) -> None:
         from pyscf.gto import mole, moleintor
 
         self._intor = moleintor.ascint3(mol._add_suffix("int3c2e"))

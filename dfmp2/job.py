@@ -32,7 +32,7 @@ class Calculation:
     max_memory: float | None = None
     backend: str | None = None
     device: str | None = None
-    precision: str = "fp64"
+    precision: str | None = None
     accuracy: float = 1e-6
     fused: bool = True
 

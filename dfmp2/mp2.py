@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
-from dfmp2.backends.recorded import RecordedBackend
-from dfmp2.backends.select import select
 from dfmp2.describe import (
     basis_label,
     frozen_label,
@@ -20,25 +18,19 @@ from dfmp2.describe import (
     scf_label,
     versions,
 )
-from dfmp2.energy import pair_energies
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
 from dfmp2.integrals import largest_shell
 from dfmp2.memory import PeakMeter
 from dfmp2.molecule import warn_missing_ecp
+from dfmp2.pipeline import Outcome, Request, choose, compute
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Frozen, Reference, make_reference
 from dfmp2.result import Result
-from dfmp2.transform import Progress, fitted_integrals
+from dfmp2.transform import Progress
 
 __all__ = ["DFMP2"]
-
-PRECISIONS = {
-    "fp64": "fp64",
-    "fp32": "fp32 pair GEMMs, all else fp64 (error not estimated: compare with --validate)",
-    "auto": "fp64 (auto: meets every accuracy)",
-}
 
 
 class DFMP2(lib.StreamObject):  # type: ignore[misc]
@@ -58,8 +50,9 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
     Attributes
     ----------
-    precision : str
-        Of the pair GEMMs: "fp64", "fp32" or "auto". Energies are always summed in fp64.
+    precision : str or None
+        Of the pair GEMMs: "fp64" (default on CPU and CUDA), "fp32" or "auto". Energies are
+        always summed in fp64. NKI backends compute in fp32 what `accuracy` allows.
     accuracy : float
         Hartree; the error a reduced precision may make.
     backend, device : str or None
@@ -108,7 +101,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.auxbasis = auxbasis
         self.mo_coeff = mo_coeff
         self.mo_occ = mo_occ
-        self.precision = "fp64"
+        self.precision: str | None = None
         self.accuracy = 1e-6
         self.backend: str | None = None
         self.device: str | None = None
@@ -143,10 +136,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         DFMP2Error
             One of its kinds, see `dfmp2.errors`.
         """
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"precision {self.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}"
-            )
+        request = Request(self.backend, self.device, self.precision, self.accuracy, self.fused)
+        selection, precision = choose(request)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             reference = self._reference()
@@ -158,22 +149,15 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             )
         notes = [str(warning.message) for warning in caught]
         plan = self.plan(reference, aux)
-        selection = select(self.backend, self.device)
         selection.backend.warm_up()
-        provenance = Provenance(reason=selection.reason)
-        backend = RecordedBackend(selection.backend, provenance)
         meter = PeakMeter()
         if reference.nocc and reference.nvir:
-            b, metric = fitted_integrals(reference, aux, plan, backend, self.progress)
-            if self.precision == "fp32":
-                b = backend.to_float32(b)
-            e_os, e_ss = pair_energies(b, reference, plan, backend, self.progress, self.fused)
-            del b
-            label = str(metric)
+            outcome = compute(selection, precision, request, reference, aux, plan, self.progress)
         else:
             notes.append(nothing_to_correlate(reference))
-            e_os = e_ss = np.zeros((reference.nocc, reference.nocc))
-            label = "not needed"
+            zero = np.zeros((reference.nocc, reference.nocc))
+            nothing = Provenance(reason=selection.reason)
+            outcome = Outcome(zero, zero, "not needed", precision, precision, nothing)
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
             memory["peak"] = peak
@@ -181,8 +165,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             molecule=molecule_record(self.name, reference.mol, aux),
             reference=reference.kind,
             e_hf=reference.e_ref,
-            e_os_pairs=e_os,
-            e_ss_pairs=e_ss,
+            e_os_pairs=outcome.e_os,
+            e_ss_pairs=outcome.e_ss,
             occupied=reference.occupied,
             frozen=reference.frozen,
             sizes={
@@ -195,22 +179,22 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 "basis": basis_label(reference.mol.basis),
                 "auxbasis": str(aux),
                 "auxbasis_reason": aux.reason,
-                "metric": label,
-                "precision": PRECISIONS[self.precision],
+                "metric": outcome.metric,
+                "precision": outcome.precision_label,
                 "ecp": basis_label(reference.mol.ecp) or "none",
                 "frozen": frozen_label(self.frozen, reference.frozen),
                 "scf": scf_label(self._scf, reference.kind),
             },
             settings={
                 "fused": self.fused,
-                "precision": "fp64" if self.precision == "auto" else self.precision,
+                "precision": outcome.precision,
                 "accuracy": self.accuracy,
                 "frozen": list(reference.frozen),
                 "density_fit": getattr(self._scf, "with_df", None) is not None,
                 "conv_tol": float(self._scf.conv_tol),
             },
             memory=memory,
-            provenance=provenance,
+            provenance=outcome.provenance,
             notes=tuple(notes),
             versions=versions(),
         )

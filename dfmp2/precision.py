@@ -117,10 +117,9 @@ def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placem
     for stage in reversed(STAGES):
         total += estimates[stage]
         if on_host:
-            on_host[stage] = "what follows it needs float64"
-        if total > accuracy:
+            on_host[stage] = "the next stage needs float64 input"
+        elif total > accuracy:
             on_host[stage] = f"float32 would cost {estimates[stage]:.0e} Eh"
-    # A stage before one on the host gains nothing from the device: its result would come back.
     return Placement(estimates, on_host)
 
 
@@ -132,9 +131,7 @@ def _solve_error(metric: Metric) -> float:
     return 2.5 * UNIT * max(1.0, float(np.sqrt(condition / 1e8)))
 
 
-def _transform_error(
-    reference: Reference, aux: AuxBasis, metric: Metric, diagonal: Array
-) -> float:
+def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagonal: Array) -> float:
     """Standard deviation of the error that a float32 transform leaves in an element of B."""
     inverse = scipy.linalg.solve_triangular(
         metric.factor, np.eye(metric.naux), lower=True, check_finite=False
@@ -149,7 +146,9 @@ def _transform_error(
     known, sampled = 0.0, 0.0
     for block, eri in integrals:
         exact = np.einsum("Pmi,ma->Pia", eri @ reference.c_occ, reference.c_vir, optimize=True)
-        rough = np.einsum("Pmi,ma->Pia", eri.astype(np.float32) @ single[0], single[1], optimize=True)
+        rough = np.einsum(
+            "Pmi,ma->Pia", eri.astype(np.float32) @ single[0], single[1], optimize=True
+        )
         variance = np.mean((rough - exact) ** 2, axis=(1, 2))
         known += float(variance @ amplification[block.p0 : block.p1])
         sampled += float(weight[block.p0 : block.p1].sum())

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, pad, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, pad, zeros
 from dfmp2.kernels.limits import F32_BYTES, INSTRUCTION_LIMIT, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.tiles import load_panel, multiply
@@ -134,6 +134,7 @@ def ao2mo(eri: Any, c_occ: Any, c_vir: Any, launch: Launch | None = None) -> Any
     """
     launch = launch or Launcher()
     eri, c_occ, c_vir = as_float32(eri), as_float32(c_occ), as_float32(c_vir)
+    check_shapes("ao2mo", "Pmm mi ma", eri=eri, c_occ=c_occ, c_vir=c_vir)
     naux, nao, _ = eri.shape
     nocc, nvir = c_occ.shape[1], c_vir.shape[1]
     rows = round_up(nao, PARTITIONS)
@@ -147,13 +148,13 @@ def ao2mo(eri: Any, c_occ: Any, c_vir: Any, launch: Launch | None = None) -> Any
     c_vir = pad(c_vir, (rows, pv.padded))
 
     b: Any = None
-    for o in range(po.count):
+    for o in range(po.number):
         occ = slice(o * po.size, (o + 1) * po.size)
-        for v in range(pv.count):
+        for v in range(pv.number):
             vir = slice(v * pv.size, (v + 1) * pv.size)
             left = pad(c_occ[:, occ], (rows, po.size))
             right = pad(c_vir[:, vir], (rows, pv.size))
-            for x in range(px.count):
+            for x in range(px.number):
                 aux = slice(x * px.size, (x + 1) * px.size)
                 part = launch(ao2mo_kernel, eri[aux], left, right)
                 if b is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from dfmp2.kernels.gemm import block_product, gemm, gemm_instructions
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, pad, swap, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, pad, swap, zeros
 from dfmp2.kernels.limits import (
     F32_BYTES,
     INSTRUCTION_LIMIT,
@@ -148,6 +148,7 @@ def batched_gemm(a: Any, b: Any, transpose_a: bool = False, launch: Launch | Non
     launch = launch or Launcher()
     a_t, b = as_float32(a), as_float32(b)
     a_t = a_t if transpose_a else swap(a_t)
+    check_shapes("batched_gemm", "xkm xkn", a_t=a_t, b=b)
     (items, k, m), n = a_t.shape, b.shape[2]
     if m > M_PANEL or n > N_PANEL or k > K_PANEL:
         parts = [gemm(a_t[x], b[x], transpose_a=True, launch=launch) for x in range(items)]
@@ -165,9 +166,9 @@ def batched_gemm(a: Any, b: Any, transpose_a: bool = False, launch: Launch | Non
     kernel = packed_gemm_kernel if edge else batched_gemm_kernel
     parts = [
         launch(kernel, a_t[x * px.size : (x + 1) * px.size], b[x * px.size : (x + 1) * px.size])
-        for x in range(px.count)
+        for x in range(px.number)
     ]
-    if px.count == 1:
+    if px.number == 1:
         return as_float32(parts[0])[:items, :m]
     out = zeros((px.padded, m, n), parts[0])
     for x, part in enumerate(parts):

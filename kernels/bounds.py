@@ -36,8 +36,8 @@ def growth(n: int) -> float:
 
 def product(a: ArrayLike, b: ArrayLike) -> Array:
     """Bound for A B (stacked or not): growth(k) |A| |B|."""
-    a, b = np.abs(np.asarray(a, dtype=float)), np.abs(np.asarray(b, dtype=float))
-    return np.asarray(growth(a.shape[-1]) * (a @ b))
+    left, right = np.abs(np.asarray(a, dtype=float)), np.abs(np.asarray(b, dtype=float))
+    return np.asarray(growth(left.shape[-1]) * (left @ right))
 
 
 def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.errors import InputError
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.gemm import gemm
 from dfmp2.kernels.launch import Launcher, program_key
 from dfmp2.kernels.mp2_energy import mp2_energy
-from dfmp2.kernels.nki import HAS_NKI
 from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.simulator import Account, generation, shape_of, trace
 from dfmp2.kernels.syrk import syrk
@@ -152,8 +151,6 @@ def estimate(kernel: str, nocc: int, nvir: int, naux: int, target: str = "trn1")
 
     gemm and syrk make one T block; the others do their whole step of the run.
     """
-    if HAS_NKI:
-        raise BackendUnavailable("estimates need the bundled simulator, and AWS's nki is installed")
     if kernel not in ESTIMATED:
         raise InputError(f"no estimate is made for {kernel!r}: choose from {', '.join(ESTIMATED)}")
     tracer = _Tracer(target)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, is_tensor, pad, swap, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap, to_float64, zeros
 from dfmp2.kernels.limits import K_PANEL, M_BLOCK, M_PANEL, N_PANEL, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.tiles import drain, load_panel, multiply
@@ -109,25 +109,26 @@ def gemm(a: Any, b: Any, transpose_a: bool = False, launch: Launch | None = None
     launch = launch or Launcher()
     a_t, b = as_float32(a), as_float32(b)
     a_t = a_t if transpose_a else swap(a_t)
+    check_shapes("gemm", "km kn", a_t=a_t, b=b)
     (k, m), n = a_t.shape, b.shape[1]
     pm, pn, pk = gemm_panels(m, n, k)
     a_t, b = pad(a_t, (pk.padded, pm.padded)), pad(b, (pk.padded, pn.padded))
 
     def product(x: int, y: int) -> Any:
         total: Any = 0
-        for z in range(pk.count):
+        for z in range(pk.number):
             rows = slice(z * pk.size, (z + 1) * pk.size)
             left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
             right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
             part = launch(gemm_kernel, left, right)
-            total = total + (part if is_tensor(part) or pk.count == 1 else to_float64(part))
+            total = total + (part if is_tensor(part) or pk.number == 1 else to_float64(part))
         return total
 
     c = product(0, 0)
-    if pm.count * pn.count > 1:
+    if pm.number * pn.number > 1:
         first, c = c, zeros((pm.padded, pn.padded), c)
-        for x in range(pm.count):
-            for y in range(pn.count):
+        for x in range(pm.number):
+            for y in range(pn.number):
                 block = c[x * pm.size : (x + 1) * pm.size, y * pn.size : (y + 1) * pn.size]
                 block[:] = product(x, y) if x or y else first
     return as_float32(c)[:m, :n]

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from dfmp2.kernels import simulator
 from dfmp2.kernels.nki import nki
 
-__all__ = ["Launch", "Launcher", "program_key", "simulate"]
+__all__ = ["Launch", "Launcher", "program_key", "simulate", "simulate_bundled"]
 
 Launch = Callable[..., Any]
 
@@ -32,6 +33,11 @@ Launch = Callable[..., Any]
 def simulate(kernel: Any, *operands: Any) -> Any:
     """Run `kernel` once in the simulator of the installed (or bundled) NKI."""
     return nki.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
+
+
+def simulate_bundled(kernel: Any, *operands: Any) -> Any:
+    """Run `kernel` once in the bundled simulator, also where AWS's NKI is installed."""
+    return simulator.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
 
 
 def program_key(kernel: Any, operands: tuple[Any, ...]) -> str:

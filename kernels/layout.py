@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["as_float32", "contiguous", "is_tensor", "pad", "swap", "to_float64", "zeros"]
+from dfmp2.errors import InputError
+
+__all__ = [
+    "as_float32",
+    "check_shapes",
+    "contiguous",
+    "is_tensor",
+    "pad",
+    "swap",
+    "to_float64",
+    "zeros",
+]
 
 
 def is_tensor(x: Any) -> bool:
@@ -22,6 +33,24 @@ def is_tensor(x: Any) -> bool:
 def as_float32(x: Any) -> Any:
     """`x` in float32, copied only if it is not: a tensor stays one, all else becomes NumPy."""
     return x.float() if is_tensor(x) else np.asarray(x, dtype=np.float32)
+
+
+def check_shapes(operation: str, letters: str, **arrays: Any) -> None:
+    """Refuse arrays whose shapes do not fit together: padding would hide it.
+
+    `letters` names the dimensions of each array in turn, as in ``"mk kn"``; equal letters are
+    equal sizes, and no size is zero.
+    """
+    sizes: dict[str, int] = {}
+    fits = True
+    for names, x in zip(letters.split(), arrays.values(), strict=True):
+        shape = tuple(x.shape)
+        fits = fits and len(shape) == len(names) and 0 not in shape
+        for letter, n in zip(names, shape, strict=False):
+            fits = fits and sizes.setdefault(letter, n) == n
+    if not fits:
+        shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())
+        raise InputError(f"{operation}: shapes do not fit {letters.replace(' ', ', ')}: {shapes}")
 
 
 def zeros(shape: tuple[int, ...], like: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, pad, to_float64
+from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64
 from dfmp2.kernels.limits import INSTRUCTION_LIMIT, NVIR_RESIDENT_T, PAD_ENERGY
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.reduction import (
@@ -145,7 +145,9 @@ def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
                         c = x * nstrip + a0 + strip
                         mirror(upper, upper, strip, strip, 1, scratch[-1], diagonal[:, c : c + 1])
     res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
-    for n, sums in enumerate((squares, off, diagonal)):
+    kinds = (squares, off, diagonal)
+    for n in range(3):
+        sums = kinds[n]
         width = sums.shape[1] // items
         columns = sums.ap([[items * width, p], [width, items], [1, width]])
         nisa.tensor_reduce(dst=res[:, n, :], op=nl.add, data=columns, axis=2)
@@ -178,17 +180,18 @@ def mp2_energy(
     """
     launch = launch or Launcher()
     t, e_ij, e_vir = as_float32(t), to_float64(e_ij), to_float64(e_vir)
+    check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
     items, nvir = len(e_ij), len(e_vir)
     strips = virtual_strips(nvir)
-    e_row, e_col = padded_energies(e_vir, strips.count, strips.size)
-    most = max(1, (INSTRUCTION_LIMIT - 8) // _instructions(strips.count, strips.size))
+    e_row, e_col = padded_energies(e_vir, strips.number, strips.size)
+    most = max(1, (INSTRUCTION_LIMIT - 8) // _instructions(strips.number, strips.size))
     px = equal_panels(items, most)
     t = pad(t, (px.padded, strips.padded, strips.padded))
     pair = np.zeros((strips.size, px.padded), dtype=np.float32)
     pair[:, :items] = -e_ij
 
     sums = np.empty((3, px.padded))
-    for x in range(px.count):
+    for x in range(px.number):
         part = slice(x * px.size, (x + 1) * px.size)
         columns = np.ascontiguousarray(pair[:, part])
         out = launch(mp2_energy_kernel, t[part], columns, e_row, e_col)

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, pad, to_float64
+from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_float64
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.mp2_energy import padded_energies
 from dfmp2.kernels.pair_plan import ResidentPlan, StreamedPlan, plan_resident, plan_streamed
@@ -46,6 +46,13 @@ def _padded_blocks(b_i: Any, b_j: Any, naux: int, nvir: int) -> tuple[Any, Any]:
     left = pad(as_float32(b_i), (len(b_i), naux, nvir))
     right = left if b_j is b_i else pad(as_float32(b_j), (len(b_j), naux, nvir))
     return left, right
+
+
+def _by_block(b: Any, count: int) -> Any:
+    """B[i,P,a] as [i count + block, P, nvir / count]: blocks of virtuals apart."""
+    orbitals, naux, nvir = b.shape
+    blocks = contiguous(b.reshape(orbitals, naux, count, nvir // count).swapaxes(1, 2))
+    return blocks.reshape(orbitals * count, naux, nvir // count)
 
 
 def _repeated(values: Array, p: int) -> NDArray[np.float32]:
@@ -100,19 +107,19 @@ def _streamed(
     """i, j, opposite- and same-spin energy of each pair of `rows`, by the streamed form."""
     e_i, e_j, e_vir = energies
     count, size = plan.blocks
-    naux = plan.nk * PARTITIONS
     pairs = [(i, j) for i, row in enumerate(rows) for j in row]
     upper = [(p, q) for p in range(count) for q in range(p, count)]
     i, j, p, q = (np.asarray([[*x, *y] for x in pairs for y in upper]).T[n] for n in range(4))
-    row_i, row_j = i * naux * count, j * naux * count
-    blocks = np.stack([row_i + p, row_j + q, row_j + p, row_i + q, p, q], axis=1).astype(np.int32)
+    columns = [i * count + p, j * count + q, j * count + p, i * count + q, p, q]
+    blocks = np.stack(columns, axis=1).astype(np.int32)
     e_pair = _repeated(-(e_i[i] + e_j[j])[:, None], plan.strips.size)
-    e_row, e_col = padded_energies(e_vir, count * plan.strips.count, plan.strips.size)
+    e_row, e_col = padded_energies(e_vir, count * plan.strips.number, plan.strips.size)
     by_block = (plan.strips.size, count, size)
     e_row = np.ascontiguousarray(e_row.reshape(by_block).swapaxes(0, 1))
-    by_block = (plan.strips.size, count, plan.strips.count)
+    by_block = (plan.strips.size, count, plan.strips.number)
     e_col = np.ascontiguousarray(e_col.reshape(by_block).swapaxes(0, 1))
-    b = (b[0].reshape(-1, naux, count, size), b[1].reshape(-1, naux, count, size))
+    left = _by_block(b[0], count)
+    b = (left, left if b[1] is b[0] else _by_block(b[1], count))
     tables = (blocks, e_pair, e_row, e_col)
     sums = _collect(launch, pair_energy_streamed_kernel, b, len(i), plan.slots, tables)
     squares, mirrored, difference = sums.T
@@ -144,7 +151,10 @@ def pair_energy(
     """
     launch = launch or Launcher()
     energies = (to_float64(e_i), to_float64(e_j), to_float64(e_vir))
-    n_i, n_j, nvir = (len(e) for e in energies)
+    e = dict(zip(("e_i", "e_j", "e_vir"), energies, strict=True))
+    letters = "iPa iPa i i a" if diagonal else "iPa jPa i j a"
+    check_shapes("pair_energy", letters, b_i=b_i, b_j=b_j, **e)
+    n_i, n_j, nvir = (len(x) for x in energies)
     naux = int(b_i.shape[1])
     rows = circulant_pairs(n_i) if diagonal else rectangle_pairs(n_i, n_j)
     plan = plan_resident(nvir, naux, len(rows[0]))

@@ -103,10 +103,10 @@ def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> 
 def plan_resident(nvir: int, naux: int, slots: int) -> ResidentPlan | None:
     """Sizes of the resident form for `slots` partners of each i; None where it does not fit."""
     strips, nk = virtual_strips(nvir), ceil_div(naux, PARTITIONS)
-    if resident_bytes(nk, strips.count, strips.size, 3, 1) > SBUF_BUDGET:
+    if resident_bytes(nk, strips.number, strips.size, 3, 1) > SBUF_BUDGET:
         return None
     squares, off = slot_columns(*strips)
-    n = strips.count
+    n = strips.number
     slot = 1 + squares * (nk + 4) + n * (n + 1) // 2 + 2 * (off + n)
     task = 7
     most = (INSTRUCTION_LIMIT - 5 - task) // slot
@@ -127,7 +127,7 @@ def plan_streamed(nvir: int, naux: int) -> StreamedPlan:
     """Sizes of the streamed form."""
     blocks, nk = equal_panels(nvir, V_STREAMED), ceil_div(naux, PARTITIONS)
     strips = virtual_strips(blocks.size)
-    blocks = Panels(blocks.count, strips.padded)
+    blocks = Panels(blocks.number, strips.padded)
     chunks = ceil_div(nk, k_chunk(nk, blocks.size))
-    slot = 5 + 4 * chunks + strips.count * (2 * nk + 8) + 2
+    slot = 5 + 4 * chunks + strips.number * (2 * nk + 8) + 2
     return StreamedPlan(blocks, strips, nk, max(1, (INSTRUCTION_LIMIT - 1) // slot))

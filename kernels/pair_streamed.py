@@ -20,14 +20,14 @@ __all__ = ["pair_energy_streamed_kernel"]
 def _load_chunk(b: Any, index: Any, k0: int, kc: int) -> Any:
     """Contraction tiles k0 .. k0 + kc - 1 of one block of virtuals of one orbital.
 
-    `b` is [orbitals, K, blocks, V]; `index` counts its rows of V, at a contraction row of 0.
+    `b` is [orbitals Z, K, V] and `index` a run-time value; each partition reads kc V consecutive
+    numbers.
     """
-    naux, blocks, v = b.shape[1], b.shape[2], b.shape[3]
+    naux, v = b.shape[1], b.shape[2]
     nk = naux // PARTITIONS
-    row = blocks * v
     tile = nl.ndarray((PARTITIONS, kc, v), dtype=b.dtype, buffer=nl.sbuf)
-    pattern = [[nk * row, PARTITIONS], [row, kc], [1, v]]
-    nisa.dma_copy(dst=tile, src=b.ap(pattern, offset=k0 * row, scalar_offset=index, indirect_dim=2))
+    pattern = [[nk * v, PARTITIONS], [v, kc], [1, v]]
+    nisa.dma_copy(dst=tile, src=b.ap(pattern, offset=k0 * v, scalar_offset=index, indirect_dim=0))
     return tile
 
 
@@ -61,11 +61,12 @@ def pair_energy_streamed_kernel(
     Parameters
     ----------
     b_i, b_j
-        [I, K, Z, V] and [J, K, Z, V] float32 in HBM, zero in their padding.
+        [I Z, K, V] and [J Z, K, V] float32 in HBM, zero in their padding; block z of orbital i
+        is number i Z + z.
     slots
         [1, N] int32: numbers of the slots to do.
     blocks
-        [T, 6] int32: positions of B_i[A], B_j[B], B_j[A], B_i[B] in units of V, then A and B.
+        [T, 6] int32: numbers of B_i[A], B_j[B], B_j[A], B_i[B], then A and B.
     e_pair
         [T, P, 1] float32: -(e_i + e_j) repeated over P.
     e_row
@@ -93,7 +94,7 @@ def pair_energy_streamed_kernel(
             sums -> HBM
     """
     p, nstrip = e_col.shape[1], e_col.shape[2]
-    naux, v = b_i.shape[1], b_i.shape[3]
+    naux, v = b_i.shape[1], b_i.shape[2]
     nk = naux // PARTITIONS
     kc = k_chunk(nk, v)
     count = slots.shape[1]
@@ -128,10 +129,11 @@ def pair_energy_streamed_kernel(
             root = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
             inverse_root_gap(root, row, col[:, strip : strip + 1], pair)
             scaled = []
-            for kind, source in enumerate((t[strip], u[strip])):
+            products = (t[strip], u[strip])
+            for kind in range(2):
                 c = kind * nstrip + strip
                 s = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
-                nisa.tensor_tensor(dst=s, data1=source, data2=root, op=nl.multiply)
+                nisa.tensor_tensor(dst=s, data1=products[kind], data2=root, op=nl.multiply)
                 squares = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
                 square_sum(squares, s, sums[:, c : c + 1])
                 scaled.append(s)

@@ -43,17 +43,16 @@ def syrk(a: ArrayLike, transpose_a: bool = False) -> Array:
 
 def trsm(a: ArrayLike, b: ArrayLike, lower: bool = True, transpose_a: bool = False) -> Array:
     """Solve op(A) X = B for X[n,r]; A[n,n] is triangular and op(A) is A or A^T."""
-    x: Array = scipy.linalg.solve_triangular(
+    x = scipy.linalg.solve_triangular(
         _f64(a), _f64(b), lower=lower, trans="T" if transpose_a else "N"
     )
-    return x
+    return np.asarray(x)
 
 
 def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
     """b[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]; eri[P] is symmetric."""
     half = np.einsum("Pmn,mi->iPn", _f64(eri), _f64(c_occ), optimize=True)
-    b: Array = half @ _f64(c_vir)
-    return b
+    return np.asarray(half @ _f64(c_vir))
 
 
 def mp2_energy(t: ArrayLike, e_ij: ArrayLike, e_vir: ArrayLike) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from dfmp2.kernels.gemm import gemm_kernel
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, is_tensor, pad, swap, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap, to_float64, zeros
 from dfmp2.kernels.limits import K_PANEL, M_PANEL, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.tiles import drain, load_panel, multiply
@@ -83,6 +83,7 @@ def syrk(a: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any
     launch = launch or Launcher()
     a_t = as_float32(a)
     a_t = a_t if transpose_a else swap(a_t)
+    check_shapes("syrk", "km", a_t=a_t)
     k, m = a_t.shape
     pm, pk = equal_panels(m, M_PANEL), equal_panels(k, K_PANEL, multiple=PARTITIONS)
     a_t = pad(a_t, (pk.padded, pm.padded))
@@ -93,18 +94,18 @@ def syrk(a: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any
 
     def product(x: int, y: int) -> Any:
         total: Any = 0
-        for z in range(pk.count):
+        for z in range(pk.number):
             if x == y:
                 part = _lower(launch(syrk_kernel, panel(z, x)))
             else:
                 part = launch(gemm_kernel, panel(z, x), panel(z, y))
-            total = total + (part if is_tensor(part) or pk.count == 1 else to_float64(part))
+            total = total + (part if is_tensor(part) or pk.number == 1 else to_float64(part))
         return total
 
     c = product(0, 0)
-    if pm.count > 1:
+    if pm.number > 1:
         first, c = c, zeros((pm.padded, pm.padded), c)
-        for x in range(pm.count):
+        for x in range(pm.number):
             for y in range(x + 1):
                 block = c[x * pm.size : (x + 1) * pm.size, y * pm.size : (y + 1) * pm.size]
                 block[:] = product(x, y) if x else first

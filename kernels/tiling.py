@@ -28,15 +28,15 @@ __all__ = [
 
 
 class Panels(NamedTuple):
-    """`count` panels of `size` elements each; their product is the padded length."""
+    """`number` panels of `size` elements each; their product is the padded length."""
 
-    count: int
+    number: int
     size: int
 
     @property
     def padded(self) -> int:
         """Length after padding."""
-        return self.count * self.size
+        return self.number * self.size
 
 
 def ceil_div(n: int, d: int) -> int:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import InputError
 from dfmp2.kernels.gemm import gemm
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, is_tensor, pad, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, to_float64, zeros
 from dfmp2.kernels.limits import (
     INSTRUCTION_LIMIT,
     PARTITIONS,
@@ -42,7 +42,7 @@ def _solve(out: Any, l_t: Any, inv_t: Any, b: Any, first: int, width: int) -> No
     """X = L^-1 B for columns `first` .. `first` + `width` - 1."""
     blocks, n = l_t.shape[0], l_t.shape[2]
     r = b.shape[1]
-    x = []
+    x: Any = []
     for k in range(blocks):
         square = PARTITIONS * PARTITIONS
         start = k * PARTITIONS * r + first
@@ -151,6 +151,7 @@ def trsm(
     """
     launch = launch or Launcher()
     b = as_float32(b)
+    check_shapes("trsm", "nn nr", a=a, b=b)
     n, r = b.shape
     tri = np.tril(to_float64(a)) if lower else np.triu(to_float64(a))
     if not np.diagonal(tri).all():
@@ -168,11 +169,11 @@ def trsm(
     full[:n, :n] = tri
     b = pad(b, (pn.padded, pr.padded))
     x: Any = None
-    for p in range(pn.count):
+    for p in range(pn.number):
         rows, done = slice(p * pn.size, (p + 1) * pn.size), slice(0, p * pn.size)
         rhs = b[rows] if p == 0 else b[rows] - gemm(full[rows, done], x[done], launch=launch)
         l_t, inv_t = _lower_operands(full[rows, rows])
-        for y in range(pr.count):
+        for y in range(pr.number):
             cols = slice(y * pr.size, (y + 1) * pr.size)
             part = launch(trsm_kernel, l_t, inv_t, pad(rhs[:, cols], (pn.size, pr.size)))
             if x is None:

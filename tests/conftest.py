@@ -12,13 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dfmp2.kernels.launch import Launch, simulate
-from dfmp2.kernels.nki import HAS_NKI, nki_version, why_not
+from dfmp2.kernels.launch import Launch, simulate, simulate_bundled
+from dfmp2.kernels.nki import HAS_NKI, why_not
 
 
-def _bundled_missing() -> str | None:
-    if HAS_NKI:
-        return f"nki {nki_version} is installed, and kernels are made for one of the two"
+def _never_missing() -> str | None:
     return None
 
 
@@ -41,7 +39,7 @@ class Backend(NamedTuple):
 
 
 KERNEL_BACKENDS = {
-    "nki-simulator": Backend(simulate, _bundled_missing),
+    "nki-simulator": Backend(simulate_bundled, _never_missing),
     "nki-aws-simulator": Backend(simulate, why_not, "aws_simulator"),
     "nki-device": Backend(_on_device, _device_missing, "neuron"),
 }

@@ -97,15 +97,11 @@ class RecordedBackend:
         self._file(self._current, operation, dtype, time.perf_counter() - start, flops)
         return result
 
-    def _file(
-        self, by: Backend, operation: str, dtype: Any, seconds: float, flops: float
-    ) -> None:
+    def _file(self, by: Backend, operation: str, dtype: Any, seconds: float, flops: float) -> None:
         name = str(dtype).removeprefix("torch.")
         self.provenance.add(operation, by.where, name, seconds, flops)
 
-    def _tried(
-        self, operation: str, dtype: Any, flops: float, arguments: tuple[Any, ...]
-    ) -> Any:
+    def _tried(self, operation: str, dtype: Any, flops: float, arguments: tuple[Any, ...]) -> Any:
         """Do an operation; `arguments` are as its method takes them."""
         try:
             return self._filed(

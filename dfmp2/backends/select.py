@@ -189,6 +189,4 @@ def _neuron(name: str) -> tuple[Selection | None, str]:
 
     fall_back = name == "auto" and not require_nki()
     reason = f"backend {name}: NKI kernels ({why})"
-    return Selection(
-        NkiBackend(DeviceRunner(device)), reason, TorchBackend("cpu"), fall_back
-    ), why
+    return Selection(NkiBackend(DeviceRunner(device)), reason, TorchBackend("cpu"), fall_back), why

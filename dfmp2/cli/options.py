@@ -99,13 +99,16 @@ calculation_options = _stack(
         type=click.Choice(["auto", "pytorch", "nki", "simulator"]),
         help="Who does the arithmetic. Default: auto.",
     ),
-    click.option("--device", metavar="cpu|cuda|cuda:N", help="Device for torch. Default: a GPU."),
+    click.option(
+        "--device",
+        metavar="cpu|cuda|cuda:N",
+        help="Device for torch, or bundled|aws for the simulator. Default: a GPU, and AWS's.",
+    ),
     click.option(
         "--precision",
         type=click.Choice(["fp64", "fp32", "auto"]),
-        default="fp64",
-        show_default=True,
-        help="Precision of the pair GEMMs; all energies are summed in fp64.",
+        help="Precision of the pair GEMMs; all energies are summed in fp64. Default: fp64, and auto "
+        "with NKI.",
     ),
     click.option(
         "--accuracy",

@@ -87,6 +87,11 @@ class Account:
         if cycles:
             self.cycles[key] += int(cycles) * repeat
 
+    def doubt(self, what: str, recording: bool) -> None:
+        """Note a construct of the program that nobody has shown to work on a device."""
+        if recording:
+            self.unproven[what] += 1
+
     def add_dma(
         self, moved: int, run_bytes: int, reads_hbm: bool, writes_hbm: bool, repeat: int
     ) -> None:

@@ -30,12 +30,13 @@ class DynamicSlice(NamedTuple):
 
 
 class Indirect:
-    """A dynamic offset: an index that is known only when the instruction runs."""
+    """A dynamic offset: an index, below `limit`, that is known only when the instruction runs."""
 
-    __slots__ = ("index", "stride", "vector")
+    __slots__ = ("index", "limit", "stride", "vector")
 
-    def __init__(self, index: Any, stride: int, vector: bool) -> None:
+    def __init__(self, index: Any, stride: int, limit: int, vector: bool) -> None:
         self.index = index
+        self.limit = limit
         self.stride = stride
         self.vector = vector
 
@@ -89,7 +90,7 @@ def require_integer(call: str, index: NkiTensor) -> None:
 
 
 def scalar_indirect(
-    present: Indirect | None, index: Any, stride: int, on_partitions: bool
+    present: Indirect | None, index: Any, stride: int, limit: int, on_partitions: bool
 ) -> Indirect:
     """Make the dynamic offset of a register or (1, 1) tile."""
     call = "dynamic offset"
@@ -103,4 +104,4 @@ def scalar_indirect(
         require_integer(call, index)
         if index.shape != (1, 1) or index.buffer is not MemoryRegion.sbuf:
             refuse(call, "indirect", f"scalar_offset is {index}, not a (1, 1) SBUF tile")
-    return Indirect(index, stride, vector=False)
+    return Indirect(index, stride, limit, vector=False)

@@ -87,6 +87,8 @@ def dma_copy(
         refuse(call, "generation", f"priority on {run.target.name}")
     if dst.shape != src.shape and dst.size != src.size:
         refuse(call, "dma-size", f"src {src.shape}, dst {dst.shape}")
+    if src.strides[0] == 0 and src.shape[0] > 1 and not src.on_chip and dst.on_chip:
+        run.account.doubt("dma_copy that repeats an HBM row over partitions", run.recording)
     book_dma(run, call, dst, src)
     if run.execute:
         values = src.read()
@@ -123,6 +125,8 @@ def dma_transpose(
         refuse(call, "dtype-transpose", f"src is {src.dtype}, dst {dst.dtype}")
     if dge_mode is dge_enum.hwdge and src.dtype.itemsize != 2:
         refuse(call, "dge", f"hwdge transposes two-byte types, src is {src.dtype}")
+    if src.dtype.itemsize != 2:
+        run.account.doubt(f"dma_transpose of {src.dtype.itemsize}-byte elements", run.recording)
     issue(run, call, "dma", 0, (src,), (dst,))
     moved = src.size * src.dtype.itemsize
     # Element by element on one side: the descriptor size is one element.

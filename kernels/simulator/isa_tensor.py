@@ -132,6 +132,8 @@ def nc_matmul(
         refuse(call, "dtype-matmul", f"dst is {dst.dtype} on {run.target.name}")
     _within_bank(call, run, dst)
     adds = _accumulates(call, run, dst, accumulate)
+    if adds and is_transpose:
+        refuse(call, "accumulate", f"a transpose onto {dst.storage.describe()}")
     wide = "float32" if "float32" in (sd, md) else sd
     if is_transpose:
         cycles = cost.transpose_tensor(n, m, wide, run.target)
@@ -143,7 +145,13 @@ def nc_matmul(
     if run.execute:
         left = f32(stationary).reshape(k, m).T
         right = f32(moving).reshape(k, n)
-        if adds:
+        if is_transpose:
+            if n != k or not np.array_equal(right, np.eye(k, dtype=np.float32)):
+                refuse(call, "transpose-identity", f"moving {moving.shape} is no identity")
+            # Only v3 and later move bits; v2 multiplies, so NaN and Inf spread.
+            turned = left if run.target.version > 2 else left @ right
+            put(dst, turned.reshape(dst.shape))
+        elif adds:
             put(dst, f32(dst) + (left @ right).reshape(dst.shape))
         elif dst.shape == (m, n) and dst.dtype == "float32" and dst.dynamic is None:
             np.matmul(left, right, out=dst.array())

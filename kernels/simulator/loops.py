@@ -76,6 +76,7 @@ class _Loop:
     def __init__(self, call: str, run: Run) -> None:
         if run.no_reorder:
             refuse(call, "loop-no-reorder", "the loop is inside nl.no_reorder()")
+        run.account.doubt(f"{call}, a loop on the device", run.recording)
         self.run = run
         self.frame = LoopFrame(run.clock + 1)
         self.recorded = run.recording

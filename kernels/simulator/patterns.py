@@ -36,6 +36,8 @@ def access_pattern(
         refuse(call, "not-modelled", f"bits of {storage.dtype} as {new}")
     strides = tuple(int(p[0]) for p in pattern)
     shape = tuple(int(p[1]) for p in pattern)
+    if min(strides) < 0:
+        refuse(call, "not-modelled", f"negative strides in pattern {pattern}")
     start = t.offset if offset is None else offset
     free = storage.free * storage.dtype.itemsize // new.itemsize
     if t.on_chip:
@@ -74,14 +76,17 @@ def _dynamic(
         refuse(call, "indirect", "more than one dynamic offset")
     # The documents scale by the dimension's stride in one place and by the sizes to its right
     # in another: where the two differ nothing is certain.
-    stride = prod(t.shape[indirect_dim + 1 :])
+    stride, limit = prod(t.shape[indirect_dim + 1 :]), t.shape[indirect_dim]
     if t.strides[indirect_dim] != stride and t.shape[indirect_dim] > 1:
         refuse(call, "indirect", f"dimension {indirect_dim} of {t} is not dense")
     if scalar_offset is not None:
-        return scalar_indirect(None, scalar_offset, stride, t.on_chip and indirect_dim == 0)
+        # The documented formula is an address: the index may pass its dimension, not the storage.
+        on_partitions = t.on_chip and indirect_dim == 0
+        reach = prod(t.storage.shape)
+        return scalar_indirect(None, scalar_offset, stride, reach, on_partitions)
     if t.on_chip or indirect_dim != 0:
         refuse(call, "indirect", "vector_offset works on HBM and dimension 0 only")
     if vector_offset.shape != (shape[0], 1) or vector_offset.buffer is not MemoryRegion.sbuf:
         refuse(call, "indirect", f"vector_offset is {vector_offset}, {shape[0]} rows")
     require_integer(call, vector_offset)
-    return Indirect(vector_offset, stride, vector=True)
+    return Indirect(vector_offset, stride, limit, vector=True)

@@ -83,6 +83,11 @@ RULES: dict[str, Rule] = {
         f"{_ARCH2}; {_ISA}",
     ),
     "both-psum": Rule("two tensor inputs of one instruction are not both in PSUM", _ISA),
+    "write-once": Rule(
+        "a destination names each element once: the order of overlapping writes is nowhere "
+        "documented",
+        "this package",
+    ),
     "dma-psum": Rule("DMA does not touch PSUM", _NOTES3),
     "read-before-write": Rule(
         "memory is read only after it was written: fresh memory holds anything",
@@ -115,6 +120,10 @@ RULES: dict[str, Rule] = {
     ),
     "transpose-tile": Rule(
         "TensorE transposes up to 128 x 128, VectorE up to 32 x 32", f"{_ISA}, nc_transpose"
+    ),
+    "transpose-identity": Rule(
+        "a product in transpose mode has the identity as its moving operand",
+        f"{_ISA}, nc_matmul",
     ),
     "accumulate": Rule(
         "a matrix product accumulates only onto PSUM that a matrix product has begun",

@@ -125,6 +125,8 @@ def issue(
             refuse(call, "loop-scope", f"{storage.describe()} belongs to a finished loop pass")
     for tensor in writes:
         storage = tensor.storage
+        if 0 in tensor.strides and _repeats(tensor):
+            refuse(call, "write-once", f"dst has pattern {tensor.get_pattern()}")
         if storage.first_write < 0:
             storage.first_write = clock
         storage.last_use = clock
@@ -135,6 +137,10 @@ def issue(
         if storage.loop_pass is not None and storage.loop_pass.over:
             refuse(call, "loop-scope", f"{storage.describe()} belongs to a finished loop pass")
     run.account.add(call, engine, cycles, run.repeat, run.recording)
+
+
+def _repeats(tensor: NkiTensor) -> bool:
+    return any(n > 1 and s == 0 for n, s in zip(tensor.shape, tensor.strides, strict=True))
 
 
 def _use_index(call: str, tensor: NkiTensor, clock: int, touched: set[Storage] | None) -> None:

@@ -145,7 +145,7 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_jitted(value: Any) -> bool:
-    return type(value).__name__ == "Kernel" and hasattr(value, "func")
+    return type(value).__name__ == "Kernel" and not isinstance(value, type)
 
 
 def _inside(node: ast.FunctionDef) -> Iterator[ast.AST]:

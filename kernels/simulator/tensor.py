@@ -9,10 +9,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .dtypes import DType, cast
+from .contents import Contents
+from .dtypes import DType
 from .errors import refuse
 from .indexing import (
     DynamicSlice,
@@ -31,7 +29,7 @@ from .views import ViewMethods
 __all__ = ["DynamicSlice", "Indirect", "NkiTensor"]
 
 
-class NkiTensor(ViewMethods):
+class NkiTensor(Contents, ViewMethods):
     """A tensor in SBUF, PSUM or HBM, or a view of one.
 
     Attributes
@@ -44,7 +42,7 @@ class NkiTensor(ViewMethods):
     buffer : MemoryRegion
     """
 
-    __slots__ = ("_array", "checked", "dtype", "dynamic", "offset", "shape", "storage", "strides")
+    __slots__ = ("checked", "dtype", "dynamic", "offset", "shape", "storage", "strides")
 
     def __init__(
         self,
@@ -61,7 +59,7 @@ class NkiTensor(ViewMethods):
         self.offset = offset
         self.dtype = dtype
         self.dynamic = indirect
-        self._array: NDArray[Any] | None = None
+        self._array = None
         self.checked = False
 
     # -- facts ------------------------------------------------------------------------------
@@ -120,86 +118,6 @@ class NkiTensor(ViewMethods):
     def __bool__(self) -> bool:
         refuse("NkiTensor", "register-opaque", "a tensor has no value while a kernel is built")
 
-    # -- values -----------------------------------------------------------------------------
-    def array(self) -> NDArray[Any]:
-        """Return the NumPy view (no copy) of a direct or scalar-indirect tensor."""
-        if self.dynamic is None:
-            view = self._array
-            if view is None:
-                view = self._array = self._view_at(self.offset)
-            return view
-        return self._view_at(self.offset + self._dynamic_offset())
-
-    def _view_at(self, offset: int) -> NDArray[Any]:
-        data = self.storage.data
-        assert data is not None
-        np_dtype = self.dtype.np_dtype
-        size = np_dtype.itemsize
-        return np.ndarray(
-            self.shape,
-            np_dtype,
-            buffer=data,
-            offset=offset * size,
-            strides=tuple(s * size for s in self.strides),
-        )
-
-    def _dynamic_offset(self) -> int:
-        assert self.dynamic is not None
-        index = self.dynamic.index
-        value = index.value() if isinstance(index, VirtualRegister) else int(index.array().item())
-        offset = value * self.dynamic.stride
-        first = self.offset + offset
-        extents = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
-        storage = self.storage
-        capacity = prod(storage.shape) * storage.dtype.itemsize // self.dtype.itemsize
-        free = self.strides[0] if self.on_chip else capacity
-        within = first % free + sum(extents[1:] if self.on_chip else extents)
-        if value < 0 or first + sum(extents) >= capacity or within >= free:
-            refuse(
-                "dynamic offset",
-                "index-range",
-                f"index {value} (stride {self.dynamic.stride}) reaches element "
-                f"{first + sum(extents)} of {storage.describe()}",
-            )
-        return offset
-
-    def _gather_index(self) -> NDArray[np.int64]:
-        assert self.dynamic is not None
-        rows = self.dynamic.index.array().astype(np.int64).reshape(-1)
-        flat = np.zeros(self.shape, dtype=np.int64)
-        for axis, (n, s) in enumerate(zip(self.shape, self.strides, strict=True)):
-            line = rows * self.dynamic.stride if axis == 0 else np.arange(n) * s
-            flat += line.reshape([-1 if a == axis else 1 for a in range(len(self.shape))])
-        flat += self.offset
-        capacity = prod(self.storage.shape)
-        if rows.min() < 0 or flat.max() >= capacity:
-            refuse(
-                "dynamic offset",
-                "index-range",
-                f"indices {rows.min()}..{rows.max()} leave {self.storage.describe()}",
-            )
-        return flat
-
-    def read(self) -> NDArray[Any]:
-        """Return the values: a view, or a copy where the access is a gather."""
-        if self.dynamic is not None and self.dynamic.vector:
-            data = self.storage.data
-            assert data is not None
-            return data[self._gather_index()]
-        return self.array()
-
-    def write(self, values: NDArray[Any]) -> None:
-        """Store `values` (same number of elements) with the device's conversion."""
-        values = cast(values, self.dtype)
-        if values.shape != self.shape:
-            values = values.reshape(self.shape)
-        if self.dynamic is not None and self.dynamic.vector:
-            data = self.storage.data
-            assert data is not None
-            data[self._gather_index()] = values
-        else:
-            self.array()[...] = values
-
     # -- indexing ---------------------------------------------------------------------------
     def __getitem__(self, key: Any) -> NkiTensor:
         keys = key if type(key) is tuple else (key,)
@@ -235,12 +153,12 @@ class NkiTensor(ViewMethods):
                     start, count, _ = slice_range(slice(item.start, item.start + item.size), n)
                     offset += start * s
                 else:
-                    indirect = scalar_indirect(indirect, item.start, s, on_chip and axis == 0)
+                    indirect = scalar_indirect(indirect, item.start, s, n, on_chip and axis == 0)
                     count = item.size
                 new_shape.append(count)
                 new_strides.append(s)
             elif isinstance(item, (VirtualRegister, NkiTensor)):
-                indirect = scalar_indirect(indirect, item, s, on_chip and axis == 0)
+                indirect = scalar_indirect(indirect, item, s, n, on_chip and axis == 0)
                 dropped = (1, s)
             else:
                 index = index_of(item, n)
@@ -261,9 +179,9 @@ class NkiTensor(ViewMethods):
         )
 
     def __setitem__(self, key: Any, value: NkiTensor) -> None:
-        from . import language
+        from . import language_tensors
 
-        language.assign(self[key], value)
+        language_tensors.assign(self[key], value)
 
     def slice(self, dim: int, start: int, end: int, step: int = 1) -> NkiTensor:
         """Slice one dimension."""

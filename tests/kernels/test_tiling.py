@@ -17,10 +17,10 @@ def test_equal_panels_cover_with_little_waste(n: int, limit: int, multiple: int)
     """Panels cover n, stay within the limit, and waste less than one multiple each."""
     limit *= multiple
     panels = tiling.equal_panels(n, limit, multiple)
-    assert n <= panels.padded < n + panels.count * multiple
+    assert n <= panels.padded < n + panels.number * multiple
     assert panels.size <= limit
     assert panels.size % multiple == 0
-    assert panels.count == -(-n // limit)
+    assert panels.number == -(-n // limit)
 
 
 def test_virtual_strips_of_the_benchmark_sizes() -> None:
@@ -37,7 +37,7 @@ def test_chunks_fit_a_bank(nvir: int) -> None:
     chunk = tiling.chunk_strips(*strips)
     assert chunk * strips.size <= PSUM_BANK_F32
     most = PSUM_BANK_F32 // strips.size
-    assert tiling.ceil_div(strips.count, chunk) == tiling.ceil_div(strips.count, most)
+    assert tiling.ceil_div(strips.number, chunk) == tiling.ceil_div(strips.number, most)
 
 
 @pytest.mark.parametrize("nocc", range(1, 12))
@@ -110,5 +110,5 @@ def test_streamed_plan_stays_within_limits(nvir: int, naux: int) -> None:
     plan = pair_plan.plan_streamed(nvir, naux)
     assert plan.blocks.padded >= nvir
     assert plan.blocks.size == plan.strips.padded
-    assert plan.strips.count * 2 <= 8
+    assert plan.strips.number * 2 <= 8
     assert 8 * pair_plan.k_chunk(plan.nk, plan.blocks.size) * plan.blocks.size * 4 <= SBUF_BUDGET

@@ -145,6 +145,18 @@ def load_transpose_too_large(x: Any) -> None:
     nl.load_transpose2d(x)
 
 
+@breaks("transpose-identity", "nisa.nc_matmul", "moving (128, 128) is no identity")
+def transpose_with_ones() -> None:
+    x = sbuf((128, 128))
+    nisa.nc_matmul(fresh((128, 128), buffer=nl.psum), x, x, is_transpose=True)
+
+
+@breaks("accumulate", "nisa.nc_matmul", "a transpose onto psum tensor [128, 512] float32")
+def transpose_accumulates() -> None:
+    x = sbuf((128, 128))
+    nisa.nc_matmul(product()[:, 0:128], x, x, is_transpose=True, accumulate=True)
+
+
 @breaks(
     "accumulate",
     "nisa.nc_matmul",

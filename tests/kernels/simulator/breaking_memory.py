@@ -145,6 +145,38 @@ def dynamic_offset_leaves_partition() -> None:
 @breaks(
     "index-range",
     "dynamic offset",
+    "index 8 in a dimension of size 8 of private_hbm tensor 'x' [4, 8] float32",
+    ONES,
+)
+def dynamic_column_outside(x: Any) -> None:
+    nisa.dma_copy(fresh((4, 1)), x.select(1, nisa.register_alloc(8)))
+
+
+@breaks(
+    "index-range",
+    "dynamic offset",
+    "index 3 (stride 8) reaches element 39 of private_hbm tensor 'x' [4, 8] float32",
+    ONES,
+)
+def dynamic_pattern_outside(x: Any) -> None:
+    rows = x.ap([[8, 2], [1, 8]], scalar_offset=nisa.register_alloc(3), indirect_dim=0)
+    nisa.dma_copy(fresh((2, 8)), rows)
+
+
+@breaks(
+    "write-once",
+    "dynamic offset",
+    "scatter to rows [2, 2]",
+    ONES,
+    np.array([[2], [2]], np.int32),
+)
+def scatter_twice(x: Any, rows: Any) -> None:
+    nisa.dma_copy(x.ap([[8, 2], [1, 8]], vector_offset=nl.load(rows)), sbuf((2, 8)))
+
+
+@breaks(
+    "index-range",
+    "dynamic offset",
     "indices 2..5 leave private_hbm tensor 'x' [4, 8] float32",
     ONES,
     np.array([[2], [5]], np.int32),
@@ -376,6 +408,12 @@ def return_private(x: Any) -> Any:
     out = fresh((4, 8), buffer=nl.hbm)
     nisa.dma_copy(out, x)
     return out
+
+
+@breaks("write-once", "nisa.tensor_copy", "dst has pattern [[8, 4], [0, 3], [1, 8]]")
+def write_a_row_three_times() -> None:
+    out = fresh((4, 8)).expand_dim(1).broadcast(1, 3)
+    nisa.tensor_copy(out, sbuf((4, 3, 8)))
 
 
 @breaks("output-shared-hbm", "return_tile", "returns sbuf tensor [4, 8] float32")

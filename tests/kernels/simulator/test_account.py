@@ -216,3 +216,20 @@ def test_large_shapes_trace_in_a_moment() -> None:
 
     account = trace(many, shape_of((100_000, 100_000)))
     assert account.matmul_cycles == 5000 * 2048
+
+
+def test_what_nobody_has_shown_on_a_device_is_marked() -> None:
+    def doubtful(x: Any) -> None:
+        rows = nl.ndarray((64, 8), nl.float32)
+        nisa.dma_copy(rows, x.ap([[0, 64], [1, 8]]))
+        nisa.dma_transpose(nl.ndarray((8, 4), nl.float32), x)
+        nl.fori_loop(0, 5, lambda i: nl.store(x, nl.load(x)))
+
+    account = trace(doubtful, shape_of((4, 8)))
+    assert account.unproven == {
+        "dma_copy that repeats an HBM row over partitions": 1,
+        "dma_transpose of 4-byte elements": 1,
+        "nl.fori_loop, a loop on the device": 1,
+    }
+    assert sum("unproven on hardware" in line for line in account.lines()) == 3
+    assert account.times(3).unproven == account.unproven

@@ -317,6 +317,25 @@ def test_v2_transpose_spreads_nan_and_v3_does_not() -> None:
     assert np.array_equal(np.isnan(simulate(kernel)(x)), np.isnan(x.T))
 
 
+@pytest.mark.parametrize(("target", "spoiled"), [("trn1", 64), ("trn2", 1)])
+def test_transpose_mode_of_the_product(target: str, spoiled: int) -> None:
+    x = X.copy()
+    x[3, 5] = np.inf
+
+    def kernel(a: Any) -> Any:
+        turned = nl.ndarray((96, 64), nl.float32, nl.psum)
+        identity = nl.shared_identity_matrix(64, nl.float32)
+        nisa.nc_matmul(turned, nl.load(a), identity, is_transpose=True)
+        out = nl.ndarray((96, 64), nl.float32, nl.shared_hbm)
+        nl.store(out, nl.copy(turned))
+        return out
+
+    got = simulate(kernel, target=generation(target))(x)
+    assert (~np.isfinite(got)).sum() == spoiled
+    rows = np.arange(96) != 5
+    assert np.array_equal(got[rows], X.T[rows])
+
+
 def test_vector_engine_transpose() -> None:
     got = run(lambda o, x: nisa.nc_transpose(o, x[0:32, 0:32]), X, shape=(32, 32))
     assert np.array_equal(got, X[:32, :32].T)

@@ -8,10 +8,10 @@ from dfmp2.kernels.simulator import SimulatorError, generation, simulate
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator.rules import RULES
 
-from . import breaking_engines, breaking_memory, breaking_program
+from . import breaking_arguments, breaking_engines, breaking_memory, breaking_program
 from .breaking import CASES, Case
 
-assert breaking_engines is not breaking_memory is not breaking_program  # imported to collect
+COLLECTED = (breaking_arguments, breaking_engines, breaking_memory, breaking_program)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])

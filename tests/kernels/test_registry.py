@@ -1,0 +1,97 @@
+"""The status table says what was recorded, and nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.kernels import registry
+from dfmp2.kernels.checks import CHECKS, Outcome
+from dfmp2.kernels.nki import HAS_NKI
+
+
+def test_every_kernel_has_a_row() -> None:
+    """Kernels with a check and kernels with a row are the same."""
+    assert {row.kernel for row in registry.rows()} == set(CHECKS)
+
+
+@pytest.mark.parametrize("place", ["reference", "bundled-simulator"])
+def test_evidence_is_of_the_present_source(place: str) -> None:
+    """A kernel that changed has to be recorded again: the evidence's own command does it."""
+    assert {row.kernel: row.status(place) for row in registry.rows()} == dict.fromkeys(
+        registry.KERNELS, "passed"
+    )
+
+
+def test_no_evidence_no_claim(tmp_path: Path) -> None:
+    """What has no file was never run, anywhere."""
+    for row in registry.rows(tmp_path):
+        assert {row.status(place) for place in registry.PLACES} == {"never run"}
+
+
+def test_devices_and_aws_are_never_claimed_without_a_file() -> None:
+    """The files on record name what ran."""
+    for row in registry.rows():
+        for place in ("aws-simulator", "trn1", "trn2"):
+            evidence = row.evidence[place]
+            assert (row.status(place) == "never run") == (evidence is None)
+            assert evidence is None or evidence.version.startswith("nki ")
+
+
+def test_record_writes_what_rows_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Round trip, with the problems cut down to the first of each kernel."""
+    first = {k: v[:1] for k, v in registry.PROBLEMS.items()}
+    monkeypatch.setattr(registry, "PROBLEMS", first)
+    written = registry.record("bundled-simulator", tmp_path)
+    read = registry.rows(tmp_path)
+    assert [row.evidence["bundled-simulator"] for row in read] == written
+    assert {row.status("bundled-simulator") for row in read} == {"passed"}
+    assert {row.status("trn1") for row in read} == {"never run"}
+    assert all(e.max_relative_error < 1e-5 for e in written)
+
+
+def test_a_failure_is_recorded_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ratio above 1 is `failed` in the table."""
+    monkeypatch.setitem(CHECKS, "syrk", lambda *_: Outcome(0.5, 2.0))
+    monkeypatch.setattr(registry, "KERNELS", ("syrk",))
+    registry.record("bundled-simulator", tmp_path)
+    (row,) = registry.rows(tmp_path)
+    assert row.status("bundled-simulator") == "failed"
+
+
+def test_changed_source_outdates_evidence(tmp_path: Path) -> None:
+    """Evidence of other source is not evidence of this one."""
+    (path,) = registry.EVIDENCE.glob("gemm.reference.json")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["source"] = "0" * 16
+    (tmp_path / path.name).write_text(json.dumps(stored), encoding="utf-8")
+    row = registry.rows(tmp_path)[0]
+    assert row.status("reference") == "outdated"
+    assert dataclasses.is_dataclass(row.evidence["reference"])
+
+
+def test_digest_follows_imports() -> None:
+    """Helpers count: two kernels that share one differ from each other, and the definition too."""
+    digests = {registry.source_digest(k, "trn1") for k in registry.KERNELS}
+    assert len(digests) == len(registry.KERNELS)
+    assert registry.source_digest("gemm", "reference") not in digests
+
+
+def test_places_that_are_not_here_are_refused(tmp_path: Path) -> None:
+    """No evidence without the thing itself."""
+    with pytest.raises(InputError, match="no such place"):
+        registry.record("trn9", tmp_path)
+    if not HAS_NKI:
+        with pytest.raises(BackendUnavailable, match="needs AWS's nki"):
+            registry.record("trn1", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_usage() -> None:
+    """The command says how it is called."""
+    with pytest.raises(InputError, match="usage: record PLACE"):
+        registry.main([])
