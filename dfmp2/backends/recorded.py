@@ -126,7 +126,7 @@ class RecordedBackend:
         """The operation by torch on the host in float64, its result back on the device."""
         device, host = self._current, self._host
         assert host is not None
-        written = arguments[-1] if operation == "ao2mo" else None
+        written: Tensor = arguments[-1]
         own = [x if _is_plain(x) else _moved(x, device, host) for x in arguments]
         if operation == "ao2mo":
             own[-1] = host.empty_b(*written.shape)

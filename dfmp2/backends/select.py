@@ -128,8 +128,8 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
         return selection
     if name == "nki":
         raise BackendUnavailable(
-            f"backend nki: {why_not}; use --backend simulator (or DFMP2_USE_SIMULATOR=1) to run the "
-            "kernels on this CPU, or --backend pytorch"
+            f"backend nki: {why_not}; use --backend simulator (or DFMP2_USE_SIMULATOR=1) to run "
+            "the kernels on this CPU, or --backend pytorch"
         )
     return _torch(name, device, f"; NKI not used: {why_not}")
 

@@ -102,12 +102,12 @@ calculation_options = _stack(
     click.option(
         "--device",
         metavar="cpu|cuda|cuda:N",
-        help="Device for torch, or bundled|aws for the simulator. Default: a GPU, and AWS's.",
+        help="Device for torch (default: a GPU), or bundled|aws for the simulator.",
     ),
     click.option(
         "--precision",
         type=click.Choice(["fp64", "fp32", "auto"]),
-        help="Precision of the pair GEMMs; all energies are summed in fp64. Default: fp64, and auto "
+        help="Precision of the pair GEMMs; energies are summed in fp64. Default: fp64, and auto "
         "with NKI.",
     ),
     click.option(
