@@ -1,8 +1,8 @@
 """Where float32 may enter: an a-priori estimate of its error for each stage.
 
-Trainium has no float64, so each stage goes to it only while the estimated error of all of them stays
-within the accuracy asked for; the others run on the host in float64. Stages are admitted from the
-last to the first, because a stage on the host makes its successors' input exact.
+Trainium has no float64, so a stage goes to it only while the estimated error of all stages there
+stays within the accuracy asked for; the others run on the host in float64. Stages are admitted from
+the last to the first, because a stage on the host makes its successors' input exact.
 
 Model. Rounding puts an error of standard deviation s into each element of B. To first order the
 energy moves by s times the norm of dE/dB, which is at least 0.1 sqrt(nocc), since
