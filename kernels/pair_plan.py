@@ -124,7 +124,11 @@ def k_chunk(nk: int, v: int) -> int:
 
 
 def plan_streamed(nvir: int, naux: int) -> StreamedPlan:
-    """Sizes of the streamed form."""
+    """Sizes of the streamed form.
+
+    A launch does at least one slot, so its program stays within `INSTRUCTION_LIMIT` up to about
+    100,000 auxiliaries.
+    """
     blocks, nk = equal_panels(nvir, V_STREAMED), ceil_div(naux, PARTITIONS)
     strips = virtual_strips(blocks.size)
     blocks = Panels(blocks.number, strips.padded)
