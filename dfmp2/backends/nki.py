@@ -2,7 +2,9 @@
 
 B[i,P,a] lies in memory in that order: rows of a are contiguous and the contraction index P is on
 rows, which is what the kernels multiply without a transpose. Arrays are NumPy in a simulator and
-torch tensors on a device; they are moved there once and stay until the energies come back.
+torch tensors on a device; they are moved there once and stay until the energies come back. Every
+operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions
+that a kernel rounds to whole tiles itself (atomic orbitals, auxiliaries) are left to it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from dfmp2.backends.base import Array, Tensor
+from dfmp2.backends.buckets import padded, padded_energies
 from dfmp2.backends.launching import Runner
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
@@ -60,15 +63,19 @@ class NkiBackend:
         """Nothing to warm: programs are compiled on first use and kept by the compiler's cache."""
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        return gemm(a, b, transpose_a, launch=self.runner)
+        m, n = a.shape[1 if transpose_a else 0], b.shape[1]
+        return gemm(padded(a), padded(b), transpose_a, launch=self.runner)[:m, :n]
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        shape = (len(b), *a.shape[1:])
+        (items, _, n), m = b.shape, a.shape[2 if transpose_a else 1]
+        shape = (items, *a.shape[1:])
         wide = np.broadcast_to(a, shape) if isinstance(a, np.ndarray) else a.expand(shape)
-        return batched_gemm(wide, b, transpose_a, launch=self.runner)
+        c = batched_gemm(padded(wide), padded(b), transpose_a, launch=self.runner)
+        return c[:items, :m, :n]
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
-        return syrk(a, transpose_a, launch=self.runner)
+        n = a.shape[1 if transpose_a else 0]
+        return syrk(padded(a), transpose_a, launch=self.runner)[:n, :n]
 
     def trsm(self, a: Array, b: Tensor) -> Tensor:
         """`a` is float64 on the host: its diagonal blocks are inverted there."""
@@ -77,17 +84,29 @@ class NkiBackend:
         solved = []  # b stays as it is until every launch has succeeded
         for i0 in range(0, nocc, at_once):
             columns = b[i0 : i0 + at_once].swapaxes(0, 1).reshape(naux, -1)  # [P, (i,a)]
-            solved.append(trsm(a, columns, launch=self.runner))
+            x = trsm(a, padded(columns, exact=(0,)), launch=self.runner)
+            solved.append(x[:, : columns.shape[1]])
         for block, x in enumerate(solved):
             i = slice(block * at_once, (block + 1) * at_once)
             b[i] = x.reshape(naux, -1, nvir).swapaxes(0, 1)
         return b
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
-        out[...] = ao2mo(eri, c_occ, c_vir, launch=self.runner)
+        nocc, nblock, nvir = out.shape
+        b = ao2mo(
+            padded(eri, exact=(1, 2)),
+            padded(c_occ, exact=(0,)),
+            padded(c_vir, exact=(0,)),
+            launch=self.runner,
+        )
+        out[...] = b[:nocc, :nblock, :nvir]
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        return mp2_energy(t, e_ij, e_vir, launch=self.runner)
+        items = len(e_ij)
+        e_os, e_ss = mp2_energy(
+            padded(t), padded_energies(e_ij), padded_energies(e_vir, True), launch=self.runner
+        )
+        return e_os[:items], e_ss[:items]
 
     def pair_energy(
         self,
@@ -98,13 +117,16 @@ class NkiBackend:
         e_vir: Array,
         diagonal: bool = False,
     ) -> tuple[Array, Array]:
-        return pair_energy(
-            b_i,
-            b_i if diagonal else b_j,
-            e_i,
-            e_j,
-            e_vir,
+        left = padded(b_i, exact=(1,))
+        right = left if diagonal else padded(b_j, exact=(1,))
+        e_os, e_ss = pair_energy(
+            left,
+            right,
+            padded_energies(e_i),
+            padded_energies(e_j),
+            padded_energies(e_vir, True),
             diagonal,
             launch=self.runner,
             device_loop=self._device_loop,
         )
+        return e_os[: len(e_i), : len(e_j)], e_ss[: len(e_i), : len(e_j)]

@@ -136,8 +136,8 @@ def _estimate_text(sizes: tuple[int, int, int], found: list[Estimate]) -> str:
     engines = list(found[0].busy_ms)
     nocc, nvir, naux = sizes
     lines = [
-        f"ESTIMATE for one core, nocc/nvir/naux {nocc}/{nvir}/{naux}: not measured. Launches come on",
-        "top of the device time. gemm and syrk make one T block; the others their whole step.",
+        f"ESTIMATE for one core, nocc/nvir/naux {nocc}/{nvir}/{naux}: not measured. Launches come",
+        "on top of the device time. gemm and syrk make one T block; the others their whole step.",
         "",
         f"{'kernel':<12} {'core':<5} {'est. ms':>9} {'launches':>8} {'programs':>8} {'HBM MB':>8}  "
         + " ".join(f"{engine:>10}" for engine in engines)

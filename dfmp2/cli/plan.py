@@ -23,10 +23,16 @@ def plan(molecules: tuple[str, ...], threads: int | None, **options: Any) -> Non
     set_threads(threads)
     from dfmp2.backends.select import select
     from dfmp2.cli.session import read_jobs
-    from dfmp2.cli.table import plan_text
+    from dfmp2.cli.table import plan_text, programs_text
 
     jobs, calculation = read_jobs(molecules, options)
     selection = select(calculation.backend, calculation.device)
     for job in jobs:
         plan, auxbasis = job.forecast(calculation)
         click.echo(plan_text(job.name, plan, auxbasis, selection))
+        if selection.is_nki:
+            from dfmp2.backends.ledger import compiled_before
+            from dfmp2.backends.programs import needed_programs
+
+            known = compiled_before(selection.backend.where.device)
+            click.echo(programs_text(needed_programs(plan, calculation.fused), known))

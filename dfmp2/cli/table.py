@@ -7,7 +7,7 @@ from dfmp2.plan import Plan
 from dfmp2.result import Result
 from dfmp2.validate import Comparison
 
-__all__ = ["comparison_text", "operations_text", "plan_text", "summary"]
+__all__ = ["comparison_text", "operations_text", "plan_text", "programs_text", "summary"]
 
 
 def _rows(rows: list[tuple[str, str]], indent: str = "  ") -> list[str]:
@@ -100,6 +100,15 @@ def operations_text(result: Result) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (head, *rows)]
     return "\n".join(f"  {line}" for line in lines) + "\n"
+
+
+def programs_text(needed: dict[str, int], known: set[str]) -> str:
+    """The compiled programs that a run needs, if all its stages go to the device."""
+    lines = [f"  {len(needed)} programs, {sum(needed.values())} launches with all stages on NKI:"]
+    for program, launches in needed.items():
+        state = "launched here before" if program in known else "not launched here yet"
+        lines.append(f"    {launches:5d} x {program}: {state}")
+    return "\n".join(lines) + "\n"
 
 
 def plan_text(name: str, plan: Plan, auxbasis: str, selection: Selection) -> str:
