@@ -58,7 +58,10 @@ class ThreeCentreIntegrals:
         self._nbas = mol.nbas
         self._nao = int(mol.nao_nr())
         self._loc = moleintor.make_loc(self._env[1], self._intor)
-        self._optimizer = moleintor.make_cintopt(*self._env, self._intor)
+        # Pair data of the orbital shells alone: the auxiliary ones form no pairs here, and would
+        # take tens of MB.
+        atm, bas, env = self._env
+        self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         self.blocks = _shell_blocks(auxmol.ao_loc_nr(), block)
         largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
         self._packed = np.empty(largest * (self._nao * (self._nao + 1) // 2))

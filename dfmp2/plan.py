@@ -21,8 +21,9 @@ T_BLOCK = BYTES_PER_MB
 """Bytes of one thread's block of T (or one T_ij, where that is larger): it is reduced while it is
 in the core's own cache."""
 
-OVERHEAD = 24 * BYTES_PER_MB
-"""Bytes for what is not counted by formula: libcint's optimiser and buffers, BLAS packing."""
+OVERHEAD = 48 * BYTES_PER_MB
+"""Bytes for what is not counted by formula: libcint's buffers, BLAS packing, the heap's own gaps.
+Measured between 3 MB (water) and 62 MB (stacked uracil dimer)."""
 
 PAIR_BLOCK_FLOPS = 5e10
 """Operations in one block of pairs, at least: about half a second of two cores, so that the threads

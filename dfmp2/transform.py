@@ -44,8 +44,18 @@ def fitted_integrals(
     metric : Metric
         How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
     """
+    b = _half_transformed(reference, aux, plan, backend, progress)
     with backend.stage("metric"):
         metric = factor_metric(metric_integrals(aux.mol))
+    with backend.stage("metric solve"):
+        b = _solve(metric, b, backend, progress)
+    return b, metric
+
+
+def _half_transformed(
+    reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
+) -> Tensor:
+    """(P|ia), stored as [i,P,a]; the integral blocks are freed on return."""
     b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
     with backend.stage("integrals"):
         integrals = ThreeCentreIntegrals(reference.mol, aux.mol, plan.aux_block)
@@ -58,9 +68,7 @@ def fitted_integrals(
             out = b[:, block.p0 : block.p1, :]
             backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
         progress("integrals and AO->MO", done + 1, len(integrals.blocks))
-    with backend.stage("metric solve"):
-        b = _solve(metric, b, backend, progress)
-    return b, metric
+    return b
 
 
 def _solve(metric: Metric, b: Tensor, backend: RecordedBackend, progress: Progress) -> Tensor:

@@ -1,0 +1,20 @@
+"""Prints the comparison with PySCF after the run."""
+
+from __future__ import annotations
+
+import pytest
+
+ROWS: list[str] = []
+
+
+@pytest.fixture
+def report() -> list[str]:
+    """Lines printed at the end of the session."""
+    return ROWS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if ROWS:
+        terminalreporter.section("dfmp2 beside PySCF (DF-MP2 part only, medians)")
+        for row in ROWS:
+            terminalreporter.write_line(row)
