@@ -257,6 +257,7 @@ def test_chkfile_is_used_as_it_is(chkfile: Path) -> None:
     assert done.exit_code == 0, done.stderr
     e_tot = float(lib.chkfile.load(str(chkfile), "scf/e_tot"))
     assert abs(energy(done.stdout, "E(HF)") - e_tot) < 1e-10
+    assert fact(done.stdout, "SCF") == f"RHF, read from {chkfile}"
     tight = mean_field("water").e_tot
     assert abs(e_tot - tight) > 1e-9, "the chkfile does not differ from a tight SCF"
     assert fact(done.stdout, "basis") == "cc-pvdz"
