@@ -93,8 +93,8 @@ def _resident(
         sums = to_float64(launch(pair_energy_loop_kernel, *b, *tables)).sum(axis=1)
     else:
         sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
-    squares, off, diagonal = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
-    return i[real], j[real], -squares[real], -(off + diagonal / 2)[real]
+    squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
+    return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]
 
 
 def _streamed(
