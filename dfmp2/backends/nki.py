@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from dfmp2.backends.base import Array, Tensor
-from dfmp2.backends.launching import Runner
+from dfmp2.backends.launching import Runner, device_operation
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
@@ -59,17 +59,21 @@ class NkiBackend:
     def warm_up(self) -> None:
         """Nothing to warm: programs are compiled on first use and kept by the compiler's cache."""
 
+    @device_operation
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         return gemm(a, b, transpose_a, launch=self.runner)
 
+    @device_operation
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         shape = (len(b), *a.shape[1:])
         wide = np.broadcast_to(a, shape) if isinstance(a, np.ndarray) else a.expand(shape)
         return batched_gemm(wide, b, transpose_a, launch=self.runner)
 
+    @device_operation
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
         return syrk(a, transpose_a, launch=self.runner)
 
+    @device_operation
     def trsm(self, a: Array, b: Tensor) -> Tensor:
         """`a` is float64 on the host: its diagonal blocks are inverted there."""
         nocc, naux, nvir = b.shape
@@ -83,12 +87,15 @@ class NkiBackend:
             b[i] = x.reshape(naux, -1, nvir).swapaxes(0, 1)
         return b
 
+    @device_operation
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         out[...] = ao2mo(eri, c_occ, c_vir, launch=self.runner)
 
+    @device_operation
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         return mp2_energy(t, e_ij, e_vir, launch=self.runner)
 
+    @device_operation
     def pair_energy(
         self,
         b_i: Tensor,
