@@ -13,7 +13,7 @@ from dfmp2.backends.base import Array
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import Selection, select
 from dfmp2.energy import pair_energies
-from dfmp2.errors import DeviceLostError, InputError, NkiFallbackWarning
+from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
 from dfmp2.fitting import AuxBasis
 from dfmp2.plan import Plan
 from dfmp2.precision import place_stages
@@ -99,10 +99,10 @@ def compute(
     provenance = Provenance(reason=selection.reason)
     try:
         return _compute(selection, precision, request, reference, aux, plan, progress, provenance)
-    except DeviceLostError as error:
+    except KernelError as error:
         if not selection.may_fall_back or selection.host is None:
-            raise
-        lost = error
+            raise type(error)(f"{error}; {_WITHOUT_NKI}") from error
+        lost = str(error)  # the error itself would keep B alive
     warnings.warn(
         f"the device was lost, torch computes everything again ({lost}); set DFMP2_REQUIRE_NKI=1 "
         "to make this an error",
@@ -110,9 +110,13 @@ def compute(
         stacklevel=3,
     )
     again = Provenance(reason=selection.reason, failures=provenance.failures)
-    again.failed("everything", str(lost))
+    again.failed("everything", lost)
     by_torch = replace(selection, backend=selection.host)
-    return _compute(by_torch, "fp64", request, reference, aux, plan, progress, again)
+    exact = replace(request, precision="fp64")
+    return _compute(by_torch, "fp64", exact, reference, aux, plan, progress, again)
+
+
+_WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"
 
 
 def _compute(

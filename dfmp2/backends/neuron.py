@@ -32,6 +32,9 @@ class NeuronDevice(Protocol):
     def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
         """Launch a kernel on tensors of this device."""
 
+    def holds(self, x: Any) -> bool:
+        """Whether a tensor lives on this device."""
+
     def cut(self) -> None:
         """End the graph that is being recorded, so that no two kernels share one."""
 
@@ -53,6 +56,9 @@ class NativeDevice:
 
     def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
         return kernel(*operands)
+
+    def holds(self, x: Any) -> bool:
+        return bool(x.device.type == self._device.type)
 
     def cut(self) -> None:
         """Nothing to cut: each launch is a program of its own."""

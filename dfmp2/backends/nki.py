@@ -13,7 +13,7 @@ import numpy as np
 
 from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.buckets import padded, padded_energies
-from dfmp2.backends.launching import Runner
+from dfmp2.backends.launching import Runner, device_operation
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
@@ -62,10 +62,12 @@ class NkiBackend:
     def warm_up(self) -> None:
         """Nothing to warm: programs are compiled on first use and kept by the compiler's cache."""
 
+    @device_operation
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         m, n = a.shape[1 if transpose_a else 0], b.shape[1]
         return gemm(padded(a), padded(b), transpose_a, launch=self.runner)[:m, :n]
 
+    @device_operation
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         (items, _, n), m = b.shape, a.shape[2 if transpose_a else 1]
         shape = (items, *a.shape[1:])
@@ -73,10 +75,12 @@ class NkiBackend:
         c = batched_gemm(padded(wide), padded(b), transpose_a, launch=self.runner)
         return c[:items, :m, :n]
 
+    @device_operation
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
         n = a.shape[1 if transpose_a else 0]
         return syrk(padded(a), transpose_a, launch=self.runner)[:n, :n]
 
+    @device_operation
     def trsm(self, a: Array, b: Tensor) -> Tensor:
         """`a` is float64 on the host: its diagonal blocks are inverted there."""
         nocc, naux, nvir = b.shape
@@ -91,6 +95,7 @@ class NkiBackend:
             b[i] = x.reshape(naux, -1, nvir).swapaxes(0, 1)
         return b
 
+    @device_operation
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         nocc, nblock, nvir = out.shape
         b = ao2mo(
@@ -101,6 +106,7 @@ class NkiBackend:
         )
         out[...] = b[:nocc, :nblock, :nvir]
 
+    @device_operation
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         items = len(e_ij)
         e_os, e_ss = mp2_energy(
@@ -108,6 +114,7 @@ class NkiBackend:
         )
         return e_os[:items], e_ss[:items]
 
+    @device_operation
     def pair_energy(
         self,
         b_i: Tensor,

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from dfmp2.backends.base import Array, Backend, Tensor
+from dfmp2.backends.launching import overwrite
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
 from dfmp2.provenance import Provenance
 
@@ -135,7 +136,7 @@ class RecordedBackend:
         seconds = time.perf_counter() - start
         self.provenance.add(operation, host.where, "float64", seconds, flops, fallback=True)
         if operation == "ao2mo":
-            written[...] = _moved(own[-1], host, device)
+            overwrite(written, _moved(own[-1], host, device))
             return None
         return result if isinstance(result, tuple) else _moved(result, host, device)
 
