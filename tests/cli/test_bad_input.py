@@ -117,7 +117,7 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
         ("the SCF did not converge to 1e-10 Eh in 2 iterations; raise --max-cycle",),
     ),
     # backend
-    "nki": ("1\n\nHe 0 0 0\n", (*BASIS, "--backend", "nki"), 7, ("'nki'", "--backend pytorch")),
+    "nki": ("1\n\nHe 0 0 0\n", (*BASIS, "--backend", "nki"), 7, ("nki", "--backend pytorch")),
     "cuda:99": ("1\n\nHe 0 0 0\n", (*BASIS, "--device", "cuda:99"), 7, ("'cuda:99'", "--device")),
     "device": ("1\n\nHe 0 0 0\n", (*BASIS, "--device", "warp"), 7, ("'warp'", "use cpu, cuda")),
     # options that click refuses
