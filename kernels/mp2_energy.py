@@ -167,11 +167,11 @@ def mp2_energy(
     pair = np.zeros((strips.size, px.padded), dtype=np.float32)
     pair[:, :items] = -e_ij
 
-    sums = np.empty((3, px.padded))
+    results = []  # read after the last launch is on its way: reading waits for the device
     for x in range(px.number):
         part = slice(x * px.size, (x + 1) * px.size)
         columns = np.ascontiguousarray(pair[:, part])
-        out = launch(mp2_energy_kernel, t[part], columns, e_row, e_col)
-        sums[:, part] = to_float64(out).sum(axis=0)
+        results.append(launch(mp2_energy_kernel, t[part], columns, e_row, e_col))
+    sums = np.concatenate([to_float64(result).sum(axis=0) for result in results], axis=1)
     squares, mirrored, itself = sums[:, :items]
     return -squares, -(mirrored - itself / 2)

@@ -64,12 +64,15 @@ def _repeated(values: Array, p: int) -> NDArray[np.float32]:
 def _collect(
     launch: Launch, kernel: Any, b: tuple[Any, Any], count: int, most: int, tables: Any
 ) -> Array:
-    """Launch `kernel` until tasks 0 .. count - 1 are done: their rows, summed over partitions."""
-    rows: list[Array] = []
-    for numbers in fill_launches(count, most):
-        tasks = np.asarray([numbers], dtype=np.int32)
-        rows.extend(to_float64(launch(kernel, *b, tasks, *tables)).sum(axis=1))
-    return np.asarray(rows[:count])
+    """Launch `kernel` until tasks 0 .. count - 1 are done: their rows, summed over partitions.
+
+    No result is read before the last launch is on its way: reading waits for the device.
+    """
+    results = [
+        launch(kernel, *b, np.asarray([numbers], dtype=np.int32), *tables)
+        for numbers in fill_launches(count, most)
+    ]
+    return np.concatenate([to_float64(result).sum(axis=1) for result in results])[:count]
 
 
 def _resident(

@@ -3,8 +3,8 @@
 B[i,P,a] lies in memory in that order: rows of a are contiguous and the contraction index P is on
 rows, which is what the kernels multiply without a transpose. Arrays are NumPy in a simulator and
 torch tensors on a device; they are moved there once and stay until the energies come back. Every
-operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions
-that a kernel rounds to whole tiles itself (atomic orbitals, auxiliaries) are left to it.
+operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions that
+are contracted (atomic orbitals, auxiliaries) are rounded to whole tiles by the kernels themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dfmp2.backends.launching import Runner, device_operation
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
+from dfmp2.kernels.layout import check_shapes
 from dfmp2.kernels.mp2_energy import mp2_energy
 from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.syrk import syrk
@@ -64,21 +65,25 @@ class NkiBackend:
 
     @device_operation
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        m, n = a.shape[1 if transpose_a else 0], b.shape[1]
-        return gemm(padded(a), padded(b), transpose_a, launch=self.runner)[:m, :n]
+        k = 0 if transpose_a else 1
+        m, n = a.shape[1 - k], b.shape[1]
+        c = gemm(padded(a, exact=(k,)), padded(b, exact=(0,)), transpose_a, launch=self.runner)
+        return c[:m, :n]
 
     @device_operation
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        (items, _, n), m = b.shape, a.shape[2 if transpose_a else 1]
+        k = 1 if transpose_a else 2
+        (items, _, n), m = b.shape, a.shape[3 - k]
         shape = (items, *a.shape[1:])
         wide = np.broadcast_to(a, shape) if isinstance(a, np.ndarray) else a.expand(shape)
-        c = batched_gemm(padded(wide), padded(b), transpose_a, launch=self.runner)
-        return c[:items, :m, :n]
+        left, right = padded(wide, exact=(k,)), padded(b, exact=(1,))
+        return batched_gemm(left, right, transpose_a, launch=self.runner)[:items, :m, :n]
 
     @device_operation
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
-        n = a.shape[1 if transpose_a else 0]
-        return syrk(padded(a), transpose_a, launch=self.runner)[:n, :n]
+        k = 0 if transpose_a else 1
+        n = a.shape[1 - k]
+        return syrk(padded(a, exact=(k,)), transpose_a, launch=self.runner)[:n, :n]
 
     @device_operation
     def trsm(self, a: Array, b: Tensor) -> Tensor:
@@ -109,6 +114,7 @@ class NkiBackend:
     @device_operation
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         items = len(e_ij)
+        check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
         e_os, e_ss = mp2_energy(
             padded(t), padded_energies(e_ij), padded_energies(e_vir, True), launch=self.runner
         )
@@ -124,6 +130,7 @@ class NkiBackend:
         e_vir: Array,
         diagonal: bool = False,
     ) -> tuple[Array, Array]:
+        check_shapes("pair_energy", "iPa jPa a", b_i=b_i, b_j=b_j, e_vir=e_vir)
         left = padded(b_i, exact=(1,))
         right = left if diagonal else padded(b_j, exact=(1,))
         e_os, e_ss = pair_energy(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dfmp2.backends.select import Selection
 from dfmp2.plan import Plan
 from dfmp2.result import Result
 from dfmp2.validate import Comparison
@@ -111,7 +110,7 @@ def programs_text(needed: dict[str, int], known: set[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan_text(name: str, plan: Plan, auxbasis: str, selection: Selection) -> str:
+def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     """The table of one plan."""
     s = plan.sizes
     rows = [
@@ -123,7 +122,7 @@ def plan_text(name: str, plan: Plan, auxbasis: str, selection: Selection) -> str
                 f"{s.naux} auxiliary, {s.npair} pairs"
             ),
         ),
-        ("backend", f"{selection.reason}: {selection.backend.where}"),
+        ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         ("pair blocks", f"{plan.occ_block} x {plan.occ_block} occupied orbitals"),
     ]
