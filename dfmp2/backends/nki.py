@@ -3,8 +3,8 @@
 B[i,P,a] lies in memory in that order: rows of a are contiguous and the contraction index P is on
 rows, which is what the kernels multiply without a transpose. Arrays are NumPy in a simulator and
 torch tensors on a device; they are moved there once and stay until the energies come back. Every
-operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions that
-are contracted (atomic orbitals, auxiliaries) are rounded to whole tiles by the kernels themselves.
+operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions
+that are contracted (atomic orbitals, auxiliaries) are rounded to whole tiles by the kernels.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ __all__ = ["plan"]
 def plan(molecules: tuple[str, ...], threads: int | None, **options: Any) -> None:
     """Show the memory, the blocks and the work of `dfmp2 run` with the same options.
 
-    Nothing is computed, not even the SCF, and the backend need not be there. The memory is a forecast for the DF-MP2 part, above what
-    the process holds when it starts.
+    Nothing is computed, not even the SCF, and the backend need not be there. The memory is a
+    forecast for the DF-MP2 part, above what the process holds when it starts.
     """
     set_threads(threads)
     from dfmp2.backends.ledger import compiled_before
