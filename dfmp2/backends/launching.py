@@ -124,7 +124,7 @@ class DeviceRunner:
                 for x in operands
             )
             # What prepared the operands (padding, slices) is a graph of its own.
-            self._device.cut()
+            self._device.cut(*tensors)
             result = self._device.run(kernel, tensors)
             for x in result if isinstance(result, tuple | list) else (result,):
                 if not self._device.holds(x):

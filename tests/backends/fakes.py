@@ -131,7 +131,8 @@ class FakeDevice:
     def holds(self, x: Any) -> bool:
         return isinstance(x, self._tensor)
 
-    def cut(self) -> None:
+    def cut(self, *tensors: Any) -> None:
+        assert all(self.holds(x) for x in tensors)
         self.fault.touch()
         self.log.append(("cut", ""))
 
