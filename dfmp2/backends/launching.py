@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2.backends.ledger import note_compiled
 from dfmp2.backends.neuron import NeuronDevice
 from dfmp2.errors import DeviceLostError, DFMP2Error, KernelError
 from dfmp2.kernels.launch import program_key
@@ -132,7 +133,10 @@ class DeviceRunner:
             return result
 
         done = _guarded(KernelError, _name(kernel), run)
-        self.programs[program_key(kernel, operands)] += 1
+        program = program_key(kernel, operands)
+        if program not in self.programs:
+            note_compiled(self.where.device, {program})
+        self.programs[program] += 1
         return done
 
     def put(self, x: NDArray[Any]) -> Any:

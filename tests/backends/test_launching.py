@@ -24,7 +24,7 @@ from dfmp2.backends.select import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import DeviceLostError, InputError, KernelError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
-from dfmp2.pipeline import Outcome, Request, compute
+from dfmp2.pipeline import Outcome, Pipeline
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.precision import Placement
 from dfmp2.reference import Reference, make_reference
@@ -82,16 +82,15 @@ def pipeline(device: FakeDevice, fused: bool, runner: type[DeviceRunner] = Devic
     """The whole pipeline on a device, as `auto` runs it."""
     reference, aux, plan = system()
     selection = Selection(NkiBackend(runner(device)), "a test", TorchBackend("cpu"), True)
-    request = Request("auto", None, None, 1e-6, fused)
-    return compute(selection, "fp32", request, reference, aux, plan, lambda *_: None)
+    stages = Pipeline(reference, aux, plan, 1e-6, fused, lambda *_: None)
+    return stages.run(selection, "auto")
 
 
 @cache
 def exact() -> Outcome:
     reference, aux, plan = system()
-    request = Request("pytorch", "cpu", None, 1e-6, True)
     selection = Selection(TorchBackend("cpu"), "a test")
-    return compute(selection, "fp64", request, reference, aux, plan, lambda *_: None)
+    return Pipeline(reference, aux, plan, 1e-6, True, lambda *_: None).run(selection, "fp64")
 
 
 def assert_exact(found: Outcome, tolerance: float = ENERGY) -> None:

@@ -27,7 +27,7 @@ from dfmp2.backends.neuron import XlaDevice
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.select import Selection
 from dfmp2.backends.torch import TorchBackend
-from dfmp2.pipeline import Outcome, Request, compute
+from dfmp2.pipeline import Outcome, Pipeline
 from dfmp2.precision import Placement
 from tests.backends.fakes import SIMULATE
 
@@ -121,9 +121,8 @@ def pipeline(selection: Selection, fused: bool) -> Outcome:
     reference, aux = make_reference(mf), choose_auxbasis(mf.mol, "6-31g")
     sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
     plan = make_plan(sizes, 4000.0, 1, aux_block=7, occ_block=3)
-    request = Request(None, None, None, 1e-6, fused)
-    precision = "fp32" if selection.is_nki else "fp64"
-    return compute(selection, precision, request, reference, aux, plan, lambda *_: None)
+    stages = Pipeline(reference, aux, plan, 1e-6, fused, lambda *_: None)
+    return stages.run(selection, "auto" if selection.is_nki else "fp64")
 
 
 def on_device(device: LazyDevice, fused: bool, runner: type[DeviceRunner]) -> Outcome:
