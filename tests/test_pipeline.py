@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dfmp2.pipeline
-from dfmp2 import DFMP2
+from dfmp2 import DFMP2, NkiFallbackWarning
 from dfmp2.backends.launching import DeviceRunner
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.select import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable, InputError
-from dfmp2.pipeline import PRECISIONS, Outcome, Request, choose
+from dfmp2.pipeline import PRECISIONS, Outcome, Pipeline, Request, choose
 from tests.backends.fakes import FakeDevice, write_package
 from tests.systems import INPUTS, ROOT, mean_field
 
@@ -30,8 +29,14 @@ def _no_variables(monkeypatch: Any) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _own_ledger(monkeypatch: Any, tmp_path: Path) -> None:
+    """A device that is played leaves nothing in the user's ledger of programs."""
+    monkeypatch.setattr("dfmp2.backends.ledger.ledger_path", lambda: tmp_path / "programs.json")
+
+
 def request(backend: str, precision: str | None = None, device: str | None = None) -> Request:
-    return Request(backend, device, precision, 1e-6, True)
+    return Request(backend, device, precision)
 
 
 @pytest.mark.parametrize(
@@ -39,11 +44,11 @@ def request(backend: str, precision: str | None = None, device: str | None = Non
     [
         ("pytorch", None, "fp64"),
         ("pytorch", "fp64", "fp64"),
-        ("pytorch", "auto", "fp64"),
+        ("pytorch", "auto", "auto"),
         ("pytorch", "fp32", "fp32"),
-        ("simulator", None, "fp32"),
-        ("simulator", "auto", "fp32"),
-        ("simulator", "fp32", "fp32"),
+        ("simulator", None, "auto"),
+        ("simulator", "auto", "auto"),
+        ("simulator", "fp32", "auto"),
     ],
 )
 def test_precision_of_a_request(backend: str, precision: str | None, expected: str) -> None:
@@ -121,33 +126,33 @@ def test_stages_on_the_host_and_on_the_device_hand_b_over(monkeypatch: Any) -> N
 
 def test_nothing_is_kept_of_a_device_that_was_lost(monkeypatch: Any) -> None:
     """B of the first attempt is freed before the second makes its own."""
-    import gc
     import weakref
 
     from dfmp2.errors import DeviceLostError
 
     alive: list[weakref.ref[Any]] = []
     seen: list[bool] = []
-    real = dfmp2.pipeline._compute
+    by_torch = Pipeline._by_torch
 
     class B:
         pass
 
-    def attempt(selection: Selection, *arguments: Any) -> Outcome:
-        if selection.is_nki:
-            b = B()
-            alive.append(weakref.ref(b))
-            raise DeviceLostError("gone")
-        gc.collect()
-        seen.append(alive[0]() is None)
-        return real(selection, *arguments)
+    def by_nki(self: Pipeline, *_: Any) -> Outcome:
+        b = B()
+        alive.append(weakref.ref(b))
+        raise DeviceLostError("gone")
 
-    monkeypatch.setattr(dfmp2.pipeline, "_compute", attempt)
+    def again(self: Pipeline, *arguments: Any) -> Outcome:
+        seen.append(alive[0]() is None)
+        return by_torch(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "_by_nki", by_nki)
+    monkeypatch.setattr(Pipeline, "_by_torch", again)
     selection = Selection(
         NkiBackend(DeviceRunner(FakeDevice())), "a test", TorchBackend("cpu"), may_fall_back=True
     )
     monkeypatch.setattr("dfmp2.pipeline.select", lambda *_: selection)
-    with pytest.warns(dfmp2.NkiFallbackWarning, match="the device was lost"):
+    with pytest.warns(NkiFallbackWarning, match="the device was lost"):
         DFMP2(mean_field("water")).run()
     assert seen == [True]
 
