@@ -84,7 +84,8 @@ class XlaDevice(NativeDevice):
 
     def cut(self, *tensors: Any) -> None:
         for x in tensors:
-            self._torch._sync(x)  # records what a view still owes
+            if self._torch._is_functional_tensor(x):
+                self._torch._sync(x)  # records what a view still owes
         self._xla.sync()
 
 

@@ -18,6 +18,7 @@ import dfmp2.kernels.ao2mo
 import dfmp2.kernels.pair_plan
 from dfmp2 import NkiFallbackWarning
 from dfmp2.backends.launching import DeviceRunner, SimulatorRunner, device_operation, overwrite
+from dfmp2.backends.ledger import compiled_before
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import Selection
@@ -172,6 +173,7 @@ def test_each_launch_is_put_cut_run_cut() -> None:
     assert device.holds(c)
     np.testing.assert_array_equal(runner.get(c), np.full((8, 16), 128.0))
     assert list(runner.programs.values()) == [1]
+    assert compiled_before(device.name) == set(runner.programs)
 
 
 def _gemm_kernel() -> Any:

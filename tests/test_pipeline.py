@@ -1,0 +1,209 @@
+"""One calculation from request to outcome: options that fit together, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfmp2 import DFMP2, NkiFallbackWarning
+from dfmp2.backends.launching import DeviceRunner
+from dfmp2.backends.nki import NkiBackend
+from dfmp2.backends.select import Selection
+from dfmp2.backends.torch import TorchBackend
+from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.pipeline import PRECISIONS, Outcome, Pipeline, Request, choose
+from tests.backends.fakes import FakeDevice, write_package
+from tests.systems import INPUTS, ROOT, mean_field
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: Any) -> None:
+    for variable in ("DFMP2_REQUIRE_NKI", "DFMP2_USE_SIMULATOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _own_ledger(monkeypatch: Any, tmp_path: Path) -> None:
+    """A device that is played leaves nothing in the user's ledger of programs."""
+    monkeypatch.setattr("dfmp2.backends.ledger.ledger_path", lambda: tmp_path / "programs.json")
+
+
+def request(backend: str, precision: str | None = None, device: str | None = None) -> Request:
+    return Request(backend, device, precision)
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "expected"),
+    [
+        ("pytorch", None, "fp64"),
+        ("pytorch", "fp64", "fp64"),
+        ("pytorch", "auto", "auto"),
+        ("pytorch", "fp32", "fp32"),
+        ("simulator", None, "auto"),
+        ("simulator", "auto", "auto"),
+        ("simulator", "fp32", "auto"),
+    ],
+)
+def test_precision_of_a_request(backend: str, precision: str | None, expected: str) -> None:
+    device = "cpu" if backend == "pytorch" else None
+    selection, found = choose(request(backend, precision, device))
+    assert found == expected
+    assert selection.is_nki == (backend == "simulator")
+
+
+@pytest.mark.parametrize("backend", ["pytorch", "simulator"])
+def test_unknown_precision(backend: str) -> None:
+    with pytest.raises(InputError, match="precision 'fp16' is unknown; choose one of fp64, fp32"):
+        choose(request(backend, "fp16"))
+    assert PRECISIONS == ("fp64", "fp32", "auto")
+
+
+def test_wrong_precision_is_found_before_a_missing_backend(monkeypatch: Any) -> None:
+    """Both are wrong: the user's own mistake is the better news."""
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
+    with pytest.raises(InputError):
+        choose(request("pytorch", "fp16"))
+    with pytest.raises(BackendUnavailable):
+        choose(request("pytorch"))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "trn1"])
+def test_a_simulator_is_no_other_device(device: str) -> None:
+    with pytest.raises(InputError, match=f"device '{device}' is no simulator; use bundled or aws"):
+        choose(request("simulator", device=device))
+
+
+def test_unusable_requests_compute_nothing(monkeypatch: Any) -> None:
+    """They are refused before the reference is looked at."""
+
+    def never(*_: Any) -> Outcome:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(DFMP2, "_reference", never)
+    with pytest.raises(InputError):
+        DFMP2(mean_field("water")).set(backend="simulator", precision="fp64").run()
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
+    with pytest.raises(BackendUnavailable):
+        DFMP2(mean_field("water")).set(backend="pytorch").run()
+
+
+def test_pair_energies_are_symmetric_and_all_computed() -> None:
+    exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run().result
+    for fused in (True, False):
+        mp = DFMP2(mean_field("water")).set(backend="simulator", fused=fused).run()
+        for name in ("e_os_pairs", "e_ss_pairs"):
+            pairs = getattr(mp.result, name)
+            np.testing.assert_array_equal(pairs, pairs.T)
+            np.testing.assert_allclose(pairs, getattr(exact, name), rtol=0, atol=1e-7)
+
+
+def test_stages_on_the_host_and_on_the_device_hand_b_over(monkeypatch: Any) -> None:
+    """Each way of placing the stages gives the same energy, B moving across once at most."""
+    from dfmp2.precision import STAGES, Placement
+
+    exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run().e_corr
+    for count in range(len(STAGES) + 1):
+        placed = Placement(dict.fromkeys(STAGES, 0.0), dict.fromkeys(STAGES[:count], "a test"))
+        monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_, placed=placed: placed)
+        device = FakeDevice()
+        selection = Selection(NkiBackend(DeviceRunner(device)), "a test", TorchBackend("cpu"))
+        monkeypatch.setattr("dfmp2.pipeline.select", lambda *_, chosen=selection: chosen)
+        mp = DFMP2(mean_field("water")).run()
+        rows = {row.stage: row.where.mode for row in mp.result.provenance.operations}
+        assert rows == {s: "cpu" if s in STAGES[:count] else "device" for s in STAGES}
+        assert abs(mp.e_corr - exact) <= (1e-12 if count == 3 else 2e-7)
+        if count == 3:
+            assert "get" not in [kind for kind, _ in device.log]
+            assert "device" not in mp.result.provenance.device_line()
+
+
+def test_nothing_is_kept_of_a_device_that_was_lost(monkeypatch: Any) -> None:
+    """B of the first attempt is freed before the second makes its own."""
+    import weakref
+
+    from dfmp2.errors import DeviceLostError
+
+    alive: list[weakref.ref[Any]] = []
+    seen: list[bool] = []
+    by_torch = Pipeline._by_torch
+
+    class B:
+        pass
+
+    def by_nki(self: Pipeline, *_: Any) -> Outcome:
+        b = B()
+        alive.append(weakref.ref(b))
+        raise DeviceLostError("gone")
+
+    def again(self: Pipeline, *arguments: Any) -> Outcome:
+        seen.append(alive[0]() is None)
+        return by_torch(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "_by_nki", by_nki)
+    monkeypatch.setattr(Pipeline, "_by_torch", again)
+    selection = Selection(
+        NkiBackend(DeviceRunner(FakeDevice())), "a test", TorchBackend("cpu"), may_fall_back=True
+    )
+    monkeypatch.setattr("dfmp2.pipeline.select", lambda *_: selection)
+    with pytest.warns(NkiFallbackWarning, match="the device was lost"):
+        DFMP2(mean_field("water")).run()
+    assert seen == [True]
+
+
+# The command line, where a package is really installed
+
+
+def command(site: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("DFMP2_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(site), str(ROOT)])
+    water = str(INPUTS / "water.xyz")
+    return subprocess.run(
+        [sys.executable, "-m", "dfmp2", "run", water, "--basis", "sto-3g", "--quiet", *options],
+        env={**environment, **variables}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_placeholder_package_on_the_command_line(tmp_path: Path) -> None:
+    write_package(tmp_path, "0.0.1")
+    done = command(tmp_path, "--backend", "nki")
+    assert done.returncode == 7
+    assert "nki 0.0.1 is installed, 0.3.0 is needed" in done.stderr
+    assert "--backend simulator" in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 4
+    assert done.stdout == ""
+
+
+def test_installed_package_simulates_on_the_command_line(tmp_path: Path) -> None:
+    """Also the kernels' own decorator is then the package's."""
+    write_package(tmp_path, "0.4.0")
+    done = command(tmp_path, "--backend", "nki", "--json", "-",
+                   DFMP2_USE_SIMULATOR="1", DFMP2_REQUIRE_NKI="1")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    (rows,) = _found(result, "operations")
+    assert {row["where"]["mode"] for row in rows} == {"simulator"}
+    assert {row["where"]["device"] for row in rows} == {"AWS nki.simulate 0.4.0 on the CPU"}
+
+
+def test_required_nki_on_the_command_line(tmp_path: Path) -> None:
+    done = command(tmp_path, DFMP2_REQUIRE_NKI="1")
+    assert done.returncode == 7
+    assert "DFMP2_REQUIRE_NKI is set" in done.stderr
+    assert done.stdout == ""
+
+
+def _found(data: Any, key: str) -> list[Any]:
+    """All values of `key`, at any depth."""
+    if isinstance(data, list):
+        return [x for item in data for x in _found(item, key)]
+    if not isinstance(data, dict):
+        return []
+    here = [data[key]] if key in data else []
+    return here + [x for value in data.values() for x in _found(value, key)]

@@ -1,0 +1,236 @@
+"""Where float32 may enter: placement of the stages, and the energies that come of it."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfmp2 import DFMP2
+from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.fitting import choose_auxbasis
+from dfmp2.precision import STAGES, place_stages
+from dfmp2.reference import make_reference
+from tests.systems import SMALL, mean_field, molecule
+
+ACCURACY = 1e-6
+"""Hartree: the default of `DFMP2.accuracy`."""
+
+STAGE_OF = {
+    "ao2mo": "AO->MO",
+    "trsm": "metric solve",
+    **dict.fromkeys(("pair_energy", "gemm", "batched_gemm", "syrk", "mp2_energy"), "pair energies"),
+}
+
+UNFUSED = {"syrk", "mp2_energy"}
+
+pytestmark = pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for I")
+
+
+@cache
+def system(name: str) -> Any:
+    if name == "benzene, diffuse":
+        return mean_field("benzene", "aug-cc-pvdz", density_fit=True)
+    return mean_field(name)
+
+
+@cache
+def exact(name: str) -> tuple[float, float]:
+    mp = DFMP2(system(name)).set(backend="pytorch", device="cpu").run()
+    return mp.e_corr_os, mp.e_corr_ss
+
+
+@cache
+def simulated(name: str, fused: bool) -> DFMP2:
+    return DFMP2(system(name)).set(backend="simulator", device="bundled", fused=fused).run()
+
+
+def error(mp: DFMP2, name: str) -> float:
+    e_os, e_ss = exact(name)
+    return abs(mp.e_corr - e_os - e_ss)
+
+
+def modes(mp: DFMP2) -> dict[str, str]:
+    """Mode of each operation; every operation is in its stage, and in one mode."""
+    rows = mp.result.provenance.operations
+    assert all(row.stage == STAGE_OF[row.operation] for row in rows)
+    found = {row.operation: row.where.mode for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+FUSED = pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: Any) -> None:
+    for variable in ("DFMP2_REQUIRE_NKI", "DFMP2_USE_SIMULATOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@FUSED
+@pytest.mark.parametrize("name", SMALL)
+def test_inputs_on_the_simulator(name: str, fused: bool) -> None:
+    """All stages of every input run in kernels, and agree with float64."""
+    mp = simulated(name, fused)
+    assert error(mp, name) <= (2e-7 if name == "water" else ACCURACY)
+    operations = modes(mp)
+    small = mp.result.sizes["nvir"] <= 64
+    pairs = {"pair_energy"} if fused else {*UNFUSED, "batched_gemm" if small else "gemm"}
+    assert set(operations) == {"ao2mo", "trsm"} | pairs
+    assert set(operations.values()) == {"simulator"}
+    assert {row.dtype for row in mp.result.provenance.operations} == {"float32"}
+    assert "host" not in mp.result.labels["precision"]
+
+
+def test_every_kernel_is_launched_by_the_application() -> None:
+    """Water has small blocks of T, glycine large ones; the test above says what each launches."""
+    from dfmp2.kernels.registry import KERNELS
+
+    small, large = simulated("water", False), simulated("glycine", False)
+    launched = {*modes(small), *modes(large), *modes(simulated("water", True))}
+    assert launched == {
+        "gemm", "batched_gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy",
+    }  # fmt: skip
+    assert launched == set(KERNELS)
+
+
+@FUSED
+def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool) -> None:
+    """In float32 it would be wrong by 1.3e-3 hartree; the stages after it stay in kernels."""
+    mp = simulated("benzene, diffuse", fused)
+    assert error(mp, "benzene, diffuse") <= ACCURACY
+    operations = modes(mp)
+    assert operations.pop("ao2mo") == "cpu"
+    assert set(operations.values()) == {"simulator"}
+    assert "trsm" in operations
+    label = mp.result.labels["precision"]
+    assert label.startswith("AO->MO fp64 on the host (fp32 error ")
+    assert "; metric solve fp32 (" in label
+    rows = {row.operation: row for row in mp.result.provenance.operations}
+    assert rows["ao2mo"].dtype == "float64"
+    assert rows["ao2mo"].fallbacks == 0  # placed there, not fallen back
+    line = mp.result.provenance.device_line()
+    assert "(pytorch, cpu)" in line
+    assert "(nki, simulator)" in line
+    assert "FELL BACK" not in line
+
+
+def test_the_transform_would_have_been_wrong(monkeypatch: Any) -> None:
+    """The placement above is needed: without it the energy misses its accuracy a hundredfold."""
+    from dfmp2.precision import Placement
+
+    everything = Placement(dict.fromkeys(STAGES, 0.0), {})
+    monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_: everything)
+    mp = DFMP2(system("benzene, diffuse")).set(backend="simulator", device="bundled").run()
+    assert set(modes(mp).values()) == {"simulator"}
+    assert error(mp, "benzene, diffuse") > 100 * ACCURACY
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_estimates_bound_the_error(name: str) -> None:
+    """The estimate is statistical: it may lie below the true error, but never by much."""
+    placed = place_stages(make_reference(system(name)), choose_auxbasis(system(name).mol), ACCURACY)
+    assert placed.on_host == {}
+    assert placed.error <= ACCURACY
+    assert error(simulated(name, True), name) <= 4 * placed.error
+
+
+def placement(name: str, accuracy: float) -> Any:
+    mf = system(name)
+    return place_stages(make_reference(mf), choose_auxbasis(mf.mol), accuracy)
+
+
+def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
+    """A stage stays only while all after it do, so that its input is never better than it needs."""
+    estimates = placement("water", ACCURACY).estimates
+    assert list(estimates) == list(STAGES)
+    counts = []
+    for accuracy in np.geomspace(1e-6, 1e-9, 10):
+        placed = placement("water", float(accuracy))
+        assert list(reversed(placed.on_host)) in [list(STAGES[:n]) for n in range(4)]
+        assert placed.error <= accuracy
+        assert placed.estimates == estimates
+        counts.append(len(placed.on_host))
+        for stage in placed.on_host:
+            assert f"{stage} fp64 on the host" in str(placed)
+    assert counts == sorted(counts)
+    assert set(counts) >= {0, 3}
+
+
+def test_no_accuracy_is_left_out(monkeypatch: Any) -> None:
+    """So small an accuracy that no stage may run in float32: all on the host, and exact."""
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
+    mp = DFMP2(system("water")).set(backend="simulator", accuracy=1e-12).run()
+    assert error(mp, "water") <= 1e-12
+    assert set(modes(mp).values()) == {"cpu"}
+    assert "NeuronCore" not in mp.result.provenance.device_line()
+    assert "simulator" not in mp.result.provenance.device_line()
+    for stage in STAGES:
+        assert f"{stage} fp64 on the host" in mp.result.labels["precision"]
+
+
+def test_required_nki_allows_and_names_what_precision_keeps_on_the_host(monkeypatch: Any) -> None:
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
+    placed = placement("water", ACCURACY)
+    accuracy = placed.estimates["AO->MO"] / 2
+    mp = DFMP2(system("water")).set(backend="simulator", accuracy=accuracy).run()
+    assert modes(mp) == {"ao2mo": "cpu", "trsm": "simulator", "pair_energy": "simulator"}
+    assert mp.result.labels["precision"].startswith("AO->MO fp64 on the host (fp32 error ")
+    with pytest.raises(BackendUnavailable, match="DFMP2_REQUIRE_NKI"):
+        DFMP2(system("water")).set(backend="pytorch").run()
+
+
+@pytest.mark.parametrize("name", ["simulator", "auto", "nki"])
+def test_float64_is_refused_where_there_is_none(monkeypatch: Any, name: str) -> None:
+    monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
+    with pytest.raises(InputError, match=r"precision fp64: .*--precision auto.*--backend pytorch"):
+        DFMP2(system("water")).set(backend=name, precision="fp64").run()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "auto", None])
+def test_other_precisions_meet_the_accuracy_on_nki(precision: str | None) -> None:
+    mp = DFMP2(system("water")).set(backend="simulator", precision=precision).run()
+    assert error(mp, "water") <= 2e-7
+    assert mp.result.settings["precision"] == "fp32"
+
+
+def test_near_singular_metric_goes_to_the_host() -> None:
+    """No float32 bound holds for its inverse; the pair energies stay in a kernel."""
+    mf = mean_field("water")
+    from pyscf import gto
+
+    shells = gto.basis.load("cc-pvdz-ri", "O")
+    double = {"O": [*shells, *shells], "H": "cc-pvdz-ri"}  # each function of O twice
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = DFMP2(mf, auxbasis=double).set(backend="pytorch", device="cpu").run()
+        mp = DFMP2(mf, auxbasis=double).set(backend="simulator").run()
+    assert "dropped" in mp.result.labels["metric"] or "eigen" in mp.result.labels["metric"]
+    rows = {(row.stage, row.operation): row.where.mode for row in mp.result.provenance.operations}
+    assert rows == {
+        ("AO->MO", "ao2mo"): "cpu",
+        ("metric solve", "gemm"): "cpu",
+        ("pair energies", "pair_energy"): "simulator",
+    }
+    assert abs(mp.e_corr - expected.e_corr) <= ACCURACY
+
+
+def test_nothing_to_estimate_for_torch() -> None:
+    stages = DFMP2(mean_field("water")).set(backend="pytorch").run().result.provenance.stages
+    assert "error estimate" not in [stage.name for stage in stages]
+
+
+def test_estimate_grows_as_atoms_close_in_on_each_other() -> None:
+    """Diffuse functions that overlap cost accuracy: the estimate sees it, not a list of bases."""
+    from tests.systems import converge
+
+    errors = []
+    for distance in (20.0, 6.0, 3.0):
+        mf = converge(molecule(f"Ne 0 0 0; Ne 0 0 {distance}", "aug-cc-pvdz"))
+        placed = place_stages(make_reference(mf), choose_auxbasis(mf.mol), ACCURACY)
+        errors.append(placed.estimates["AO->MO"])
+    assert errors == sorted(errors)
