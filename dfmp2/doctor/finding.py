@@ -72,9 +72,9 @@ class Finding:
     backends: tuple[str, ...] = EVERY
 
     def __str__(self) -> str:
-        """One line: the status first, the remedy last."""
+        """One line: the status first, and the remedy last where something is wrong."""
         text = f"{self.status:<4}  {self.check}: {self.message}"
-        if self.remedy:
+        if self.remedy and self.status in ("warn", "fail"):
             text += f" -> {self.remedy}"
         return " ".join(text.split("\n"))
 

@@ -42,6 +42,7 @@ def check_simulator(asked: Asked) -> Finding:
     rng = np.random.default_rng(1)
     a, b = rng.random((40, 24)), rng.random((24, 33))
     try:
+        target = simulator.current_generation().name
         product = backend.to_host(backend.gemm(backend.asarray(a), backend.asarray(b)))
     except DFMP2Error as error:
         return Finding("simulator", "fail", f"bundled: {error}", REINSTALL, SIMULATOR)
@@ -49,7 +50,6 @@ def check_simulator(asked: Asked) -> Finding:
     if not off < 1e-4:
         return Finding("simulator", "fail", f"bundled: a product is wrong by {off:.1e}",
                        REINSTALL, SIMULATOR)  # fmt: skip
-    target = simulator.current_generation().name
     return Finding("simulator", "ok", f"bundled, of {target}: a product is right to {off:.0e}",
                    backends=SIMULATOR)  # fmt: skip
 

@@ -11,6 +11,8 @@ import shlex
 from pathlib import Path
 
 from dfmp2.doctor.finding import NKI, Asked, Finding, absent, why_unwritable, wrong
+from dfmp2.errors import InputError
+from dfmp2.kernels.simulator.generations import generation as known_generation
 
 __all__ = [
     "check_compile_cache",
@@ -19,7 +21,9 @@ __all__ = [
     "check_lnc",
     "check_runtime",
     "device_files",
+    "driver_version",
     "generation",
+    "hardware_generation",
     "instance_type",
 ]
 
@@ -51,7 +55,13 @@ def hardware_generation(root: Path = Path("/")) -> str | None:
 
 def generation(root: Path = Path("/")) -> str | None:
     """The generation that programs are compiled for: the override, or the instance's own."""
-    return os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE") or hardware_generation(root)
+    override = os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE")
+    if not override:
+        return hardware_generation(root)
+    try:
+        return known_generation(override).name
+    except InputError:
+        return override
 
 
 def device_files(root: Path = Path("/")) -> list[str]:
@@ -98,9 +108,14 @@ def check_cores(asked: Asked) -> Finding:
     return Finding(name, "ok", f"{found}; all cores visible", backends=NKI)
 
 
+def driver_version(root: Path = Path("/")) -> str | None:
+    """Version of the kernel module that is loaded; None where it is not, or tells none."""
+    return _read(root / "sys/module/neuron/version") or None
+
+
 def check_driver(asked: Asked) -> Finding:
     """The kernel module."""
-    version = _read(asked.root / "sys/module/neuron/version")
+    version = driver_version(asked.root)
     if version:
         return Finding("driver", "ok", f"neuron {version}", backends=NKI)
     if (asked.root / "sys/module/neuron").exists():
@@ -112,11 +127,12 @@ def check_driver(asked: Asked) -> Finding:
 def check_runtime(asked: Asked) -> Finding:
     """The runtime's library and the version of its system package."""
     library = asked.root / "opt/aws/neuron/lib/libnrt.so.1"
-    status = _read(asked.root / "var/lib/dpkg/status") or ""
-    package = re.search(
-        r"^Package: aws-neuronx-runtime-lib\n(?:.+\n)*?Version: (.+)$", status, re.MULTILINE
-    )
-    if package:
+    for entry in (_read(asked.root / "var/lib/dpkg/status") or "").split("\n\n"):
+        package = re.search(r"^Version: (.+)$", entry, re.MULTILINE)
+        if not entry.startswith("Package: aws-neuronx-runtime-lib\n") or package is None:
+            continue
+        if "\nStatus: install ok installed" not in entry:
+            continue
         return Finding("runtime", "ok", f"aws-neuronx-runtime-lib {package[1]}", backends=NKI)
     if library.exists():
         return Finding("runtime", "ok", f"{library}, version not known", backends=NKI)

@@ -27,8 +27,8 @@ def check_selection(asked: Asked) -> tuple[Finding, Selection | None]:
     try:
         selection = select(asked.backend, asked.device)
     except BackendUnavailable as error:
-        message, _, remedy = str(error).partition("; ")
-        return Finding("backend", "fail", message, remedy, _matters(asked)), None
+        message, _, remedy = str(error).rpartition("; ")
+        return Finding("backend", "fail", message or remedy, remedy, _matters(asked)), None
     return Finding("backend", "ok", selection.reason, backends=_matters(asked)), selection
 
 

@@ -1,0 +1,12 @@
+# Sourced by the scripts here: the virtual environment's tools come first, and torch doing a
+# kernel's work is an error. torch-neuronx finds its device library through a program in that bin
+# directory; without it on PATH every launch raises.
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+venv="${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}"
+if [ ! -x "$venv/bin/python" ]; then
+    echo "no Python in $venv/bin; activate the virtual environment that holds dfmp2" >&2
+    exit 2
+fi
+export PATH="$venv/bin:$PATH"
+export DFMP2_REQUIRE_NKI=1
+cd "$root"
