@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 # Before torch is imported: its plugin finds the device library through a program beside Python.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["DFMP2_REQUIRE_NKI"] = "1"
+os.environ.pop("DFMP2_USE_SIMULATOR", None)
 
 import numpy as np
 from record import options, prepared

@@ -1,5 +1,5 @@
 # Sourced by the scripts here: the virtual environment's tools come first, and torch doing a
-# kernel's work is an error. torch-neuronx finds its device library through a program in that bin
+# kernel's work is an error, and only --simulator simulates. torch-neuronx finds its device library through a program in that bin
 # directory; without it on PATH every launch raises.
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 venv="${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}"
@@ -9,4 +9,5 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 export PATH="$venv/bin:$PATH"
 export DFMP2_REQUIRE_NKI=1
+unset DFMP2_USE_SIMULATOR
 cd "$root"

@@ -74,7 +74,8 @@ def kernels(selection: Selection, place: str, output: Path) -> Item:
         start = time.perf_counter()
         result = runner(kernel, *operands)
         seconds = time.perf_counter() - start
-        provenance.add(kernel.__name__, runner.where, "float32", seconds, 0.0)
+        name = getattr(kernel, "__name__", type(kernel).__name__)
+        provenance.add(name, runner.where, "float32", seconds, 0.0)
         return result
 
     folder = registry.EVIDENCE if runner.where.mode == "device" else output
