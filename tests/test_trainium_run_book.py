@@ -27,7 +27,9 @@ without_device = pytest.mark.skipif(
 )
 
 
-def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    script: str, *arguments: str, folder: Path = ROOT, **variables: str
+) -> subprocess.CompletedProcess[str]:
     interpreter = "bash" if script.endswith(".sh") else sys.executable
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("DFMP2_", "NEURON_"))}
     environment = {
@@ -36,7 +38,7 @@ def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedP
     }  # fmt: skip
     return subprocess.run(
         [interpreter, str(FOLDER / script), *arguments],
-        capture_output=True, text=True, env=environment, timeout=300,
+        cwd=folder, capture_output=True, text=True, env=environment, timeout=300,
     )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ def test_no_python_no_run(tmp_path: Path) -> None:
 )
 def test_dry_run(script: str, stem: str, tmp_path: Path) -> None:
     before = registry_files()
-    done = run(script, "--simulator", "--output", str(tmp_path))
+    done = run(script, "--simulator", "--output", tmp_path.name, folder=tmp_path.parent)
     assert done.returncode == 0, done.stdout + done.stderr
     text = (tmp_path / f"{stem}.bundled-simulator.json").read_text()
     content = json.loads(text)

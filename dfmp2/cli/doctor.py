@@ -6,24 +6,14 @@ import json
 
 import click
 
-from dfmp2.cli.options import set_threads
+from dfmp2.cli.options import machine_options, set_threads
 from dfmp2.errors import BackendUnavailable
 
 __all__ = ["doctor"]
 
 
 @click.command()
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "pytorch", "nki", "simulator"]),
-    help="Backend to ask for. Default: auto.",
-)
-@click.option(
-    "--device",
-    metavar="cpu|cuda|cuda:N",
-    help="Device for torch (default: a GPU), or bundled|aws for the simulator.",
-)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores.")
+@machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(backend: str | None, device: str | None, threads: int | None, as_json: bool) -> None:
     """Check this machine and its software, one line each with the remedy.

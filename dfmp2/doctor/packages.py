@@ -127,7 +127,7 @@ def check_plugin_path(asked: Asked) -> Finding:
         return Finding(PLUGIN, wrong(asked), f"{program} does not run: {error}", INSTALL, NKI)
     library = done.stdout.strip()
     if done.returncode or not library or not Path(library).is_file():
-        said = library or done.stderr.strip().splitlines()[-1:] or "nothing"
+        said = library or " ".join(done.stderr.split()) or "it says nothing"
         return Finding(PLUGIN, wrong(asked), f"{program} names no library: {said}", INSTALL, NKI)
     return Finding(PLUGIN, "ok", f"{program} names {library}", backends=NKI)
 

@@ -3,4 +3,4 @@
 # Options: --simulator (dry run anywhere), --output FOLDER. Exit status 7: not ready.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-exec python examples/trainium/record.py environment "$@"
+exec python "$root/examples/trainium/record.py" environment "$@"

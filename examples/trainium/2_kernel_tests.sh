@@ -4,9 +4,9 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 if [[ " $* " == *" --simulator "* ]]; then
-    python -m pytest -q -p no:cacheprovider tests/test_nki_really_runs.py -k launches_complete
+    (cd "$root" && python -m pytest -q -p no:cacheprovider tests/test_nki_really_runs.py -k launches_complete)
 else
     python -m dfmp2 doctor --backend nki
-    python -m pytest -q -m neuron --require-backend nki-device tests
+    (cd "$root" && python -m pytest -q -m neuron --require-backend nki-device tests)
 fi
-exec python examples/trainium/record.py kernels "$@"
+exec python "$root/examples/trainium/record.py" kernels "$@"

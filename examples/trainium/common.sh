@@ -1,6 +1,6 @@
-# Sourced by the scripts here: the virtual environment's tools come first, and torch doing a
-# kernel's work is an error, and only --simulator simulates. torch-neuronx finds its device library through a program in that bin
-# directory; without it on PATH every launch raises.
+# Sourced by the scripts here. The virtual environment's tools come first on PATH: torch-neuronx
+# finds its device library through a program there, and without it every launch raises. torch
+# doing a kernel's work is an error, and only --simulator simulates.
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 venv="${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}"
 if [ ! -x "$venv/bin/python" ]; then
@@ -10,4 +10,3 @@ fi
 export PATH="$venv/bin:$PATH"
 export DFMP2_REQUIRE_NKI=1
 unset DFMP2_USE_SIMULATOR
-cd "$root"
