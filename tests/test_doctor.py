@@ -557,7 +557,9 @@ def test_a_device_whose_launches_raise(
 ) -> None:
     """Everything is installed and torch would do the work under auto: that is no success."""
     play(monkeypatch, PlayedDevice(FileNotFoundError("libneuronpjrt-path")))
+    monkeypatch.setenv("PATH", "/nowhere")
     findings = by_name(examine(name, root=tmp_path))
+    assert findings["PATH"].status == ("fail" if name == "nki" else "warn")
     assert findings["backend"].status == "ok"
     assert not usable(list(findings.values()))
     assert "FileNotFoundError: libneuronpjrt-path" in findings["first operation"].message
