@@ -51,6 +51,8 @@ def frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
 
 def scf_label(mf: Any, kind: str) -> str:
     """The reference calculation in one line."""
+    if (path := getattr(mf, "read_from", None)) is not None:
+        return f"{kind}, read from {path}"  # which does not say how it was converged
     fitted = getattr(mf, "with_df", None)
     integrals = f"density-fitted, {fitted.auxbasis or 'JK set'}" if fitted else "exact integrals"
     return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfmp2.errors import InputError
 
-__all__ = ["Geometry", "parse_xyz"]
+__all__ = ["Atoms", "Geometry", "check_fields", "parse_xyz", "refuse_overlap"]
+
+Atoms = tuple[tuple[str, tuple[float, float, float]], ...]
+"""Symbols as PySCF labels them, and Cartesian coordinates in Å."""
 
 TOO_CLOSE = 0.2
 """Å. Two atoms nearer than this are a mistake: the shortest bond, in H2, is 0.74 Å."""
@@ -35,7 +39,7 @@ class Geometry:
         ``spin=`` of the comment line: number of unpaired electrons, 2S.
     """
 
-    atoms: tuple[tuple[str, tuple[float, float, float]], ...]
+    atoms: Atoms
     comment: str = ""
     charge: int | None = None
     spin: int | None = None
@@ -86,7 +90,7 @@ def parse_xyz(text: str, source: str) -> Geometry:
                 f"per file): {line.strip()[:40]!r}"
             )
     atoms = tuple(_atom(row, f"{source}:{number}") for number, row in enumerate(rows, 3))
-    _refuse_overlap(atoms, source)
+    refuse_overlap(atoms, source, range(3, 3 + natm))
     settings = {}
     for key, value in _SETTING.findall(comment):
         try:
@@ -121,11 +125,71 @@ def _symbol(text: str, where: str) -> str:
     return ("Ghost-" if match["ghost"] else "") + symbol + match["label"]
 
 
-def _refuse_overlap(atoms: tuple[tuple[str, tuple[float, float, float]], ...], source: str) -> None:
+def refuse_overlap(atoms: Atoms, source: str, lines: Sequence[int]) -> None:
+    """Refuse two atoms in one place.
+
+    Parameters
+    ----------
+    atoms : tuple of (str, (float, float, float))
+        Å.
+    source : str
+        Name of the file, for error messages.
+    lines : sequence of int
+        Line of each atom in it.
+
+    Raises
+    ------
+    InputError
+        Naming both lines.
+    """
     for second, (symbol, there) in enumerate(atoms):
         for first, (other, here) in enumerate(atoms[:second]):
             if math.dist(here, there) < TOO_CLOSE:
                 raise InputError(
-                    f"{source}:{second + 3}: {symbol} lies {math.dist(here, there):.3f} Å from "
-                    f"{other} of line {first + 3}; coordinates are in Å"
+                    f"{source}:{lines[second]}: {symbol} lies {math.dist(here, there):.3f} Å from "
+                    f"{other} of line {lines[first]}; coordinates are in Å"
                 )
+
+
+def check_fields(text: str, source: str, first_line: int = 1) -> list[int]:
+    """Refuse plain Cartesian lines or a Z-matrix that hold anything but symbols and numbers.
+
+    PySCF would evaluate every other field as Python code.
+
+    Parameters
+    ----------
+    text : str
+        One atom per line or between semicolons; lines that start with # are comments.
+    source : str
+        Name of the file, for error messages.
+    first_line : int
+        Number of the text's first line in the file.
+
+    Returns
+    -------
+    list of int
+        Line of each atom.
+
+    Raises
+    ------
+    InputError
+    """
+    rows: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(text.replace(",", " ").splitlines(), first_line):
+        parts = [part.split() for part in line.split(";")]
+        rows += [(number, part) for part in parts if part and not part[0].startswith("#")]
+    zmatrix = bool(rows) and len(rows[0][1]) < 4
+    form = "Z-matrix" if zmatrix else "Cartesian"
+    for k, (number, fields) in enumerate(rows):
+        where, found = f"{source}:{number}", repr(" ".join(fields))
+        length = 1 + 2 * min(k, 3) if zmatrix else 4
+        if len(fields) < length or (zmatrix and len(fields) > length):
+            raise InputError(f"{where}: a {form} line of {length} fields expected, found {found}")
+        try:
+            values = [float(field) for field in fields[1:length]]
+        except ValueError:
+            raise InputError(f"{where}: not all are numbers after the symbol in {found}") from None
+        earlier = values[::2] if zmatrix else []
+        if not all(map(math.isfinite, values)) or not set(earlier) <= set(range(1, k + 1)):
+            raise InputError(f"{where}: a number is out of range in {found}")
+    return [number for number, _ in rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfmp2.errors import DFMP2Warning, InputError
-from dfmp2.geometry import Geometry, parse_xyz
+from dfmp2.geometry import Geometry, check_fields, parse_xyz, refuse_overlap
 
 __all__ = [
     "available_ecp",
@@ -66,16 +66,21 @@ def read_geometry(source: str) -> Geometry:
 def _read_with_pyscf(source: str) -> Geometry:
     from pyscf.gto import mole
 
+    sdf = Path(source).suffix.lower() == ".sdf"
     try:
-        atoms = mole.format_atom(mole.fromfile(source), unit=1)
-    except (ValueError, LookupError, RuntimeError, NotImplementedError, OSError) as error:
+        text = mole.fromfile(source)
+        lines = check_fields(text, source, 5 if sdf else 1)
+        atoms = mole.format_atom(text, unit=1)
+    except InputError:
+        raise
+    except (ValueError, LookupError, RuntimeError, AssertionError, OSError) as error:
         raise InputError(
             f"{source}: PySCF cannot read this geometry ({type(error).__name__}: {error}); "
             "an .xyz file says more about its mistakes"
         ) from error
-    if not atoms:
-        raise InputError(f"{source}: holds no atoms")
-    return Geometry(tuple((symbol, (x, y, z)) for symbol, (x, y, z) in atoms))
+    found = tuple((symbol, (x, y, z)) for symbol, (x, y, z) in atoms)
+    refuse_overlap(found, source, lines)
+    return Geometry(found)
 
 
 def build_mole(

@@ -23,7 +23,7 @@ from dfmp2.fitting import AuxBasis, choose_auxbasis
 from dfmp2.integrals import largest_shell
 from dfmp2.memory import PeakMeter
 from dfmp2.molecule import warn_missing_ecp
-from dfmp2.pipeline import Outcome, Request, choose, compute
+from dfmp2.pipeline import Outcome, Pipeline, Request, choose
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Frozen, Reference, make_reference
@@ -136,8 +136,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         DFMP2Error
             One of its kinds, see `dfmp2.errors`.
         """
-        request = Request(self.backend, self.device, self.precision, self.accuracy, self.fused)
-        selection, precision = choose(request)
+        selection, precision = choose(Request(self.backend, self.device, self.precision))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             reference = self._reference()
@@ -152,7 +151,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         selection.backend.warm_up()
         meter = PeakMeter()
         if reference.nocc and reference.nvir:
-            outcome = compute(selection, precision, request, reference, aux, plan, self.progress)
+            stages = Pipeline(reference, aux, plan, self.accuracy, self.fused, self.progress)
+            outcome = stages.run(selection, precision)
         else:
             notes.append(nothing_to_correlate(reference))
             zero = np.zeros((reference.nocc, reference.nocc))

@@ -9,32 +9,31 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 
-from dfmp2.backends.base import Array
+from dfmp2.backends.base import Array, Backend, Tensor
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import Selection, select
 from dfmp2.energy import pair_energies
-from dfmp2.errors import DeviceLostError, InputError, NkiFallbackWarning
-from dfmp2.fitting import AuxBasis
+from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
+from dfmp2.fitting import AuxBasis, Metric
 from dfmp2.plan import Plan
 from dfmp2.precision import place_stages
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Reference
+from dfmp2.spotcheck import SpotCheck, expected_error
 from dfmp2.transform import Progress, fitted_integrals
 
-__all__ = ["PRECISIONS", "Outcome", "Request", "choose", "compute"]
+__all__ = ["PRECISIONS", "Outcome", "Pipeline", "Request", "choose"]
 
 PRECISIONS = ("fp64", "fp32", "auto")
 
 
 @dataclass(frozen=True)
 class Request:
-    """How to compute; the fields are attributes of `dfmp2.DFMP2`."""
+    """Who computes, and how precisely; the fields are attributes of `dfmp2.DFMP2`."""
 
     backend: str | None
     device: str | None
     precision: str | None
-    accuracy: float
-    fused: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +55,7 @@ def choose(request: Request) -> tuple[Selection, str]:
     -------
     selection : Selection
     precision : str
-        "fp64" or "fp32".
+        "fp64", "fp32" or "auto".
 
     Raises
     ------
@@ -71,78 +70,103 @@ def choose(request: Request) -> tuple[Selection, str]:
         )
     selection = select(request.backend, request.device)
     if not selection.is_nki:
-        return selection, "fp32" if request.precision == "fp32" else "fp64"
+        return selection, request.precision or "fp64"
     if request.precision == "fp64":
         raise InputError(
             "precision fp64: Trainium and its simulators have no float64; use --precision auto, "
             "which keeps on the host what float32 would spoil, or --backend pytorch"
         )
-    return selection, "fp32"
+    return selection, "auto"
 
 
-def compute(
-    selection: Selection,
-    precision: str,
-    request: Request,
-    reference: Reference,
-    aux: AuxBasis,
-    plan: Plan,
-    progress: Progress,
-) -> Outcome:
-    """Compute the pair energies.
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """The stages from a reference to its pair energies.
 
-    Raises
-    ------
-    KernelError
-        If a NKI kernel fails and torch may not take over.
+    Attributes
+    ----------
+    reference : Reference
+    aux : AuxBasis
+    plan : Plan
+    accuracy : float
+        Hartree that a reduced precision may cost.
+    fused : bool
+        Reduce T blocks where they are made.
+    progress : callable
     """
-    provenance = Provenance(reason=selection.reason)
-    try:
-        return _compute(selection, precision, request, reference, aux, plan, progress, provenance)
-    except DeviceLostError as error:
-        if not selection.may_fall_back or selection.host is None:
-            raise
-        lost = error
-    warnings.warn(
-        f"the device was lost, torch computes everything again ({lost}); set DFMP2_REQUIRE_NKI=1 "
-        "to make this an error",
-        NkiFallbackWarning,
-        stacklevel=3,
-    )
-    again = Provenance(reason=selection.reason, failures=provenance.failures)
-    again.failed("everything", str(lost))
-    by_torch = replace(selection, backend=selection.host)
-    return _compute(by_torch, "fp64", request, reference, aux, plan, progress, again)
 
+    reference: Reference
+    aux: AuxBasis
+    plan: Plan
+    accuracy: float
+    fused: bool
+    progress: Progress
 
-def _compute(
-    selection: Selection,
-    precision: str,
-    request: Request,
-    reference: Reference,
-    aux: AuxBasis,
-    plan: Plan,
-    progress: Progress,
-    provenance: Provenance,
-) -> Outcome:
-    label = _PRECISION_LABELS[request.precision or "fp64"] if not selection.is_nki else ""
-    placement: dict[str, str] = {}
-    if selection.is_nki:
+    def run(self, selection: Selection, precision: str) -> Outcome:
+        """Compute the pair energies.
+
+        Raises
+        ------
+        KernelError
+            If a NKI kernel fails and torch may not take over.
+        """
+        provenance = Provenance(reason=selection.reason)
+        if not selection.is_nki:
+            return self._by_torch(selection.backend, precision, provenance)
+        try:
+            return self._by_nki(selection, provenance)
+        except KernelError as error:
+            if not selection.may_fall_back or selection.host is None:
+                raise type(error)(f"{error}; {_WITHOUT_NKI}") from error
+            lost = str(error)  # the error itself would keep B alive
+        warnings.warn(
+            f"the device was lost, torch computes everything again ({lost}); set "
+            "DFMP2_REQUIRE_NKI=1 to make this an error",
+            NkiFallbackWarning,
+            stacklevel=3,
+        )
+        again = Provenance(reason=selection.reason, failures=provenance.failures)
+        again.failed("everything", lost)
+        return self._by_torch(selection.host, "fp64", again)
+
+    def _by_nki(self, selection: Selection, provenance: Provenance) -> Outcome:
         with provenance.stage("error estimate"):
-            placed = place_stages(reference, aux, request.accuracy)
-        placement, label = placed.on_host, str(placed)
-    backend = RecordedBackend(
-        selection.backend, provenance, selection.host, placement, selection.may_fall_back
-    )
-    b, metric = fitted_integrals(reference, aux, plan, backend, progress)
-    if precision == "fp32" and not selection.is_nki:
-        b = backend.to_float32(b)
-    e_os, e_ss = pair_energies(b, reference, plan, backend, progress, request.fused)
-    return Outcome(e_os, e_ss, str(metric), precision, label, provenance)
+            placed = place_stages(self.reference, self.aux, self.accuracy)
+        backend = RecordedBackend(
+            selection.backend,
+            provenance,
+            selection.host,
+            placed.on_host,
+            selection.may_fall_back,
+        )
+        b, metric = self._fitted(backend)
+        return self._outcome(backend, b, metric, "fp32", str(placed))
+
+    def _by_torch(self, torch: Backend, precision: str, provenance: Provenance) -> Outcome:
+        backend = RecordedBackend(torch, provenance)
+        b, metric = self._fitted(backend)
+        expected = expected_error(self.reference.nocc)
+        if precision == "fp64" or (precision == "auto" and expected > self.accuracy):
+            why = "" if precision == "fp64" else f" (auto: fp32 could cost {expected:.0e} Eh)"
+            return self._outcome(backend, b, metric, "fp64", "fp64" + why)
+        check = SpotCheck(b, self.reference, backend)
+        outcome = self._outcome(backend, backend.to_float32(b), metric, "fp32", "")
+        error = check.error(outcome.e_os, outcome.e_ss)
+        found = f"estimated error {error:.0e} Eh from {check.pairs} pairs in fp64"
+        if precision == "auto" and error > self.accuracy:
+            del check, b
+            b, metric = self._fitted(backend)
+            return self._outcome(backend, b, metric, "fp64", f"fp64 (auto: with fp32, {found})")
+        return replace(outcome, precision_label=f"fp32 pair GEMMs, all else fp64 ({found})")
+
+    def _fitted(self, backend: RecordedBackend) -> tuple[Tensor, Metric]:
+        return fitted_integrals(self.reference, self.aux, self.plan, backend, self.progress)
+
+    def _outcome(
+        self, backend: RecordedBackend, b: Tensor, metric: Metric, precision: str, label: str
+    ) -> Outcome:
+        e_os, e_ss = pair_energies(b, self.reference, self.plan, backend, self.progress, self.fused)
+        return Outcome(e_os, e_ss, str(metric), precision, label, backend.provenance)
 
 
-_PRECISION_LABELS = {
-    "fp64": "fp64",
-    "fp32": "fp32 pair GEMMs, all else fp64 (error not estimated: compare with --validate)",
-    "auto": "fp64 (auto: meets every accuracy)",
-}
+_WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"

@@ -129,7 +129,8 @@ def make_plan(
         aux_block = int(max(smallest, min(best, fits, naux)))
     if occ_block is None:
         pair_flops = 2.0 * naux * nvir * nvir
-        occ_block = max(1, min(nocc, ceil(sqrt(PAIR_BLOCK_FLOPS / max(pair_flops, 1.0)))))
+        most = max(1, ceil(sqrt(PAIR_BLOCK_FLOPS / max(pair_flops, 1.0))))
+        occ_block = max(1, ceil(nocc / max(1, ceil(nocc / most))))  # equal blocks
     memory = {
         "B[i,P,a]": b,
         "metric and its factor": metric,

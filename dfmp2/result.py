@@ -22,6 +22,14 @@ from dfmp2.record import MoleculeRecord, element_of
 
 __all__ = ["MoleculeRecord", "Result", "read_results", "scs_energy", "sos_energy"]
 
+_NEEDED = {
+    "labels": "basis auxbasis auxbasis_reason metric precision ecp frozen scf",
+    "settings": "fused precision accuracy density_fit conv_tol",
+    "sizes": "nao nocc nvir naux",
+    "memory": "forecast max_memory",
+}
+"""What every reader of a result may rely on."""
+
 ROUNDING = 1e-11
 """Hartree. Energies summed again from stored pair energies differ by less."""
 
@@ -240,8 +248,12 @@ class Result:
                 notes=tuple(own["notes"]),
                 versions=own["versions"],
             )
-            for name, value in result.to_qcschema()["properties"].items():
-                stored = data["properties"].get(name, value)
+            for part, keys in _NEEDED.items():
+                for key in keys.split():
+                    getattr(result, part)[key]
+            energies = {"return_result": result.e_tot, **result.to_qcschema()["properties"]}
+            for name, value in energies.items():
+                stored = {**data, **data["properties"]}.get(name, value)
                 if not abs(stored - value) <= ROUNDING:
                     raise ValidationError(
                         f"{source}: {name} is {stored}, but its pair energies give {value:.10f}; "

@@ -133,5 +133,5 @@ def load_chkfile(path: str) -> Any:
             f"{path}: its orbitals are not converged Hartree-Fock orbitals (largest orbital "
             f"gradient {gradient:.1e}); converge a scf.RHF and pass its chkfile"
         )
-    mf.converged = True
+    mf.converged, mf.read_from = True, path
     return mf

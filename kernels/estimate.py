@@ -24,7 +24,7 @@ from dfmp2.kernels.simulator import Account, generation, shape_of, trace
 from dfmp2.kernels.syrk import syrk
 from dfmp2.kernels.trsm import trsm
 
-__all__ = ["ESTIMATED", "SHAPES", "Estimate", "estimate"]
+__all__ = ["ESTIMATED", "SHAPES", "Estimate", "Tracer", "estimate"]
 
 SHAPES = {"small": (16, 112, 384), "medium": (64, 448, 1536), "large": (96, 672, 2304)}
 """Occupied, virtual and auxiliary orbitals of the published benchmark sizes."""
@@ -75,7 +75,7 @@ class Estimate:
         return max(account.instructions for _, account in self.programs.values())
 
 
-class _Tracer:
+class Tracer:
     """Runs nothing: traces each program once and returns an output without values."""
 
     def __init__(self, target: str) -> None:
@@ -102,6 +102,8 @@ def _output(kernel: str, shapes: list[tuple[int, ...]]) -> tuple[tuple[int, ...]
     match kernel:
         case "gemm_kernel":
             return (first[1], second[1]), False
+        case "batched_gemm_kernel" | "packed_gemm_kernel":
+            return (first[0], first[2], second[2]), False
         case "syrk_kernel":
             return (first[1], first[1]), False
         case "trsm_kernel":
@@ -153,7 +155,7 @@ def estimate(kernel: str, nocc: int, nvir: int, naux: int, target: str = "trn1")
     """
     if kernel not in ESTIMATED:
         raise InputError(f"no estimate is made for {kernel!r}: choose from {', '.join(ESTIMATED)}")
-    tracer = _Tracer(target)
+    tracer = Tracer(target)
     launcher = Launcher(tracer)
     _problems(nocc, nvir, naux)[kernel](launcher)
     accounts = tracer.accounts

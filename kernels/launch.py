@@ -46,7 +46,7 @@ def program_key(kernel: Any, operands: tuple[Any, ...]) -> str:
     NKI compiles one program per distinct key.
     """
     name = getattr(kernel, "__name__", None) or type(kernel).__name__
-    shapes = [f"{x.dtype}{list(x.shape)}" for x in operands]
+    shapes = [f"{str(x.dtype).removeprefix('torch.')}{list(x.shape)}" for x in operands]
     return f"{name}({', '.join(shapes)})"
 
 

@@ -45,7 +45,7 @@ F32_BYTES = 4
 
 # Our choices
 
-INSTRUCTION_LIMIT = 6000
+INSTRUCTION_LIMIT = 6 * 1024
 """Most instructions of one program. Loops over tiles are unrolled, so the program grows with the
 problem and the compiler gives up at a size that is not documented; bigger problems take more
 launches of the same program instead."""

@@ -17,18 +17,16 @@ from numpy.typing import NDArray
 
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64
-from dfmp2.kernels.limits import INSTRUCTION_LIMIT, NVIR_RESIDENT_T, PAD_ENERGY
+from dfmp2.kernels.limits import INSTRUCTION_LIMIT, NVIR_RESIDENT_T, PAD_ENERGY, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.reduction import (
     inverse_root_gap,
-    mirror,
-    mirror_columns,
     mirror_row,
     mirror_scratch,
     scale,
 )
 from dfmp2.kernels.tiles import load_block
-from dfmp2.kernels.tiling import equal_panels, virtual_strips
+from dfmp2.kernels.tiling import ceil_div, equal_panels, virtual_strips
 
 __all__ = ["mp2_energy", "mp2_energy_kernel", "padded_energies"]
 
@@ -38,27 +36,14 @@ def _block_strips(nstrip: int, p: int) -> int:
     return min(nstrip, max(1, NVIR_RESIDENT_T // p))
 
 
-def _columns(nstrip: int, p: int) -> tuple[int, int]:
-    """Columns of sums per T block: squares of strips, and mirrored off-diagonal strips."""
-    step = _block_strips(nstrip, p)
-    blocks = -(-nstrip // step)
-    off = 0
-    for b0 in range(0, nstrip, step):
-        nb = min(step, nstrip - b0)
-        for strip in range(nb):
-            off += mirror_columns(strip, p)
-        off += (b0 // step) * nb * mirror_columns(step, p)
-    return nstrip * blocks, off
-
-
 def _scaled(t: Any, x: int, a0: int, na: int, b0: int, nb: int, energies: Any, sums: Any) -> Any:
     """S of strips a0 .. a0 + na - 1 against the columns of strips b0 .. b0 + nb - 1.
 
-    `sums` is (tile, first column): one column of squares per strip.
+    `sums` is a tile of columns: those of T[x] for strip a against strip b is x n^2 + a n + b.
     """
     e_row, e_col, e_pair = energies
     p, v = e_row.shape
-    width = nb * p
+    nstrip, width = e_col.shape[1], nb * p
     s = nl.ndarray((p, na, width), dtype=nl.float32, buffer=nl.sbuf)
     for n in range(na):
         a = a0 + n
@@ -66,14 +51,14 @@ def _scaled(t: Any, x: int, a0: int, na: int, b0: int, nb: int, energies: Any, s
         root = nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf)
         columns = e_row[:, b0 * p : b0 * p + width]
         inverse_root_gap(root, columns, e_col[:, a : a + 1], e_pair[:, x : x + 1])
-        c = sums[1] + n
-        scale(s[:, n, :], strip, root, sums[0][:, c : c + 1])
+        c = (x * nstrip + a) * nstrip + b0
+        scale(s[:, n, :], strip, root, sums[:, c : c + nb])
     return s
 
 
 @nki.jit
 def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
-    """J, X_off and X_diag of each T[x] (see `reduction`), one value per partition.
+    """J, X and X_diag of each T[x], one value per partition, as `pair_energy_kernel` does.
 
     Dimensions
         X  blocks of T in this launch, as many as fit the instruction limit
@@ -92,9 +77,9 @@ def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
 
     Returns
     -------
-    [P, 3, X] float32 in shared HBM. Rows are summed in float32 (V terms, all positive: relative
-    error at most V u, u = 2^-24, and about sqrt(V) u in practice), partitions on the host in
-    float64. D and its root add a relative 4 u.
+    [P, 3, X] float32 in shared HBM. Rows are summed in float32 by blocks of P, partitions on the
+    host in float64: relative error at most (P + n^2) u, u = 2^-24, and a few u in practice. D and
+    its root add a relative 4 u.
 
     Notes
     -----
@@ -104,61 +89,53 @@ def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
             for each strip A of P rows:
                 T_A -> SBUF [P, V]                                      DMA, rows of 4 V bytes
                 W = (e_b + e_a - e_ij)^-1/2                             VectorE, GpSimdE
-                S_A = T_A W;  J += sum S_A^2                            VectorE, ScalarE
+                S_A = T_A W;  J += sum S_A^2                   VectorE, ScalarE, VectorE
             for each strip B, for A <= B:
                 PSUM = (S_B[:, A])^T                                    TensorE
-                d = S_A[:, B] - PSUM;  X_off or X_diag += sum d^2       VectorE, ScalarE
+                d = S_A[:, B] - PSUM;  X += sum d^2            VectorE, ScalarE, VectorE
     """
     items, v = t.shape[0], t.shape[1]
     p, nstrip = e_col.shape
     step = _block_strips(nstrip, p)
-    nj, nx = _columns(nstrip, p)
     out = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.shared_hbm)
     energies = (
         load_block(e_row, p, v, 0, v),
         load_block(e_col, p, nstrip, 0, nstrip),
         load_block(e_pair, p, items, 0, items),
     )
-    squares = nl.ndarray((p, items * nj), dtype=nl.float32, buffer=nl.sbuf)
-    off = nl.ndarray((p, items * max(1, nx)), dtype=nl.float32, buffer=nl.sbuf)
-    diagonal = nl.ndarray((p, items * nstrip), dtype=nl.float32, buffer=nl.sbuf)
-    if nx == 0:
-        nisa.memset(off, value=0.0)
-    cj, cx = 0, 0
+    count = nstrip * nstrip
+    squares = nl.ndarray((p, items * count), dtype=nl.float32, buffer=nl.sbuf)
+    mirrored = nl.ndarray((p, items * count), dtype=nl.float32, buffer=nl.sbuf)
+    nisa.memset(mirrored, value=0.0)
     for x in range(items):
         for a0 in range(0, nstrip, step):
             na = min(step, nstrip - a0)
             for b0 in range(a0, nstrip, step):
                 nb = min(step, nstrip - b0)
-                upper = _scaled(t, x, a0, na, b0, nb, energies, (squares, cj))
-                cj += na
+                upper = _scaled(t, x, a0, na, b0, nb, energies, squares)
                 lower = upper
                 if b0 > a0:
-                    lower = _scaled(t, x, b0, nb, a0, na, energies, (squares, cj))
-                    cj += nb
+                    lower = _scaled(t, x, b0, nb, a0, na, energies, squares)
                 for strip in range(nb):
-                    rows = na if b0 > a0 else strip
+                    rows = na if b0 > a0 else strip + 1
                     scratch = (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip))
-                    mirror_row(upper, lower, strip, rows, scratch, off, cx)
-                    cx += mirror_columns(rows, p)
-                    if b0 == a0:
-                        c = x * nstrip + a0 + strip
-                        mirror(upper, upper, strip, strip, 1, scratch[-1], diagonal[:, c : c + 1])
+                    c = (x * nstrip + b0 + strip) * nstrip + a0
+                    mirror_row(upper, lower, strip, rows, scratch, mirrored, c)
     res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
-    kinds = (squares, off, diagonal)
-    for n in range(3):
-        sums = kinds[n]
-        width = sums.shape[1] // items
-        columns = sums.ap([[items * width, p], [width, items], [1, width]])
-        nisa.tensor_reduce(dst=res[:, n, :], op=nl.add, data=columns, axis=2)
+    whole = [[items * count, p], [count, items], [1, count]]
+    diagonal = [[items * count, p], [count, items], [nstrip + 1, nstrip]]
+    columns = (squares.ap(whole), mirrored.ap(whole), mirrored.ap(diagonal))
+    for kind in range(3):
+        nisa.tensor_reduce(dst=res[:, kind, :], op=nl.add, data=columns[kind], axis=2)
     nisa.dma_copy(dst=out, src=res)
     return out
 
 
 def _instructions(nstrip: int, p: int) -> int:
     """Instructions per T block, an upper bound."""
-    nj, nx = _columns(nstrip, p)
-    return 5 * nj + nstrip * (nstrip + 1) // 2 + 2 * (nx + nstrip)
+    loads = nstrip * ceil_div(nstrip, _block_strips(nstrip, p))
+    blocks = nstrip * (nstrip + 1) // 2
+    return 6 * loads + blocks + 3 * (nstrip + ceil_div(blocks, PSUM_BANK_F32 // p))
 
 
 def padded_energies(
@@ -190,11 +167,11 @@ def mp2_energy(
     pair = np.zeros((strips.size, px.padded), dtype=np.float32)
     pair[:, :items] = -e_ij
 
-    sums = np.empty((3, px.padded))
+    results = []  # read after the last launch is on its way: reading waits for the device
     for x in range(px.number):
         part = slice(x * px.size, (x + 1) * px.size)
         columns = np.ascontiguousarray(pair[:, part])
-        out = launch(mp2_energy_kernel, t[part], columns, e_row, e_col)
-        sums[:, part] = to_float64(out).sum(axis=0)
-    squares, off, diagonal = sums[:, :items]
-    return -squares, -(off + diagonal / 2)
+        results.append(launch(mp2_energy_kernel, t[part], columns, e_row, e_col))
+    sums = np.concatenate([to_float64(result).sum(axis=0) for result in results], axis=1)
+    squares, mirrored, itself = sums[:, :items]
+    return -squares, -(mirrored - itself / 2)

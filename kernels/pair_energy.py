@@ -64,12 +64,15 @@ def _repeated(values: Array, p: int) -> NDArray[np.float32]:
 def _collect(
     launch: Launch, kernel: Any, b: tuple[Any, Any], count: int, most: int, tables: Any
 ) -> Array:
-    """Launch `kernel` until tasks 0 .. count - 1 are done: their rows, summed over partitions."""
-    rows: list[Array] = []
-    for numbers in fill_launches(count, most):
-        tasks = np.asarray([numbers], dtype=np.int32)
-        rows.extend(to_float64(launch(kernel, *b, tasks, *tables)).sum(axis=1))
-    return np.asarray(rows[:count])
+    """Launch `kernel` until tasks 0 .. count - 1 are done: their rows, summed over partitions.
+
+    No result is read before the last launch is on its way: reading waits for the device.
+    """
+    results = [
+        launch(kernel, *b, np.asarray([numbers], dtype=np.int32), *tables)
+        for numbers in fill_launches(count, most)
+    ]
+    return np.concatenate([to_float64(result).sum(axis=1) for result in results])[:count]
 
 
 def _resident(
@@ -93,8 +96,8 @@ def _resident(
         sums = to_float64(launch(pair_energy_loop_kernel, *b, *tables)).sum(axis=1)
     else:
         sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
-    squares, off, diagonal = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
-    return i[real], j[real], -squares[real], -(off + diagonal / 2)[real]
+    squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
+    return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]
 
 
 def _streamed(

@@ -34,7 +34,6 @@ __all__ = [
     "plan_resident",
     "plan_streamed",
     "resident_bytes",
-    "slot_columns",
 ]
 
 
@@ -80,15 +79,6 @@ class StreamedPlan(NamedTuple):
     slots: int
 
 
-def slot_columns(nstrip: int, p: int) -> tuple[int, int]:
-    """Columns of sums per pair: squares of strip chunks, and mirrored off-diagonal strips."""
-    squares = nstrip * ceil_div(nstrip, chunk_strips(nstrip, p))
-    off = 0
-    for strip in range(nstrip):
-        off += ceil_div(strip, PSUM_BANK_F32 // p)
-    return squares, off
-
-
 def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> int:
     """SBUF bytes per partition of the resident form with `b_tiles` of B and `s_tiles` of S.
 
@@ -105,9 +95,10 @@ def plan_resident(nvir: int, naux: int, slots: int) -> ResidentPlan | None:
     strips, nk = virtual_strips(nvir), ceil_div(naux, PARTITIONS)
     if resident_bytes(nk, strips.number, strips.size, 3, 1) > SBUF_BUDGET:
         return None
-    squares, off = slot_columns(*strips)
-    n = strips.number
-    slot = 1 + squares * (nk + 4) + n * (n + 1) // 2 + 2 * (off + n)
+    n, p = strips.number, strips.size
+    chunks = n * ceil_div(n, chunk_strips(n, p))
+    banks = sum(ceil_div(strip + 1, PSUM_BANK_F32 // p) for strip in range(n))
+    slot = 1 + chunks * (nk + 5) + n * (n + 1) // 2 + 3 * banks
     task = 7
     most = (INSTRUCTION_LIMIT - 5 - task) // slot
     if most < 1:
@@ -124,10 +115,14 @@ def k_chunk(nk: int, v: int) -> int:
 
 
 def plan_streamed(nvir: int, naux: int) -> StreamedPlan:
-    """Sizes of the streamed form."""
+    """Sizes of the streamed form.
+
+    A launch does at least one slot, so its program stays within `INSTRUCTION_LIMIT` up to about
+    100,000 auxiliaries.
+    """
     blocks, nk = equal_panels(nvir, V_STREAMED), ceil_div(naux, PARTITIONS)
     strips = virtual_strips(blocks.size)
     blocks = Panels(blocks.number, strips.padded)
     chunks = ceil_div(nk, k_chunk(nk, blocks.size))
-    slot = 5 + 4 * chunks + strips.number * (2 * nk + 8) + 2
+    slot = 5 + 4 * chunks + strips.number * (2 * nk + 11) + 2
     return StreamedPlan(blocks, strips, nk, max(1, (INSTRUCTION_LIMIT - 1) // slot))

@@ -10,11 +10,9 @@ from typing import Any
 
 from dfmp2.kernels.limits import PARTITIONS, SBUF_BUDGET
 from dfmp2.kernels.nki import nisa, nki, nl
-from dfmp2.kernels.pair_plan import resident_bytes, slot_columns
+from dfmp2.kernels.pair_plan import resident_bytes
 from dfmp2.kernels.reduction import (
     inverse_root_gap,
-    mirror,
-    mirror_columns,
     mirror_row,
     mirror_scratch,
     scale,
@@ -51,15 +49,10 @@ def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
     v = nstrip * p
     ahead = resident_bytes(nk, nstrip, p, 4, 2) <= SBUF_BUDGET
     several = 2 if ahead else 1
-    squares, off = slot_columns(nstrip, p)
-    widths = (slots * squares, slots * max(1, off), slots * nstrip)
     sums = []
     for _n in range(2):
-        columns = []
-        for width in widths:
-            columns.append(nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf))
-        if off == 0:
-            nisa.memset(columns[1], value=0.0)
+        columns = _tiles(2, (p, slots * nstrip * nstrip), nl.sbuf)
+        nisa.memset(columns[1], value=0.0)
         sums.append(columns)
     return {
         "ahead": ahead,
@@ -84,13 +77,8 @@ def _load_task(b_i: Any, partners: Any, e_pair: Any, task: Any, left: Any) -> An
 def _mirror_strip(work: Any, sums: Any, pending: Any) -> None:
     """Same-spin sums of a strip of S with the strips above it, and with itself."""
     s, strip, slot = pending
-    p, nstrip = s.shape[0], s.shape[1]
-    column = slot * slot_columns(nstrip, p)[1]
-    for above in range(strip):
-        column += mirror_columns(above, p)
-    mirror_row(s, s, strip, strip, work["mirror"], sums[1], column)
-    c = slot * nstrip + strip
-    mirror(s, s, strip, strip, 1, work["mirror"][1], sums[2][:, c : c + 1])
+    nstrip = s.shape[1]
+    mirror_row(s, s, strip, strip + 1, work["mirror"], sums[1], (slot * nstrip + strip) * nstrip)
 
 
 def _pair(work: Any, operands: Any, energies: Any, slot: int, sums: Any, pending: Any) -> Any:
@@ -106,40 +94,54 @@ def _pair(work: Any, operands: Any, energies: Any, slot: int, sums: Any, pending
     nk, v = left.shape[1], left.shape[2]
     width = work["t"][0].shape[1]
     s = work["s"][slot % len(work["s"])]
-    column = slot * slot_columns(nstrip, p)[0]
+    turn = 0
+    column = slot * nstrip * nstrip
     for strip in range(nstrip):
         for c0 in range(0, v, width):
             c1 = min(v, c0 + width)
-            t = work["t"][column % 4][:, 0 : c1 - c0]
+            t = work["t"][turn % 4][:, 0 : c1 - c0]
             multiply(t, left, strip * p, right, c0, nk)
             if c0 == 0 and len(pending) > 0:
                 _mirror_strip(work, sums, pending)
-            root = work["root"][column % 2][:, 0 : c1 - c0]
+            root = work["root"][turn % 2]
             inverse_root_gap(
-                root, e_row[:, c0:c1], e_col[:, strip : strip + 1], e_pair[:, slot : slot + 1]
+                root[:, 0 : c1 - c0],
+                e_row[:, c0:c1],
+                e_col[:, strip : strip + 1],
+                e_pair[:, slot : slot + 1],
             )
-            scale(s[:, strip, c0:c1], t, root, sums[0][:, column : column + 1])
-            column += 1
+            end = column + (c1 - c0) // p
+            scale(s[:, strip, c0:c1], t, root, sums[0][:, column:end])
+            column = end
+            turn += 1
         pending = (s, strip, slot)
     return pending
 
 
-def _collect(res: Any, sums: Any) -> None:
-    """Add the columns of each slot: res is [P, 3 slots], kind by kind."""
+def _collect(res: Any, sums: Any, nstrip: int) -> None:
+    """Add the columns of each slot: res is [P, 3 slots], kind by kind.
+
+    Mirrored strip pairs (strip, A <= strip) have column strip nstrip + A, so those of a strip
+    with itself are every (nstrip + 1)-th; columns of A > strip are zero.
+    """
     p, slots = res.shape[0], res.shape[1] // 3
+    width = nstrip * nstrip
+    whole = [[slots * width, p], [width, slots], [1, width]]
+    diagonal = [[slots * width, p], [width, slots], [nstrip + 1, nstrip]]
+    columns = (sums[0].ap(whole), sums[1].ap(whole), sums[1].ap(diagonal))
     for kind in range(3):
-        width = sums[kind].shape[1] // slots
-        columns = sums[kind].ap([[slots * width, p], [width, slots], [1, width]])
-        nisa.tensor_reduce(
-            dst=res[:, kind * slots : (kind + 1) * slots], op=nl.add, data=columns, axis=2
-        )
+        kinds = res[:, kind * slots : (kind + 1) * slots]
+        nisa.tensor_reduce(dst=kinds, op=nl.add, data=columns[kind], axis=2)
 
 
 @nki.jit
 def pair_energy_kernel(
     b_i: Any, b_j: Any, tasks: Any, partners: Any, e_pair: Any, e_row: Any, e_col: Any
 ) -> Any:
-    """J, X_off and X_diag (see `reduction`) of the pairs of several tasks, unrolled.
+    """J, X and X_diag of the pairs of several tasks, unrolled.
+
+    J = sum S^2, X = sum over A >= B of |S_AB - S_BA^T|^2 for row strips A and column strips B,
+    X_diag its part of A = B, which the same-spin energy counts half (see `reduction`).
 
     Dimensions
         I, J  orbitals of the two blocks, any number
@@ -166,9 +168,9 @@ def pair_energy_kernel(
 
     Returns
     -------
-    [N, P, 3 G] float32 in shared HBM: J, X_off, X_diag of the slots, per partition. T accumulates
-    in float32 in PSUM over K; rows are summed in float32 (V terms, all positive), partitions on
-    the host in float64. Relative error of a pair energy: about (sqrt(K) + sqrt(V) + 4) u in
+    [N, P, 3 G] float32 in shared HBM: J, X, X_diag of the slots, per partition. T accumulates
+    in float32 in PSUM over K; rows are summed in float32 by blocks of P, partitions on the host
+    in float64. Relative error of a pair energy: about (sqrt(K) + sqrt(V) + 4) u in
     practice, u = 2^-24, times |B|_i |B|_j / |T|.
 
     Notes
@@ -182,10 +184,10 @@ def pair_energy_kernel(
                 for each strip A of P virtuals, for each chunk of <= 512 columns:
                     for k in K/128:  PSUM[P, 512] += B_i[k, A]^T B_j[k]      TensorE, 4 passes
                     W = (e_b + e_a - e_i - e_j)^-1/2                         VectorE, GpSimdE
-                    S_A = PSUM W;  J += sum S_A^2                            VectorE, ScalarE
+                    S_A = PSUM W;  J += sum S_A^2                   VectorE, ScalarE, VectorE
                     of the strip before, B, for A <= B:
                         PSUM = (S_B[:, A])^T                                 TensorE
-                        d = S_A[:, B] - PSUM;  X_off or X_diag += sum d^2    VectorE, ScalarE
+                        d = S_A[:, B] - PSUM;  X += sum d^2         VectorE, ScalarE, VectorE
             sums -> HBM
     """
     p, nstrip = e_col.shape
@@ -220,7 +222,7 @@ def pair_energy_kernel(
         if n + 1 < count and not work["ahead"]:
             head = _load_task(b_i, partners, e_pair, upcoming, lefts[0])
             _load_orbital(rights[turn % 2], b_j, head[0][0:1, 1:2])
-        _collect(res, sums)
+        _collect(res, sums, nstrip)
         nisa.dma_copy(dst=out[n], src=res)
     return out
 
@@ -261,7 +263,7 @@ def pair_energy_loop_kernel(
                 _load_orbital(rights[(g + 1) % 2], b_j, index[0:1, g + 2 : g + 3])
             pending = _pair(work, (left, rights[g % 2]), (row, col, pair), g, sums, pending)
         _mirror_strip(work, sums, pending)
-        _collect(res, sums)
+        _collect(res, sums, nstrip)
         width = 3 * slots
         pattern = [[width, p], [1, width]]
         nisa.dma_copy(dst=out.ap(pattern, scalar_offset=n, indirect_dim=0), src=res)

@@ -11,7 +11,7 @@ from typing import Any
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.pair_plan import k_chunk
-from dfmp2.kernels.reduction import inverse_root_gap, square_sum
+from dfmp2.kernels.reduction import blocks_of, inverse_root_gap, square_sum
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row
 
 __all__ = ["pair_energy_streamed_kernel"]
@@ -124,25 +124,26 @@ def pair_energy_streamed_kernel(
                     first = k0 + k > 0
                     nisa.nc_matmul(t[strip], i_a[:, k, a : a + p], j_b[:, k, :], accumulate=first)
                     nisa.nc_matmul(u[strip], j_a[:, k, a : a + p], i_b[:, k, :], accumulate=first)
-        sums = nl.ndarray((p, 3 * nstrip), dtype=nl.float32, buffer=nl.sbuf)
+        width = nstrip * nstrip
+        sums = nl.ndarray((p, 3 * width), dtype=nl.float32, buffer=nl.sbuf)
         for strip in range(nstrip):
             root = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
             inverse_root_gap(root, row, col[:, strip : strip + 1], pair)
             scaled = []
             products = (t[strip], u[strip])
             for kind in range(2):
-                c = kind * nstrip + strip
+                c = (kind * nstrip + strip) * nstrip
                 s = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
                 nisa.tensor_tensor(dst=s, data1=products[kind], data2=root, op=nl.multiply)
                 squares = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
-                square_sum(squares, s, sums[:, c : c + 1])
+                square_sum(blocks_of(squares, v), s, sums[:, c : c + nstrip])
                 scaled.append(s)
-            c = 2 * nstrip + strip
+            c = (2 * nstrip + strip) * nstrip
             diff = nl.ndarray((p, v), dtype=nl.float32, buffer=nl.sbuf)
             nisa.tensor_tensor(dst=diff, data1=scaled[0], data2=scaled[1], op=nl.subtract)
-            square_sum(diff, diff, sums[:, c : c + 1])
+            square_sum(blocks_of(diff, v), diff, sums[:, c : c + nstrip])
         res = nl.ndarray((p, 3), dtype=nl.float32, buffer=nl.sbuf)
-        kinds = sums.ap([[3 * nstrip, p], [nstrip, 3], [1, nstrip]])
+        kinds = sums.ap([[3 * width, p], [width, 3], [1, width]])
         nisa.tensor_reduce(dst=res, op=nl.add, data=kinds, axis=2)
         nisa.dma_copy(dst=out[n], src=res)
     return out

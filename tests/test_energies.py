@@ -80,7 +80,15 @@ def _auxbasis(row: dict[str, Any]) -> dict[str, Any]:
     return auxbasis
 
 
-@pytest.mark.parametrize("key", sorted(references()["df_mp2"]))
+def _stored(section: str) -> list[Any]:
+    """Keys of a section; those of large molecules are marked slow."""
+    return [
+        pytest.param(key, marks=[pytest.mark.slow] * (key.split("/")[0] in LARGE))
+        for key in sorted(references()[section])
+    ]
+
+
+@pytest.mark.parametrize("key", _stored("df_mp2"))
 def test_psi4_is_reproduced(key: str) -> None:
     row = references()["df_mp2"][key]
     mf = mean_field(key.split("/")[0], row["basis"])

@@ -32,8 +32,14 @@ class NeuronDevice(Protocol):
     def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
         """Launch a kernel on tensors of this device."""
 
-    def cut(self) -> None:
-        """End the graph that is being recorded, so that no two kernels share one."""
+    def holds(self, x: Any) -> bool:
+        """Whether a tensor lives on this device."""
+
+    def cut(self, *tensors: Any) -> None:
+        """End the graph that is being recorded, so that no two kernels share one.
+
+        `tensors` have left it afterwards: a kernel finds data in them, no recorded operations.
+        """
 
 
 class NativeDevice:
@@ -54,7 +60,10 @@ class NativeDevice:
     def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
         return kernel(*operands)
 
-    def cut(self) -> None:
+    def holds(self, x: Any) -> bool:
+        return bool(x.device.type == self._device.type)
+
+    def cut(self, *tensors: Any) -> None:
         """Nothing to cut: each launch is a program of its own."""
 
 
@@ -63,6 +72,9 @@ class XlaDevice(NativeDevice):
 
     On trn1 the runtime refuses a program that two kernels were recorded into, so the graph is cut
     after every launch. Cutting starts the work and does not wait for it.
+
+    A view of a tensor that was written to is recorded only when it is next used. Left alone, it
+    would join the graph of the kernel, which would then be compiled again for each offset.
     """
 
     def __init__(self, torch: Any, torch_xla: Any) -> None:
@@ -70,7 +82,9 @@ class XlaDevice(NativeDevice):
         self._device = torch_xla.device()
         self.name = f"{_generation()} NeuronCore, torch_xla"
 
-    def cut(self) -> None:
+    def cut(self, *tensors: Any) -> None:
+        for x in tensors:
+            self._torch._sync(x)  # records what a view still owes
         self._xla.sync()
 
 

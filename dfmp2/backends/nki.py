@@ -2,7 +2,9 @@
 
 B[i,P,a] lies in memory in that order: rows of a are contiguous and the contraction index P is on
 rows, which is what the kernels multiply without a transpose. Arrays are NumPy in a simulator and
-torch tensors on a device; they are moved there once and stay until the energies come back.
+torch tensors on a device; they are moved there once and stay until the energies come back. Every
+operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions
+that are contracted (atomic orbitals, auxiliaries) are rounded to whole tiles by the kernels.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from dfmp2.backends.base import Array, Tensor
-from dfmp2.backends.launching import Runner
+from dfmp2.backends.buckets import padded, padded_energies
+from dfmp2.backends.launching import Runner, device_operation
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
+from dfmp2.kernels.layout import check_shapes
 from dfmp2.kernels.mp2_energy import mp2_energy
 from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.syrk import syrk
@@ -59,17 +63,29 @@ class NkiBackend:
     def warm_up(self) -> None:
         """Nothing to warm: programs are compiled on first use and kept by the compiler's cache."""
 
+    @device_operation
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        return gemm(a, b, transpose_a, launch=self.runner)
+        k = 0 if transpose_a else 1
+        m, n = a.shape[1 - k], b.shape[1]
+        c = gemm(padded(a, exact=(k,)), padded(b, exact=(0,)), transpose_a, launch=self.runner)
+        return c[:m, :n]
 
+    @device_operation
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        shape = (len(b), *a.shape[1:])
+        k = 1 if transpose_a else 2
+        (items, _, n), m = b.shape, a.shape[3 - k]
+        shape = (items, *a.shape[1:])
         wide = np.broadcast_to(a, shape) if isinstance(a, np.ndarray) else a.expand(shape)
-        return batched_gemm(wide, b, transpose_a, launch=self.runner)
+        left, right = padded(wide, exact=(k,)), padded(b, exact=(1,))
+        return batched_gemm(left, right, transpose_a, launch=self.runner)[:items, :m, :n]
 
+    @device_operation
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
-        return syrk(a, transpose_a, launch=self.runner)
+        k = 0 if transpose_a else 1
+        n = a.shape[1 - k]
+        return syrk(padded(a, exact=(k,)), transpose_a, launch=self.runner)[:n, :n]
 
+    @device_operation
     def trsm(self, a: Array, b: Tensor) -> Tensor:
         """`a` is float64 on the host: its diagonal blocks are inverted there."""
         nocc, naux, nvir = b.shape
@@ -77,18 +93,34 @@ class NkiBackend:
         solved = []  # b stays as it is until every launch has succeeded
         for i0 in range(0, nocc, at_once):
             columns = b[i0 : i0 + at_once].swapaxes(0, 1).reshape(naux, -1)  # [P, (i,a)]
-            solved.append(trsm(a, columns, launch=self.runner))
+            x = trsm(a, padded(columns, exact=(0,)), launch=self.runner)
+            solved.append(x[:, : columns.shape[1]])
         for block, x in enumerate(solved):
             i = slice(block * at_once, (block + 1) * at_once)
             b[i] = x.reshape(naux, -1, nvir).swapaxes(0, 1)
         return b
 
+    @device_operation
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
-        out[...] = ao2mo(eri, c_occ, c_vir, launch=self.runner)
+        nocc, nblock, nvir = out.shape
+        b = ao2mo(
+            padded(eri, exact=(1, 2)),
+            padded(c_occ, exact=(0,)),
+            padded(c_vir, exact=(0,)),
+            launch=self.runner,
+        )
+        out[...] = b[:nocc, :nblock, :nvir]
 
+    @device_operation
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        return mp2_energy(t, e_ij, e_vir, launch=self.runner)
+        items = len(e_ij)
+        check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
+        e_os, e_ss = mp2_energy(
+            padded(t), padded_energies(e_ij), padded_energies(e_vir, True), launch=self.runner
+        )
+        return e_os[:items], e_ss[:items]
 
+    @device_operation
     def pair_energy(
         self,
         b_i: Tensor,
@@ -98,13 +130,17 @@ class NkiBackend:
         e_vir: Array,
         diagonal: bool = False,
     ) -> tuple[Array, Array]:
-        return pair_energy(
-            b_i,
-            b_i if diagonal else b_j,
-            e_i,
-            e_j,
-            e_vir,
+        check_shapes("pair_energy", "iPa jPa a", b_i=b_i, b_j=b_j, e_vir=e_vir)
+        left = padded(b_i, exact=(1,))
+        right = left if diagonal else padded(b_j, exact=(1,))
+        e_os, e_ss = pair_energy(
+            left,
+            right,
+            padded_energies(e_i),
+            padded_energies(e_j),
+            padded_energies(e_vir, True),
             diagonal,
             launch=self.runner,
             device_loop=self._device_loop,
         )
+        return e_os[: len(e_i), : len(e_j)], e_ss[: len(e_i), : len(e_j)]

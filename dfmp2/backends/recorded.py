@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from dfmp2.backends.base import Array, Backend, Tensor
+from dfmp2.backends.launching import overwrite
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
-from dfmp2.provenance import Provenance
+from dfmp2.provenance import Provenance, Where
 
 __all__ = ["RecordedBackend"]
 
@@ -53,6 +54,11 @@ class RecordedBackend:
         self._may_fall_back = may_fall_back
         self._current: Backend = backend
         self._home: Backend = backend
+
+    @property
+    def where(self) -> Where:
+        """Where this stage runs."""
+        return self._current.where
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -111,7 +117,7 @@ class RecordedBackend:
             if not self._may_fall_back or self._host is None or isinstance(error, DeviceLostError):
                 raise
             self._tell(operation, error)
-        return self._rescued(operation, flops, arguments)
+        return self._rescued(self._host, operation, flops, arguments)
 
     def _tell(self, operation: str, error: KernelError) -> None:
         if self.provenance.failed(operation, str(error)):
@@ -122,10 +128,11 @@ class RecordedBackend:
                 stacklevel=5,
             )
 
-    def _rescued(self, operation: str, flops: float, arguments: tuple[Any, ...]) -> Any:
+    def _rescued(
+        self, host: Backend, operation: str, flops: float, arguments: tuple[Any, ...]
+    ) -> Any:
         """The operation by torch on the host in float64, its result back on the device."""
-        device, host = self._current, self._host
-        assert host is not None
+        device = self._current
         written: Tensor = arguments[-1]
         own = [x if _is_plain(x) else _moved(x, device, host) for x in arguments]
         if operation == "ao2mo":
@@ -135,7 +142,7 @@ class RecordedBackend:
         seconds = time.perf_counter() - start
         self.provenance.add(operation, host.where, "float64", seconds, flops, fallback=True)
         if operation == "ao2mo":
-            written[...] = _moved(own[-1], host, device)
+            overwrite(written, _moved(own[-1], host, device))
             return None
         return result if isinstance(result, tuple) else _moved(result, host, device)
 

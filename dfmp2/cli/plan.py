@@ -17,16 +17,31 @@ __all__ = ["plan"]
 def plan(molecules: tuple[str, ...], threads: int | None, **options: Any) -> None:
     """Show the memory, the blocks and the work of `dfmp2 run` with the same options.
 
-    Nothing is computed, not even the SCF. The memory is a forecast for the DF-MP2 part, above what
-    the process holds when it starts.
+    Nothing is computed, not even the SCF, and the backend need not be there. The memory is a
+    forecast for the DF-MP2 part, above what the process holds when it starts.
     """
     set_threads(threads)
+    from dfmp2.backends.ledger import compiled_before
     from dfmp2.backends.select import select
     from dfmp2.cli.session import read_jobs
-    from dfmp2.cli.table import plan_text
+    from dfmp2.cli.table import plan_text, programs_text
+    from dfmp2.errors import BackendUnavailable
 
     jobs, calculation = read_jobs(molecules, options)
-    selection = select(calculation.backend, calculation.device)
+    known: set[str] | None = None
+    try:
+        selection = select(calculation.backend, calculation.device)
+        backend = f"{selection.reason}: {selection.backend.where}"
+        if selection.is_nki:
+            known = compiled_before(selection.backend.where.device)
+    except BackendUnavailable as error:
+        # A plan may be made on another machine than the run.
+        backend = f"not available here: {error}"
+        known = set() if calculation.backend == "nki" else None
     for job in jobs:
         plan, auxbasis = job.forecast(calculation)
-        click.echo(plan_text(job.name, plan, auxbasis, selection))
+        click.echo(plan_text(job.name, plan, auxbasis, backend))
+        if known is not None:
+            from dfmp2.backends.programs import needed_programs
+
+            click.echo(programs_text(needed_programs(plan, calculation.fused), known))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dfmp2.backends.select import Selection
 from dfmp2.plan import Plan
 from dfmp2.result import Result
 from dfmp2.validate import Comparison
 
-__all__ = ["comparison_text", "operations_text", "plan_text", "summary"]
+__all__ = ["comparison_text", "operations_text", "plan_text", "programs_text", "summary"]
 
 
 def _rows(rows: list[tuple[str, str]], indent: str = "  ") -> list[str]:
@@ -102,7 +101,16 @@ def operations_text(result: Result) -> str:
     return "\n".join(f"  {line}" for line in lines) + "\n"
 
 
-def plan_text(name: str, plan: Plan, auxbasis: str, selection: Selection) -> str:
+def programs_text(needed: dict[str, int], known: set[str]) -> str:
+    """The compiled programs that a run needs, if all its stages go to the device."""
+    lines = [f"  {len(needed)} programs, {sum(needed.values())} launches with all stages on NKI:"]
+    for program, launches in needed.items():
+        state = "launched here before" if program in known else "not launched here yet"
+        lines.append(f"    {launches:5d} x {program}: {state}")
+    return "\n".join(lines) + "\n"
+
+
+def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     """The table of one plan."""
     s = plan.sizes
     rows = [
@@ -114,7 +122,7 @@ def plan_text(name: str, plan: Plan, auxbasis: str, selection: Selection) -> str
                 f"{s.naux} auxiliary, {s.npair} pairs"
             ),
         ),
-        ("backend", f"{selection.reason}: {selection.backend.where}"),
+        ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         ("pair blocks", f"{plan.occ_block} x {plan.occ_block} occupied orbitals"),
     ]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dfmp2.errors import InputError
 from dfmp2.kernels.estimate import ESTIMATED, SHAPES, Estimate, estimate
@@ -106,6 +108,15 @@ def test_streamed_form_fits() -> None:
     assert result.instructions <= INSTRUCTION_LIMIT
     (_, account), *_ = result.programs.values()
     assert account.sbuf_peak <= SBUF_PARTITION_BYTES["trn1"]
+
+
+@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@given(st.integers(1, 150), st.integers(1, 1500), st.integers(1, 9000))
+def test_pair_programs_of_any_size_fit(nocc: int, nvir: int, naux: int) -> None:
+    """Whatever the molecule: one program, bounded, within trn1 (the trace refuses overflow)."""
+    result = estimate("pair_energy", nocc, nvir, naux, "trn1")
+    assert len(result.programs) == 1
+    assert result.instructions <= INSTRUCTION_LIMIT
 
 
 def test_unknown_kernel() -> None:

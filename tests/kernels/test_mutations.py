@@ -114,11 +114,15 @@ EDITS = [
         "pair_energy-chunks",
         "pair_resident",
         "_pair",
-        "root, e_row[:, c0:c1]",
-        "root, e_row[:, 0 : c1 - c0]",
+        "e_row[:, c0:c1]",
+        "e_row[:, 0 : c1 - c0]",
     ),
     Edit(
-        "pair_energy", "pair_resident", "_mirror_strip", "slot * slot_columns", "0 * slot_columns"
+        "pair_energy",
+        "pair_resident",
+        "_mirror_strip",
+        "slot * nstrip + strip",
+        "0 * nstrip + strip",
     ),
     Edit(
         "pair_energy", "pair_resident", "_load_orbital", "scalar_offset=index", "scalar_offset=None"
@@ -182,7 +186,7 @@ EDITS = [
     Edit("mp2_energy", "reduction", "mirror", "op=nl.subtract", "op=nl.add"),
     Edit("mp2_energy", "reduction", "mirror", "dst=scratch[0][:, n, :]", "dst=scratch[0][:, 0, :]"),
     Edit(
-        "pair_energy",
+        "pair_energy-chunks",
         "reduction",
         "mirror",
         "(first + n) * p : (first + n + 1) * p",
@@ -197,7 +201,7 @@ EDITS = [
         "op0=nl.rsqrt, operand0=0.0",
         "op0=nl.add, operand0=0.0",
     ),
-    Edit("mp2_energy", "reduction", "scale", "data2=root", "data2=t"),
+    Edit("mp2_energy", "reduction", "scale", "data2=root[:", "data2=t[:"),
     Edit("pair_energy-chunks", "reduction", "mirror_row", "first = n * per_bank", "first = 0"),
     # The last tile, or the last anything
     Edit(
@@ -224,7 +228,7 @@ EDITS = [
     ),
     Edit("trsm", "trsm", "_solve", "range(k)", "range(k - 1)"),
     Edit("ao2mo", "ao2mo", "_half", "range(count)", "range(count - 1)"),
-    Edit("mp2_energy", "mp2_energy", "mp2_energy_kernel", "a0 + strip", "a0"),
+    Edit("mp2_energy", "mp2_energy", "mp2_energy_kernel", "b0 + strip", "b0"),
     Edit(
         "mp2_energy-blocks",
         "mp2_energy",

@@ -100,7 +100,7 @@ def test_resident_plan_stays_within_limits(nvir: int, naux: int, slots: int) -> 
     assert plan.nk * 128 >= naux
     assert pair_plan.resident_bytes(plan.nk, *plan.strips, 3, 1) <= SBUF_BUDGET
     assert plan.tasks >= 1
-    matmuls = plan.tasks * plan.partners * plan.nk * pair_plan.slot_columns(*plan.strips)[0]
+    matmuls = plan.tasks * plan.partners * plan.nk * plan.strips.number
     assert matmuls < INSTRUCTION_LIMIT
 
 

@@ -1,0 +1,56 @@
+"""Calls of the command line, in this process and in one of their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+from click.testing import Result as Outcome
+
+from dfmp2.cli import main
+from tests.systems import INPUTS, ROOT
+
+WATER = str(INPUTS / "water.xyz")
+AMMONIA = str(INPUTS / "ammonia.xyz")
+
+H2 = "2\nhydrogen; charge=0 spin=0\nH 0 0 0\nH 0 0 0.74\n"
+
+
+def dfmp2(*args: object, stdin: str | None = None) -> Outcome:
+    """Run a command in this process. An exception that is no exit is a bug: it is raised here."""
+    outcome = CliRunner().invoke(main, [str(a) for a in args], input=stdin)
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return outcome
+
+
+def in_own_process(*args: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m dfmp2`` as a user does."""
+    return subprocess.run(
+        [sys.executable, "-m", "dfmp2", *map(str, args)],
+        input=stdin, capture_output=True, text=True, cwd=ROOT, timeout=120,
+    )  # fmt: skip
+
+
+def file_with(folder: Path, name: str, text: str) -> Path:
+    """A file for one test."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def energy(text: str, name: str) -> float:
+    """A figure of the table; it must have ten decimals."""
+    found = re.search(rf"^ +{re.escape(name)} +(-?\d+\.\d{{10}})$", text, re.MULTILINE)
+    assert found, f"no line {name!r} in\n{text}"
+    return float(found[1])
+
+
+def fact(text: str, name: str) -> str:
+    """What the table says about something."""
+    found = re.search(rf"^  {re.escape(name)}  +(\S.*)$", text, re.MULTILINE)
+    assert found, f"no line {name!r} in\n{text}"
+    return found[1]

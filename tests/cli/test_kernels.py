@@ -1,0 +1,65 @@
+"""``dfmp2 kernels``: the status table comes from evidence, and an estimate always says so."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dfmp2.cli import main
+from dfmp2.kernels.registry import KERNELS, PLACES, rows
+
+
+def _invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(main, ["kernels", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_status_is_the_evidence() -> None:
+    printed = _invoke().splitlines()
+    assert printed[0].split() == ["kernel", *PLACES]
+    for row, line in zip(rows(), printed[1:], strict=False):
+        assert line.split()[0] == row.kernel
+        for place in PLACES:
+            assert row.status(place) in line
+    assert "trn1: never run" in printed  # until a device's evidence is on file
+
+
+def test_status_json() -> None:
+    data = json.loads(_invoke("--json"))
+    assert [row["kernel"] for row in data] == list(KERNELS)
+    for row in data:
+        for place, evidence in row["evidence"].items():
+            assert {"date", "version", "tolerance", "command"} <= set(evidence)
+            assert row["status"][place] != "never run"
+
+
+@pytest.mark.parametrize("shape", ["small", "medium", "large", "5/19/84"])
+def test_estimate_is_called_one(shape: str) -> None:
+    printed = _invoke("--estimate", shape, "--generation", "trn1")
+    assert printed.startswith("ESTIMATE")
+    assert "not measured" in printed
+    assert [line.split()[0] for line in printed.splitlines()[4:]] == [
+        "gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy",
+    ]  # fmt: skip
+
+
+def test_estimate_json() -> None:
+    data = json.loads(_invoke("--estimate", "medium", "--generation", "trn1", "--json"))
+    assert "not measured" in data["what"]
+    (pair,) = [k for k in data["kernels"] if k["kernel"] == "pair_energy"]
+    # 2080 pairs of 448 virtuals, 1536 auxiliaries: 4 x 12 x 448 matmul columns in 4 passes each,
+    # at 2.8 GHz. Products are the bound, so the estimate is that time and little more.
+    products = 2080 * 4 * 12 * 448 * 4 / 2.8e9 * 1e3
+    assert products < pair["estimated_device_ms"] < 1.1 * products
+    assert pair["programs"] <= 2
+
+
+@pytest.mark.parametrize("shape", ["huge", "1/2", "0/1/1", "a/b/c", "-1/2/3"])
+def test_bad_shape(shape: str) -> None:
+    result = CliRunner().invoke(main, ["kernels", f"--estimate={shape}"])
+    assert result.exit_code == 2
+    assert shape in result.stderr
+    assert "NOCC/NVIR/NAUX" in result.stderr

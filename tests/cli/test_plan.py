@@ -1,0 +1,82 @@
+"""``dfmp2 plan``: the forecast, and that nothing is computed for it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dfmp2 import DFMP2
+from tests.cli.common import AMMONIA, WATER, dfmp2, fact, file_with
+from tests.systems import INPUTS, mean_field
+
+
+@pytest.fixture(autouse=True)
+def _no_scf(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyscf import scf
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("an SCF was started")
+
+    for kind in (scf.hf.SCF, scf.hf.RHF):
+        monkeypatch.setattr(kind, "kernel", refuse)
+        monkeypatch.setattr(kind, "scf", refuse)
+
+
+def test_plan() -> None:
+    done = dfmp2("plan", WATER, "--basis", "cc-pvdz", "--max-memory", 500, "--device", "cpu")
+    assert done.exit_code == 0, done.stderr
+    text = done.stdout
+    assert text.startswith("water: plan of the DF-MP2 part\n")
+    assert fact(text, "auxiliary basis") == "cc-pvdz-ri (the RI-MP2 set of the orbital basis)"
+    sizes = "24 AOs, 5 correlated occupied, 19 virtual, 84 auxiliary, 15 pairs"
+    assert fact(text, "sizes") == sizes
+    assert fact(text, "memory, B[i,P,a]") == f"{8 * 5 * 84 * 19 / 1e6:.1f} MB"
+    assert fact(text, "memory, limit") == "500.0 MB"
+    assert re.fullmatch(r"\d+ auxiliary functions each", fact(text, "integral blocks"))
+    assert re.fullmatch(r"\d x \d occupied orbitals", fact(text, "pair blocks"))
+    for stage in ("AO->MO", "metric solve", "pair energies"):
+        assert re.fullmatch(r"\d+\.\d{3} GFLOP", fact(text, f"work, {stage}"))
+    assert "pytorch on cpu" in fact(text, "backend")
+
+
+def test_frozen_and_several_molecules() -> None:
+    done = dfmp2("plan", WATER, AMMONIA, "--basis", "cc-pvdz", "--frozen", "auto")
+    assert re.findall(r"^(\w+): plan", done.stdout, re.M) == ["water", "ammonia"]
+    assert done.stdout.count(" 4 correlated occupied") == 2
+
+
+def test_plan_is_what_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = dfmp2("plan", INPUTS / "benzene.xyz", "--basis", "cc-pvdz", "--frozen", "0,1,100").stdout
+    monkeypatch.undo()
+    plan = DFMP2(mean_field("benzene"), frozen=[0, 1, 100]).plan()
+    assert fact(text, "memory, peak (forecast)") == f"{plan.peak:.1f} MB"
+    assert fact(text, "integral blocks") == f"{plan.aux_block} auxiliary functions each"
+    s = plan.sizes
+    assert fact(text, "sizes").startswith(
+        f"{s.nao} AOs, {s.nocc} correlated occupied, {s.nvir} virtual, {s.naux} auxiliary"
+    )
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "validate"])
+@pytest.mark.parametrize("budget", ["0", "1"])
+def test_too_little_memory_is_found_before_the_scf(command: str, budget: str) -> None:
+    """No SCF may start: the fixture would raise."""
+    done = dfmp2(command, INPUTS / "caffeine.xyz", "--basis", "cc-pvtz", "--max-memory", budget)
+    assert done.exit_code == 5
+    needed = re.search(r"this run needs at least (\d+) MB", done.stderr)
+    assert needed
+    assert 240 < int(needed[1]) < 2000  # B[i,P,a] alone: 51 x 1254 x 471 doubles
+    assert "raise --max-memory or freeze the core" in done.stderr
+    if command == "plan":
+        enough = ("--max-memory", needed[1])
+        assert dfmp2(command, INPUTS / "caffeine.xyz", "--basis", "cc-pvtz", *enough).exit_code == 0
+
+
+def test_unwritable_json_is_found_before_the_scf(tmp_path: Path) -> None:
+    """Below a regular file: not even the superuser can write there."""
+    target = file_with(tmp_path, "file", "") / "out.json"
+    done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", target)
+    assert done.exit_code == 6
+    assert f"{target}: cannot be written (Not a directory)" in done.stderr

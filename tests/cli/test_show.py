@@ -1,0 +1,92 @@
+"""``dfmp2 show``: stored results, printed again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.common import AMMONIA, WATER, dfmp2, fact, file_with
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> tuple[Path, str]:
+    """A JSON file of two molecules, and what was printed when it was written."""
+    target = tmp_path / "two.json"
+    done = dfmp2("run", WATER, AMMONIA, "--basis", "cc-pvdz", "--json", target, "--quiet")
+    return target, done.stdout
+
+
+def test_show_prints_what_run_printed(results: tuple[Path, str]) -> None:
+    target, printed = results
+    done = dfmp2("show", target)
+    assert done.exit_code == 0
+    origin = f"  read from {target}, not computed now\n"
+    assert done.stdout.count(origin) == 2
+    assert done.stdout.replace(origin, "") == printed
+
+
+def test_show_verbose(results: tuple[Path, str]) -> None:
+    text = dfmp2("show", results[0], "--verbose").stdout
+    assert text.count("pair_energy") == 2
+
+
+def test_show_several_files(results: tuple[Path, str]) -> None:
+    single = results[0].with_name("single.json")
+    single.write_text(json.dumps(json.loads(results[0].read_text())[0]))
+    done = dfmp2("show", single, results[0])
+    assert done.stdout.count("not computed now") == 3
+
+
+def test_show_needs_no_pyscf(results: tuple[Path, str]) -> None:
+    """A result is readable without the programs that wrote it."""
+    import subprocess
+    import sys
+
+    from tests.systems import ROOT
+
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('pyscf', 'torch'), None)); "
+        f"from dfmp2.cli import main; main(['show', {str(results[0])!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert fact(done.stdout, "basis") == "cc-pvdz"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "is not JSON"),
+        ("{", "is not JSON"),
+        ("{}", "is no result of dfmp2 (KeyError: 'extras')"),
+        ("[1, 2]", "is no result of dfmp2"),
+        ('{"extras": {"dfmp2": {"molecule": []}}}', "is no result of dfmp2"),
+    ],
+)
+def test_other_files(tmp_path: Path, content: str, says: str) -> None:
+    path = file_with(tmp_path, "other.json", content)
+    done = dfmp2("show", path)
+    assert done.exit_code == 6
+    assert f"{path}: {says}" in done.stderr
+    assert done.stdout == ""
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    done = dfmp2("show", tmp_path / "none.json")
+    assert done.exit_code == 6
+    assert "cannot be read (No such file or directory)" in done.stderr
+
+
+@pytest.mark.parametrize("lost", ["labels", "settings", "sizes", "memory_mb", "versions"])
+def test_result_that_lost_a_part(results: tuple[Path, str], lost: str) -> None:
+    content = json.loads(results[0].read_text())
+    content[1]["extras"]["dfmp2"][lost] = {}
+    results[0].write_text(json.dumps(content))
+    done = dfmp2("show", results[0])
+    if lost == "versions":  # a label only
+        assert done.exit_code == 0
+        return
+    assert done.exit_code == 6, lost
+    assert "is no result of dfmp2" in done.stderr

@@ -1,0 +1,98 @@
+"""Memory: the measured peak stays within what the plan foresees."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dfmp2.memory import PeakMeter
+from tests.systems import ROOT
+
+MB = 10**6
+SMALL_ERROR = 64
+"""MB that the forecast may be wrong by, whatever the size."""
+
+MEASURE = """
+import json, sys
+import numpy as np
+from dfmp2 import DFMP2
+from dfmp2.memory import PeakMeter
+from dfmp2.molecule import build_mole, read_geometry
+from pyscf import scf
+
+file, basis, budget, density_fit, converge = json.loads(sys.argv[1])
+mol = build_mole(read_geometry(file), basis)
+mf = scf.RHF(mol)
+mf = mf.density_fit() if density_fit else mf
+mf.verbose, mf.chkfile = 0, None
+if converge:
+    mf.kernel()
+else:  # memory depends on shapes alone: orthonormal orbitals with any energies will do
+    s = mol.intor("int1e_ovlp")
+    w, v = np.linalg.eigh(s)
+    mf.mo_coeff, mf.mo_energy = v / np.sqrt(w), np.linspace(-20.0, 5.0, len(w))
+    mf.mo_occ = np.where(np.arange(len(w)) < mol.nelectron // 2, 2.0, 0.0)
+    mf.e_tot, mf.converged = 0.0, True
+mp = DFMP2(mf).set(max_memory=budget, device="cpu").run()
+print(json.dumps({**mp.result.memory, "plan": mp.plan().peak, "sizes": mp.result.sizes}))
+"""
+
+
+def measured(file: str, basis: str, budget: float, density_fit: bool, converge: bool) -> dict:
+    """Forecast and peak of a run in a process of its own, MB."""
+    arguments = json.dumps([file, basis, budget, density_fit, converge])
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, arguments], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    memory: dict = json.loads(done.stdout)
+    if "peak" not in memory:
+        pytest.skip("peak memory cannot be measured on this system")
+    return memory
+
+
+def test_peak_is_within_the_forecast() -> None:
+    memory = measured("inputs/benzene.xyz", "cc-pvtz", 4000, False, False)
+    sizes = memory["sizes"]
+    assert sizes["nao"] == 264
+    assert memory["forecast"] == memory["plan"]
+    assert memory["peak"] <= memory["forecast"] + SMALL_ERROR
+    b = sizes["nocc"] * sizes["nvir"] * sizes["naux"] * 8 / MB
+    assert memory["peak"] >= b, "B[i,P,a] was not counted"
+
+
+def test_small_budget_is_kept() -> None:
+    """Benzene in cc-pVTZ takes about 160 MB where it may, and can do with 85."""
+    memory = measured("inputs/benzene.xyz", "cc-pvtz", 90, False, False)
+    assert memory["forecast"] <= 90
+    # The interpreter's own buffers come and go by some MB between two readings.
+    assert memory["peak"] <= 90 + 20
+
+
+@pytest.mark.slow
+def test_caffeine_keeps_its_budget() -> None:
+    memory = measured("inputs/caffeine.xyz", "cc-pvtz", 2000, True, True)
+    assert memory["peak"] <= 2000
+    error = abs(memory["peak"] - memory["forecast"])
+    assert error <= max(0.15 * memory["forecast"], SMALL_ERROR)
+
+
+def test_peak_meter_sees_what_was_given_back() -> None:
+    """A peak is not the level at the end."""
+    import numpy as np
+
+    meter = PeakMeter()
+    if meter.peak() is None:
+        pytest.skip("peak memory cannot be measured on this system")
+    before = meter.peak()
+    assert before is not None
+    block = np.ones(100 * MB // 8)
+    del block
+    after = meter.peak()
+    assert after is not None
+    assert before < 20
+    assert 90 < after < 140
+    assert (PeakMeter().peak() or 0.0) < 20, "a new meter starts from the level of now"

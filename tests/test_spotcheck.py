@@ -1,0 +1,61 @@
+"""Float32 pair GEMMs: the printed error estimate is above the true error, and `auto` obeys it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import dfmp2.pipeline
+from dfmp2 import DFMP2
+from dfmp2.spotcheck import expected_error
+from tests.systems import mean_field
+
+SYSTEMS = ["water", "ammonia", "methane", "ethylene", "hydrogen_iodide", "glycine", "benzene"]
+
+
+def _estimate(label: str) -> float:
+    found = re.search(r"estimated error (\S+) Eh from (\d+) pairs", label)
+    assert found is not None, label
+    assert int(found[2]) > 0
+    return float(found[1])
+
+
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set:dfmp2.errors.DFMP2Warning")
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_estimate_is_above_the_true_error(name: str, fused: bool) -> None:
+    mf = mean_field(name)
+    exact = DFMP2(mf).run(fused=fused)
+    rough = DFMP2(mf).run(precision="auto", fused=fused)
+    error = abs(rough.e_corr - exact.e_corr)
+    estimate = _estimate(rough.result.labels["precision"])
+    assert 0 < error < estimate < 1e-6
+    assert error < expected_error(exact.result.sizes["nocc"])
+    assert rough.result.settings["precision"] == "fp32"
+    dtypes = {row.operation: row.dtype for row in rough.result.provenance.operations}
+    assert dtypes["ao2mo"] == dtypes["trsm"] == "float64"
+
+
+def test_auto_stays_in_float64_where_float32_could_cost_too_much() -> None:
+    mp = DFMP2(mean_field("water")).run(precision="auto", accuracy=1e-9)
+    assert mp.result.labels["precision"] == "fp64 (auto: fp32 could cost 2e-08 Eh)"
+    assert {row.dtype for row in mp.result.provenance.operations} == {"float64"}
+    assert mp.e_corr == DFMP2(mean_field("water")).run().e_corr
+
+
+def test_auto_computes_again_where_the_check_finds_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dfmp2.pipeline, "expected_error", lambda nocc: 0.0)
+    mp = DFMP2(mean_field("water")).run(precision="auto", accuracy=1e-11)
+    assert mp.result.labels["precision"].startswith("fp64 (auto: with fp32, estimated error")
+    assert mp.result.settings["precision"] == "fp64"
+    exact = DFMP2(mean_field("water")).run()
+    assert mp.e_corr == pytest.approx(exact.e_corr, abs=1e-13, rel=0)
+
+
+def test_float32_by_name_is_not_overruled() -> None:
+    mp = DFMP2(mean_field("water")).run(precision="fp32", accuracy=1e-12)
+    assert mp.result.settings["precision"] == "fp32"
+    assert _estimate(mp.result.labels["precision"]) > 1e-12
