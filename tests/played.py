@@ -5,54 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from dfmp2.kernels.launch import simulate_bundled
+from dfmp2.backends import launching
+from dfmp2.kernels import nki, registry
+from tests.backends.fakes import FakeDevice, attach
 
 INSTANCES = {"trn1": "trn1.2xlarge", "trn2": "trn2.48xlarge", "inf2": "inf2.xlarge"}
 
 
-class PlayedDevice:
-    """`dfmp2.backends.neuron.NeuronDevice` on this CPU."""
+class PlayedDevice(FakeDevice):
+    """A device whose launches work, all raise `error`, or give results off by a factor."""
 
     name = "played NeuronCore"
 
     def __init__(self, error: Exception | None = None, scale: float = 1.0) -> None:
+        super().__init__()
         self._error, self._scale = error, scale
-        self.launches = 0
-
-    def put(self, x: Any) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(x).copy())
-
-    def get(self, x: torch.Tensor) -> Any:
-        return x.numpy()
 
     def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
         if self._error is not None:
             raise self._error
-        self.launches += 1
-        result = simulate_bundled(kernel, *[x.numpy() for x in operands])
+        result = super().run(kernel, operands)
         if isinstance(result, tuple):
-            return tuple(torch.from_numpy(x * self._scale) for x in result)
-        return torch.from_numpy(result * self._scale)
-
-    def cut(self) -> None:
-        pass
+            return tuple(x * self._scale for x in result)
+        return result * self._scale
 
 
 def play(monkeypatch: pytest.MonkeyPatch, device: PlayedDevice, version: str = "0.4.0") -> None:
     """Let everything above the device believe that nki is installed and `device` is there."""
-    from dfmp2.backends import neuron
-    from dfmp2.kernels import nki, registry
-
     monkeypatch.setattr(nki, "HAS_NKI", True)
     monkeypatch.setattr(nki, "nki_version", version)
     monkeypatch.setattr(nki, "_why_not", None)
     monkeypatch.setattr(registry, "HAS_NKI", True)
     monkeypatch.setattr(registry, "nki_version", version)
-    monkeypatch.setattr(neuron, "find_device", lambda: (device, f"found {device.name}"))
+    monkeypatch.setattr(launching, "note_compiled", lambda *_: None)
+    attach(monkeypatch, device)
 
 
 def files(root: Path, **contents: str | None) -> Path:

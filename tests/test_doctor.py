@@ -546,7 +546,7 @@ def test_a_device_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("PATH", "/nowhere")
     findings = by_name(examine("nki", root=tmp_path))
     assert usable(list(findings.values()))
-    assert device.launches > 0
+    assert device.fault.launches > 0
     assert "played NeuronCore (nki, device)" in findings["first operation"].message
     assert findings["PATH"].status == "warn"  # suspicious, yet it works
 

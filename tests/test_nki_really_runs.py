@@ -104,7 +104,7 @@ def test_a_played_device_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     play(monkeypatch, device)
     result = run("nki", None)
     assert_launches_completed(result, "device", FUSED)
-    assert device.launches >= len(FUSED)
+    assert device.fault.launches >= len(FUSED)
 
 
 @pytest.mark.parametrize("backend", ["auto", "pytorch"])
