@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from dfmp2.backends.base import Backend
     from dfmp2.backends.torch import TorchBackend
 
-__all__ = ["BACKENDS", "Selection", "get_backend", "require_nki", "select", "set_backend"]
+__all__ = [
+    "BACKENDS",
+    "Selection",
+    "get_backend",
+    "require_nki",
+    "select",
+    "set_backend",
+    "simulated",
+]
 
 BACKENDS = ("auto", "pytorch", "nki", "simulator")
 """Names that `--backend`, `set_backend` and ``DFMP2.backend`` accept."""
@@ -64,6 +72,11 @@ def _switched_on(variable: str) -> bool:
 def require_nki() -> bool:
     """Whether DFMP2_REQUIRE_NKI forbids work that NKI does not do."""
     return _switched_on("DFMP2_REQUIRE_NKI")
+
+
+def simulated(name: str) -> bool:
+    """Whether a backend of that name runs its kernels in a simulator."""
+    return name == "simulator" or (name in ("auto", "nki") and _switched_on("DFMP2_USE_SIMULATOR"))
 
 
 @dataclass(frozen=True)
@@ -115,10 +128,7 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
         If the backend or device asked for cannot be used, or DFMP2_REQUIRE_NKI forbids it.
     """
     name = _checked(name or _default)
-    simulate = name == "simulator" or (
-        name in ("auto", "nki") and _switched_on("DFMP2_USE_SIMULATOR")
-    )
-    if simulate:
+    if simulated(name):
         by = "asked for by name" if name == "simulator" else "DFMP2_USE_SIMULATOR is set"
         return _simulator(name, device, f"backend {name}: NKI kernels in a simulator ({by})")
     if name == "pytorch":

@@ -9,7 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["calculation_options", "molecule_options", "set_threads", "validation_options"]
+__all__ = [
+    "calculation_options",
+    "machine_options",
+    "molecule_options",
+    "set_threads",
+    "validation_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,6 +43,20 @@ def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
     return decorate
 
+
+machine_options = _stack(
+    click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores."),
+    click.option(
+        "--backend",
+        type=click.Choice(["auto", "pytorch", "nki", "simulator"]),
+        help="Who does the arithmetic. Default: auto.",
+    ),
+    click.option(
+        "--device",
+        metavar="cpu|cuda|cuda:N",
+        help="Device for torch (default: a GPU), or bundled|aws for the simulator.",
+    ),
+)
 
 molecule_options = _stack(
     click.argument("molecules", nargs=-1, required=True, metavar="MOLECULE..."),
@@ -93,17 +113,7 @@ calculation_options = _stack(
         metavar="MB",
         help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
     ),
-    click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores."),
-    click.option(
-        "--backend",
-        type=click.Choice(["auto", "pytorch", "nki", "simulator"]),
-        help="Who does the arithmetic. Default: auto.",
-    ),
-    click.option(
-        "--device",
-        metavar="cpu|cuda|cuda:N",
-        help="Device for torch (default: a GPU), or bundled|aws for the simulator.",
-    ),
+    machine_options,
     click.option(
         "--precision",
         type=click.Choice(["fp64", "fp32", "auto"]),

@@ -1,0 +1,41 @@
+"""``dfmp2 doctor``: what this machine can do, and what stands in its way."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from dfmp2.cli.options import machine_options, set_threads
+from dfmp2.errors import BackendUnavailable
+
+__all__ = ["doctor"]
+
+
+@click.command()
+@machine_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(backend: str | None, device: str | None, threads: int | None, as_json: bool) -> None:
+    """Check this machine and its software, one line each with the remedy.
+
+    Exit status 0 means that the backend asked for would really be used: it was selected as a run
+    selects it and did one operation. Otherwise 7.
+    """
+    set_threads(threads)
+    from dataclasses import asdict
+
+    from dfmp2.backends.select import get_backend
+    from dfmp2.doctor import examine, usable
+
+    findings = examine(backend, device)
+    works = usable(findings)
+    if as_json:
+        asked = {"backend": backend or get_backend(), "device": device}
+        found = [asdict(finding) for finding in findings]
+        click.echo(json.dumps({"asked": asked, "usable": works, "findings": found}, indent=1))
+    else:
+        for finding in findings:
+            click.echo(str(finding))
+    if not works:
+        worst = next(finding for finding in findings if finding.status == "fail")
+        raise BackendUnavailable(f"{worst.check}: {worst.message}")

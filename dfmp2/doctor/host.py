@@ -1,0 +1,138 @@
+"""Checks of what every backend needs: simulator, CUDA, threads, libraries, numba's cache."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dfmp2.doctor.finding import (
+    EVERY,
+    PYTORCH,
+    SIMULATOR,
+    Asked,
+    Finding,
+    version_of,
+    why_unwritable,
+)
+from dfmp2.errors import DFMP2Error
+
+__all__ = [
+    "check_aws_simulator",
+    "check_cuda",
+    "check_h5py",
+    "check_numba_cache",
+    "check_pyscf",
+    "check_simulator",
+    "check_threads",
+]
+
+REINSTALL = "install dfmp2 again"
+
+
+def check_simulator(asked: Asked) -> Finding:
+    """The bundled simulator runs a small kernel, and the product is right."""
+    from dfmp2.backends.launching import SimulatorRunner
+    from dfmp2.backends.nki import NkiBackend
+    from dfmp2.kernels import simulator
+
+    backend = NkiBackend(SimulatorRunner(simulator.simulate, "bundled simulator"))
+    rng = np.random.default_rng(1)
+    a, b = rng.random((40, 24)), rng.random((24, 33))
+    try:
+        target = simulator.current_generation().name
+        product = backend.to_host(backend.gemm(backend.asarray(a), backend.asarray(b)))
+    except DFMP2Error as error:
+        return Finding("simulator", "fail", f"bundled: {error}", REINSTALL, SIMULATOR)
+    off = float(np.abs(product - a @ b).max())
+    if not off < 1e-4:
+        return Finding("simulator", "fail", f"bundled: a product is wrong by {off:.1e}",
+                       REINSTALL, SIMULATOR)  # fmt: skip
+    return Finding("simulator", "ok", f"bundled, of {target}: a product is right to {off:.0e}",
+                   backends=SIMULATOR)  # fmt: skip
+
+
+def check_aws_simulator(asked: Asked) -> Finding:
+    """AWS's simulator comes with AWS's nki."""
+    from dfmp2.kernels.nki import nki_version, why_not
+
+    reason = why_not()
+    if reason is None:
+        return Finding("AWS's simulator", "ok", f"nki {nki_version}", backends=SIMULATOR)
+    needed = asked.device == "aws"
+    return Finding("AWS's simulator", "fail" if needed else "info", reason,
+                   "use --device bundled" if needed else "", SIMULATOR)  # fmt: skip
+
+
+def check_cuda(asked: Asked) -> Finding:
+    """CUDA GPUs that torch sees, and those that it does not."""
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+        return Finding("CUDA", "ok", f"{', '.join(names)} (CUDA {torch.version.cuda})", "", PYTORCH)
+    build = f"torch {torch.__version__}"
+    if any((asked.root / "dev").glob("nvidia[0-9]*")):
+        return Finding("CUDA", "warn", f"there is an NVIDIA GPU that {build} cannot use",
+                       "install a torch built for this GPU's driver", PYTORCH)  # fmt: skip
+    return Finding("CUDA", "info", f"{build} sees no GPU", backends=PYTORCH)
+
+
+def _cpus(root: Path) -> int:
+    """CPUs that this process may use: its affinity, and the quota of its control group."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = (root / "sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return min(count or 1, max(1, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return count or 1
+
+
+def check_threads(asked: Asked) -> Finding:
+    """Threads of torch and PySCF against the CPUs that there are."""
+    import torch
+    from pyscf import lib
+
+    cpus = _cpus(asked.root)
+    threads = {"torch": torch.get_num_threads(), "PySCF": lib.num_threads()}
+    found = f"{cpus} CPUs; " + ", ".join(f"{who} {n} threads" for who, n in threads.items())
+    if max(threads.values()) > cpus:
+        return Finding("threads", "warn", f"{found}: more threads than CPUs",
+                       f"dfmp2 run --threads {cpus}, or OMP_NUM_THREADS={cpus}")  # fmt: skip
+    return Finding("threads", "ok", found)
+
+
+def _check_import(check: str, module: str, distribution: str) -> Finding:
+    try:
+        importlib.import_module(module)
+    except (ImportError, OSError) as error:
+        return Finding(check, "fail", f"does not import: {error}", f"pip install {distribution}")
+    return Finding(check, "ok", f"version {version_of(distribution)}")
+
+
+def check_pyscf(asked: Asked) -> Finding:
+    """PySCF, which makes the orbitals and integrals."""
+    return _check_import("pyscf", "pyscf", "pyscf")
+
+
+def check_h5py(asked: Asked) -> Finding:
+    """h5py, for run files and PySCF's checkpoints."""
+    return _check_import("h5py", "h5py", "h5py")
+
+
+def check_numba_cache(asked: Asked) -> Finding:
+    """Where numba keeps compiled code: without it every process compiles again."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        places = [Path(chosen)]
+    else:
+        package = Path(__file__).parents[1] / "backends" / "__pycache__"
+        places = [package, Path.home() / ".cache" / "numba"]
+    reasons = [why_unwritable(place) for place in places]
+    for place, reason in zip(places, reasons, strict=True):
+        if reason is None:
+            return Finding("numba cache", "ok", f"{place} is writable", backends=EVERY)
+    return Finding("numba cache", "warn", f"not writable: {'; '.join(r for r in reasons if r)}",
+                   "set NUMBA_CACHE_DIR to a folder of yours")  # fmt: skip

@@ -1,0 +1,71 @@
+"""A Neuron device played by the bundled simulator, at the lowest seam; all else is real code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfmp2.backends import launching
+from dfmp2.kernels import nki, registry
+from tests.backends.fakes import FakeDevice, attach
+
+INSTANCES = {"trn1": "trn1.2xlarge", "trn2": "trn2.48xlarge", "inf2": "inf2.xlarge"}
+
+
+class PlayedDevice(FakeDevice):
+    """A device whose launches work, all raise `error`, or give results off by a factor."""
+
+    name = "played NeuronCore"
+
+    def __init__(self, error: Exception | None = None, scale: float = 1.0) -> None:
+        super().__init__()
+        self._error, self._scale = error, scale
+
+    def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
+        if self._error is not None:
+            raise self._error
+        result = super().run(kernel, operands)
+        if isinstance(result, tuple):
+            return tuple(x * self._scale for x in result)
+        return result * self._scale
+
+
+def play(monkeypatch: pytest.MonkeyPatch, device: PlayedDevice, version: str = "0.4.0") -> None:
+    """Let everything above the device believe that nki is installed and `device` is there."""
+    monkeypatch.setattr(nki, "HAS_NKI", True)
+    monkeypatch.setattr(nki, "nki_version", version)
+    monkeypatch.setattr(nki, "_why_not", None)
+    monkeypatch.setattr(registry, "HAS_NKI", True)
+    monkeypatch.setattr(registry, "nki_version", version)
+    monkeypatch.setattr(launching, "note_compiled", lambda *_: None)
+    attach(monkeypatch, device)
+
+
+def files(root: Path, **contents: str | None) -> Path:
+    """Files below `root`; ``__`` in a keyword stands for a slash, None for a folder."""
+    for name, text in contents.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is None:
+            path.mkdir()
+        else:
+            path.write_text(text)
+    return root
+
+
+def instance(root: Path, generation: str, devices: int = 1) -> Path:
+    """The files of a Neuron instance with its driver and runtime."""
+    files(
+        root,
+        sys__class__dmi__id__product_name=INSTANCES[generation] + "\n",
+        sys__module__neuron__version="2.25.4.0\n",
+        var__lib__dpkg__status=(
+            "Package: other\nStatus: install ok installed\nVersion: 1\n\n"
+            "Package: aws-neuronx-runtime-lib\nStatus: install ok installed\nPriority: optional\n"
+            "Version: 2.29.40.0\nDepends: libc6\n\n"
+        ),
+        **{f"dev__neuron{n}": "" for n in range(devices)},
+    )
+    return root
