@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from dfmp2.backends.base import Array, Backend, Tensor
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import Selection, select
+from dfmp2.conditioning import conditioned
 from dfmp2.energy import pair_energies
 from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
 from dfmp2.fitting import AuxBasis, Metric
@@ -131,7 +132,8 @@ class Pipeline:
 
     def _by_nki(self, selection: Selection, provenance: Provenance) -> Outcome:
         with provenance.stage("error estimate"):
-            placed = place_stages(self.reference, self.aux, self.accuracy)
+            aux = conditioned(self.aux, self.reference.mol, self.plan.aux_block)
+            placed = place_stages(self.reference, aux, self.accuracy)
         backend = RecordedBackend(
             selection.backend,
             provenance,
@@ -139,7 +141,7 @@ class Pipeline:
             placed.on_host,
             selection.may_fall_back,
         )
-        b, metric = self._fitted(backend)
+        b, metric = replace(self, aux=aux)._fitted(backend)
         return self._outcome(backend, b, metric, "fp32", str(placed))
 
     def _by_torch(self, torch: Backend, precision: str, provenance: Provenance) -> Outcome:

@@ -8,18 +8,18 @@ Model. Rounding puts an error of standard deviation s into each element of B. To
 energy moves by s times the norm of dE/dB, which is at least 0.1 sqrt(nocc), since
 sum dE/dB B = 2 E. To second order every error makes T larger:
 
-    first order    0.1 sqrt(nocc) s / 3
+    first order    0.1 sqrt(nocc) s
     second order   4 s^2 |B|^2 nocc nvir <1/D>,     |B|^2 = nocc (0.35 + 0.08 nvir / nocc) Eh
 
-with <1/D> the mean inverse denominator. The factor 1/3 and |B|^2 were fitted to nine molecules from
-water/cc-pVDZ to benzene/aug-cc-pVDZ, whose errors span 4e-8 to 5e-3 Eh: there the estimate lies
-between a third of the true error and some tens of times it, high for diffuse bases. Outside of them
-it has been low by up to 3.7 (water and ten waters in 6-31G: 7e-7 Eh where 2e-7 was estimated).
+with <1/D> the mean inverse denominator. |B|^2 was fitted to nine molecules from water/cc-pVDZ to
+benzene/aug-cc-pVDZ. The true error has either sign; tests hold it below twice the estimate.
 s is known stage by stage:
 
 AO->MO
     Measured on a sample of auxiliary shells, in float32 against float64; the solve with the metric
-    multiplies the error of function P by the square root of (J^-1)_PP.
+    multiplies the error of function P by the square root of (J^-1)_PP. The auxiliary functions are
+    those of `dfmp2.conditioning`, for which that is several times smaller. Rounding the orbital
+    coefficients adds 5e-8 sqrt(nocc) Eh, which was fitted.
 metric solve
     Blocked Cholesky with diagonal blocks inverted in float64: 2.5 rounding units, more once the
     condition of the metric passes 1e8.
@@ -46,8 +46,12 @@ __all__ = ["STAGES", "Placement", "place_stages"]
 UNIT = 2.0**-24
 """Rounding unit of float32."""
 
-SAMPLE_SHELLS = 40
-"""Auxiliary shells on which the AO->MO error is measured: those that the metric amplifies most."""
+SAMPLE_FUNCTIONS = 96
+"""Auxiliary functions on which the AO->MO error is measured: those that the metric amplifies most,
+by whole shells."""
+
+ORBITALS = 5e-8
+"""Hartree per square root of an occupied orbital: what rounded orbital coefficients cost."""
 
 STAGES = ("AO->MO", "metric solve", "pair energies")
 
@@ -105,11 +109,14 @@ def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placem
     curvature = 4 * norm * nocc * nvir * _mean_inverse_denominator(reference)
 
     def energy_error(s: float) -> float:
-        return 0.1 * float(np.sqrt(nocc)) * s / 3 + curvature * s * s
+        return 0.1 * float(np.sqrt(nocc)) * s + curvature * s * s
 
     if metric.kind == "cholesky":
         estimates = {
-            "AO->MO": energy_error(_transform_error(reference, aux, metric, diagonal)),
+            "AO->MO": hypot(
+                energy_error(_transform_error(reference, aux, metric, diagonal)),
+                ORBITALS * float(np.sqrt(nocc)),
+            ),
             "metric solve": energy_error(_solve_error(metric)),
             "pair energies": UNIT * 0.04 * nocc,
         }
@@ -154,9 +161,11 @@ def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagon
     amplification = np.einsum("PQ,PQ->Q", inverse, inverse)  # (J^-1)_QQ
     weight = amplification * diagonal
     loc = aux.mol.ao_loc_nr()
-    by_shell = np.add.reduceat(weight, loc[:-1])
-    sample = np.sort(np.argsort(by_shell)[::-1][:SAMPLE_SHELLS])
-    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1, shells=sample.tolist())
+    sizes = np.diff(loc)
+    order = np.argsort(np.add.reduceat(weight, loc[:-1]) / sizes)[::-1]
+    enough = int(np.searchsorted(np.cumsum(sizes[order]), SAMPLE_FUNCTIONS)) + 1
+    shells = np.sort(order[:enough]).tolist()
+    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1, shells=shells)
     single = (reference.c_occ.astype(np.float32), reference.c_vir.astype(np.float32))
     known, sampled = 0.0, 0.0
     for block, eri in integrals:
