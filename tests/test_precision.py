@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dfmp2 import DFMP2
+from dfmp2.conditioning import conditioned
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.fitting import choose_auxbasis
 from dfmp2.precision import STAGES, place_stages
@@ -133,15 +134,16 @@ def test_the_transform_would_have_been_wrong(monkeypatch: Any) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_estimates_bound_the_error(name: str) -> None:
     """The estimate is statistical: it may lie below the true error, but never by much."""
-    placed = place_stages(make_reference(system(name)), choose_auxbasis(system(name).mol), ACCURACY)
+    placed = placement(name, ACCURACY)
     assert placed.on_host == {}
     assert placed.error <= ACCURACY
-    assert error(simulated(name, True), name) <= 4 * placed.error
+    assert error(simulated(name, True), name) <= 2 * placed.error
 
 
 def placement(name: str, accuracy: float) -> Any:
     mf = system(name)
-    return place_stages(make_reference(mf), choose_auxbasis(mf.mol), accuracy)
+    aux = conditioned(choose_auxbasis(mf.mol), mf.mol, 10**6)
+    return place_stages(make_reference(mf), aux, accuracy)
 
 
 def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
