@@ -31,7 +31,9 @@ __all__ = ["EVIDENCE", "KERNELS", "PLACES", "Evidence", "Row", "record", "rows",
 EVIDENCE = Path(__file__).parent / "evidence"
 """Where evidence is kept, and installed."""
 
-PLACES = ("reference", "bundled-simulator", "aws-simulator", "trn1", "trn2")
+DEVICES = ("trn1", "trn2")
+
+PLACES = ("reference", "bundled-simulator", "aws-simulator", *DEVICES)
 """Columns of the table."""
 
 PROBLEMS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -173,9 +175,7 @@ def _launch(place: str) -> tuple[Launch, str]:
         return simulate_bundled, f"bundled simulator {simulator.__version__}"
     if not HAS_NKI:
         raise BackendUnavailable(f"{place} needs AWS's nki: {why_not()}")
-    if place == "aws-simulator":
-        return simulate, f"nki {nki_version}"
-    return (lambda kernel, *operands: kernel(*operands)), f"nki {nki_version}"
+    return simulate, f"nki {nki_version}"
 
 
 def _today() -> str:
@@ -185,8 +185,8 @@ def _today() -> str:
 def record(place: str, folder: Path = EVIDENCE, launch: Launch | None = None) -> list[Evidence]:
     """Run every kernel's problems at `place`, write the evidence and return it.
 
-    `trn1` and `trn2` are taken at the caller's word: they need AWS's nki and such a device. A
-    caller that holds the device passes its own `launch`.
+    `trn1` and `trn2` need a caller that holds such a device and passes its `launch`; nobody's word
+    is taken for it (`examples/trainium/2_kernel_tests.sh` checks the instance).
     """
     if place not in PLACES:
         raise InputError(f"no such place to run kernels: {place!r}; one of {', '.join(PLACES)}")
@@ -198,7 +198,13 @@ def record(place: str, folder: Path = EVIDENCE, launch: Launch | None = None) ->
             tolerance = "1e-13 relative, against a second formula in float64"
         else:
             run, version = _launch(place)
-            run = launch or run
+            if place in DEVICES:
+                if launch is None:
+                    raise BackendUnavailable(
+                        f"{place} is recorded on such an instance only: run "
+                        "examples/trainium/2_kernel_tests.sh there"
+                    )
+                run = launch
             outcomes = {sizes: CHECKS[kernel](run, *sizes) for sizes in PROBLEMS[kernel]}
             tolerance = "elementwise float32 error bound (kernels/bounds.py); ratio <= 1"
         worst = max(o.ratio for o in outcomes.values())
@@ -212,7 +218,11 @@ def record(place: str, folder: Path = EVIDENCE, launch: Launch | None = None) ->
             max_relative_error=max(o.error for o in outcomes.values()),
             worst_ratio=worst,
             tolerance=tolerance,
-            command=f"python -m dfmp2.kernels.registry record {place}",
+            command=(
+                "examples/trainium/2_kernel_tests.sh"
+                if place in DEVICES
+                else f"python -m dfmp2.kernels.registry record {place}"
+            ),
             cases=[{"sizes": list(s), **o._asdict()} for s, o in outcomes.items()],
         )
         folder.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def test_nki_absent(tmp_path: Path) -> None:
     assert check_nki(machine(tmp_path)).status == "fail"
     finding = check_nki(machine(tmp_path, needs=False))
     assert (finding.status, finding.message) == ("info", "the package nki is not installed")
-    assert "pip.repos.neuron.amazonaws.com" in finding.remedy
+    assert "Neuron package index" in finding.remedy
 
 
 @without_nki

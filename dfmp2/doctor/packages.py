@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 INSTALL = (
-    "pip install --extra-index-url https://pip.repos.neuron.amazonaws.com "
-    "'nki>=0.3.0' 'torch-neuronx>=2.9'"
+    "install 'nki>=0.3.0' 'torch-neuronx>=2.9' from AWS's Neuron package index, which its setup "
+    "guide names"
 )
 PLUGIN = "libneuronpjrt-path"
 PLUGIN_SECONDS = 60

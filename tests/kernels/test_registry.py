@@ -91,6 +91,16 @@ def test_places_that_are_not_here_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nobody_records_a_device_by_saying_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With AWS's package installed, but no device held, there is nothing to record."""
+    monkeypatch.setattr(registry, "HAS_NKI", True)
+    with pytest.raises(BackendUnavailable, match="2_kernel_tests"):
+        registry.record("trn2", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_usage() -> None:
     """The command says how it is called."""
     with pytest.raises(InputError, match="usage: record PLACE"):
