@@ -198,13 +198,12 @@ def record(place: str, folder: Path = EVIDENCE, launch: Launch | None = None) ->
             tolerance = "1e-13 relative, against a second formula in float64"
         else:
             run, version = _launch(place)
-            if place in DEVICES:
-                if launch is None:
-                    raise BackendUnavailable(
-                        f"{place} is recorded on such an instance only: run "
-                        "examples/trainium/2_kernel_tests.sh there"
-                    )
-                run = launch
+            if place in DEVICES and launch is None:
+                raise BackendUnavailable(
+                    f"{place} is recorded on such an instance only: run "
+                    "examples/trainium/2_kernel_tests.sh there"
+                )
+            run = launch or run
             outcomes = {sizes: CHECKS[kernel](run, *sizes) for sizes in PROBLEMS[kernel]}
             tolerance = "elementwise float32 error bound (kernels/bounds.py); ratio <= 1"
         worst = max(o.ratio for o in outcomes.values())
