@@ -22,6 +22,7 @@ COMMANDS = {
     "plan": "Show what a run will need, without doing it.",
     "show": "Print stored results again.",
     "validate": "Compare energies with PySCF's.",
+    "bench": "Time dfmp2 beside other programs.",
     "kernels": "Show what the NKI kernels were validated on.",
 }
 

@@ -9,7 +9,13 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["calculation_options", "molecule_options", "set_threads", "validation_options"]
+__all__ = [
+    "calculation_options",
+    "geometry_options",
+    "molecule_options",
+    "set_threads",
+    "validation_options",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +44,7 @@ def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
-molecule_options = _stack(
+geometry_options = _stack(
     click.argument("molecules", nargs=-1, required=True, metavar="MOLECULE..."),
     click.option(
         "--basis",
@@ -55,6 +61,9 @@ molecule_options = _stack(
         metavar="NAME|auto|none",
         help="Effective core potentials; auto takes those that belong to the basis.",
     ),
+)
+
+scf_options = _stack(
     click.option(
         "--reference",
         type=click.Choice(["rhf", "uhf", "rohf"], case_sensitive=False),
@@ -78,6 +87,8 @@ molecule_options = _stack(
         help="SCF iterations allowed.",
     ),
 )
+
+molecule_options = _stack(geometry_options, scf_options)
 
 calculation_options = _stack(
     click.option("--auxbasis", help="Auxiliary basis. Default: the RI-MP2 set of the basis."),
