@@ -52,7 +52,7 @@ class Peer(Protocol):
 
 @dataclass
 class Pairs:
-    """Runs of one peer, each with the run of dfmp2 right before it."""
+    """Runs of one peer, each with the run of dfmp2 next to it."""
 
     peer: str
     version: str = ""

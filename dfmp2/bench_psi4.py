@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dfmp2.errors import BackendUnavailable
+from dfmp2.record import element_of
 
 __all__ = [
     "input_files",
@@ -73,7 +74,8 @@ def psi4_obstacle(mol: Any) -> str | None:
         return "not installed"
     if mol.cart:
         return "Cartesian functions are not passed on to it"
-    if any(mol.atom_symbol(i) != mol.atom_pure_symbol(i) for i in range(mol.natm)):
+    symbols = [mol.atom_symbol(i) for i in range(mol.natm)]
+    if any(element_of(symbol) != (symbol, True) for symbol in symbols):
         return "ghost and labelled atoms are not passed on to it"
     return None
 

@@ -57,11 +57,10 @@ def bench_text(found: Bench) -> str:
 
 def closing_text(found: list[Bench], started: StartUp) -> str:
     """What holds for all molecules: exponents, and what the timings leave out."""
-    lines = [
-        f"not in these times: imports {started.imports:.2f} s, compiling the reduction "
-        + f"{started.compiled_first:.2f} s in the first process ever, loading it "
-        + f"{started.compiled_later:.2f} s later"
-    ]
+    compiled = f"{started.compiled_first:.2f} s (first process ever)"
+    loaded = f"{started.compiled_later:.2f} s (later ones)"
+    imports = f"not in these times: imports {started.imports:.2f} s"
+    lines = [f"{imports}, compiled reduction {compiled}, {loaded}"]
     fitted = {name: value for name, value in exponents(found).items() if value is not None}
     if fitted:
         values = ", ".join(f"{name} {value:.2f}" for name, value in fitted.items())

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from dfmp2.bench import Own, make_setup, orbitals
+from dfmp2.bench import make_setup, orbitals
 from dfmp2.bench_machine import start_up
+from dfmp2.bench_own import Own
 from dfmp2.bench_pairs import Pairs, Run
 from dfmp2.bench_peers import Pyscf
 from dfmp2.job import Calculation, JobOptions, prepare
