@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from dfmp2 import bench_machine
+from dfmp2 import bench_machine, bench_own
 from dfmp2.bench_pairs import Run
 from dfmp2.bench_peers import PEERS, Pyscf
 from tests.cli.common import AMMONIA, WATER, dfmp2, fact, in_own_process
@@ -20,9 +21,10 @@ SHORT = ("--basis", "sto-3g", "--pairs", 1, "--device", "cpu", "--quiet")
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No new processes for the start-up costs."""
+    """Neither new processes for the start-up costs nor GEMMs to compare with."""
     found = bench_machine.StartUp(imports=1.5, compiled_first=2.5, compiled_later=0.25)
     monkeypatch.setattr(bench_machine, "start_up", lambda: found)
+    monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: 64.0)
 
 
 def test_a_user_sees_device_ratio_stages_and_start_up() -> None:
@@ -33,6 +35,7 @@ def test_a_user_sees_device_ratio_stages_and_start_up() -> None:
     assert fact(text, "ran on").endswith("1 threads (pytorch, cpu)")
     assert text.index("ran on") < text.index("peer/dfmp2")
     assert fact(text, "threads") == "1"
+    assert re.fullmatch(r"[1-9]\d* GFLOP/s float64", fact(text, "GEMM peak"))
     assert "density-fitted" in fact(text, "SCF")
     assert "to time with, not to publish" in fact(text, "SCF")
     (row,) = [line for line in text.splitlines() if line.startswith("  pyscf ")]
@@ -64,7 +67,7 @@ def test_json_and_plot(tmp_path: Path) -> None:
     assert water["ran_on"].endswith("(pytorch, cpu)")
     assert water["sizes"]["nocc"] == 4
     assert water["missing"] == {"gpu4pyscf": "not installed"}
-    assert water["gemm_peak_gflops"]["float64"] > 0
+    assert water["gemm_peak_gflops"] == {"float64": 64.0}
     peer = water["peers"]["pyscf"]
     (pair,) = peer["pairs"]
     assert peer["median_ratio"] == pair["peer"]["seconds"] / pair["dfmp2"]["seconds"]
