@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -184,7 +186,7 @@ def test_a_jobs_own_mean_field_is_used() -> None:
     assert SCF_REMARK not in found.scf
 
 
-def test_nothing_to_time(tmp_path: Any) -> None:
+def test_nothing_to_time(tmp_path: Path) -> None:
     path = tmp_path / "helium.xyz"
     path.write_text("1\n\nHe 0 0 0\n")
     (job,) = prepare(str(path), JobOptions(basis="sto-3g"))
@@ -309,6 +311,40 @@ def test_psi4_basis_file_holds_pyscfs_functions() -> None:
     again = gto.M(atom=mol.atom, basis=basis, verbose=0)
     ours, theirs = mol.intor("int1e_kin"), again.intor("int1e_kin")
     assert np.linalg.eigvalsh(ours) == pytest.approx(np.linalg.eigvalsh(theirs), abs=1e-10)
+
+
+def fake_psi4(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Psi4:
+    """A program of that name, and the peer that calls it."""
+    program = folder / "psi4"
+    program.write_text(f"#!/bin/sh\n{script}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return Psi4(make_setup(mean_field("water"), CPU))
+
+
+def test_psi4_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "output").write_text(OUTPUT)
+    (tmp_path / "timer").write_text(TIMER)
+    peer = fake_psi4(
+        tmp_path,
+        f"""\
+if [ "$1" = --version ]; then echo 9.9; exit; fi
+[ "$1 $3" = "-n input.dat" ] && [ "$PSIPATH" = "$PWD" ] && grep -q "basis orb" input.dat || exit 1
+cp {tmp_path}/output "$4"; cp {tmp_path}/timer timer.dat; pwd > {tmp_path}/where
+""",
+        monkeypatch,
+    )
+    run = peer.run()
+    assert peer.version == "9.9"
+    assert run.seconds == pytest.approx(0.149, abs=1e-12)
+    assert run.e_corr == -0.2039755194257881
+    assert not Path((tmp_path / "where").read_text().strip()).exists()
+
+
+def test_psi4_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = fake_psi4(tmp_path, "echo 'no such basis' >&2; exit 1", monkeypatch)
+    with pytest.raises(BackendUnavailable, match=r"psi4 failed: no such basis; name the peers"):
+        peer.run()
 
 
 @pytest.mark.skipif(shutil.which("psi4") is None, reason="psi4 is not installed")
