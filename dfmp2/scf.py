@@ -27,6 +27,7 @@ def run_scf(
     conv_tol: float = CONV_TOL,
     max_cycle: int = 100,
     max_memory: float | None = None,
+    gradient_tol: float = GRADIENT_TOL,
 ) -> Any:
     """Converge a restricted Hartree-Fock calculation.
 
@@ -37,11 +38,13 @@ def run_scf(
         Fit the SCF's own integrals too (with a Coulomb/exchange set, PySCF's default). The
         default is an exact SCF.
     conv_tol : float
-        Energy threshold, hartree; the orbital gradient must reach sqrt(conv_tol) / 100.
+        Energy threshold, hartree.
     max_cycle : int
         Iterations allowed.
     max_memory : float, optional
         MB that the SCF may use.
+    gradient_tol : float
+        Threshold of the orbital gradient, hartree.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def run_scf(
         mf = mf.density_fit()
     mf.verbose = 0
     mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
-    mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, GRADIENT_TOL, max_cycle
+    mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, gradient_tol, max_cycle
     if max_memory is not None:
         mf.max_memory = max_memory
     mf.kernel()

@@ -12,7 +12,14 @@ from typing import Any
 from dfmp2.errors import ValidationError
 from dfmp2.result import Result
 
-__all__ = ["FP64_TOLERANCE", "Comparison", "compare", "default_tolerance", "require_agreement"]
+__all__ = [
+    "FP64_TOLERANCE",
+    "Comparison",
+    "compare",
+    "default_tolerance",
+    "pyscf_dfmp2",
+    "require_agreement",
+]
 
 FP64_TOLERANCE = 1e-8
 """Hartree. Two float64 programs on the same orbitals agree to about 1e-12 of their energy; what
@@ -84,19 +91,14 @@ def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> C
     -------
     Comparison
     """
-    from pyscf import df
-    from pyscf.mp import dfmp2, mp2
+    from pyscf.mp import mp2
 
     frozen = list(result.frozen) or None
     hf_difference = result.e_hf - float(mf.e_tot)
     if not result.sizes["nocc"] or not result.sizes["nvir"]:
         zero = 0.0 if exact else None  # nothing to correlate; PySCF refuses such molecules
         return Comparison(result.molecule.name, result.e_corr, 0.0, tolerance, zero, hf_difference)
-    # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
-    fitted = _plain(mf)
-    fitted.with_df = df.DF(mf.mol, auxbasis=result.molecule.auxbasis)
-    reference = dfmp2.DFMP2(fitted, frozen=frozen)
-    reference.verbose = 0
+    reference = pyscf_dfmp2(mf, result.molecule.auxbasis, frozen)
     reference.kernel(with_t2=False)
     e_exact = None
     if exact:
@@ -112,6 +114,30 @@ def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> C
         e_corr_exact=e_exact,
         hf_difference=hf_difference,
     )
+
+
+def pyscf_dfmp2(mf: Any, auxbasis: Any, frozen: list[int] | None) -> Any:
+    """PySCF's own DF-MP2 on the orbitals of a mean field, not yet run.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+    auxbasis : dict
+    frozen : list of int or None
+
+    Returns
+    -------
+    pyscf.mp.dfmp2.DFMP2
+    """
+    from pyscf import df
+    from pyscf.mp import dfmp2
+
+    # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
+    fitted = _plain(mf)
+    fitted.with_df = df.DF(mf.mol, auxbasis=auxbasis)
+    reference = dfmp2.DFMP2(fitted, frozen=frozen)
+    reference.verbose = 0
+    return reference
 
 
 def require_agreement(comparisons: list[Comparison]) -> None:

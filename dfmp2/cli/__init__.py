@@ -23,6 +23,7 @@ COMMANDS = {
     "show": "Print stored results again.",
     "validate": "Compare energies with PySCF's.",
     "doctor": "Check what this machine can do, with remedies.",
+    "bench": "Time dfmp2 beside other programs.",
     "kernels": "Show what the NKI kernels were validated on.",
 }
 

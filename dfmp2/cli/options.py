@@ -11,6 +11,7 @@ import click
 
 __all__ = [
     "calculation_options",
+    "geometry_options",
     "machine_options",
     "molecule_options",
     "set_threads",
@@ -58,7 +59,7 @@ machine_options = _stack(
     ),
 )
 
-molecule_options = _stack(
+geometry_options = _stack(
     click.argument("molecules", nargs=-1, required=True, metavar="MOLECULE..."),
     click.option(
         "--basis",
@@ -75,6 +76,9 @@ molecule_options = _stack(
         metavar="NAME|auto|none",
         help="Effective core potentials; auto takes those that belong to the basis.",
     ),
+)
+
+scf_options = _stack(
     click.option(
         "--reference",
         type=click.Choice(["rhf", "uhf", "rohf"], case_sensitive=False),
@@ -98,6 +102,8 @@ molecule_options = _stack(
         help="SCF iterations allowed.",
     ),
 )
+
+molecule_options = _stack(geometry_options, scf_options)
 
 calculation_options = _stack(
     click.option("--auxbasis", help="Auxiliary basis. Default: the RI-MP2 set of the basis."),

@@ -1,0 +1,94 @@
+"""``dfmp2 bench``: dfmp2 timed beside other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dfmp2.cli.options import calculation_options, geometry_options, set_threads
+
+if TYPE_CHECKING:
+    from dfmp2.bench import Bench
+    from dfmp2.cli.progress import Reporter
+    from dfmp2.job import Job
+
+__all__ = ["bench"]
+
+PEERS = ("pyscf", "pyscf-native", "psi4", "gpu4pyscf")
+
+SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 100}
+
+
+@click.command()
+@geometry_options
+@calculation_options
+@click.option(
+    "--pairs",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Timed pairs of runs per peer, after one warm-up.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    type=click.Choice(PEERS),
+    multiple=True,
+    help="Program to compare with; may be repeated. Default: all that are installed.",
+)
+@click.option("--json", "json_target", metavar="FILE|-", help="Write every timing as JSON.")
+@click.option(
+    "--plot",
+    "plot_target",
+    metavar="FILE.png|FILE.svg",
+    help="Plot time against basis functions; needs matplotlib.",
+)
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def bench(
+    molecules: tuple[str, ...],
+    threads: int | None,
+    pairs: int,
+    peers: tuple[str, ...],
+    json_target: str | None,
+    plot_target: str | None,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Time the DF-MP2 part of dfmp2 beside other programs.
+
+    MOLECULE is what `dfmp2 run` takes. All programs get the same orbitals (Psi4: the same basis
+    sets), the same auxiliary basis and the same threads, and run in turn; each ratio is that of
+    two runs in succession. The SCF is density-fitted and loosely converged, a chkfile's is used as
+    it is. An energy that differs from a peer's is an error (exit 3).
+    """
+    set_threads(threads)
+    from dfmp2.bench import bench as run_bench
+    from dfmp2.bench_machine import start_up
+    from dfmp2.bench_own import device_of
+    from dfmp2.bench_plot import check_target, plot
+    from dfmp2.cli.bench_table import bench_data, bench_text, closing_text, report_data
+    from dfmp2.cli.output import JsonOutput
+    from dfmp2.cli.session import for_each, read_jobs
+
+    output = JsonOutput(json_target)
+    if plot_target is not None:
+        check_target(plot_target)
+    jobs, calculation = read_jobs(molecules, {**options, **SCF})
+    device_of(calculation)
+    found: list[Bench] = []
+
+    def work(job: Job, report: Reporter) -> None:
+        found.append(run_bench(job, calculation, peers or PEERS, pairs, report))
+        output.echo(bench_text(found[-1]))
+
+    try:
+        for_each(jobs, quiet, work)
+    finally:
+        if found:
+            started = start_up()
+            output.echo(closing_text(found, started))
+            output.add(report_data([bench_data(one) for one in found], found, started))
+            if plot_target is not None:
+                plot(found, plot_target)
+        output.close()

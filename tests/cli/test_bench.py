@@ -1,0 +1,144 @@
+"""``dfmp2 bench``: text, JSON, plot, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from dfmp2 import bench_machine, bench_own
+from dfmp2.bench_pairs import Run
+from dfmp2.bench_peers import PEERS, Pyscf
+from tests.cli.common import AMMONIA, WATER, dfmp2, fact, in_own_process
+
+SHORT = ("--basis", "sto-3g", "--pairs", 1, "--device", "cpu", "--quiet")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither new processes for the start-up costs nor GEMMs to compare with."""
+    found = bench_machine.StartUp(imports=1.5, compiled_first=2.5, compiled_later=0.25)
+    monkeypatch.setattr(bench_machine, "start_up", lambda: found)
+    monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: 64.0)
+
+
+def test_a_user_sees_device_ratio_stages_and_start_up() -> None:
+    done = in_own_process("bench", WATER, *SHORT, "--peer", "pyscf", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    assert text.startswith("water: DF-MP2 part of dfmp2 ")
+    assert fact(text, "ran on").endswith("1 threads (pytorch, cpu)")
+    assert text.index("ran on") < text.index("peer/dfmp2")
+    assert fact(text, "threads") == "1"
+    assert re.fullmatch(r"[1-9]\d* GFLOP/s float64", fact(text, "GEMM peak"))
+    assert "density-fitted" in fact(text, "SCF")
+    assert "to time with, not to publish" in fact(text, "SCF")
+    (row,) = [line for line in text.splitlines() if line.startswith("  pyscf ")]
+    assert float(row.split()[4]) > 0
+    assert "psi4" not in text
+    assert "  pair energies " in text
+    assert "not in these times: imports " in text
+    assert "exponents" not in text
+    assert done.stderr == ""
+
+
+@pytest.mark.usefixtures("started")
+def test_json_and_plot(tmp_path: Path) -> None:
+    target = tmp_path / "bench.json"
+    done = dfmp2(
+        "bench", WATER, AMMONIA, *SHORT, "--peer", "pyscf", "--peer", "gpu4pyscf",
+        "--json", target, "--plot", tmp_path / "bench.PNG", "--frozen", "auto",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert (tmp_path / "bench.PNG").read_bytes().startswith(b"\x89PNG")
+    data = json.loads(target.read_text())
+    assert data["start_up_seconds"] == {
+        "imports": 1.5,
+        "compiled_first": 2.5,
+        "compiled_later": 0.25,
+    }
+    assert [molecule["name"] for molecule in data["molecules"]] == ["water", "ammonia"]
+    water = data["molecules"][0]
+    assert water["ran_on"].endswith("(pytorch, cpu)")
+    assert water["sizes"]["nocc"] == 4
+    assert water["missing"] == {"gpu4pyscf": "not installed"}
+    assert water["gemm_peak_gflops"] == {"float64": 64.0}
+    peer = water["peers"]["pyscf"]
+    (pair,) = peer["pairs"]
+    assert peer["median_ratio"] == pair["peer"]["seconds"] / pair["dfmp2"]["seconds"]
+    assert pair["peer"]["e_corr"] == pytest.approx(pair["dfmp2"]["e_corr"], abs=1e-8)
+    assert {"name", "seconds", "gflops", "dtype", "of_peak"} == set(water["stages"][0])
+    assert set(data["exponents"]) == {"dfmp2", "pyscf"}
+    for name, value in data["exponents"].items():
+        assert f"{name} {value:.2f}" in done.stdout
+    assert "  gpu4pyscf           not installed" in done.stdout
+    assert "imports 1.50 s" in done.stdout
+
+
+@pytest.mark.usefixtures("started")
+def test_json_on_stdout_is_alone_there() -> None:
+    done = dfmp2("bench", WATER, *SHORT, "--peer", "pyscf", "--json", "-")
+    assert json.loads(done.stdout)["molecules"][0]["name"] == "water"
+
+
+@pytest.mark.usefixtures("started")
+def test_a_wrong_peer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pyscf, "run", lambda self: Run(1e-9, -1.0))
+    done = dfmp2("bench", WATER, *SHORT, "--peer", "pyscf")
+    assert done.exit_code == 3
+    assert done.stdout == ""
+    assert "pyscf gives a correlation energy of -1.0000000000 Eh" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--backend", "simulator"), 7, "a simulator's seconds are no device's seconds"),
+        (("--plot", "plot.pdf"), 2, "ends in .png or .svg"),
+        (("--plot", "missing/plot.png"), 6, "its folder does not exist"),
+        (("--json", "missing/bench.json"), 6, "cannot be written"),
+        (("--peer", "molpro"), 2, "--peer"),
+        (("--pairs", "0"), 2, "--pairs"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_refused_before_any_work(
+    arguments: tuple[str, ...], code: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyscf import scf
+
+    def no_scf(*args: Any) -> None:
+        raise AssertionError("an SCF was started")
+
+    monkeypatch.setattr(scf.hf.RHF, "kernel", no_scf)
+    done = dfmp2("bench", WATER, "--basis", "sto-3g", *arguments)
+    assert done.exit_code == code
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 4
+
+
+def test_a_plot_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = dfmp2("bench", WATER, *SHORT, "--plot", "plot.png")
+    assert done.exit_code == 2
+    assert "install dfmp2[plot]" in done.stderr
+
+
+def test_every_option_has_help_and_every_peer_a_name() -> None:
+    from dfmp2.cli import main
+
+    command = main.get_command(click.Context(main), "bench")
+    assert command is not None
+    options = {p.name: p for p in command.params if isinstance(p, click.Option)}
+    assert {"basis", "auxbasis", "frozen", "precision", "backend", "device", "threads"} < set(
+        options
+    )
+    assert all(option.help for option in options.values())
+    assert list(options["peers"].type.choices) == list(PEERS)
+    assert "--conv-tol" not in dfmp2("bench", "--help").stdout

@@ -1,0 +1,359 @@
+"""Timing beside other programs: who runs when, what is compared, what is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfmp2 import bench_own
+from dfmp2.backends.select import select
+from dfmp2.bench import SCF_REMARK, bench, make_setup, orbitals
+from dfmp2.bench_machine import gemm_rate
+from dfmp2.bench_own import device_of
+from dfmp2.bench_pairs import Pairs, Run, interleave
+from dfmp2.bench_peers import PEERS, Psi4, find_peers
+from dfmp2.bench_psi4 import gbs, input_files, read_output, read_timer
+from dfmp2.bench_scaling import exponent, exponents, medians
+from dfmp2.errors import BackendUnavailable, InputError, ValidationError
+from dfmp2.job import Calculation, Job, JobOptions, prepare
+from tests.systems import INPUTS, mean_field, molecule, pyscf_mp2
+
+CPU = Calculation(device="cpu")
+
+
+RATES = {"float64": 100.0, "float32": 200.0}
+
+
+@pytest.fixture(autouse=True)
+def _no_gemm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's GEMM rate is known, and need not be measured before each run."""
+    monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: RATES[dtype])
+
+
+def job_of(name: str, basis: str = "sto-3g") -> Job:
+    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
+    return job
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass
+class Fake:
+    """A program that takes no time and writes down when it ran."""
+
+    name: str
+    calls: list[str]
+    energies: list[float] = field(default_factory=list)
+    version: str = "1"
+    tolerance: float = 1e-8
+    error: float = 0.0
+
+    def run(self) -> Run:
+        self.calls.append(self.name)
+        e_corr = self.energies.pop(0) if self.energies else -1.0
+        return Run(float(len(self.calls)), e_corr, error=self.error)
+
+
+# Taking turns
+
+
+def test_each_run_of_a_peer_follows_one_of_dfmp2() -> None:
+    calls: list[str] = []
+    steps: list[tuple[str, int, int]] = []
+    own, beside = interleave(
+        Fake("dfmp2", calls).run,
+        [Fake("a", calls), Fake("b", calls)],
+        2,
+        lambda *step: steps.append(step),
+    )
+    assert calls == ["dfmp2", "a", "b", *["dfmp2", "a", "dfmp2", "b"] * 2]
+    assert [run.seconds for run in own] == [4, 8, 6, 10]  # the warm-up is not among them
+    assert [pairs.peer for pairs in beside] == ["a", "b"]
+    assert beside[0].ratios == [5 / 4, 9 / 8]
+    assert beside[1].ratios == [7 / 6, 11 / 10]
+    assert steps == [("repetitions", 1, 2), ("repetitions", 2, 2)]
+
+
+def test_without_peers_dfmp2_runs_alone() -> None:
+    calls: list[str] = []
+    own, beside = interleave(Fake("dfmp2", calls).run, [], 3, silent)
+    assert calls == ["dfmp2"] * 4
+    assert len(own) == 3
+    assert beside == []
+
+
+@pytest.mark.parametrize("wrong", [-1.0 + 2e-8, float("nan")])
+@pytest.mark.parametrize("when", [0, 1, 3])
+def test_a_wrong_energy_in_any_repetition_is_an_error(when: int, wrong: float) -> None:
+    calls: list[str] = []
+    peer = Fake("a", calls, [-1.0] * when + [wrong])
+    with pytest.raises(ValidationError, match=r"a gives .* a wrong result has no speed"):
+        interleave(Fake("dfmp2", calls).run, [peer], 3, silent)
+    assert calls.count("a") == when + 1
+
+
+def test_a_reduced_precision_is_allowed_its_error() -> None:
+    calls: list[str] = []
+    own = Fake("dfmp2", calls, [-1.0 - 9e-7] * 9, error=1e-6)
+    assert len(interleave(own.run, [Fake("a", calls)], 1, silent)[1][0].ratios) == 1
+    own.energies = [-1.0 - 2e-6] * 9
+    with pytest.raises(ValidationError):
+        interleave(own.run, [Fake("a", calls)], 1, silent)
+
+
+# Scaling
+
+
+@pytest.mark.parametrize("power", [2.5, 5.0])
+def test_exponent_of_a_power_law(power: float) -> None:
+    sizes = [24.0, 240.0, 580.0]
+    assert exponent(sizes, [3e-9 * n**power for n in sizes]) == pytest.approx(power, abs=1e-9)
+
+
+def test_exponent_is_the_least_squares_one() -> None:
+    # residuals +d, -2d, +d at equal steps are orthogonal to a line
+    sizes, d = [10.0, 100.0, 1000.0], np.array([1.1, 1.1**-2, 1.1])
+    assert exponent(sizes, list(d * np.array(sizes) ** 3)) == pytest.approx(3.0, abs=1e-9)
+
+
+def test_one_size_has_no_exponent() -> None:
+    assert exponent([24, 24], [1.0, 2.0]) is None
+
+
+def test_exponents_by_program() -> None:
+    def of(nao: int, own: list[float], peer: list[float]) -> Any:
+        pairs = Pairs("a", theirs=[Run(t, 0.0) for t in peer])
+        return SimpleNamespace(
+            result=SimpleNamespace(sizes={"nao": nao}),
+            own=[Run(t, 0.0) for t in own],
+            beside=[pairs],
+        )
+
+    found = [of(20, [16.0, 16.0, 1.0], [4.0]), of(10, [1.0, 2.0, 90.0], [1.0])]
+    assert medians(found) == {"dfmp2": [(20, 16.0), (10, 2.0)], "a": [(20, 4.0), (10, 1.0)]}
+    assert exponents(found) == {"dfmp2": pytest.approx(3.0), "a": pytest.approx(2.0)}
+    assert exponents(found[:1]) == {"dfmp2": None, "a": None}
+
+
+# One molecule
+
+
+def test_bench_of_water() -> None:
+    calculation = Calculation(device="cpu", frozen=1, precision="fp32")
+    found = bench(job_of("water"), calculation, ["pyscf", "pyscf-native"], 1, silent)
+    assert [pairs.peer for pairs in found.beside] == ["pyscf", "pyscf-native"]
+    assert found.missing == {}
+    assert len(found.own) == 2
+    assert found.result.sizes["nocc"] == 4
+    for pairs in found.beside:
+        assert pairs.theirs[0].e_corr == pytest.approx(found.result.e_corr, abs=1e-6)
+        assert pairs.theirs[0].peak is not None
+        assert pairs.ratios[0] == pairs.theirs[0].seconds / pairs.own[0].seconds > 0
+    assert SCF_REMARK in found.scf
+    assert found.gemm_peak == RATES
+    stages = {stage.name: stage for stage in found.stages}
+    assert list(stages) == [stage.name for stage in found.result.provenance.stages]
+    pair_stage = stages["pair energies"]
+    assert pair_stage.dtype == "float32"
+    assert pair_stage.of_peak == pair_stage.gflops / RATES["float32"]
+    assert stages["metric solve"].dtype == "float64"
+    assert stages["integrals"].of_peak is None
+
+
+def test_loose_orbitals_are_good_enough_for_other_programs() -> None:
+    """Psi4 converges its own orbitals; those of the SCF made here must be within its tolerance."""
+    tight = pyscf_mp2(mean_field("water", density_fit=True)).e_corr
+    loose = pyscf_mp2(orbitals(job_of("water", "cc-pvdz"))).e_corr
+    assert loose == pytest.approx(tight, abs=2e-7, rel=0)
+
+
+def test_a_jobs_own_mean_field_is_used() -> None:
+    mf = mean_field("water")
+    job = Job("water", mf.mol, JobOptions(), mean_field=mf)
+    assert orbitals(job) is mf
+    found = bench(job, CPU, [], 1, silent)
+    assert found.result.e_hf == mf.e_tot
+    assert "exact integrals" in found.scf
+    assert SCF_REMARK not in found.scf
+
+
+def test_nothing_to_time(tmp_path: Path) -> None:
+    path = tmp_path / "helium.xyz"
+    path.write_text("1\n\nHe 0 0 0\n")
+    (job,) = prepare(str(path), JobOptions(basis="sto-3g"))
+    with pytest.raises(InputError, match="nothing to time"):
+        bench(job, CPU, ["pyscf"], 1, silent)
+
+
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_simulator_is_refused(by_variable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    calculation = Calculation(backend="auto" if by_variable else "simulator")
+    if by_variable:
+        monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
+    assert select(calculation.backend).backend.where.mode == "simulator"
+    with pytest.raises(BackendUnavailable, match="simulator's seconds are no device's seconds"):
+        device_of(calculation)
+
+
+def test_gemm_rate_is_that_of_a_gemm() -> None:
+    for dtype in ("float64", "float32"):
+        assert 0.1 < gemm_rate("cpu", dtype) < 1e5
+
+
+# Which peers
+
+
+def test_peers_that_cannot_do_the_problem_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    setup = make_setup(mean_field("water"), CPU)
+    ready, missing = find_peers(list(PEERS), setup)
+    assert [peer.name for peer in ready] == ["pyscf", "pyscf-native"]
+    assert missing["psi4"] == missing["gpu4pyscf"] == "not installed"
+    for frozen in ([1], [0, 20]):
+        setup = make_setup(mean_field("water"), Calculation(frozen=frozen))
+        ready, missing = find_peers(list(PEERS), setup)
+        assert [peer.name for peer in ready] == ["pyscf"]
+        assert "lowest occupied" in missing["pyscf-native"]
+
+
+def test_psi4_does_not_get_what_its_input_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    for atoms, options, reason in (
+        ("O1 0 0 0", {}, "labelled"),
+        ("Ne 0 0 0; Ghost-H 0 0 2", {}, "ghost"),
+        ("Ne 0 0 0", {"cart": True}, "Cartesian"),
+    ):
+        mf = SimpleNamespace(mol=molecule(atoms, **options))
+        setup = SimpleNamespace(mf=mf, only_core_frozen=lambda: True)
+        assert reason in str(Psi4.obstacle(setup))  # type: ignore[arg-type]
+    setup.mf.mol = molecule("Ne 0 0 0")
+    assert Psi4.obstacle(setup) is None  # type: ignore[arg-type]
+
+
+# Psi4's files. Both texts are of Psi4 1.3.2 on water, cc-pVDZ, shortened.
+
+TIMER = """\
+Module                                       User      System        Wall        Calls
+HF: Form C                          :      0.017u      0.000s      0.007w      9 calls
+DFMP2 Singles                       :      0.000u      0.000s      0.000w      1 calls
+DFMP2 Aia                           :      0.033u      0.000s      0.085w      1 calls
+DFMP2 (A|mn)                        :      0.017u      0.000s      0.012w      1 calls
+DFMP2 Qia                           :      0.050u      0.000s      0.056w      1 calls
+DFMP2 Metric                        :      0.050u      0.000s      0.041w      1 calls
+DFMP2 Energy                        :      0.000u      0.000s      0.008w      1 calls
+
+--------------------------------------------------------------------------------------
+HF: Form C                          :      0.017u      0.000s      0.007w      9 calls
+DFMP2 Singles                       :      0.000u      0.000s      0.000w      1 calls
+DFMP2 Aia                           :      0.033u      0.000s      0.085w      1 calls
+| DFMP2 (A|mn)                      :      0.017u      0.000s      0.012w      1 calls
+DFMP2 Qia                           :      0.050u      0.000s      0.056w      1 calls
+| DFMP2 Metric                      :      0.050u      0.000s      0.041w      1 calls
+DFMP2 Energy                        :      0.000u      0.000s      0.008w      1 calls
+
+**************************************************************************************
+"""
+
+OUTPUT = """\
+\t Reference Energy          =     -76.0267499878416686 [Eh]
+\t Singles Energy            =      -0.0000000000000000 [Eh]
+\t Opposite-Spin Energy      =      -0.1523981674164129 [Eh]
+\t Correlation Energy        =      -0.2039755194257881 [Eh]
+\t Total Energy              =     -76.2307255072674508 [Eh]
+\t SCS Correlation Energy    =      -0.2000702515694872 [Eh]
+"""
+
+
+def test_psi4_timers_of_dfmp2_without_nested_ones_and_scf() -> None:
+    assert read_timer(TIMER) == pytest.approx(0.085 + 0.056 + 0.008, abs=1e-12)
+
+
+def test_psi4_energy_is_the_unscaled_one() -> None:
+    assert read_output(OUTPUT) == -0.2039755194257881
+
+
+@pytest.mark.parametrize("read", [read_timer, read_output])
+def test_other_text_is_an_error(read: Any) -> None:
+    with pytest.raises(BackendUnavailable, match="psi4 wrote"):
+        read("HF: Form C   :  0.017u  0.000s  0.007w  9 calls\n Total Energy = -76.2 [Eh]\n")
+
+
+def test_psi4_input_follows_the_mean_field() -> None:
+    exact = mean_field("water")
+    fitted = orbitals(job_of("water", "cc-pvdz"))
+    setup = make_setup(exact, CPU)
+    files = input_files(exact, setup.aux.mol, 1)
+    assert set(files) == {"input.dat", "orb.gbs", "aux.gbs"}
+    assert "scf_type pk" in files["input.dat"]
+    assert "num_frozen_docc 1" in files["input.dat"]
+    files = input_files(fitted, setup.aux.mol, 0)
+    assert "scf_type df\nset df_basis_scf jkfit" in files["input.dat"]
+    assert files["jkfit.gbs"] == gbs(fitted.with_df.auxmol)
+
+
+def test_psi4_basis_file_holds_pyscfs_functions() -> None:
+    from pyscf import gto
+    from pyscf.gto.basis.parse_gaussian import parse
+
+    mol = mean_field("water").mol
+    head, *elements, _ = gbs(mol).split("****\n")
+    assert head.split() == ["spherical"]
+    basis = {text.split()[0]: parse(text) for text in elements}
+    again = gto.M(atom=mol.atom, basis=basis, verbose=0)
+    ours, theirs = mol.intor("int1e_kin"), again.intor("int1e_kin")
+    assert np.linalg.eigvalsh(ours) == pytest.approx(np.linalg.eigvalsh(theirs), abs=1e-10)
+
+
+def fake_psi4(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Psi4:
+    """A program of that name, and the peer that calls it."""
+    program = folder / "psi4"
+    program.write_text(f"#!/bin/sh\n{script}")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return Psi4(make_setup(mean_field("water"), CPU))
+
+
+def test_psi4_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "output").write_text(OUTPUT)
+    (tmp_path / "timer").write_text(TIMER)
+    peer = fake_psi4(
+        tmp_path,
+        f"""\
+if [ "$1" = --version ]; then echo 9.9; exit; fi
+[ "$1 $3" = "-n input.dat" ] && [ "$PSIPATH" = "$PWD" ] && grep -q "basis orb" input.dat || exit 1
+cp {tmp_path}/output "$4"; cp {tmp_path}/timer timer.dat; pwd > {tmp_path}/where
+""",
+        monkeypatch,
+    )
+    run = peer.run()
+    assert peer.version == "9.9"
+    assert run.seconds == pytest.approx(0.149, abs=1e-12)
+    assert run.e_corr == -0.2039755194257881
+    assert not Path((tmp_path / "where").read_text().strip()).exists()
+
+
+def test_psi4_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = fake_psi4(tmp_path, "echo 'no such basis' >&2; exit 1", monkeypatch)
+    with pytest.raises(BackendUnavailable, match=r"psi4 failed: no such basis; name the peers"):
+        peer.run()
+
+
+@pytest.mark.skipif(shutil.which("psi4") is None, reason="psi4 is not installed")
+@pytest.mark.parametrize("name", ["water", pytest.param("hydrogen_iodide", marks=pytest.mark.slow)])
+def test_psi4_computes_the_same_problem(name: str) -> None:
+    """One with a fitted SCF, one with an effective core potential."""
+    mf = orbitals(job_of(name, "cc-pvdz")) if name == "water" else mean_field(name)
+    setup = make_setup(mf, Calculation(frozen=1))
+    run = Psi4(setup).run()
+    expected = pyscf_mp2(mf, setup.aux.spec, [0]).e_corr
+    assert run.e_corr == pytest.approx(expected, abs=Psi4.tolerance, rel=0)
+    assert run.seconds > 0
