@@ -47,6 +47,8 @@ class Bench:
         GFLOP/s of a square GEMM by dtype: median of what was measured before each run.
     threads : int
     scf : str
+    peak : float or None
+        Largest peak memory of dfmp2 in MB, the warm-up included.
     """
 
     result: Result
@@ -57,6 +59,7 @@ class Bench:
     gemm_peak: dict[str, float]
     threads: int
     scf: str
+    peak: float | None
 
 
 def bench(
@@ -122,6 +125,7 @@ def bench(
             gemm_peak=own.gemm_peak(),
             threads=setup.threads,
             scf=last.labels["scf"] + remark,
+            peak=own.peak(),
         )
 
 

@@ -65,6 +65,11 @@ class Own:
         error = 0.0 if result.settings["precision"] == "fp64" else default_tolerance(result)
         return Run(seconds, result.e_corr, result.memory.get("peak"), error)
 
+    def peak(self) -> float | None:
+        """Largest peak memory of all runs in MB; the warm-up counts, later runs reuse its heap."""
+        peaks = [result.memory["peak"] for result in self.results if "peak" in result.memory]
+        return max(peaks, default=None)
+
     def gemm_peak(self) -> dict[str, float]:
         """GFLOP/s by dtype, the warm-up left out."""
         return {dtype: median(rates[1:]) for dtype, rates in self._rates.items() if rates[1:]}

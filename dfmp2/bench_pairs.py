@@ -58,6 +58,13 @@ class Pairs:
     version: str = ""
     own: list[Run] = field(default_factory=list)
     theirs: list[Run] = field(default_factory=list)
+    warm_up: Run | None = None
+
+    @property
+    def peak(self) -> float | None:
+        """Largest peak memory of the peer in MB; the warm-up counts, later runs reuse its heap."""
+        runs = self.theirs if self.warm_up is None else [self.warm_up, *self.theirs]
+        return max((run.peak for run in runs if run.peak is not None), default=None)
 
     @property
     def ratios(self) -> list[float]:
@@ -122,9 +129,10 @@ def interleave(
         If two energies differ.
     """
     first = own()
-    for peer in peers:
-        check(peer.name, first, peer.run(), peer.tolerance)
-    beside = [Pairs(peer.name, peer.version) for peer in peers]
+    beside = [Pairs(peer.name, peer.version, warm_up=peer.run()) for peer in peers]
+    for peer, found in zip(peers, beside, strict=True):
+        assert found.warm_up is not None
+        check(peer.name, first, found.warm_up, peer.tolerance)
     alone: list[Run] = []
     for done in range(pairs):
         for peer, found in zip(peers, beside, strict=True):

@@ -110,6 +110,12 @@ def test_a_reduced_precision_is_allowed_its_error() -> None:
         interleave(own.run, [Fake("a", calls)], 1, silent)
 
 
+def test_peak_memory_counts_the_warm_up() -> None:
+    pairs = Pairs("a", theirs=[Run(1.0, 0.0, 3.0)], warm_up=Run(1.0, 0.0, 8.0))
+    assert pairs.peak == 8.0
+    assert Pairs("a", theirs=[Run(1.0, 0.0)], warm_up=Run(1.0, 0.0)).peak is None
+
+
 # Scaling
 
 
@@ -152,6 +158,8 @@ def test_bench_of_water() -> None:
     found = bench(job_of("water"), calculation, ["pyscf", "pyscf-native"], 1, silent)
     assert [pairs.peer for pairs in found.beside] == ["pyscf", "pyscf-native"]
     assert found.missing == {}
+    assert found.peak is not None
+    assert found.peak >= max(run.peak or 0.0 for run in found.own)
     assert len(found.own) == 2
     assert found.result.sizes["nocc"] == 4
     for pairs in found.beside:

@@ -39,11 +39,11 @@ def bench_text(found: Bench) -> str:
     lines = [f"{title}, {pairs} interleaved pairs after a warm-up"]
     lines += [f"  {name:<15}  {value}" for name, value in facts]
     head = ("program", "median s", "min-max s", "peer/dfmp2", "min-max", "peak MB")
-    lines += ["", _line(head), _line(("dfmp2", *_times(found.own), "", "", _memory(found.own)))]
+    lines += ["", _line(head), _line(("dfmp2", *_times(found.own), "", "", _memory(found.peak)))]
     for one in found.beside:
         ratios = one.ratios
         span = f"{min(ratios):.2f}-{max(ratios):.2f}"
-        cells = (*_times(one.theirs), f"{median(ratios):.2f}", span, _memory(one.theirs))
+        cells = (*_times(one.theirs), f"{median(ratios):.2f}", span, _memory(one.peak))
         lines.append(_line((f"{one.peer} {one.version}", *cells)))
     lines += [f"  {name:<20}{reason}" for name, reason in found.missing.items()]
     lines += ["", f"  {'stage of dfmp2':<20}{'median s':>10}{'GFLOP/s':>10}{'of peak':>10}  dtype"]
@@ -83,7 +83,7 @@ def bench_data(found: Bench) -> dict[str, Any]:
         "dfmp2": {
             "runs": [asdict(run) for run in found.own],
             "median_seconds": median(run.seconds for run in found.own),
-            "peak_mb": _peak(found.own),
+            "peak_mb": found.peak,
         },
         "peers": {
             one.peer: {
@@ -95,7 +95,7 @@ def bench_data(found: Bench) -> dict[str, Any]:
                 "ratios": one.ratios,
                 "median_ratio": median(one.ratios),
                 "median_seconds": median(run.seconds for run in one.theirs),
-                "peak_mb": _peak(one.theirs),
+                "peak_mb": one.peak,
             }
             for one in found.beside
         },
@@ -127,12 +127,7 @@ def _times(runs: list[Run]) -> tuple[str, str]:
     return f"{median(seconds):.3f}", f"{min(seconds):.3f}-{max(seconds):.3f}"
 
 
-def _peak(runs: list[Run]) -> float | None:
-    return max((run.peak for run in runs if run.peak is not None), default=None)
-
-
-def _memory(runs: list[Run]) -> str:
-    peak = _peak(runs)
+def _memory(peak: float | None) -> str:
     return "-" if peak is None else f"{peak:.0f}"
 
 
