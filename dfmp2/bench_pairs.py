@@ -129,10 +129,11 @@ def interleave(
         If two energies differ.
     """
     first = own()
-    beside = [Pairs(peer.name, peer.version, warm_up=peer.run()) for peer in peers]
-    for peer, found in zip(peers, beside, strict=True):
-        assert found.warm_up is not None
-        check(peer.name, first, found.warm_up, peer.tolerance)
+    beside: list[Pairs] = []
+    for peer in peers:
+        warm_up = peer.run()
+        check(peer.name, first, warm_up, peer.tolerance)
+        beside.append(Pairs(peer.name, peer.version, warm_up=warm_up))
     alone: list[Run] = []
     for done in range(pairs):
         for peer, found in zip(peers, beside, strict=True):
