@@ -16,7 +16,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from dfmp2.fitting import AuxBasis
+from dfmp2.fitting import AuxBasis, make_auxmol
 
 __all__ = ["conditioned"]
 
@@ -39,15 +39,11 @@ def conditioned(aux: AuxBasis, mol: Any, block: int) -> AuxBasis:
         With the same `spec` and `names`; `aux` itself where its functions on one atom are linearly
         dependent.
     """
-    from pyscf.df.addons import make_auxmol
-
     try:
         basis = {symbol: _orthonormal(shells, block) for symbol, shells in aux.mol._basis.items()}
     except scipy.linalg.LinAlgError:
         return aux
-    quiet = mol.copy(deep=False)
-    quiet.verbose = 0
-    return replace(aux, mol=make_auxmol(quiet, basis))
+    return replace(aux, mol=make_auxmol(mol, basis))
 
 
 def _orthonormal(shells: list[Any], block: int) -> list[Any]:

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.molecule import basis_entry
 
-__all__ = ["LINEAR_DEPENDENCE", "AuxBasis", "Metric", "choose_auxbasis", "factor_metric"]
+__all__ = [
+    "LINEAR_DEPENDENCE",
+    "AuxBasis",
+    "Metric",
+    "choose_auxbasis",
+    "factor_metric",
+    "make_auxmol",
+]
 
 LINEAR_DEPENDENCE = 1e-10
 """Metric eigenvalues up to this are dropped when Cholesky fails: PySCF's value for DF-MP2.
@@ -112,7 +119,7 @@ def choose_auxbasis(mol: Any, auxbasis: AuxSpec = None) -> AuxBasis:
     reason = "the RI-MP2 set of the orbital basis"
     if missing:
         reason += "; even-tempered for " + ", ".join(symbol for symbol, _ in missing)
-    return AuxBasis(_auxmol(mol, spec), spec, names, reason)
+    return AuxBasis(make_auxmol(mol, spec), spec, names, reason)
 
 
 def _requested(mol: Any, symbols: list[str], auxbasis: AuxSpec) -> AuxBasis:
@@ -135,17 +142,18 @@ def _requested(mol: Any, symbols: list[str], auxbasis: AuxSpec) -> AuxBasis:
                 "leave auxbasis out for the default, or name another set"
             )
     try:
-        return AuxBasis(_auxmol(mol, spec), spec, names, "asked for")
+        return AuxBasis(make_auxmol(mol, spec), spec, names, "asked for")
     except (BasisNotFoundError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"auxbasis {auxbasis!r} is no basis that PySCF reads: {error}") from error
 
 
-def _auxmol(mol: Any, spec: dict[str, Any]) -> Any:
-    from pyscf.df.addons import make_auxmol
+def make_auxmol(mol: Any, spec: dict[str, Any]) -> Any:
+    """The atoms of `mol` with other functions, without PySCF's remarks."""
+    from pyscf.df import addons
 
     quiet = mol.copy(deep=False)
     quiet.verbose = 0
-    return make_auxmol(quiet, spec)
+    return addons.make_auxmol(quiet, spec)
 
 
 def _orbital_basis_name(mol: Any, symbol: str) -> str | None:
@@ -232,7 +240,7 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
     Parameters
     ----------
     metric : ndarray, shape (naux, naux), float64
-        (P|Q), symmetric. It is overwritten.
+        (P|Q), symmetric.
 
     Returns
     -------
@@ -246,8 +254,7 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
     if not np.isfinite(metric).all():
         raise InputError("the auxiliary metric (P|Q) is not finite; check the auxiliary basis")
     try:
-        # (P|Q) is symmetric, so its transpose is the Fortran-ordered array LAPACK can overwrite;
-        # U^T U of that upper factor is L L^T of its transpose.
+        # A copy is factored in place: eigenvectors need (P|Q) itself if this fails.
         lower = scipy.linalg.cholesky(metric.copy(order="F"), lower=True, overwrite_a=True)
         return Metric(lower, "cholesky")
     except scipy.linalg.LinAlgError:

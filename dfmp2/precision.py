@@ -40,11 +40,9 @@ from numpy.typing import NDArray
 from dfmp2.fitting import AuxBasis, Metric, factor_metric
 from dfmp2.integrals import ThreeCentreIntegrals, metric_integrals
 from dfmp2.reference import Reference
+from dfmp2.units import FLOAT32_UNIT as UNIT
 
 __all__ = ["STAGES", "Placement", "place_stages"]
-
-UNIT = 2.0**-24
-"""Rounding unit of float32."""
 
 SAMPLE_FUNCTIONS = 96
 """Auxiliary functions on which the AO->MO error is measured: those that the metric amplifies most,

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.reference import Reference
+from dfmp2.units import FLOAT32_UNIT as UNIT
 
 __all__ = ["SAMPLE", "SpotCheck", "expected_error"]
 
 SAMPLE = 4
 """Occupied orbitals kept in float64: ten pairs."""
-
-UNIT = 2.0**-24
-"""Rounding unit of float32."""
 
 
 def expected_error(nocc: int) -> float:

@@ -1,11 +1,14 @@
-"""Conversion factors; each name says the direction."""
+"""Conversion factors, whose names say the direction, and rounding units."""
 
 from __future__ import annotations
 
-__all__ = ["BYTES_PER_DOUBLE", "BYTES_PER_MB"]
+__all__ = ["BYTES_PER_DOUBLE", "BYTES_PER_MB", "FLOAT32_UNIT"]
 
 BYTES_PER_MB = 10**6
 """Bytes in one MB, the unit of every memory figure in dfmp2 (decimal, as in PySCF)."""
 
 BYTES_PER_DOUBLE = 8
 """Bytes of one float64."""
+
+FLOAT32_UNIT = 2.0**-24
+"""Rounding unit of float32."""
