@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,18 @@ import dfmp2
 from dfmp2.fitting import AuxBasis
 from dfmp2.record import MoleculeRecord
 from dfmp2.reference import Frozen, Reference
+from dfmp2.result import Result
+
+if TYPE_CHECKING:
+    from dfmp2.mp2 import DFMP2
+    from dfmp2.pipeline import Outcome
 
 __all__ = [
     "basis_label",
     "frozen_label",
     "molecule_record",
     "nothing_to_correlate",
+    "result_of",
     "scf_label",
     "versions",
 ]
@@ -27,6 +33,55 @@ def nothing_to_correlate(reference: Reference) -> str:
     """The note of a run without pairs or without virtual orbitals."""
     what = "occupied" if not reference.nocc else "virtual"
     return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
+
+
+def result_of(
+    driver: DFMP2,
+    reference: Reference,
+    aux: AuxBasis,
+    outcome: Outcome,
+    memory: dict[str, float],
+    notes: tuple[str, ...],
+) -> Result:
+    """Everything about a finished run of `driver`."""
+    mf = driver._scf
+    return Result(
+        molecule=molecule_record(driver.name, reference.mol, aux),
+        reference=reference.kind,
+        e_hf=reference.e_ref,
+        e_os_pairs=outcome.e_os,
+        e_ss_pairs=outcome.e_ss,
+        occupied=reference.occupied,
+        frozen=reference.frozen,
+        sizes={
+            "nao": reference.nao,
+            "nocc": reference.nocc,
+            "nvir": reference.nvir,
+            "naux": aux.naux,
+        },
+        labels={
+            "basis": basis_label(reference.mol.basis),
+            "auxbasis": str(aux),
+            "auxbasis_reason": aux.reason,
+            "metric": outcome.metric,
+            "precision": outcome.precision_label,
+            "ecp": basis_label(reference.mol.ecp) or "none",
+            "frozen": frozen_label(driver.frozen, reference.frozen),
+            "scf": scf_label(mf, reference.kind),
+        },
+        settings={
+            "fused": driver.fused,
+            "precision": outcome.precision,
+            "accuracy": driver.accuracy,
+            "frozen": list(reference.frozen),
+            "density_fit": getattr(mf, "with_df", None) is not None,
+            "conv_tol": float(mf.conv_tol),
+        },
+        memory=memory,
+        provenance=outcome.provenance,
+        notes=notes,
+        versions=versions(),
+    )
 
 
 def basis_label(basis: Any) -> str:

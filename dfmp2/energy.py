@@ -15,6 +15,8 @@ import numpy as np
 
 from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.checkpoint import Checkpoint
+from dfmp2.fitted import FittedB
 from dfmp2.plan import Plan
 from dfmp2.reference import Reference
 from dfmp2.transform import Progress
@@ -26,50 +28,50 @@ SMALL_T = 64
 
 
 def pair_energies(
-    b: Tensor,
+    b: FittedB,
     reference: Reference,
     plan: Plan,
     backend: RecordedBackend,
     progress: Progress,
-    fused: bool = True,
+    fused: bool,
+    checkpoint: Checkpoint,
 ) -> tuple[Array, Array]:
-    """Opposite- and same-spin energies of all pairs.
+    """Opposite- and same-spin energies of all pairs; those that are known are not computed again.
 
     Parameters
     ----------
-    b : tensor, shape (nocc, naux, nvir)
+    b : FittedB, shape (nocc, naux, nvir)
     reference : Reference
     plan : Plan
     backend : RecordedBackend
     progress : callable
     fused : bool
         Reduce T where it is made.
+    checkpoint : Checkpoint
+        Its table is filled.
 
     Returns
     -------
     e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
         Symmetric; the sum over all elements is the molecule's energy.
     """
-    nocc = reference.nocc
     e_occ, e_vir = reference.e_occ, reference.e_vir
-    e_os, e_ss = np.zeros((nocc, nocc)), np.zeros((nocc, nocc))
+    table, npair = checkpoint.table, plan.sizes.npair
     block_energy = _fused if fused else _unfused
-    starts = range(0, nocc, plan.occ_block)
-    done, total = 0, len(starts) * (len(starts) + 1) // 2
     with backend.stage("pair energies"):
-        b = backend.adopt(b)
-        for i0 in starts:
-            i = slice(i0, min(i0 + plan.occ_block, nocc))
-            for j0 in starts[starts.index(i0) :]:
-                j = slice(j0, min(j0 + plan.occ_block, nocc))
-                e_os[i, j], e_ss[i, j] = block_energy(
-                    backend, b[i], b[j], e_occ[i], e_occ[j], e_vir, i0 == j0
-                )
-                done += 1
-                progress("pair energies", done, total)
-    for e in (e_os, e_ss):
-        e += np.triu(e, 1).T  # the pair (j,i) has the energy of (i,j)
-    return e_os, e_ss
+        for block in b.pair_blocks(table.missing, plan, backend):
+            for i, j, diagonal in table.parts(block.i, block.j):
+                e_i, e_j = e_occ[block.i][i], e_occ[block.j][j]
+                found = block_energy(backend, block.b_i[i], block.b_j[j], e_i, e_j, e_vir, diagonal)
+                table.add(_within(block.i, i), _within(block.j, j), *found, checkpoint.session)
+            checkpoint.commit()
+            progress("pair energies", table.known, npair)
+        checkpoint.commit(force=True)
+    return table.symmetric()
+
+
+def _within(block: slice, part: slice) -> slice:
+    return slice(block.start + part.start, block.start + part.stop)
 
 
 def _fused(

@@ -6,7 +6,7 @@ pairs. Blocks follow auxiliary shells because libcint cannot split one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ class ThreeCentreIntegrals:
     block : int
         Auxiliary functions per block, at most; one shell where a shell is larger.
     shells : list of int, optional
-        Make only these auxiliary shells, one per block.
+        Make only these auxiliary shells, in ascending order.
     """
 
     def __init__(self, mol: Any, auxmol: Any, block: int, shells: list[int] | None = None) -> None:
@@ -65,10 +65,7 @@ class ThreeCentreIntegrals:
         atm, bas, env = self._env
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         loc = auxmol.ao_loc_nr()
-        if shells is None:
-            self.blocks = _shell_blocks(loc, block)
-        else:
-            self.blocks = [AuxBlock(s, s + 1, int(loc[s]), int(loc[s + 1])) for s in shells]
+        self.blocks = _shell_blocks(loc, block, range(auxmol.nbas) if shells is None else shells)
         largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
         self._packed = np.empty(largest * (self._nao * (self._nao + 1) // 2))
         self._unpacked = np.empty(largest * self._nao * self._nao)
@@ -89,12 +86,13 @@ class ThreeCentreIntegrals:
             yield block, lib.unpack_tril(packed.T, out=out)
 
 
-def _shell_blocks(loc: NDArray[np.int32], size: int) -> list[AuxBlock]:
-    blocks = []
-    shell0 = 0
-    while shell0 < len(loc) - 1:
-        within = int(np.searchsorted(loc, loc[shell0] + size, side="right")) - 1
-        shell1 = max(within, shell0 + 1)
-        blocks.append(AuxBlock(shell0, shell1, int(loc[shell0]), int(loc[shell1])))
-        shell0 = shell1
-    return blocks
+def _shell_blocks(loc: NDArray[np.int32], size: int, shells: Sequence[int]) -> list[AuxBlock]:
+    """Runs of consecutive shells of at most `size` functions, or of one shell."""
+    runs: list[list[int]] = []
+    for shell in shells:
+        run = runs[-1] if runs else []
+        if run and run[-1] + 1 == shell and loc[shell + 1] - loc[run[0]] <= size:
+            run.append(shell)
+        else:
+            runs.append([shell])
+    return [AuxBlock(run[0], run[-1] + 1, int(loc[run[0]]), int(loc[run[-1] + 1])) for run in runs]

@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 from dfmp2.errors import InputError, UnsupportedReferenceError
 from dfmp2.molecule import BasisSpec, build_mole, is_chkfile, read_geometry
+from dfmp2.record import MoleculeRecord
 from dfmp2.reference import Frozen, frozen_orbitals
 from dfmp2.result import Result, read_results
 from dfmp2.scf import CONV_TOL, load_chkfile, run_scf
 
 if TYPE_CHECKING:
+    from dfmp2.mp2 import DFMP2
     from dfmp2.plan import Plan
     from dfmp2.transform import Progress
 
-__all__ = ["Calculation", "Job", "JobOptions", "parse_basis", "parse_frozen", "prepare"]
+__all__ = [
+    "Calculation",
+    "Job",
+    "JobOptions",
+    "mole_of",
+    "parse_basis",
+    "parse_frozen",
+    "prepare",
+]
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,8 @@ class Job:
         from dfmp2.plan import Sizes, make_plan
 
         nao, nocc = int(self.mol.nao_nr()), int(self.mol.tot_electrons()) // 2
-        frozen = frozen_orbitals(self.mol, calculation.frozen, nao, nocc)
+        nmo = nao if self.mean_field is None else self.mean_field.mo_coeff.shape[1]
+        frozen = frozen_orbitals(self.mol, calculation.frozen, nmo, nocc)
         nfrozen_occ = sum(1 for i in frozen if i < nocc)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the run itself will say it
@@ -109,7 +120,7 @@ class Job:
         sizes = Sizes(
             nao=nao,
             nocc=nocc - nfrozen_occ,
-            nvir=nao - nocc - (len(frozen) - nfrozen_occ),
+            nvir=nmo - nocc - (len(frozen) - nfrozen_occ),
             naux=aux.naux,
             aux_shell=largest_shell(aux.mol),
         )
@@ -118,8 +129,8 @@ class Job:
             budget = float(lib.param.MAX_MEMORY)
         return make_plan(sizes, budget, lib.num_threads()), f"{aux} ({aux.reason})"
 
-    def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:
-        """Do the DF-MP2 part on the job's converged mean field."""
+    def driver(self, mf: Any, calculation: Calculation, progress: Progress) -> DFMP2:
+        """The DF-MP2 part on a converged mean field, ready to run."""
         from dfmp2.mp2 import DFMP2
 
         driver = DFMP2(mf, frozen=calculation.frozen, auxbasis=calculation.auxbasis)
@@ -128,6 +139,11 @@ class Job:
             setattr(driver, name, getattr(calculation, name))
         if calculation.max_memory is not None:
             driver.max_memory = calculation.max_memory
+        return driver
+
+    def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:
+        """Do the DF-MP2 part, keeping nothing."""
+        driver = self.driver(mf, calculation, progress)
         driver.kernel()
         assert driver.result is not None
         return driver.result
@@ -182,23 +198,27 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
 
 
 def _from_stored(result: Result, options: JobOptions, source: str) -> Job:
-    from pyscf import gto
-
     if result.reference != "RHF":
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
-    record = result.molecule
-    mol = gto.Mole(verbose=0, unit="Bohr", charge=record.charge, spin=record.spin)
-    mol.atom = list(zip(record.symbols, record.coordinates, strict=True))
-    mol.basis, mol.ecp, mol.cart = record.basis, record.ecp, record.cart
-    mol.build(parse_arg=False, dump_input=False)
     again = JobOptions(
         density_fit=bool(result.settings["density_fit"]),
         conv_tol=min(float(result.settings["conv_tol"]), CONV_TOL),
         max_cycle=options.max_cycle,
     )
-    return Job(record.name, mol, again, stored=result)
+    return Job(result.molecule.name, mole_of(result.molecule), again, stored=result)
+
+
+def mole_of(record: MoleculeRecord) -> Any:
+    """The molecule that was written down."""
+    from pyscf import gto
+
+    mol = gto.Mole(verbose=0, unit="Bohr", charge=record.charge, spin=record.spin)
+    mol.atom = list(zip(record.symbols, record.coordinates, strict=True))
+    mol.basis, mol.ecp, mol.cart = record.basis, record.ecp, record.cart
+    mol.build(parse_arg=False, dump_input=False)
+    return mol
 
 
 def parse_basis(text: str | None) -> BasisSpec:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,14 +12,8 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
-from dfmp2.describe import (
-    basis_label,
-    frozen_label,
-    molecule_record,
-    nothing_to_correlate,
-    scf_label,
-    versions,
-)
+from dfmp2.checkpoint import INTERVAL, Checkpoint
+from dfmp2.describe import nothing_to_correlate, result_of
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
 from dfmp2.integrals import largest_shell
@@ -25,9 +21,11 @@ from dfmp2.memory import PeakMeter
 from dfmp2.molecule import warn_missing_ecp
 from dfmp2.pipeline import Outcome, Pipeline, Request, choose
 from dfmp2.plan import Plan, Sizes, make_plan
-from dfmp2.provenance import Provenance
 from dfmp2.reference import Frozen, Reference, make_reference
+from dfmp2.restart import check_request, origin, run_file_of, scratch_run
 from dfmp2.result import Result
+from dfmp2.runfile.content import load_result, store_result
+from dfmp2.runfile.file import RunFile
 from dfmp2.transform import Progress
 
 __all__ = ["DFMP2"]
@@ -63,8 +61,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Reduce each T block where it is made (default), or form it first.
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
+    checkpoint : str or None
+        Run file to keep the work in, or to continue from; None keeps nothing.
+    checkpoint_interval : float
+        Seconds between two commits to it.
     result : Result or None
         Everything about the finished run.
+    read_from : str or None
+        Run file, device and time, where the result was there already and nothing was computed.
 
     Examples
     --------
@@ -81,7 +85,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
     _keys = {  # noqa: RUF012  (PySCF's own protocol)
         "mol", "frozen", "auxbasis", "mo_coeff", "mo_occ", "precision", "accuracy", "backend",
-        "device", "fused", "allow_ks", "result", "progress", "name",
+        "device", "fused", "allow_ks", "result", "progress", "name", "checkpoint",
+        "checkpoint_interval", "run_file", "resuming", "read_from",
     }  # fmt: skip
 
     def __init__(
@@ -110,6 +115,11 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.progress: Progress = _no_progress
         self.name = "molecule"
         self.result: Result | None = None
+        self.checkpoint: str | None = None
+        self.checkpoint_interval = INTERVAL
+        self.run_file: RunFile | None = None
+        self.resuming = False
+        self.read_from: str | None = None
 
     def set(self, *args: Any, **kwargs: Any) -> DFMP2:
         """Set attributes by keyword; an unknown name is an error, not a new attribute."""
@@ -136,7 +146,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         DFMP2Error
             One of its kinds, see `dfmp2.errors`.
         """
-        selection, precision = choose(Request(self.backend, self.device, self.precision))
+        request = Request(self.backend, self.device, self.precision)
+        selection, precision = choose(request)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             reference = self._reference()
@@ -148,58 +159,55 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             )
         notes = [str(warning.message) for warning in caught]
         plan = self.plan(reference, aux)
-        selection.backend.warm_up()
-        meter = PeakMeter()
-        if reference.nocc and reference.nvir:
-            stages = Pipeline(reference, aux, plan, self.accuracy, self.fused, self.progress)
-            outcome = stages.run(selection, precision)
-        else:
-            notes.append(nothing_to_correlate(reference))
-            zero = np.zeros((reference.nocc, reference.nocc))
-            nothing = Provenance(reason=selection.reason)
-            outcome = Outcome(zero, zero, "not needed", precision, precision, nothing)
-        memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
-        if (peak := meter.peak()) is not None:
-            memory["peak"] = peak
-        self.result = Result(
-            molecule=molecule_record(self.name, reference.mol, aux),
-            reference=reference.kind,
-            e_hf=reference.e_ref,
-            e_os_pairs=outcome.e_os,
-            e_ss_pairs=outcome.e_ss,
-            occupied=reference.occupied,
-            frozen=reference.frozen,
-            sizes={
-                "nao": reference.nao,
-                "nocc": reference.nocc,
-                "nvir": reference.nvir,
-                "naux": aux.naux,
-            },
-            labels={
-                "basis": basis_label(reference.mol.basis),
-                "auxbasis": str(aux),
-                "auxbasis_reason": aux.reason,
-                "metric": outcome.metric,
-                "precision": outcome.precision_label,
-                "ecp": basis_label(reference.mol.ecp) or "none",
-                "frozen": frozen_label(self.frozen, reference.frozen),
-                "scf": scf_label(self._scf, reference.kind),
-            },
-            settings={
-                "fused": self.fused,
-                "precision": outcome.precision,
-                "accuracy": self.accuracy,
-                "frozen": list(reference.frozen),
-                "density_fit": getattr(self._scf, "with_df", None) is not None,
-                "conv_tol": float(self._scf.conv_tol),
-            },
-            memory=memory,
-            provenance=outcome.provenance,
-            notes=tuple(notes),
-            versions=versions(),
-        )
+        with self._kept(reference, aux, plan) as (file, kept):
+            checkpoint = Checkpoint(file, reference.nocc, self.checkpoint_interval)
+            if file is not None and kept:
+                if not self.resuming:
+                    check_request(
+                        file, checkpoint.table, request, selection, precision, self.accuracy
+                    )
+                self.result = load_result(file)
+                if self.result is not None:
+                    self.read_from = origin(file, self.result)
+                    self._log(self.result)
+                    return self.result.e_corr, None
+            self.read_from = None
+            selection.backend.warm_up()
+            meter = PeakMeter()
+            if reference.nocc and reference.nvir:
+                stages = Pipeline(
+                    reference, aux, plan, self.accuracy, self.fused, self.progress, checkpoint
+                )
+                outcome = stages.run(selection, precision)
+            else:
+                notes.append(nothing_to_correlate(reference))
+                outcome = Outcome.empty(reference.nocc, precision, selection.reason)
+            memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
+            if (peak := meter.peak()) is not None:
+                memory["peak"] = peak
+            self.result = result_of(
+                self, reference, aux, outcome, memory, (*notes, *checkpoint.notes)
+            )
+            if file is not None and kept:
+                store_result(file, self.result)
         self._log(self.result)
         return self.result.e_corr, None
+
+    @contextmanager
+    def _kept(
+        self, reference: Reference, aux: AuxBasis, plan: Plan
+    ) -> Iterator[tuple[RunFile | None, bool]]:
+        """The run file, if there is to be one, and whether it outlives the run."""
+        if self.run_file is not None:
+            yield self.run_file, True
+        elif self.checkpoint is not None:
+            with run_file_of(self, reference, aux, plan) as file:
+                yield file, True
+        elif plan.in_memory:
+            yield None, False
+        else:
+            with scratch_run(plan.sizes) as file:
+                yield file, False
 
     def plan(self, reference: Reference | None = None, aux: AuxBasis | None = None) -> Plan:
         """Block sizes and memory that `kernel` will use.

@@ -1,7 +1,7 @@
 """One DF-MP2 calculation: selection, placement of stages, B, pair energies, provenance.
 
-Where a device is lost half-way and falling back was allowed before the work started, everything is
-computed again by torch from the reference, which never left the host.
+Where a device is lost half-way and falling back was allowed before the work started, torch goes on
+from the reference, which never left the host, and from what was committed to the run file.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 
-from dfmp2.backends.base import Array, Backend, Tensor
+import numpy as np
+
+from dfmp2.backends.base import Array, Backend
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import Selection, select
+from dfmp2.checkpoint import Checkpoint
 from dfmp2.conditioning import conditioned
 from dfmp2.energy import pair_energies
 from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
+from dfmp2.fitted import FittedB
 from dfmp2.fitting import AuxBasis, Metric
 from dfmp2.plan import Plan
 from dfmp2.precision import place_stages
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Reference
 from dfmp2.spotcheck import SpotCheck, expected_error
-from dfmp2.transform import Progress, fitted_integrals
+from dfmp2.transform import Progress, Transform
 
 __all__ = ["PRECISIONS", "Outcome", "Pipeline", "Request", "choose"]
 
@@ -47,6 +51,12 @@ class Outcome:
     precision: str
     precision_label: str
     provenance: Provenance
+
+    @classmethod
+    def empty(cls, nocc: int, precision: str, reason: str) -> Outcome:
+        """Of a molecule with nothing to correlate."""
+        zero = np.zeros((nocc, nocc))
+        return cls(zero, zero, "not needed", precision, precision, Provenance(reason=reason))
 
 
 def choose(request: Request) -> tuple[Selection, str]:
@@ -94,6 +104,8 @@ class Pipeline:
     fused : bool
         Reduce T blocks where they are made.
     progress : callable
+    checkpoint : Checkpoint
+        What earlier sessions did, and where this one leaves its own.
     """
 
     reference: Reference
@@ -102,6 +114,7 @@ class Pipeline:
     accuracy: float
     fused: bool
     progress: Progress
+    checkpoint: Checkpoint
 
     def run(self, selection: Selection, precision: str) -> Outcome:
         """Compute the pair energies.
@@ -111,7 +124,7 @@ class Pipeline:
         KernelError
             If a NKI kernel fails and torch may not take over.
         """
-        provenance = Provenance(reason=selection.reason)
+        provenance = self._session(selection.reason, selection.backend, precision)
         if not selection.is_nki:
             return self._by_torch(selection.backend, precision, provenance)
         try:
@@ -121,18 +134,24 @@ class Pipeline:
                 raise type(error)(f"{error}; {_WITHOUT_NKI}") from error
             lost = str(error)  # the error itself would keep B alive
         warnings.warn(
-            f"the device was lost, torch computes everything again ({lost}); set "
+            f"the device was lost, torch computes what is not in a run file ({lost}); set "
             "DFMP2_REQUIRE_NKI=1 to make this an error",
             NkiFallbackWarning,
             stacklevel=3,
         )
-        again = Provenance(reason=selection.reason, failures=provenance.failures)
+        again = self._session(selection.reason, selection.host, "fp64")
+        again.failures += provenance.failures
         again.failed("everything", lost)
         return self._by_torch(selection.host, "fp64", again)
 
+    def _session(self, reason: str, backend: Backend, precision: str) -> Provenance:
+        provenance = Provenance(reason=reason)
+        self.checkpoint.begin(provenance, backend.where, precision, self.accuracy)
+        return provenance
+
     def _by_nki(self, selection: Selection, provenance: Provenance) -> Outcome:
         with provenance.stage("error estimate"):
-            aux = conditioned(self.aux, self.reference.mol, self.plan.aux_block)
+            aux = self._aux("conditioned")
             placed = place_stages(self.reference, aux, self.accuracy)
         backend = RecordedBackend(
             selection.backend,
@@ -141,34 +160,60 @@ class Pipeline:
             placed.on_host,
             selection.may_fall_back,
         )
-        b, metric = replace(self, aux=aux)._fitted(backend)
+        b_in = "fp64" if "metric solve" in placed.on_host else "fp32"
+        self.checkpoint.begin_b("conditioned", b_in)
+        self.checkpoint.computing("nki")
+        b, metric = self._fitted(backend, aux)
         return self._outcome(backend, b, metric, "fp32", str(placed))
 
     def _by_torch(self, torch: Backend, precision: str, provenance: Provenance) -> Outcome:
         backend = RecordedBackend(torch, provenance)
-        b, metric = self._fitted(backend)
+        aux = self._aux("plain")
+        self.checkpoint.begin_b("plain", "fp64")
         expected = expected_error(self.reference.nocc)
         if precision == "fp64" or (precision == "auto" and expected > self.accuracy):
             why = "" if precision == "fp64" else f" (auto: fp32 could cost {expected:.0e} Eh)"
+            self.checkpoint.computing("fp64")
+            b, metric = self._fitted(backend, aux)
             return self._outcome(backend, b, metric, "fp64", "fp64" + why)
+        self.checkpoint.computing("fp32")
+        b, metric = self._fitted(backend, aux)
         check = SpotCheck(b, self.reference, backend)
-        outcome = self._outcome(backend, backend.to_float32(b), metric, "fp32", "")
-        error = check.error(outcome.e_os, outcome.e_ss)
+        b.to_float32(backend)
+        outcome = self._outcome(backend, b, metric, "fp32", "")
+        error = check.error(outcome.e_os, outcome.e_ss, self.checkpoint.computed("fp32"))
         found = f"estimated error {error:.0e} Eh from {check.pairs} pairs in fp64"
         if precision == "auto" and error > self.accuracy:
             del check, b
-            b, metric = self._fitted(backend)
+            self.checkpoint.reject("fp32")
+            again = self._session(provenance.reason, torch, precision)
+            self.checkpoint.computing("fp64")
+            backend = RecordedBackend(torch, again)
+            b, metric = self._fitted(backend, aux)
             return self._outcome(backend, b, metric, "fp64", f"fp64 (auto: with fp32, {found})")
-        return replace(outcome, precision_label=f"fp32 pair GEMMs, all else fp64 ({found})")
+        label = self.checkpoint.label(f"fp32 pair GEMMs, all else fp64 ({found})")
+        return replace(outcome, precision_label=label, provenance=self.checkpoint.merged())
 
-    def _fitted(self, backend: RecordedBackend) -> tuple[Tensor, Metric]:
-        return fitted_integrals(self.reference, self.aux, self.plan, backend, self.progress)
+    def _aux(self, form: str) -> AuxBasis:
+        """The auxiliary functions: in the form of the B that is there, else in this one."""
+        if (self.checkpoint.form or form) == "plain":
+            return self.aux
+        return conditioned(self.aux, self.reference.mol, self.plan.aux_block)
+
+    def _fitted(self, backend: RecordedBackend, aux: AuxBasis) -> tuple[FittedB, Metric]:
+        return Transform(
+            self.reference, aux, self.plan, backend, self.progress, self.checkpoint
+        ).fitted()
 
     def _outcome(
-        self, backend: RecordedBackend, b: Tensor, metric: Metric, precision: str, label: str
+        self, backend: RecordedBackend, b: FittedB, metric: Metric, precision: str, label: str
     ) -> Outcome:
-        e_os, e_ss = pair_energies(b, self.reference, self.plan, backend, self.progress, self.fused)
-        return Outcome(e_os, e_ss, str(metric), precision, label, backend.provenance)
+        checkpoint = self.checkpoint
+        e_os, e_ss = pair_energies(
+            b, self.reference, self.plan, backend, self.progress, self.fused, checkpoint
+        )
+        label = checkpoint.label(label)
+        return Outcome(e_os, e_ss, str(metric), precision, label, checkpoint.merged())
 
 
 _WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"

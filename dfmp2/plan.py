@@ -2,6 +2,12 @@
 
 Forecast and execution share this module, so that ``dfmp2 plan`` shows what ``dfmp2 run`` does.
 Memory is counted above the process's resident memory at the start of the DF-MP2 part.
+
+B stays in memory where it fits. Otherwise it lies in the run file, and one block of i, as large as
+memory allows, meets short blocks of j that are read ahead: orbital j is read once for its own block
+and once for each block before it, so the largest first block means the fewest reads. With bi
+orbitals i in memory, the work on one row of B takes bi nvir / 400 times as long as reading it (at
+100 GFLOP/s and 1 GB/s): the disk hides behind the GEMMs.
 """
 
 from __future__ import annotations
@@ -10,6 +16,8 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from dfmp2.errors import ResourceError
+from dfmp2.runfile.layout import bytes_on_disk, spare_rows
+from dfmp2.sizes import Sizes
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 
 __all__ = ["Plan", "Sizes", "make_plan"]
@@ -25,26 +33,12 @@ OVERHEAD = 48 * BYTES_PER_MB
 """Bytes for what is not counted by formula: libcint's buffers, BLAS packing, the heap's own gaps.
 Measured between 3 MB (water) and 62 MB (stacked uracil dimer)."""
 
+READ_AHEAD = 16
+"""One in so many rows of B in memory is for each of the two blocks that are read ahead."""
+
 PAIR_BLOCK_FLOPS = 5e10
 """Operations in one block of pairs, at least: about half a second of two cores, so that the threads
 rarely wait for each other and progress is still seen."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Dimensions of a run: `nocc` counts the correlated occupied orbitals."""
-
-    nao: int
-    nocc: int
-    nvir: int
-    naux: int
-    aux_shell: int = 1
-    """Functions in the largest auxiliary shell: the smallest block of P."""
-
-    @property
-    def npair(self) -> int:
-        """Number of pairs i <= j."""
-        return self.nocc * (self.nocc + 1) // 2
 
 
 @dataclass(frozen=True)
@@ -57,24 +51,80 @@ class Plan:
     aux_block : int
         Auxiliary functions per integral block.
     occ_block : int
-        Occupied orbitals per pair block.
+        Occupied orbitals per pair block, B in memory.
+    in_memory : bool
+        B stays in memory.
+    i_rows, j_rows : int
+        Occupied orbitals per pair block, B in the run file.
+    solve_rows : int
+        Occupied orbitals whose metric solve is done at once, B in the run file.
+    reads : float
+        How often the pair stage reads B from the run file.
     memory : dict of str to float
         MB by item.
     peak : float
         MB at the largest moment.
+    disk : dict of str to float
+        MB of the run file by item.
     flops : dict of str to float
         Floating-point operations by stage.
     max_memory : float
         The budget, MB.
+    least_in_memory : float
+        The smallest budget with B in memory, MB.
     """
 
     sizes: Sizes
     aux_block: int
     occ_block: int
+    in_memory: bool
+    i_rows: int
+    j_rows: int
+    solve_rows: int
+    reads: float
     memory: dict[str, float]
     peak: float
+    disk: dict[str, float]
     flops: dict[str, float]
     max_memory: float
+    least_in_memory: float
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """What the items of a run take in memory."""
+
+    b: int
+    row: int
+    metric: int
+    t: int
+    per_aux: int
+    per_aux_disk: int
+    tables: int
+
+    def peak_in_memory(self, aux_block: int) -> int:
+        return OVERHEAD + self.b + max(aux_block * self.per_aux, self.metric, self.t)
+
+    def peak_on_disk(self, aux_block: int, rows: int, solve_rows: int) -> int:
+        solve = self.metric + (solve_rows + 1) * self.row
+        transform = aux_block * self.per_aux_disk
+        return OVERHEAD + self.tables + max(transform, solve, self.t + rows * self.row)
+
+
+def _bytes(sizes: Sizes, threads: int) -> _Bytes:
+    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    d = BYTES_PER_DOUBLE
+    # per auxiliary function: packed, unpacked, first and second half-transformed integrals
+    per_aux = d * (nao * (nao + 1) // 2 + nao * nao + nocc * nao + nocc * nvir)
+    return _Bytes(
+        b=d * nocc * nvir * naux,
+        row=d * nvir * naux,
+        metric=2 * d * naux * naux,  # (P|Q) and its factor
+        t=threads * max(T_BLOCK, d * nvir * nvir),
+        per_aux=per_aux,
+        per_aux_disk=per_aux + 2 * d * nocc * nvir,  # the block of B, and in the file's order
+        tables=4 * nocc * naux,  # checksums
+    )
 
 
 def make_plan(
@@ -107,47 +157,63 @@ def make_plan(
     """
     budget = max_memory * BYTES_PER_MB
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
-    b = BYTES_PER_DOUBLE * nocc * nvir * naux
-    metric = 2 * BYTES_PER_DOUBLE * naux * naux  # (P|Q) and its factor
-    t = threads * max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir)
-    # per auxiliary function: packed, unpacked, first and second half-transformed integrals
-    per_aux = BYTES_PER_DOUBLE * (nao * (nao + 1) // 2 + nao * nao + nocc * nao + nocc * nvir)
+    size = _bytes(sizes, threads)
     smallest = min(max(sizes.aux_shell, 1), naux)
-
-    def peak(block: int) -> int:
-        return OVERHEAD + b + max(block * per_aux, metric, t)
-
-    if not peak(smallest) <= budget:  # true for NaN, too
+    in_memory = size.peak_in_memory(smallest) <= budget
+    least = min(size.peak_in_memory(smallest), size.peak_on_disk(smallest, 3, 1))
+    if not least <= budget:  # true for NaN, too
         raise ResourceError(
             f"max_memory is {max_memory:.0f} MB, but this run needs at least "
-            f"{-(-peak(smallest) // BYTES_PER_MB)} MB (B[i,P,a] alone takes "
-            f"{b / BYTES_PER_MB:.0f} MB); raise --max-memory or freeze the core"
+            f"{-(-least // BYTES_PER_MB)} MB, even with B[i,P,a] ({size.b / BYTES_PER_MB:.0f} MB) "
+            "in the run file; raise --max-memory or freeze the core"
         )
     if aux_block is None:
         best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * nao * nao), smallest)
-        fits = (budget - OVERHEAD - b) // per_aux
-        aux_block = int(max(smallest, min(best, fits, naux)))
+        held, each = (size.b, size.per_aux) if in_memory else (size.tables, size.per_aux_disk)
+        aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, naux)))
     if occ_block is None:
         pair_flops = 2.0 * naux * nvir * nvir
         most = max(1, ceil(sqrt(PAIR_BLOCK_FLOPS / max(pair_flops, 1.0))))
         occ_block = max(1, ceil(nocc / max(1, ceil(nocc / most))))  # equal blocks
-    memory = {
-        "B[i,P,a]": b,
-        "metric and its factor": metric,
-        "integral block": aux_block * per_aux,
-        "T blocks": t,
+    free = budget - OVERHEAD - size.tables
+    rows = int(max(3, (free - size.t) // max(size.row, 1)))
+    j_rows = max(1, min(rows // READ_AHEAD, nocc))
+    i_rows = max(1, min(rows - 2 * j_rows, nocc))
+    solve_rows = int((free - size.metric) // max(size.row, 1)) - 1
+    solve_rows = max(1, min(solve_rows, spare_rows(sizes)))
+    if in_memory:
+        peak, reads = size.peak_in_memory(aux_block), 0.0
+        memory = {"B[i,P,a]": size.b}
+    else:
+        peak = size.peak_on_disk(aux_block, i_rows + 2 * j_rows, solve_rows)
+        # each block of i reads itself and all orbitals after it
+        reads = sum(nocc - i0 for i0 in range(0, nocc, i_rows)) / max(nocc, 1)
+        memory = {"rows of B[i,P,a]": (i_rows + 2 * j_rows) * size.row, "checksums": size.tables}
+    memory |= {
+        "metric and its factor": size.metric,
+        "integral block": aux_block * (size.per_aux if in_memory else size.per_aux_disk),
+        "T blocks": size.t,
         "libraries": OVERHEAD,
     }
+    small, large = bytes_on_disk(sizes, nao)
+    disk = {"run file without B": small, "B and the metric's factor": large}
     return Plan(
         sizes=sizes,
         aux_block=aux_block,
         occ_block=occ_block,
-        memory={name: size / BYTES_PER_MB for name, size in memory.items()},
-        peak=peak(aux_block) / BYTES_PER_MB,
+        in_memory=in_memory,
+        i_rows=i_rows,
+        j_rows=j_rows,
+        solve_rows=solve_rows,
+        reads=reads,
+        memory={name: item / BYTES_PER_MB for name, item in memory.items()},
+        peak=peak / BYTES_PER_MB,
+        disk={name: item / BYTES_PER_MB for name, item in disk.items()},
         flops={
             "AO->MO": 2.0 * naux * nao * nocc * (nao + nvir),
             "metric solve": 1.0 * naux * naux * nocc * nvir,
             "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
         },
         max_memory=max_memory,
+        least_in_memory=ceil(size.peak_in_memory(smallest) / BYTES_PER_MB),
     )

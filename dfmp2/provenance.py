@@ -143,6 +143,28 @@ class Provenance:
             line += f"; FELL BACK to torch {count} times ({errors})"
         return line
 
+    def merge(self, other: Provenance) -> None:
+        """Add what another session did; its reason wins."""
+        for row in other.operations:
+            key = (row.stage, row.operation, row.where, row.dtype)
+            same = [r for r in self.operations if (r.stage, r.operation, r.where, r.dtype) == key]
+            mine = same[0] if same else OperationRecord(*key)
+            if not same:
+                self.operations.append(mine)
+            mine.calls += row.calls
+            mine.fallbacks += row.fallbacks
+            mine.seconds += row.seconds
+            mine.flops += row.flops
+        for stage in other.stages:
+            known = next((s for s in self.stages if s.name == stage.name), None)
+            if known is None:
+                self.stages.append(StageRecord(stage.name, stage.seconds, stage.flops))
+            else:
+                known.seconds += stage.seconds
+                known.flops += stage.flops
+        self.failures += [Failure(f.operation, f.error, f.count) for f in other.failures]
+        self.reason = other.reason
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and HDF5."""
         return {

@@ -41,6 +41,13 @@ class MoleculeRecord:
     ecp: dict[str, Any]
     cart: bool = False
 
+    @classmethod
+    def from_plain(cls, data: dict[str, Any]) -> MoleculeRecord:
+        """Inverse of `dataclasses.asdict`, also after JSON made lists of tuples."""
+        symbols = tuple(data["symbols"])
+        coordinates = tuple((x, y, z) for x, y, z in data["coordinates"])
+        return cls(**{**data, "symbols": symbols, "coordinates": coordinates})
+
 
 def element_of(label: str) -> tuple[str, bool]:
     """Element of an atom label of PySCF, and whether the atom is real."""

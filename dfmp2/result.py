@@ -225,15 +225,8 @@ class Result:
         """
         try:
             own = data["extras"]["dfmp2"]
-            mol = own["molecule"]
             result = cls(
-                molecule=MoleculeRecord(
-                    **{
-                        **mol,
-                        "symbols": tuple(mol["symbols"]),
-                        "coordinates": tuple((x, y, z) for x, y, z in mol["coordinates"]),
-                    }
-                ),
+                molecule=MoleculeRecord.from_plain(own["molecule"]),
                 reference=own["reference"],
                 e_hf=float(own["e_hf"]),
                 e_os_pairs=_square(own["e_os_pairs"]),
@@ -294,5 +287,5 @@ def read_results(path: str) -> list[Result]:
     ]
 
 
-def _square(rows: list[list[float]]) -> NDArray[np.float64]:
+def _square(rows: Any) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows))

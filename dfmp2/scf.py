@@ -7,7 +7,7 @@ from typing import Any
 
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
 
-__all__ = ["CONV_TOL", "load_chkfile", "run_scf"]
+__all__ = ["CONV_TOL", "load_chkfile", "mean_field", "run_scf"]
 
 CONV_TOL = 1e-10
 """Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
@@ -58,18 +58,12 @@ def run_scf(
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
-    from pyscf import scf
-
     if mol.spin != 0:
         raise UnsupportedReferenceError(
             f"spin {mol.spin}: this version treats closed shells (RHF) only; open-shell MP2 is in "
             "pyscf.mp.dfump2_native"
         )
-    mf = scf.RHF(mol)
-    if density_fit:
-        mf = mf.density_fit()
-    mf.verbose = 0
-    mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
+    mf = mean_field(mol, density_fit)
     mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, gradient_tol, max_cycle
     if max_memory is not None:
         mf.max_memory = max_memory
@@ -79,6 +73,18 @@ def run_scf(
             f"the SCF did not converge to {conv_tol:g} Eh in {max_cycle} iterations; raise "
             "--max-cycle, or converge it in PySCF and pass its chkfile"
         )
+    return mf
+
+
+def mean_field(mol: Any, density_fit: bool) -> Any:
+    """A restricted mean field that has not been converged."""
+    from pyscf import scf
+
+    mf = scf.RHF(mol)
+    if density_fit:
+        mf = mf.density_fit()
+    mf.verbose = 0
+    mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
     return mf
 
 
@@ -105,7 +111,7 @@ def load_chkfile(path: str) -> Any:
     """
     import h5py
     import numpy as np
-    from pyscf import gto, scf
+    from pyscf import gto
 
     try:
         with h5py.File(path, "r") as file:
@@ -124,8 +130,7 @@ def load_chkfile(path: str) -> Any:
             f"{path}: holds an open-shell or generalised SCF; this version treats closed shells "
             "(RHF) only"
         )
-    mf = scf.RHF(mol)
-    mf.verbose, mf.chkfile = 0, None
+    mf = mean_field(mol, False)
     mf.mo_coeff, mf.mo_occ = stored["mo_coeff"], stored["mo_occ"]
     mf.mo_energy, mf.e_tot = stored["mo_energy"], float(stored["e_tot"])
     fock = mf.mo_coeff.T @ mf.get_fock() @ mf.mo_coeff

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.base import Array, Tensor
+from dfmp2.backends.base import Array
 from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.fitted import FittedB
 from dfmp2.reference import Reference
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
@@ -36,35 +37,40 @@ class SpotCheck:
 
     Parameters
     ----------
-    b : tensor, shape (nocc, naux, nvir), float64
+    b : FittedB, shape (nocc, naux, nvir), float64
     reference : Reference
     backend : RecordedBackend
     """
 
-    def __init__(self, b: Tensor, reference: Reference, backend: RecordedBackend) -> None:
+    def __init__(self, b: FittedB, reference: Reference, backend: RecordedBackend) -> None:
         rng = np.random.default_rng(reference.nocc)
         count = min(SAMPLE, reference.nocc)
         self._index: NDArray[np.intp] = np.sort(rng.choice(reference.nocc, count, replace=False))
-        self._b = b[self._index]  # a copy: the index is an array
+        self._b = b.some(self._index, backend)
         self._reference, self._backend = reference, backend
         self.pairs = count * (count + 1) // 2
 
-    def error(self, e_os: Array, e_ss: Array) -> float:
+    def error(self, e_os: Array, e_ss: Array, rough_pairs: NDArray[np.bool_]) -> float:
         """Estimated error of the molecule's energy, hartree.
 
         Parameters
         ----------
         e_os, e_ss : ndarray, shape (nocc, nocc)
-            Pair energies from float32 GEMMs.
+            Pair energies.
+        rough_pairs : ndarray of bool, shape (nocc, nocc)
+            Pairs i <= j that came from float32 GEMMs; where the sample holds none of them, the
+            a-priori estimate is returned.
         """
+        square = np.ix_(self._index, self._index)
+        if not rough_pairs[square].any():
+            return expected_error(self._reference.nocc)
         e_occ = self._reference.e_occ[self._index]
         with self._backend.stage("spot check"):
             os, ss = self._backend.pair_energy(
                 self._b, self._b, e_occ, e_occ, self._reference.e_vir, True
             )
-        upper = np.triu_indices(len(e_occ))
-        exact = (os + ss)[upper]
-        rough = (e_os + e_ss)[np.ix_(self._index, self._index)][upper]
+        compared = rough_pairs[square]
+        exact, rough = (os + ss)[compared], (e_os + e_ss)[square][compared]
         scale = np.maximum(np.abs(exact), np.finfo(float).tiny)
         worst = float(np.max(np.abs(rough - exact) / scale))
         return 2 * worst * float(np.abs(e_os + e_ss).sum())

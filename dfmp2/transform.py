@@ -3,84 +3,232 @@
     (P|ia) = sum_mn (mn|P) C_mi C_na            2 naux nao nocc (nao + nvir) flops
     B[i,P,a] = sum_Q (L^-1)_PQ (Q|ia)           naux^2 nocc nvir flops
 
-(P|ia) is written straight into B's memory and solved in place: there is no second array of its
-size. Everything here is float64: the metric's condition number multiplies any error made before
-it.
+In memory (P|ia) is written straight into B's memory and solved in place: there is no second array
+of its size. Where B does not fit, each block of P goes to the run file and the metric is solved for
+a few orbitals at a time. Either way the rows of B that a run file holds already are not made again.
+Everything here is float64: the metric's condition number multiplies any error made before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from dfmp2.backends.base import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.checkpoint import Checkpoint
+from dfmp2.errors import CheckpointError
+from dfmp2.fitted import FittedB, InMemory, OnDisk
 from dfmp2.fitting import AuxBasis, Metric, factor_metric
-from dfmp2.integrals import ThreeCentreIntegrals, metric_integrals
+from dfmp2.integrals import AuxBlock, ThreeCentreIntegrals, metric_integrals
 from dfmp2.plan import Plan
 from dfmp2.reference import Reference
+from dfmp2.runfile.rows import contiguous_rows
 
-__all__ = ["Progress", "fitted_integrals"]
+__all__ = ["Progress", "Transform"]
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(stage, done, total)."""
 
 
-def fitted_integrals(
-    reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
-) -> tuple[Tensor, Metric]:
-    """Make B[i,P,a].
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """Makes B[i,P,a].
 
-    Parameters
+    Attributes
     ----------
     reference : Reference
     aux : AuxBasis
     plan : Plan
     backend : RecordedBackend
     progress : callable
-
-    Returns
-    -------
-    b : tensor of the backend, shape (nocc, naux, nvir), float64
-    metric : Metric
-        How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
+    checkpoint : Checkpoint
     """
-    b = _half_transformed(reference, aux, plan, backend, progress)
-    with backend.stage("metric"):
-        metric = factor_metric(metric_integrals(aux.mol))
-    with backend.stage("metric solve"):
-        b = _solve(metric, backend.adopt(b), backend, progress)
-    return b, metric
 
+    reference: Reference
+    aux: AuxBasis
+    plan: Plan
+    backend: RecordedBackend
+    progress: Progress
+    checkpoint: Checkpoint
 
-def _half_transformed(
-    reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
-) -> Tensor:
-    """(P|ia), stored as [i,P,a]; the integral blocks are freed on return."""
-    with backend.stage("integrals"):
-        integrals = ThreeCentreIntegrals(reference.mol, aux.mol, plan.aux_block)
-        blocks = iter(integrals)
-    with backend.stage("AO->MO"):
-        b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
-        c_occ, c_vir = backend.asarray(reference.c_occ), backend.asarray(reference.c_vir)
-    for done in range(len(integrals.blocks)):
-        with backend.stage("integrals"):
-            block, eri = next(blocks)
+    def fitted(self) -> tuple[FittedB, Metric]:
+        """Make B, or what is missing of it.
+
+        Returns
+        -------
+        b : FittedB
+            float64, shape (nocc, naux, nvir).
+        metric : Metric
+            How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
+        """
+        rows = self.checkpoint.rows
+        done = 0
+        if rows is not None and rows.sessions():
+            with self.backend.stage("reading B"):
+                done = rows.fitted()
+        return self._in_memory(done) if self.plan.in_memory else self._on_disk(done)
+
+    def _in_memory(self, done: int) -> tuple[FittedB, Metric]:
+        nocc, nvir = self.reference.nocc, self.reference.nvir
+        backend = self.backend
+        if done == nocc:
+            metric = self._metric()
+            with backend.stage("reading B", like="metric solve"):
+                b = backend.empty_b(nocc, metric.naux, nvir)
+                self._load(b, done)
+            return InMemory(b), metric
         with backend.stage("AO->MO"):
-            out = b[:, block.p0 : block.p1, :]
-            backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
-        progress("integrals and AO->MO", done + 1, len(integrals.blocks))
-    return b
+            b = backend.empty_b(nocc, self.aux.naux, nvir)
+            part = b[done:] if done else b
+        there = self._load_raw(part, done)
+        self._transform_in_memory(part, done, there)
+        metric = self._metric()
+        with backend.stage("metric solve"):
+            part = backend.adopt(part)
+            solved = self._solve(metric, part)
+            self.progress("metric solve", 1, 1)
+        if solved is not part:
+            b = backend.empty_b(nocc, metric.naux, nvir) if done else solved
+            if done:
+                b[done:] = solved
+        if done:
+            with backend.stage("reading B", like="metric solve"):
+                self._load(b, done)
+        self._keep(b, done, metric)
+        return InMemory(b), metric
 
+    def _transform_in_memory(self, part: Tensor, done: int, there: NDArray[np.bool_]) -> None:
+        """Both half transforms into `part`, kept in the run file when that is due."""
+        checkpoint, rows = self.checkpoint, self.checkpoint.rows
+        c_occ, c_vir = self._coefficients(done)
+        unkept: list[AuxBlock] = []
+        for block, eri in self._integrals(there):
+            with self.backend.stage("AO->MO"):
+                out = part[:, block.p0 : block.p1]
+                self.backend.ao2mo(self.backend.asarray(eri), c_occ, c_vir, out)
+            unkept.append(block)
+            if rows is not None and checkpoint.due:
+                with self.backend.stage("writing B", like="AO->MO"):
+                    checkpoint.enter()
+                    for one in unkept:
+                        panel = self.backend.to_host(part[:, one.p0 : one.p1])
+                        rows.put_raw(done, one.p0, panel, checkpoint.session)
+                    checkpoint.commit()
+                unkept.clear()
 
-def _solve(metric: Metric, b: Tensor, backend: RecordedBackend, progress: Progress) -> Tensor:
-    nocc, _, nvir = b.shape
-    if metric.kind == "cholesky":
-        b = backend.trsm(metric.factor, b)
-        progress("metric solve", 1, 1)
-        return b
-    factor = backend.asarray(metric.factor)
-    fitted = backend.empty_b(nocc, metric.naux, nvir)
-    for i in range(nocc):
-        fitted[i] = backend.gemm(factor, b[i])
-        progress("metric solve", i + 1, nocc)
-    return fitted
+    def _on_disk(self, done: int) -> tuple[FittedB, Metric]:
+        reference, backend, checkpoint = self.reference, self.backend, self.checkpoint
+        rows, nocc, nvir = checkpoint.rows, reference.nocc, reference.nvir
+        if rows is None:
+            raise CheckpointError("B does not fit in memory and there is no run file to keep it in")
+        checkpoint.enter()
+        if done < nocc:
+            with backend.stage("reading B"):
+                there = rows.raw()
+            c_occ, c_vir = self._coefficients(done)
+            for block, eri in self._integrals(there):
+                with backend.stage("AO->MO"):
+                    panel = backend.empty_b(nocc - done, block.p1 - block.p0, nvir)
+                    backend.ao2mo(backend.asarray(eri), c_occ, c_vir, panel)
+                with backend.stage("writing B", like="AO->MO"):
+                    rows.put_raw(done, block.p0, backend.to_host(panel), checkpoint.session)
+                    checkpoint.commit()
+        metric = self._metric()
+        if done < nocc and rows.metric() is None:
+            rows.put_metric(metric)
+        for i0 in range(done, nocc, self.plan.solve_rows):
+            i1 = min(i0 + self.plan.solve_rows, nocc)
+            with backend.stage("reading B"):
+                raw = np.empty((i1 - i0, nvir, self.aux.naux))
+                for i in range(i0, i1):
+                    raw[i - i0] = rows.get_raw(i).T
+            with backend.stage("metric solve"):
+                b = self._solve(metric, backend.asarray(raw.swapaxes(1, 2)))
+            with backend.stage("writing B", like="metric solve"):
+                rows.put_fitted(i0, contiguous_rows(backend.to_host(b)), checkpoint.session)
+                checkpoint.commit()
+            self.progress("metric solve", i1, nocc)
+        return OnDisk(rows, metric.naux, nvir), metric
+
+    def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
+        """(mn|P) of the auxiliary shells that are not there, timed and shown."""
+        with self.backend.stage("integrals"):
+            loc = self.aux.mol.ao_loc_nr()
+            shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
+            mol, auxmol = self.reference.mol, self.aux.mol
+            integrals = ThreeCentreIntegrals(mol, auxmol, self.plan.aux_block, shells)
+            blocks = iter(integrals)
+        for done in range(len(integrals.blocks)):
+            with self.backend.stage("integrals"):
+                made = next(blocks)
+            yield made
+            self.progress("integrals and AO->MO", done + 1, len(integrals.blocks))
+
+    def _coefficients(self, done: int) -> tuple[Tensor, Tensor]:
+        with self.backend.stage("AO->MO"):
+            c_occ = np.ascontiguousarray(self.reference.c_occ[:, done:])
+            return self.backend.asarray(c_occ), self.backend.asarray(self.reference.c_vir)
+
+    def _metric(self) -> Metric:
+        """The factor that the rows in the file were fitted with, or a new one."""
+        rows = self.checkpoint.rows
+        with self.backend.stage("metric"):
+            stored = rows.metric() if rows is not None else None
+            return stored or factor_metric(metric_integrals(self.aux.mol))
+
+    def _solve(self, metric: Metric, b: Tensor) -> Tensor:
+        nocc, _, nvir = b.shape
+        if metric.kind == "cholesky":
+            return self.backend.trsm(metric.factor, b)
+        factor = self.backend.asarray(metric.factor)
+        fitted = self.backend.empty_b(nocc, metric.naux, nvir)
+        for i in range(nocc):
+            fitted[i] = self.backend.gemm(factor, b[i])
+        return fitted
+
+    def _load_raw(self, part: Tensor, done: int) -> NDArray[np.bool_]:
+        """Read the (P|ia) that is in the file; returns for which P."""
+        rows = self.checkpoint.rows
+        there: NDArray[np.bool_] = np.zeros(self.aux.naux, dtype=bool)
+        if rows is None or not rows.sessions():
+            return there
+        with self.backend.stage("reading B", like="AO->MO"):
+            there = rows.raw()
+            if there.any():
+                where = np.flatnonzero(there)
+                for i in range(len(part)):
+                    values = np.ascontiguousarray(rows.get_raw(done + i, where))
+                    part[i, where] = self.backend.asarray(values)
+        return there
+
+    def _load(self, b: Tensor, done: int) -> None:
+        """Read the fitted rows before `done`."""
+        rows = self.checkpoint.rows
+        if rows is not None:
+            for i in range(done):
+                memory = np.empty((1, b.shape[2], b.shape[1]))
+                rows.get_fitted(i, memory)
+                b[i] = self.backend.asarray(np.ascontiguousarray(memory[0].T))
+
+    def _keep(self, b: Tensor, done: int, metric: Metric) -> None:
+        """Write the rows from `done` on to the run file, where that is worth it."""
+        checkpoint, rows = self.checkpoint, self.checkpoint.rows
+        stages = self.backend.provenance.stages
+        spent = [s for s in stages if s.name in ("AO->MO", "metric solve")]
+        rate = sum(s.flops for s in spent) / max(sum(s.seconds for s in spent), 1e-9)
+        left = self.plan.flops["pair energies"] / max(rate, 1.0)
+        if rows is None or not checkpoint.worth(left):
+            return
+        with self.backend.stage("writing B", like="metric solve"):
+            checkpoint.enter()
+            if rows.metric() is None:
+                rows.put_metric(metric)
+            for i0 in range(done, len(b), rows.spare):
+                i1 = min(i0 + rows.spare, len(b))
+                values = contiguous_rows(self.backend.to_host(b[i0:i1]))
+                rows.put_fitted(i0, values, checkpoint.session)
+            checkpoint.commit()

@@ -61,10 +61,13 @@ class RecordedBackend:
         return self._current.where
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage on the backend it is placed on, with the device's queue empty at its end."""
+    def stage(self, name: str, like: str = "") -> Iterator[None]:
+        """Time a stage on the backend it is placed on, with the device's queue empty at its end.
+
+        A stage that moves the data of another one is placed `like` that one.
+        """
         outer = self._current
-        if name in self._placement and self._host is not None:
+        if (like or name) in self._placement and self._host is not None:
             self._current = self._host
         else:
             self._current = self._device
@@ -79,6 +82,9 @@ class RecordedBackend:
 
     def asarray(self, x: Array) -> Tensor:
         return self._current.asarray(x)
+
+    def to_host(self, x: Tensor) -> Array:
+        return self._current.to_host(x)
 
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
         self._home = self._current

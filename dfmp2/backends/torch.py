@@ -68,7 +68,10 @@ class TorchBackend:
         self._pool = ThreadPoolExecutor(self._threads, "dfmp2", lambda: torch.set_num_threads(1))
 
     def asarray(self, x: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(x)).to(self.device)
+        x = np.asarray(x)
+        if min(x.strides, default=0) < 0:
+            x = np.ascontiguousarray(x)
+        return torch.from_numpy(x).to(self.device)  # strides stay: B may come as [i,a,P]
 
     def to_host(self, x: Tensor) -> Array:
         array: Array = x.cpu().numpy()

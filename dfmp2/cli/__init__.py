@@ -19,8 +19,9 @@ __all__ = ["main"]
 
 COMMANDS = {
     "run": "Compute RI-MP2 energies of molecules.",
+    "resume": "Continue a run where it ended.",
     "plan": "Show what a run will need, without doing it.",
-    "show": "Print stored results again.",
+    "show": "Print stored results and run files.",
     "validate": "Compare energies with PySCF's.",
     "doctor": "Check what this machine can do, with remedies.",
     "bench": "Time dfmp2 beside other programs.",
@@ -31,7 +32,7 @@ EPILOG = """\b
 Exit codes:
   0  success                     4  SCF not converged
   2  wrong input or option       5  memory or disk too small
-  3  validation failed           6  result file unreadable or unwritable
+  3  validation failed           6  result or run file unusable
   7  backend or device unavailable
 """
 

@@ -11,10 +11,13 @@ import click
 
 __all__ = [
     "calculation_options",
+    "checkpoint_options",
     "geometry_options",
+    "interval_option",
     "machine_options",
     "molecule_options",
     "set_threads",
+    "settings_options",
     "validation_options",
 ]
 
@@ -105,6 +108,42 @@ scf_options = _stack(
 
 molecule_options = _stack(geometry_options, scf_options)
 
+
+def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
+    """How the work is done, which may change while it goes on."""
+    return _stack(
+        click.option(
+            "--max-memory",
+            type=float,
+            metavar="MB",
+            help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
+        ),
+        machine_options,
+        click.option(
+            "--precision",
+            type=click.Choice(["fp64", "fp32", "auto"]),
+            help="Precision of the pair GEMMs; energies are summed in fp64. Default: fp64, and "
+            "auto with NKI.",
+        ),
+        click.option(
+            "--accuracy",
+            type=POSITIVE,
+            default=accuracy,
+            show_default=True,
+            help="Error in Eh that a reduced precision may make.",
+        ),
+        click.option(
+            "--fused-energy/--no-fused-energy",
+            "fused",
+            default=fused,
+            show_default=True,
+            help="Reduce each block of amplitudes where it is made, or form it first.",
+        ),
+    )
+
+
+settings_options = _settings(None, None)
+
 calculation_options = _stack(
     click.option("--auxbasis", help="Auxiliary basis. Default: the RI-MP2 set of the basis."),
     click.option(
@@ -113,33 +152,26 @@ calculation_options = _stack(
         help="Orbitals not correlated: the lowest N, indices from 0 such as 0,1,5, or the chemical "
         "core. Default: none.",
     ),
+    _settings(1e-6, True),
+)
+
+checkpoint_options = _stack(
     click.option(
-        "--max-memory",
-        type=float,
-        metavar="MB",
-        help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
+        "--checkpoint",
+        metavar="FILE",
+        help="Run file to keep the work in, or to continue. Default: NAME-FINGERPRINT.dfmp2.h5.",
     ),
-    machine_options,
-    click.option(
-        "--precision",
-        type=click.Choice(["fp64", "fp32", "auto"]),
-        help="Precision of the pair GEMMs; energies are summed in fp64. Default: fp64, and auto "
-        "with NKI.",
-    ),
-    click.option(
-        "--accuracy",
-        type=POSITIVE,
-        default=1e-6,
-        show_default=True,
-        help="Error in Eh that a reduced precision may make.",
-    ),
-    click.option(
-        "--fused-energy/--no-fused-energy",
-        "fused",
-        default=True,
-        show_default=True,
-        help="Reduce each block of amplitudes where it is made, or form it first.",
-    ),
+    click.option("--no-checkpoint", is_flag=True, help="Keep no run file."),
+    click.option("--restart", is_flag=True, help="Start over; replaces the run file."),
+)
+
+interval_option = click.option(
+    "--checkpoint-interval",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two commits to the run file: what a kill can cost.",
 )
 
 validation_options = _stack(

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dfmp2.errors import CheckpointError
 
-__all__ = ["JsonOutput"]
+if TYPE_CHECKING:
+    from dfmp2.kept import Done
+    from dfmp2.validate import Comparison
+
+__all__ = ["JsonOutput", "compare_done", "report_done"]
 
 
 class JsonOutput:
@@ -86,3 +90,26 @@ class JsonOutput:
     def _text(self) -> str:
         content: Any = self._items[0] if len(self._items) == 1 else self._items
         return json.dumps(content, indent=1) + "\n"
+
+
+def report_done(done: Done, output: JsonOutput, verbose: bool) -> None:
+    """Print the table of a finished job and add it to the JSON."""
+    from dfmp2.cli.table import operations_text, summary
+
+    output.add(done.result.to_qcschema())
+    output.echo(summary(done.result, origin=done.read_from or ""))
+    if verbose:
+        output.echo(operations_text(done.result))
+
+
+def compare_done(
+    done: Done, tolerance: float | None, exact: bool, output: JsonOutput
+) -> Comparison:
+    """Compare a finished job with PySCF and print the comparison."""
+    from dfmp2.cli.table import comparison_text
+    from dfmp2.validate import compare, default_tolerance
+
+    limit = default_tolerance(done.result) if tolerance is None else tolerance
+    comparison = compare(done.mean_field, done.result, limit, exact)
+    output.echo(comparison_text(comparison))
+    return comparison

@@ -6,7 +6,12 @@ from typing import Any
 
 import click
 
-from dfmp2.cli.options import calculation_options, molecule_options, set_threads
+from dfmp2.cli.options import (
+    calculation_options,
+    checkpoint_options,
+    molecule_options,
+    set_threads,
+)
 
 __all__ = ["plan"]
 
@@ -14,20 +19,30 @@ __all__ = ["plan"]
 @click.command()
 @molecule_options
 @calculation_options
-def plan(molecules: tuple[str, ...], threads: int | None, **options: Any) -> None:
-    """Show the memory, the blocks and the work of `dfmp2 run` with the same options.
+@checkpoint_options
+def plan(
+    molecules: tuple[str, ...],
+    threads: int | None,
+    checkpoint: str | None,
+    no_checkpoint: bool,
+    restart: bool,
+    **options: Any,
+) -> None:
+    """Show the memory, disk, blocks and work of `dfmp2 run` with the same options.
 
     Nothing is computed, not even the SCF, and the backend need not be there. The memory is a
-    forecast for the DF-MP2 part, above what the process holds when it starts.
+    forecast for the DF-MP2 part, above what the process holds when it starts. A run that cannot
+    fit is refused with the smallest budget that would do.
     """
     set_threads(threads)
     from dfmp2.backends.ledger import compiled_before
     from dfmp2.backends.select import select
-    from dfmp2.cli.session import read_jobs
+    from dfmp2.cli.session import keep_of, read_jobs
     from dfmp2.cli.table import plan_text, programs_text
     from dfmp2.errors import BackendUnavailable
 
-    jobs, calculation = read_jobs(molecules, options)
+    keep = keep_of(molecules, checkpoint, no_checkpoint, restart)
+    jobs, calculation = read_jobs(molecules, options, keep)
     known: set[str] | None = None
     try:
         selection = select(calculation.backend, calculation.device)

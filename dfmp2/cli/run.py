@@ -8,6 +8,8 @@ import click
 
 from dfmp2.cli.options import (
     calculation_options,
+    checkpoint_options,
+    interval_option,
     molecule_options,
     set_threads,
     validation_options,
@@ -35,6 +37,8 @@ Example:
 @calculation_options
 @click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
 @validation_options
+@checkpoint_options
+@interval_option
 @click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 @click.option("--verbose", is_flag=True, help="List every operation with its device and calls.")
@@ -44,6 +48,10 @@ def run(
     validate: bool,
     validate_exact: bool,
     tolerance: float | None,
+    checkpoint: str | None,
+    no_checkpoint: bool,
+    restart: bool,
+    checkpoint_interval: float,
     json_target: str | None,
     quiet: bool,
     verbose: bool,
@@ -54,29 +62,26 @@ def run(
     MOLECULE is an XYZ file (charge=... and spin=... in its comment line are read), "-" for XYZ on
     standard input, any other geometry file that PySCF reads, or a PySCF chkfile, whose converged
     SCF is used as it is. The table goes to stdout, progress to stderr.
+
+    The work is kept in a run file: the same command again, or `dfmp2 resume`, goes on where it
+    ended.
     """
     set_threads(threads)
-    from dfmp2.cli.output import JsonOutput
-    from dfmp2.cli.session import for_each, read_jobs
-    from dfmp2.cli.table import comparison_text, operations_text, summary
-    from dfmp2.validate import Comparison, compare, default_tolerance, require_agreement
+    from dfmp2.cli.output import JsonOutput, compare_done, report_done
+    from dfmp2.cli.session import for_each, keep_of, read_jobs
+    from dfmp2.kept import run_kept
+    from dfmp2.validate import Comparison, require_agreement
 
     output = JsonOutput(json_target)
-    jobs, calculation = read_jobs(molecules, options)
+    keep = keep_of(molecules, checkpoint, no_checkpoint, restart, checkpoint_interval)
+    jobs, calculation = read_jobs(molecules, options, keep)
     comparisons: list[Comparison] = []
 
     def work(job: Job, report: Reporter) -> None:
-        mf = job.converge()
-        report("SCF", 1, 1)
-        result = job.compute(mf, calculation, report)
-        output.add(result.to_qcschema())
-        output.echo(summary(result))
-        if verbose:
-            output.echo(operations_text(result))
+        done = run_kept(job, calculation, keep, report)
+        report_done(done, output, verbose)
         if validate or validate_exact:
-            limit = default_tolerance(result) if tolerance is None else tolerance
-            comparisons.append(compare(mf, result, limit, validate_exact))
-            output.echo(comparison_text(comparisons[-1]))
+            comparisons.append(compare_done(done, tolerance, validate_exact, output))
 
     try:
         for_each(jobs, quiet, work)

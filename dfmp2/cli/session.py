@@ -8,15 +8,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dfmp2.cli.progress import Reporter, print_line, reporting
-from dfmp2.errors import DFMP2Error, DFMP2Warning
+from dfmp2.errors import DFMP2Error, DFMP2Warning, InputError
 
 if TYPE_CHECKING:
     from dfmp2.job import Calculation, Job
+    from dfmp2.kept import Keep
 
-__all__ = ["for_each", "read_jobs"]
+__all__ = ["for_each", "keep_of", "read_jobs"]
 
 
-def read_jobs(molecules: tuple[str, ...], options: dict[str, Any]) -> tuple[list[Job], Calculation]:
+def read_jobs(
+    molecules: tuple[str, ...], options: dict[str, Any], keep: Keep | None = None
+) -> tuple[list[Job], Calculation]:
     """Read every molecule and check what can be checked before any work.
 
     Parameters
@@ -25,8 +28,11 @@ def read_jobs(molecules: tuple[str, ...], options: dict[str, Any]) -> tuple[list
         Arguments of the command.
     options : dict
         Values of `molecule_options` and `calculation_options`, by name.
+    keep : Keep, optional
+        The disk must hold the run files, too.
     """
     from dfmp2.job import Calculation, JobOptions, parse_basis, parse_frozen, prepare
+    from dfmp2.kept import check_disk
 
     def chosen(names: tuple[str, ...]) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -42,8 +48,30 @@ def read_jobs(molecules: tuple[str, ...], options: dict[str, Any]) -> tuple[list
     )
     jobs = [job for molecule in molecules for job in prepare(molecule, job_options)]
     for job in jobs:
-        job.forecast(calculation)
+        plan, _ = job.forecast(calculation)
+        if keep is not None:
+            check_disk(plan, keep)
     return jobs, calculation
+
+
+def keep_of(
+    molecules: tuple[str, ...],
+    checkpoint: str | None,
+    no_checkpoint: bool,
+    restart: bool,
+    checkpoint_interval: float = 30.0,
+) -> Keep:
+    """How the runs are kept, from the values of `checkpoint_options`."""
+    from dfmp2.kept import Keep
+
+    if no_checkpoint and (checkpoint is not None or restart):
+        raise InputError("--no-checkpoint contradicts --checkpoint and --restart; leave one out")
+    if checkpoint is not None and len(molecules) > 1:
+        raise InputError(
+            f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
+            "leave it out, and each gets its own"
+        )
+    return Keep(checkpoint, not no_checkpoint, restart, checkpoint_interval)
 
 
 def for_each(jobs: list[Job], quiet: bool, work: Callable[[Job, Reporter], None]) -> None:

@@ -124,15 +124,34 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
         ),
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
-        ("pair blocks", f"{plan.occ_block} x {plan.occ_block} occupied orbitals"),
+        *_b_rows(plan),
     ]
     memory = [(f"memory, {item}", f"{size:10.1f} MB") for item, size in plan.memory.items()]
     memory.append(("memory, peak (forecast)", f"{plan.peak:10.1f} MB"))
     memory.append(("memory, limit", f"{plan.max_memory:10.1f} MB"))
+    memory += [(f"disk, {item}", f"{size:10.1f} MB") for item, size in plan.disk.items()]
     flops = [
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
     return "\n".join([f"{name}: plan of the DF-MP2 part", *_rows(rows + memory + flops)]) + "\n"
+
+
+def _b_rows(plan: Plan) -> list[tuple[str, str]]:
+    if plan.in_memory:
+        return [
+            ("B[i,P,a]", "in memory"),
+            ("pair blocks", f"{plan.occ_block} x {plan.occ_block} occupied orbitals"),
+        ]
+    return [
+        (
+            "B[i,P,a]",
+            (
+                f"in the run file, read {plan.reads:.1f} times by the pair energies (in memory "
+                f"from --max-memory {plan.least_in_memory:.0f})"
+            ),
+        ),
+        ("pair blocks", f"{plan.i_rows} x {plan.j_rows} occupied orbitals, the next read ahead"),
+    ]
 
 
 def comparison_text(comparison: Comparison) -> str:

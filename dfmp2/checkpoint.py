@@ -1,0 +1,208 @@
+"""What a run remembers across its ends: sessions, B and pair energies, kept when it is due.
+
+A session is one stretch of work by one backend in one precision. It is entered in the journal
+before its first value is committed, so that no number in a run file is without its origin. Between
+two commits lie at least `interval` seconds, which is also what a kill can cost. B is kept only
+where making it again, or what follows from it, would take longer than that.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.describe import versions
+from dfmp2.errors import CheckpointError
+from dfmp2.provenance import Provenance, Where
+from dfmp2.runfile.file import RunFile
+from dfmp2.runfile.pairs import PairTable, load_pairs, store_pairs
+from dfmp2.runfile.rows import Rows
+
+__all__ = ["INTERVAL", "Checkpoint"]
+
+INTERVAL = 30.0
+"""Seconds between two commits."""
+
+
+class Checkpoint:
+    """The memory of a run.
+
+    Parameters
+    ----------
+    file : RunFile or None
+        None: nothing is kept beyond this process.
+    nocc : int
+        Correlated occupied orbitals.
+    interval : float
+        Seconds between two commits; 0 commits everything at once.
+
+    Attributes
+    ----------
+    table : PairTable
+        The pairs so far.
+    rows : Rows or None
+        B in the run file.
+    notes : list of str
+        What a reader of the result should know.
+    """
+
+    def __init__(self, file: RunFile | None, nocc: int, interval: float = INTERVAL) -> None:
+        self._file, self._interval = file, interval
+        self._provenance: Provenance | None = None
+        self._last = time.monotonic()
+        self.session = 0
+        self.rows: Rows | None = None
+        self.notes: list[str] = []
+        self.table = PairTable(nocc)
+        self.reused = 0
+        if file is None:
+            self._state: dict[str, Any] = {"sessions": []}
+            return
+        self._state = file.state
+        self.rows = Rows(file)
+        accepted = {s["id"] for s in self._sessions if not s["rejected"]}
+        self.table, damaged = load_pairs(file, accepted)
+        if damaged:
+            self.notes.append(f"{damaged} pairs in {file.path} were damaged and computed again")
+        self.reused = self.table.known
+
+    @property
+    def _sessions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._state["sessions"]
+        return found
+
+    # Sessions
+
+    def begin(self, provenance: Provenance, where: Where, precision: str, accuracy: float) -> None:
+        """Start a session: what is committed from now on was done by `provenance`.
+
+        Parameters
+        ----------
+        provenance : Provenance
+            Is entered in the journal with every commit.
+        where : Where
+            The backend that was chosen.
+        precision : str
+            The precision that was chosen: "fp64", "fp32" or "auto".
+        accuracy : float
+            Hartree.
+        """
+        self.session = max((s["id"] for s in self._sessions), default=0) + 1
+        self._provenance = provenance
+        self._sessions.append(
+            {
+                "id": self.session,
+                "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "backend": where.backend,
+                "mode": where.mode,
+                "device": where.device,
+                "precision": precision,
+                "accuracy": accuracy,
+                "pairs_in": "",
+                "label": "",
+                "rejected": False,
+                "versions": versions(),
+            }
+        )
+
+    def computing(self, precision: str) -> None:
+        """Say in which precision this session computes pairs."""
+        self._sessions[-1]["pairs_in"] = precision
+
+    def computed(self, precision: str) -> NDArray[np.bool_]:
+        """Pairs that were computed in this precision."""
+        return np.isin(self.table.session, self._ids(precision))
+
+    def reject(self, precision: str) -> None:
+        """Take all pairs that were computed in this precision as never computed."""
+        for session in self._sessions:
+            session["rejected"] |= session["pairs_in"] == precision
+        self.table.forget(self._ids(precision))
+
+    def _ids(self, precision: str) -> list[int]:
+        return [s["id"] for s in self._sessions if s["pairs_in"] == precision]
+
+    def label(self, text: str) -> str:
+        """Describe the pairs in this session's precision; returns the description of all pairs."""
+        labels: dict[str, int] = {}
+        for session in self._sessions:
+            if session["pairs_in"] == self._sessions[-1]["pairs_in"]:
+                session["label"] = text
+            if count := int(np.count_nonzero(self.table.session == session["id"])):
+                labels[session["label"]] = labels.get(session["label"], 0) + count
+        if len(labels) > 1:
+            text = "; ".join(f"{count} pairs {label}" for label, count in labels.items())
+        if self.b_precision == "fp32" and self._sessions[-1]["pairs_in"] != "nki":
+            text += "; B of the run file in fp32, by NKI"
+        return text
+
+    # B
+
+    @property
+    def form(self) -> str | None:
+        """Form of the auxiliary functions that the B in the file is made with."""
+        stored: str | None = self._state.get("b", {}).get("aux")
+        return stored
+
+    @property
+    def b_precision(self) -> str:
+        """Precision of the B in the file, "fp64" where there is none."""
+        stored: str = self._state.get("b", {}).get("precision", "fp64")
+        return stored
+
+    def begin_b(self, form: str, precision: str) -> None:
+        """Say how this session makes B, should it come into the file."""
+        if self.rows is None:
+            return
+        if not self.rows.sessions():
+            self._state["b"] = {"aux": form, "precision": precision}
+        elif self.rows.fitted() < self.table.nocc:
+            known = self._state["b"]
+            known["precision"] = min(known["precision"], precision)  # "fp32" < "fp64"
+
+    # Commits
+
+    @property
+    def due(self) -> bool:
+        """Whether the last commit lies long enough back."""
+        return time.monotonic() - self._last >= self._interval
+
+    def worth(self, seconds: float) -> bool:
+        """Whether so much work is worth keeping."""
+        return self._file is not None and (self.due or seconds >= self._interval)
+
+    def commit(self, force: bool = False) -> None:
+        """Commit the pairs so far and the record of who computed them, if it is due."""
+        if self._file is None or not (force or self.due):
+            return
+        self.enter()
+        store_pairs(self._file, self.table)
+        self._file.sync()
+        self._last = time.monotonic()
+
+    def enter(self) -> None:
+        """Write the journal: before values of this session are."""
+        if self._file is None:
+            return
+        if self._provenance is None:
+            raise CheckpointError(f"{self._file.path}: nothing was begun that could be committed")
+        self._sessions[-1]["provenance"] = self._provenance.to_dict()
+        self._file.save()
+
+    def merged(self) -> Provenance:
+        """The provenance of every session whose work is in the pairs, this one included."""
+        merged = Provenance()
+        wanted = {int(number) for number in np.unique(self.table.session)}
+        wanted |= {s["id"] for s in self._sessions if s["rejected"]}
+        if self.rows is not None:
+            wanted |= self.rows.sessions()
+        for session in self._sessions:
+            if session["id"] == self.session and self._provenance is not None:
+                merged.merge(self._provenance)
+            elif session["id"] in wanted:
+                merged.merge(Provenance.from_dict(session["provenance"]))
+        return merged

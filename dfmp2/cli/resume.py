@@ -1,0 +1,56 @@
+"""``dfmp2 resume``: continue a run file where it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dfmp2.cli.options import interval_option, set_threads, settings_options, validation_options
+
+__all__ = ["resume"]
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@settings_options
+@click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
+@validation_options
+@interval_option
+@click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--verbose", is_flag=True, help="List every operation with its device and calls.")
+def resume(
+    file: str,
+    threads: int | None,
+    validate: bool,
+    validate_exact: bool,
+    tolerance: float | None,
+    checkpoint_interval: float,
+    json_target: str | None,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> None:
+    """Continue the run file FILE of `dfmp2 run` where it ended.
+
+    Options that are given replace those of the run from here on: another backend, precision or
+    memory limit may do the rest. What was committed stays, with the record of who computed it.
+    """
+    set_threads(threads)
+    from dfmp2.cli.output import JsonOutput, compare_done, report_done
+    from dfmp2.cli.progress import reporting
+    from dfmp2.kept import Keep, resume_job
+    from dfmp2.validate import require_agreement
+
+    output = JsonOutput(json_target)
+    changes = {name: value for name, value in options.items() if value is not None}
+    with reporting(quiet) as report:
+        report.start(file)
+        done = resume_job(file, changes, Keep(interval=checkpoint_interval), report)
+    try:
+        report_done(done, output, verbose)
+        if validate or validate_exact:
+            require_agreement([compare_done(done, tolerance, validate_exact, output)])
+    finally:
+        output.close()

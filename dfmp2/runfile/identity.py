@@ -1,0 +1,78 @@
+"""What makes two runs the same: every field that determines the numbers, and their fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+__all__ = ["difference", "fields_of", "fingerprint", "orbital_fields"]
+
+
+def fields_of(mol: Any, auxmol: Any, frozen: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of a molecule with its basis sets.
+
+    Basis sets are compared by their exponents and coefficients: the same name may mean something
+    else to another version of a program.
+    """
+    return {
+        "atoms": [mol.atom_symbol(i) for i in range(mol.natm)],
+        "coordinates": mol.atom_coords(unit="Bohr").tolist(),
+        "charge": int(mol.charge),
+        "spin": int(mol.spin),
+        "basis": {"name": _names(mol.basis), "data": _digest(mol._basis)},
+        "ecp": {"name": _names(mol.ecp), "data": _digest(mol._ecp)},
+        "cart": bool(mol.cart),
+        "auxbasis": {"name": _names(auxmol.basis), "data": _digest(auxmol._basis)},
+        "frozen": list(frozen),
+    }
+
+
+def orbital_fields(mo_coeff: Any, mo_energy: Any) -> dict[str, Any]:
+    """The fields of a reference that was brought along."""
+    digest = hashlib.sha256()
+    for array in (mo_coeff, mo_energy):
+        digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
+    return {"orbitals": digest.hexdigest()[:16]}
+
+
+def fingerprint(fields: dict[str, Any]) -> str:
+    """Eight digits that differ between different inputs."""
+    data = {k: v["data"] if isinstance(v, dict) else v for k, v in fields.items()}
+    return hashlib.sha256(_canonical(data)).hexdigest()[:8]
+
+
+def difference(stored: dict[str, Any], asked: dict[str, Any]) -> str | None:
+    """The first field in which two inputs differ, with both values; None if they are the same."""
+    for name in dict.fromkeys((*asked, *stored)):
+        old, new = stored.get(name, "none"), asked.get(name, "none")
+        if isinstance(old, dict) and isinstance(new, dict):
+            if old["data"] == new["data"]:
+                continue
+            if old["name"] != new["name"]:
+                old, new = old["name"], new["name"]
+        if old == new:
+            continue
+        return f"its {name} is {_short(old)}, asked for is {_short(new)}"
+    return None
+
+
+def _names(basis: Any) -> Any:
+    if isinstance(basis, dict):
+        return {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
+    return basis if isinstance(basis, str) else "given as shells" if basis else "none"
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(_canonical(data)).hexdigest()[:16]
+
+
+def _canonical(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, default=np.ndarray.tolist).encode()
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

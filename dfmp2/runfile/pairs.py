@@ -1,0 +1,149 @@
+"""Pair energies: a table that knows which pairs it has, and its counterpart in the run file."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.runfile.file import RunFile
+
+__all__ = ["PairTable", "load_pairs", "store_pairs"]
+
+_RECORD = struct.Struct("<qqqdd")
+
+Array = NDArray[np.float64]
+Part = tuple[slice, slice, bool]
+
+
+class PairTable:
+    """Energies of the pairs i <= j in hartree, and who computed each.
+
+    Attributes
+    ----------
+    e_os, e_ss : ndarray, shape (nocc, nocc), float64
+        Upper triangles.
+    session : ndarray, shape (nocc, nocc), int
+        Number of the session that computed a pair; 0 where it is missing.
+    stored : ndarray of bool
+        Pairs that are in the run file.
+    """
+
+    def __init__(self, nocc: int) -> None:
+        self.nocc = nocc
+        self.e_os, self.e_ss = np.zeros((nocc, nocc)), np.zeros((nocc, nocc))
+        self.session = np.zeros((nocc, nocc), dtype=np.uint16)
+        self.stored = np.zeros((nocc, nocc), dtype=bool)
+        self._upper = np.triu(np.ones((nocc, nocc), dtype=bool))
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Pairs i <= j that are still to be computed."""
+        missing: NDArray[np.bool_] = self._upper & (self.session == 0)
+        return missing
+
+    @property
+    def known(self) -> int:
+        """Number of pairs that are there."""
+        return int(np.count_nonzero(self.session))
+
+    def parts(self, i: slice, j: slice) -> Iterator[Part]:
+        """Cover the missing pairs of a block, and no others.
+
+        Yields
+        ------
+        i, j : slice
+            Relative to the block.
+        diagonal : bool
+            Only i <= j are wanted.
+        """
+        missing = self.missing[i, j]
+        diagonal = i == j
+        wanted = np.triu(np.ones_like(missing)) if diagonal else np.ones_like(missing)
+        if np.array_equal(missing, wanted):
+            yield slice(0, missing.shape[0]), slice(0, missing.shape[1]), diagonal
+            return
+        for row, line in enumerate(missing):
+            one = slice(row, row + 1)
+            if diagonal and line[row]:
+                yield one, one, True
+                line = line.copy()
+                line[row] = False
+            for run in _runs(line):
+                yield one, run, False
+
+    def add(self, i: slice, j: slice, e_os: Array, e_ss: Array, session: int) -> None:
+        """Take the energies of a block; what lies below the diagonal is left out."""
+        new = self.missing[i, j]
+        self.e_os[i, j][new], self.e_ss[i, j][new] = e_os[new], e_ss[new]
+        self.session[i, j][new] = session
+
+    def forget(self, sessions: list[int]) -> None:
+        """Take the pairs of these sessions as never computed."""
+        gone = np.isin(self.session, sessions)
+        self.session[gone], self.stored[gone] = 0, False
+        self.e_os[gone], self.e_ss[gone] = 0.0, 0.0
+
+    def symmetric(self) -> tuple[Array, Array]:
+        """e_os and e_ss for all i, j: the pair (j,i) has the energy of (i,j)."""
+        os, ss = (e + np.triu(e, 1).T for e in (self.e_os, self.e_ss))
+        return os, ss
+
+
+def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, int]:
+    """The pairs of a run file whose checksums match.
+
+    Parameters
+    ----------
+    file : RunFile
+    sessions : set of int
+        Whose pairs count.
+
+    Returns
+    -------
+    table : PairTable
+    damaged : int
+        Pairs that were committed and do not match their checksum.
+    """
+    table = PairTable(file.shape.sizes.nocc)
+    e_os, e_ss = file.read("pairs/e_os"), file.read("pairs/e_ss")
+    session, stored = file.read("pairs/session"), file.read("pairs/crc32")
+    damaged = 0
+    for i, j in np.argwhere((session != 0) | (stored != 0)).tolist():
+        number = int(session[i, j])
+        if i > j or stored[i, j] != _checksum(i, j, number, e_os[i, j], e_ss[i, j]):
+            damaged += 1
+        elif number in sessions:
+            table.e_os[i, j], table.e_ss[i, j] = e_os[i, j], e_ss[i, j]
+            table.session[i, j], table.stored[i, j] = number, True
+    return table, damaged
+
+
+def store_pairs(file: RunFile, table: PairTable) -> None:
+    """Commit the pairs of a table that are not in the file yet."""
+    new = (table.session != 0) & ~table.stored
+    rows = np.flatnonzero(new.any(axis=1))
+    if not len(rows):
+        return
+    block = slice(int(rows[0]), int(rows[-1]) + 1)  # whole rows: contiguous in the file
+    checksums = file.read("pairs/crc32", block)
+    for i, j in np.argwhere(new).tolist():
+        number = int(table.session[i, j])
+        checksums[i - block.start, j] = _checksum(i, j, number, table.e_os[i, j], table.e_ss[i, j])
+    for name, values in (("e_os", table.e_os), ("e_ss", table.e_ss), ("session", table.session)):
+        file.write(f"pairs/{name}", values[block], block)
+    file.write("pairs/crc32", checksums, block)
+    table.stored |= new
+
+
+def _checksum(i: int, j: int, session: int, e_os: float, e_ss: float) -> int:
+    return zlib.crc32(_RECORD.pack(i, j, session, e_os, e_ss))
+
+
+def _runs(line: NDArray[np.bool_]) -> Iterator[slice]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        yield slice(start, stop)
