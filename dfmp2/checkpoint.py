@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.describe import versions
-from dfmp2.errors import CheckpointError
 from dfmp2.provenance import Provenance, Where
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import PairTable, load_pairs, store_pairs
@@ -52,7 +51,7 @@ class Checkpoint:
 
     def __init__(self, file: RunFile | None, nocc: int, interval: float = INTERVAL) -> None:
         self._file, self._interval = file, interval
-        self._provenance: Provenance | None = None
+        self._own: dict[int, Provenance] = {}
         self._last = time.monotonic()
         self.session = 0
         self.rows: Rows | None = None
@@ -92,7 +91,7 @@ class Checkpoint:
             Hartree.
         """
         self.session = max((s["id"] for s in self._sessions), default=0) + 1
-        self._provenance = provenance
+        self._own[self.session] = provenance
         self._sessions.append(
             {
                 "id": self.session,
@@ -121,7 +120,11 @@ class Checkpoint:
         """Take all pairs that were computed in this precision as never computed."""
         for session in self._sessions:
             session["rejected"] |= session["pairs_in"] == precision
-        self.table.forget(self._ids(precision))
+        self.table.forget(self.computed(precision))
+
+    def forget_uncommitted(self) -> None:
+        """Take what is not in the file as never computed: its device failed."""
+        self.table.forget(~self.table.stored)
 
     def _ids(self, precision: str) -> list[int]:
         return [s["id"] for s in self._sessions if s["pairs_in"] == precision]
@@ -188,21 +191,20 @@ class Checkpoint:
         """Write the journal: before values of this session are."""
         if self._file is None:
             return
-        if self._provenance is None:
-            raise CheckpointError(f"{self._file.path}: nothing was begun that could be committed")
-        self._sessions[-1]["provenance"] = self._provenance.to_dict()
+        for session in self._sessions:
+            if session["id"] in self._own:
+                session["provenance"] = self._own[session["id"]].to_dict()
         self._file.save()
 
     def merged(self) -> Provenance:
         """The provenance of every session whose work is in the pairs, this one included."""
         merged = Provenance()
         wanted = {int(number) for number in np.unique(self.table.session)}
-        wanted |= {s["id"] for s in self._sessions if s["rejected"]}
+        wanted |= {s["id"] for s in self._sessions if s["rejected"]} | {self.session}
         if self.rows is not None:
             wanted |= self.rows.sessions()
         for session in self._sessions:
-            if session["id"] == self.session and self._provenance is not None:
-                merged.merge(self._provenance)
-            elif session["id"] in wanted:
-                merged.merge(Provenance.from_dict(session["provenance"]))
+            if session["id"] in wanted:
+                own = self._own.get(session["id"])
+                merged.merge(own or Provenance.from_dict(session["provenance"]))
         return merged

@@ -191,6 +191,7 @@ def _content(job: Job, calculation: Calculation) -> dict[str, Any]:
         mol, calculation.frozen, int(mol.nao_nr()), int(mol.tot_electrons()) // 2
     )
     fields = {**fields_of(mol, aux.mol, frozen), "reference": options.reference}
+    fields["fused"] = calculation.fused
     if job.mean_field is None:
         fields |= {"density_fit": options.density_fit, "conv_tol": options.conv_tol}
     else:

@@ -134,11 +134,12 @@ class Pipeline:
                 raise type(error)(f"{error}; {_WITHOUT_NKI}") from error
             lost = str(error)  # the error itself would keep B alive
         warnings.warn(
-            f"the device was lost, torch computes what is not in a run file ({lost}); set "
+            f"the device was lost, torch computes the rest ({lost}); set "
             "DFMP2_REQUIRE_NKI=1 to make this an error",
             NkiFallbackWarning,
             stacklevel=3,
         )
+        self.checkpoint.forget_uncommitted()
         again = self._session(selection.reason, selection.host, "fp64")
         again.failures += provenance.failures
         again.failed("everything", lost)

@@ -88,13 +88,15 @@ class Transform:
         self._transform_in_memory(part, done, there)
         metric = self._metric()
         with backend.stage("metric solve"):
-            part = backend.adopt(part)
+            b = backend.adopt(b)
+            part = b[done:] if done else b
             solved = self._solve(metric, part)
-            self.progress("metric solve", 1, 1)
-        if solved is not part:
-            b = backend.empty_b(nocc, metric.naux, nvir) if done else solved
-            if done:
+            if not done:
+                b = solved
+            elif solved is not part:
+                b = backend.empty_b(nocc, metric.naux, nvir)
                 b[done:] = solved
+            self.progress("metric solve", 1, 1)
         if done:
             with backend.stage("reading B", like="metric solve"):
                 self._load(b, done)

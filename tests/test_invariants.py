@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from dfmp2 import DFMP2
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import select
+from dfmp2.checkpoint import Checkpoint
 from dfmp2.energy import pair_energies
 from dfmp2.fitting import choose_auxbasis
 from dfmp2.plan import Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import make_reference
-from dfmp2.transform import fitted_integrals
+from dfmp2.transform import Transform
 from tests.systems import converge, mean_field, molecule, pyscf_mp2
 
 WATER = [
@@ -150,10 +151,13 @@ def test_block_sizes(aux_block: int, occ_block: int, fused: bool, narrow: bool) 
     sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
     plan = make_plan(sizes, 4000.0, 1, aux_block, occ_block)
     backend = RecordedBackend(select("pytorch", "cpu").backend, Provenance())
-    b, _ = fitted_integrals(reference, aux, plan, backend, lambda *_: None)
+    checkpoint = Checkpoint(None, reference.nocc)
+    silent = lambda *_: None  # noqa: E731
+    b, _ = Transform(reference, aux, plan, backend, silent, checkpoint).fitted()
+    checkpoint.begin(backend.provenance, backend.where, "fp64", 1e-6)
     if narrow:
-        b = backend.to_float32(b)
-    e_os, e_ss = pair_energies(b, reference, plan, backend, lambda *_: None, fused)
+        b.to_float32(backend)
+    e_os, e_ss = pair_energies(b, reference, plan, backend, silent, fused, checkpoint)
     whole = DFMP2(mf).run()
     tolerance = 1e-6 if narrow else SAME
     assert abs(e_os.sum() - whole.e_corr_os) <= tolerance
@@ -167,8 +171,11 @@ def test_smallest_blocks_are_one_shell_and_one_orbital() -> None:
     sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
     backend = RecordedBackend(select("pytorch", "cpu").backend, Provenance())
     plan = make_plan(sizes, 4000.0, 1, 1, 1)
-    b, _ = fitted_integrals(reference, aux, plan, backend, lambda *_: None)
-    pair_energies(b, reference, plan, backend, lambda *_: None)
+    checkpoint = Checkpoint(None, reference.nocc)
+    silent = lambda *_: None  # noqa: E731
+    b, _ = Transform(reference, aux, plan, backend, silent, checkpoint).fitted()
+    checkpoint.begin(backend.provenance, backend.where, "fp64", 1e-6)
+    pair_energies(b, reference, plan, backend, silent, True, checkpoint)
     calls = {row.operation: row.calls for row in backend.provenance.operations}
     assert calls == {"ao2mo": aux.mol.nbas, "trsm": 1, "pair_energy": 15}
 

@@ -12,5 +12,3 @@ them, and whatever does not match its checksum counts as never computed. Text th
 rows of B, `pairs` the pair energies, `content` the reference and the result, `identity` what makes
 two runs the same.
 """
-
-from __future__ import annotations

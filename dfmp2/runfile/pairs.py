@@ -81,9 +81,8 @@ class PairTable:
         self.e_os[i, j][new], self.e_ss[i, j][new] = e_os[new], e_ss[new]
         self.session[i, j][new] = session
 
-    def forget(self, sessions: list[int]) -> None:
-        """Take the pairs of these sessions as never computed."""
-        gone = np.isin(self.session, sessions)
+    def forget(self, gone: NDArray[np.bool_]) -> None:
+        """Take these pairs as never computed."""
         self.session[gone], self.stored[gone] = 0, False
         self.e_os[gone], self.e_ss[gone] = 0.0, 0.0
 

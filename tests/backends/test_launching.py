@@ -23,6 +23,7 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import Selection
 from dfmp2.backends.torch import TorchBackend
+from dfmp2.checkpoint import Checkpoint
 from dfmp2.errors import DeviceLostError, InputError, KernelError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
 from dfmp2.pipeline import Outcome, Pipeline
@@ -83,7 +84,9 @@ def pipeline(device: FakeDevice, fused: bool, runner: type[DeviceRunner] = Devic
     """The whole pipeline on a device, as `auto` runs it."""
     reference, aux, plan = system()
     selection = Selection(NkiBackend(runner(device)), "a test", TorchBackend("cpu"), True)
-    stages = Pipeline(reference, aux, plan, 1e-6, fused, lambda *_: None)
+    stages = Pipeline(
+        reference, aux, plan, 1e-6, fused, lambda *_: None, Checkpoint(None, reference.nocc)
+    )
     return stages.run(selection, "auto")
 
 
@@ -91,7 +94,9 @@ def pipeline(device: FakeDevice, fused: bool, runner: type[DeviceRunner] = Devic
 def exact() -> Outcome:
     reference, aux, plan = system()
     selection = Selection(TorchBackend("cpu"), "a test")
-    return Pipeline(reference, aux, plan, 1e-6, True, lambda *_: None).run(selection, "fp64")
+    checkpoint = Checkpoint(None, reference.nocc)
+    stages = Pipeline(reference, aux, plan, 1e-6, True, lambda *_: None, checkpoint)
+    return stages.run(selection, "fp64")
 
 
 def assert_exact(found: Outcome, tolerance: float = ENERGY) -> None:
@@ -237,7 +242,7 @@ def test_a_device_lost_at_any_launch_leaves_the_energy_right(fused: bool, kind: 
         device = FakeDevice(Fault(kind, number))
         with pytest.warns(NkiFallbackWarning) as caught:
             outcome = pipeline(device, fused)
-        assert "torch computes everything again" in str(caught[-1].message)
+        assert "torch computes the rest" in str(caught[-1].message)
         assert_exact(outcome, 1e-13)
         assert {row.where.backend for row in outcome.provenance.operations} == {"pytorch"}
         assert outcome.precision == "fp64"
@@ -248,7 +253,7 @@ def test_a_device_lost_at_any_launch_leaves_the_energy_right(fused: bool, kind: 
 
 @pytest.mark.parametrize("operation", ["put", "get", "cut"])
 def test_a_seam_that_fails_is_no_crash(operation: str, monkeypatch: Any) -> None:
-    """Each of the seam's functions may raise what it likes: torch computes everything again."""
+    """Each of the seam's functions may raise what it likes: torch computes the rest."""
     device = FakeDevice()
     calls = 0
     real = getattr(device, operation)
@@ -266,7 +271,7 @@ def test_a_seam_that_fails_is_no_crash(operation: str, monkeypatch: Any) -> None
         device.fault.kind, device.fault.at = "raise", 2  # torch must read the operands
     with pytest.warns(NkiFallbackWarning) as caught:
         outcome = pipeline(device, True)
-    assert "torch computes everything again" in str(caught[-1].message)
+    assert "torch computes the rest" in str(caught[-1].message)
     assert_exact(outcome, 1e-13)
 
 

@@ -112,6 +112,7 @@ def device(monkeypatch: Any) -> Iterator[LazyDevice]:
 
 
 def pipeline(selection: Selection, fused: bool) -> Outcome:
+    from dfmp2.checkpoint import Checkpoint
     from dfmp2.fitting import choose_auxbasis
     from dfmp2.plan import Sizes, make_plan
     from dfmp2.reference import make_reference
@@ -121,7 +122,9 @@ def pipeline(selection: Selection, fused: bool) -> Outcome:
     reference, aux = make_reference(mf), choose_auxbasis(mf.mol, "6-31g")
     sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
     plan = make_plan(sizes, 4000.0, 1, aux_block=7, occ_block=3)
-    stages = Pipeline(reference, aux, plan, 1e-6, fused, lambda *_: None)
+    stages = Pipeline(
+        reference, aux, plan, 1e-6, fused, lambda *_: None, Checkpoint(None, reference.nocc)
+    )
     return stages.run(selection, "auto" if selection.is_nki else "fp64")
 
 

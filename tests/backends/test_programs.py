@@ -38,7 +38,9 @@ def test_padding_is_zeros_and_far_energies() -> None:
 def test_forecast_programs_are_those_that_run(fused: bool, sizes: Sizes) -> None:
     """The plan names exactly the programs that the pipeline then launches."""
     from dfmp2.backends.recorded import RecordedBackend
+    from dfmp2.checkpoint import Checkpoint
     from dfmp2.energy import pair_energies
+    from dfmp2.fitted import InMemory
     from dfmp2.provenance import Provenance
     from dfmp2.reference import Reference
 
@@ -58,7 +60,9 @@ def test_forecast_programs_are_those_that_run(fused: bool, sizes: Sizes) -> None
         None, "RHF", 0.0, c_occ, c_vir, -1 - np.arange(1.0, 1 + sizes.nocc),
         np.arange(1.0, 1 + sizes.nvir), (), (), (),
     )  # fmt: skip
-    pair_energies(b, reference, plan, backend, lambda *_: None, fused)
+    checkpoint = Checkpoint(None, sizes.nocc)
+    checkpoint.begin(backend.provenance, backend.where, "fp32", 1e-6)
+    pair_energies(InMemory(b), reference, plan, backend, lambda *_: None, fused, checkpoint)
     assert set(needed_programs(plan, fused)) == set(runner.programs)
     if fused:
         assert needed_programs(plan, fused) == dict(runner.programs)

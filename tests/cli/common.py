@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def in_own_process(*args: object, stdin: str | None = None) -> subprocess.Comple
     """Run ``python -m dfmp2`` as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "dfmp2", *map(str, args)],
-        input=stdin, capture_output=True, text=True, cwd=ROOT, timeout=120,
+        input=stdin, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 

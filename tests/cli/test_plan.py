@@ -67,7 +67,8 @@ def test_too_little_memory_is_found_before_the_scf(command: str, budget: str) ->
     assert done.exit_code == 5
     needed = re.search(r"this run needs at least (\d+) MB", done.stderr)
     assert needed
-    assert 240 < int(needed[1]) < 2000  # B[i,P,a] alone: 51 x 1254 x 471 doubles
+    assert 48 < int(needed[1]) < 240  # B[i,P,a], 51 occupied orbitals, lies in the run file
+    assert re.search(r"even with B\[i,P,a\] \(298 MB\) in the run file", done.stderr)
     assert "raise --max-memory or freeze the core" in done.stderr
     if command == "plan":
         enough = ("--max-memory", needed[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def test_unfused_prints_the_same_digits() -> None:
 
 def test_as_a_process_of_its_own(tmp_path: Path) -> None:
     """One real run, and that a file named by a relative path is found."""
-    done = in_own_process("run", "inputs/water.xyz", "--basis", "cc-pvdz", "--validate")
+    done = in_own_process("run", os.path.relpath(WATER), "--basis", "cc-pvdz", "--validate")
     assert done.returncode == 0, done.stderr
     assert abs(energy(done.stdout, "E(MP2) correlation") - ROW["e_corr"]) < 1e-9
     assert "agrees (tolerance 1e-08 Eh)" in done.stdout
