@@ -9,6 +9,8 @@ where making it again, or what follows from it, would take longer than that.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
@@ -186,6 +188,16 @@ class Checkpoint:
         store_pairs(self._file, self.table)
         self._file.sync()
         self._last = time.monotonic()
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Commit the pairs at the end, also where the user or the system asks the run to stop."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.commit(force=True)
+            raise
+        self.commit(force=True)
 
     def enter(self) -> None:
         """Write the journal: before values of this session are."""

@@ -58,7 +58,7 @@ def pair_energies(
     e_occ, e_vir = reference.e_occ, reference.e_vir
     table, npair = checkpoint.table, plan.sizes.npair
     block_energy = _fused if fused else _unfused
-    with backend.stage("pair energies"):
+    with backend.stage("pair energies"), checkpoint.committing():
         for block in b.pair_blocks(table.missing, plan, backend):
             for i, j, diagonal in table.parts(block.i, block.j):
                 e_i, e_j = e_occ[block.i][i], e_occ[block.j][j]
@@ -66,7 +66,6 @@ def pair_energies(
                 table.add(_within(block.i, i), _within(block.j, j), *found, checkpoint.session)
             checkpoint.commit()
             progress("pair energies", table.known, npair)
-        checkpoint.commit(force=True)
     return table.symmetric()
 
 

@@ -65,11 +65,10 @@ class InMemory:
     def pair_blocks(
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordedBackend
     ) -> Iterator[PairBlock]:
-        """Square blocks."""
+        """Slices of B."""
         self.tensor = b = backend.adopt(self.tensor)
-        ranges = _ranges(0, len(missing), plan.occ_block)
-        for number, i in enumerate(ranges):
-            for j in ranges[number:]:
+        for i, partners in plan.pair_ranges():
+            for j in partners:
                 if missing[i, j].any():
                     yield PairBlock(i, j, b[i], b[j])
 
@@ -96,13 +95,12 @@ class OnDisk:
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordedBackend
     ) -> Iterator[PairBlock]:
         """One block of i in memory, against itself and then against all j after it."""
-        nocc = len(missing)
         own, ahead = self._memory(plan.i_rows), [self._memory(plan.j_rows) for _ in range(2)]
         with ThreadPoolExecutor(1, "dfmp2-read") as reader:
-            for i in _ranges(0, nocc, plan.i_rows):
-                if not missing[i, i.start :].any():
+            for i, partners in plan.pair_ranges():
+                if not missing[i].any():
                     continue
-                wanted = [j for j in _ranges(i.stop, nocc, plan.j_rows) if missing[i, j].any()]
+                wanted = [j for j in partners[1:] if missing[i, j].any()]
                 reading = [
                     reader.submit(self._read, j, ahead[k % 2]) for k, j in enumerate(wanted[:1])
                 ]
@@ -127,7 +125,3 @@ class OnDisk:
     def _tensor(self, rows: NDArray[np.float64], backend: RecordedBackend) -> Tensor:
         b = backend.asarray(rows.swapaxes(1, 2))
         return backend.to_float32(b) if self._rounded else b
-
-
-def _ranges(start: int, stop: int, size: int) -> list[slice]:
-    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]

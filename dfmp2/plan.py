@@ -20,7 +20,7 @@ from dfmp2.runfile.layout import bytes_on_disk, spare_rows
 from dfmp2.sizes import Sizes
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 
-__all__ = ["Plan", "Sizes", "make_plan"]
+__all__ = ["Plan", "Sizes", "make_plan", "ranges"]
 
 ERI_BLOCK = 64 * BYTES_PER_MB
 """Bytes of one unpacked block of (mn|P). Larger blocks are slower: their pages are never warm."""
@@ -88,6 +88,24 @@ class Plan:
     flops: dict[str, float]
     max_memory: float
     least_in_memory: float
+
+    def pair_ranges(self) -> list[tuple[slice, list[slice]]]:
+        """Each block of i with the blocks of j that it meets, itself first.
+
+        With B in memory all blocks are alike. From the run file one long block of i meets short
+        blocks of j.
+        """
+        nocc = self.sizes.nocc
+        if self.in_memory:
+            square = ranges(0, nocc, self.occ_block)
+            return [(i, square[number:]) for number, i in enumerate(square)]
+        own = ranges(0, nocc, self.i_rows)
+        return [(i, [i, *ranges(i.stop, nocc, self.j_rows)]) for i in own]
+
+
+def ranges(start: int, stop: int, size: int) -> list[slice]:
+    """Cut [start, stop) in pieces of `size` and a rest."""
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ else:  # memory depends on shapes alone: orthonormal orbitals with any energies 
     mf.mo_occ = np.where(np.arange(len(w)) < mol.nelectron // 2, 2.0, 0.0)
     mf.e_tot, mf.converged = 0.0, True
 mp = DFMP2(mf).set(max_memory=budget, device="cpu").run()
-print(json.dumps({**mp.result.memory, "plan": mp.plan().peak, "sizes": mp.result.sizes}))
+print(json.dumps({**mp.result.memory, "plan": mp.plan().peak, "reads": mp.plan().reads, "sizes": mp.result.sizes}))
 """
 
 
@@ -70,6 +70,14 @@ def test_small_budget_is_kept() -> None:
     assert memory["forecast"] <= 90
     # The interpreter's own buffers come and go by some MB between two readings.
     assert memory["peak"] <= 90 + 20
+
+
+def test_b_out_of_core_keeps_a_smaller_budget() -> None:
+    """B alone takes 27 MB; in memory the run would need 85."""
+    memory = measured("inputs/benzene.xyz", "cc-pvtz", 72, False, False)
+    assert memory["reads"] > 1, "B was to lie in the run file"
+    assert memory["forecast"] <= 72
+    assert memory["peak"] <= 72 + 20
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.energy import SMALL_T
 from dfmp2.kernels.estimate import Tracer
 from dfmp2.kernels.launch import program_key
-from dfmp2.plan import Plan
+from dfmp2.plan import Plan, ranges
 from dfmp2.provenance import Where
 
 __all__ = ["needed_programs"]
@@ -69,18 +69,18 @@ def needed_programs(plan: Plan, fused: bool, target: str = "trn2") -> dict[str, 
         block = min(plan.aux_block, s.naux - p0)
         eri, c_occ, c_vir = blank(block, s.nao, s.nao), blank(s.nao, s.nocc), blank(s.nao, s.nvir)
         backend.ao2mo(eri, c_occ, c_vir, blank(s.nocc, block, s.nvir))
-    backend.trsm(np.eye(s.naux), blank(s.nocc, s.naux, s.nvir))
+    for rows in ranges(0, s.nocc, s.nocc if plan.in_memory else plan.solve_rows):
+        backend.trsm(np.eye(s.naux), blank(rows.stop - rows.start, s.naux, s.nvir))
     e_vir = np.ones(s.nvir)
-    starts = range(0, s.nocc, plan.occ_block)
-    for i0 in starts:
-        for j0 in starts[starts.index(i0) :]:
-            ni, nj = (min(plan.occ_block, s.nocc - x) for x in (i0, j0))
+    for i, partners in plan.pair_ranges():
+        for j in partners:
+            ni, nj = i.stop - i.start, j.stop - j.start
             b_i, b_j = blank(ni, s.naux, s.nvir), blank(nj, s.naux, s.nvir)
             if fused:
                 e_i, e_j = np.full(ni, -1.0), np.full(nj, -1.0)
-                backend.pair_energy(b_i, b_j, e_i, e_j, e_vir, i0 == j0)
+                backend.pair_energy(b_i, b_j, e_i, e_j, e_vir, i == j)
             else:
-                _unfused(backend, b_i, b_j, e_vir, i0 == j0)
+                _unfused(backend, b_i, b_j, e_vir, i == j)
     return dict(runner.programs)
 
 

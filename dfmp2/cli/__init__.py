@@ -8,6 +8,10 @@ nowhere else.
 from __future__ import annotations
 
 import importlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -33,7 +37,7 @@ Exit codes:
   0  success                     4  SCF not converged
   2  wrong input or option       5  memory or disk too small
   3  validation failed           6  result or run file unusable
-  7  backend or device unavailable
+  7  backend or device unavailable  130  interrupted (SIGINT, SIGTERM)
 """
 
 
@@ -56,13 +60,31 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _stoppable():
+                return super().invoke(ctx)
         except DFMP2Error as error:
             raise _Reported(str(error), error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise _Reported(
+                "interrupted; run the same command again to go on from what its run file holds", 130
+            ) from error
         except MemoryError as error:
             raise _Reported(
                 f"out of memory ({error}); lower --max-memory", ResourceError.exit_code
             ) from error
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM, which announces the end of a machine, stops a run as Ctrl-C does: it commits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Reported(click.ClickException):
