@@ -59,7 +59,7 @@ class Checkpoint:
         self.rows: Rows | None = None
         self.notes: list[str] = []
         self.table = PairTable(nocc)
-        self.reused = 0
+        self._highest = 0
         if file is None:
             self._state: dict[str, Any] = {"sessions": []}
             return
@@ -67,9 +67,14 @@ class Checkpoint:
         self.rows = Rows(file)
         accepted = {s["id"] for s in self._sessions if not s["rejected"]}
         self.table, damaged = load_pairs(file, accepted)
+        self._highest = int(file.read("pairs/session").max(initial=0))
         if damaged:
             self.notes.append(f"{damaged} pairs in {file.path} were damaged and computed again")
-        self.reused = self.table.known
+        if self.table.known:
+            self.notes.append(
+                f"{self.table.known} of {nocc * (nocc + 1) // 2} pairs were computed in earlier "
+                f"sessions of {file.path}"
+            )
 
     @property
     def _sessions(self) -> list[dict[str, Any]]:
@@ -92,7 +97,8 @@ class Checkpoint:
         accuracy : float
             Hartree.
         """
-        self.session = max((s["id"] for s in self._sessions), default=0) + 1
+        self._highest = max(self._highest, *(s["id"] for s in self._sessions), 0)
+        self.session = self._highest + 1
         self._own[self.session] = provenance
         self._sessions.append(
             {
@@ -218,5 +224,9 @@ class Checkpoint:
         for session in self._sessions:
             if session["id"] in wanted:
                 own = self._own.get(session["id"])
-                merged.merge(own or Provenance.from_dict(session["provenance"]))
+                stored = session.get("provenance")
+                if own is not None:
+                    merged.merge(own)
+                elif stored is not None:
+                    merged.merge(Provenance.from_dict(stored))
         return merged

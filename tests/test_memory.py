@@ -37,7 +37,9 @@ else:  # memory depends on shapes alone: orthonormal orbitals with any energies 
     mf.mo_occ = np.where(np.arange(len(w)) < mol.nelectron // 2, 2.0, 0.0)
     mf.e_tot, mf.converged = 0.0, True
 mp = DFMP2(mf).set(max_memory=budget, device="cpu").run()
-print(json.dumps({**mp.result.memory, "plan": mp.plan().peak, "reads": mp.plan().reads, "sizes": mp.result.sizes}))
+plan = mp.plan()
+facts = {"plan": plan.peak, "reads": plan.reads, "sizes": mp.result.sizes}
+print(json.dumps({**mp.result.memory, **facts}))
 """
 
 
