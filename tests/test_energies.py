@@ -10,13 +10,14 @@ import pytest
 from dfmp2 import DFMP2
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.backends.select import select
+from dfmp2.checkpoint import Checkpoint
 from dfmp2.energy import pair_energies
 from dfmp2.fitting import choose_auxbasis
 from dfmp2.mp2 import _no_progress
 from dfmp2.plan import Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import make_reference
-from dfmp2.transform import fitted_integrals
+from dfmp2.transform import Transform
 from tests.systems import DATA, LARGE, SMALL, mean_field, pyscf_mp2, references
 
 AGREEMENT = 1e-9
@@ -142,8 +143,10 @@ def test_blocks_do_not_change_the_energy(aux_block: int, occ_block: int, fused: 
     sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
     plan = make_plan(sizes, 4000.0, 1, min(aux_block, aux.naux), min(occ_block, reference.nocc))
     backend = RecordedBackend(select("pytorch", "cpu").backend, Provenance())
-    b, _ = fitted_integrals(reference, aux, plan, backend, _no_progress)
-    e_os, e_ss = pair_energies(b, reference, plan, backend, _no_progress, fused)
+    checkpoint = Checkpoint(None, reference.nocc)
+    checkpoint.begin(backend.provenance, backend.where, "fp64", 1e-6)
+    b, _ = Transform(reference, aux, plan, backend, _no_progress, checkpoint).fitted()
+    e_os, e_ss = pair_energies(b, reference, plan, backend, _no_progress, fused, checkpoint)
     expected = pyscf_mp2(mf)
     assert abs(e_os.sum() - expected.e_corr_os) <= 1e-12
     assert abs(e_ss.sum() - expected.e_corr_ss) <= 1e-12
