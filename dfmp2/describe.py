@@ -15,6 +15,7 @@ from dfmp2.reference import Frozen, Reference
 
 __all__ = [
     "basis_label",
+    "fitted_scf",
     "frozen_label",
     "molecule_record",
     "nothing_to_correlate",
@@ -54,8 +55,22 @@ def scf_label(mf: Any, kind: str) -> str:
     if (path := getattr(mf, "read_from", None)) is not None:
         return f"{kind}, read from {path}"  # which does not say how it was converged
     fitted = getattr(mf, "with_df", None)
-    integrals = f"density-fitted, {fitted.auxbasis or 'JK set'}" if fitted else "exact integrals"
+    integrals = "exact integrals"
+    if fitted:
+        integrals = (
+            f"density-fitted, {basis_label(fitted.auxbasis) if fitted.auxbasis else 'JK set'}"
+        )
     return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"
+
+
+def fitted_scf(mf: Any) -> dict[str, Any]:
+    """Whether and with which auxiliary set the SCF was density-fitted, as settings of a result."""
+    fitted = getattr(mf, "with_df", None)
+    if not fitted:
+        return {"density_fit": False}
+    spec = getattr(fitted, "auxbasis", None)
+    symbols = {mf.mol.atom_symbol(i) for i in range(mf.mol.natm)}
+    return {"density_fit": True, "scf_auxbasis": _plain(spec, symbols) if spec else None}
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Three-centre integrals (mn|P) from libcint, in blocks of auxiliary shells.
+"""Three-centre integrals (mn|P): where they can come from, and libcint's, in blocks of shells.
 
 Only the packed lower triangle of mn is computed; libcint's optimiser screens negligible shell
 pairs. Blocks follow auxiliary shells because libcint cannot split one.
@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AuxBlock", "ThreeCentreIntegrals", "largest_shell", "metric_integrals"]
+__all__ = [
+    "LIBCINT",
+    "AuxBlock",
+    "BlockedIntegrals",
+    "IntegralSource",
+    "ThreeCentreIntegrals",
+    "largest_shell",
+    "metric_integrals",
+]
 
 
 def metric_integrals(auxmol: Any) -> NDArray[np.float64]:
@@ -35,6 +43,36 @@ class AuxBlock:
     shell1: int
     p0: int
     p1: int
+
+
+class BlockedIntegrals(Protocol):
+    """Integrals [P,m,n], block after block."""
+
+    blocks: list[AuxBlock]
+
+    def __iter__(self) -> Iterator[tuple[AuxBlock, Any]]:
+        """Yield each block with its integrals; the memory is used again for the next."""
+
+
+class IntegralSource(Protocol):
+    """Who makes the integrals; chosen before the work starts.
+
+    Attributes
+    ----------
+    stage : str
+        Name of the stage that their making is timed under.
+    origin : str
+        What the result says of them.
+    metric : str or None
+        How the metric was factored that they hold already: they are then (L^-1 (.|mn))_P.
+    """
+
+    stage: str
+    origin: str
+    metric: str | None
+
+    def integrals(self, mol: Any, auxmol: Any, block: int) -> BlockedIntegrals:
+        """All of them, at most `block` auxiliary functions at a time (or one shell)."""
 
 
 class ThreeCentreIntegrals:
@@ -87,6 +125,20 @@ class ThreeCentreIntegrals:
             size = block.p1 - block.p0
             out = self._unpacked[: size * nao * nao].reshape(size, nao, nao)
             yield block, lib.unpack_tril(packed.T, out=out)
+
+
+class _Libcint:
+    """Integrals computed by libcint, as they are needed."""
+
+    stage = "integrals"
+    origin = "computed by libcint on the CPU"
+    metric: str | None = None
+
+    def integrals(self, mol: Any, auxmol: Any, block: int) -> ThreeCentreIntegrals:
+        return ThreeCentreIntegrals(mol, auxmol, block)
+
+
+LIBCINT: IntegralSource = _Libcint()
 
 
 def _shell_blocks(loc: NDArray[np.int32], size: int) -> list[AuxBlock]:

@@ -14,7 +14,7 @@ from dfmp2.errors import InputError, UnsupportedReferenceError
 from dfmp2.molecule import BasisSpec, build_mole, is_chkfile, read_geometry
 from dfmp2.reference import Frozen, frozen_orbitals
 from dfmp2.result import Result, read_results
-from dfmp2.scf import CONV_TOL, load_chkfile, run_scf
+from dfmp2.scf import CONV_TOL, load_chkfile, new_scf, run_scf
 
 if TYPE_CHECKING:
     from dfmp2.plan import Plan
@@ -35,6 +35,7 @@ class Calculation:
     precision: str | None = None
     accuracy: float = 1e-6
     fused: bool = True
+    reuse_scf_integrals: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class JobOptions:
     ecp: str = "auto"
     reference: str = "rhf"
     density_fit: bool = False
+    scf_auxbasis: Any = None
     conv_tol: float = CONV_TOL
     max_cycle: int = 100
 
@@ -82,7 +84,13 @@ class Job:
         if self.mean_field is not None:
             return self.mean_field
         options = self.options
-        return run_scf(self.mol, options.density_fit, options.conv_tol, options.max_cycle)
+        return run_scf(
+            self.mol,
+            options.density_fit,
+            options.conv_tol,
+            options.max_cycle,
+            auxbasis=options.scf_auxbasis,
+        )
 
     def forecast(self, calculation: Calculation) -> tuple[Plan, str]:
         """What the DF-MP2 part will need, before any SCF: the plan and the auxiliary basis.
@@ -90,7 +98,8 @@ class Job:
         Raises
         ------
         InputError
-            If `frozen` or `auxbasis` do not fit the molecule.
+            If `frozen` or `auxbasis` do not fit the molecule, or integrals are to be reused that
+            the SCF will not leave.
         ResourceError
             If the memory budget is too small.
         """
@@ -99,6 +108,7 @@ class Job:
         from dfmp2.fitting import choose_auxbasis
         from dfmp2.integrals import largest_shell
         from dfmp2.plan import Sizes, make_plan
+        from dfmp2.reuse import require_same_set
 
         nao, nocc = int(self.mol.nao_nr()), int(self.mol.tot_electrons()) // 2
         frozen = frozen_orbitals(self.mol, calculation.frozen, nao, nocc)
@@ -106,6 +116,11 @@ class Job:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the run itself will say it
             aux = choose_auxbasis(self.mol, calculation.auxbasis)
+            reuse = calculation.reuse_scf_integrals and self.stored is None
+            if reuse:
+                options = self.options
+                mf = self.mean_field or new_scf(self.mol, options.density_fit, options.scf_auxbasis)
+                require_same_set(mf, aux)
         sizes = Sizes(
             nao=nao,
             nocc=nocc - nfrozen_occ,
@@ -116,7 +131,8 @@ class Job:
         budget = calculation.max_memory
         if budget is None:
             budget = float(lib.param.MAX_MEMORY)
-        return make_plan(sizes, budget, lib.num_threads()), f"{aux} ({aux.reason})"
+        plan = make_plan(sizes, budget, lib.num_threads(), metric_done=reuse)
+        return plan, f"{aux} ({aux.reason})"
 
     def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:
         """Do the DF-MP2 part on the job's converged mean field."""
@@ -124,7 +140,9 @@ class Job:
 
         driver = DFMP2(mf, frozen=calculation.frozen, auxbasis=calculation.auxbasis)
         driver.set(name=self.name, verbose=0, progress=progress)
-        for name in ("backend", "device", "precision", "accuracy", "fused"):
+        for name in (
+            "backend", "device", "precision", "accuracy", "fused", "reuse_scf_integrals",
+        ):  # fmt: skip
             setattr(driver, name, getattr(calculation, name))
         if calculation.max_memory is not None:
             driver.max_memory = calculation.max_memory
@@ -158,6 +176,10 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
             f"reference {options.reference!r}: this version treats closed shells (rhf) only; "
             "open-shell MP2 is in pyscf.mp.dfump2_native"
         )
+    if options.scf_auxbasis is not None and not options.density_fit:
+        raise InputError(
+            "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
+        )
     if source != "-" and is_chkfile(source):
         if options.basis is not None:
             raise InputError(
@@ -178,6 +200,10 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
             f"{source}: spin {mol.spin} (unpaired electrons): this version treats closed shells "
             "(RHF) only; open-shell MP2 is in pyscf.mp.dfump2_native"
         )
+    if options.scf_auxbasis is not None:
+        from dfmp2.fitting import choose_auxbasis
+
+        choose_auxbasis(mol, options.scf_auxbasis)  # one that does not exist is found here
     return [Job("stdin" if source == "-" else Path(source).stem, mol, options)]
 
 
@@ -195,6 +221,7 @@ def _from_stored(result: Result, options: JobOptions, source: str) -> Job:
     mol.build(parse_arg=False, dump_input=False)
     again = JobOptions(
         density_fit=bool(result.settings["density_fit"]),
+        scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), CONV_TOL),
         max_cycle=options.max_cycle,
     )

@@ -12,6 +12,7 @@ from pyscf.lib import logger
 
 from dfmp2.describe import (
     basis_label,
+    fitted_scf,
     frozen_label,
     molecule_record,
     nothing_to_correlate,
@@ -20,7 +21,7 @@ from dfmp2.describe import (
 )
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
-from dfmp2.integrals import largest_shell
+from dfmp2.integrals import LIBCINT, IntegralSource, largest_shell
 from dfmp2.memory import PeakMeter
 from dfmp2.molecule import warn_missing_ecp
 from dfmp2.pipeline import Outcome, Pipeline, Request, choose
@@ -28,6 +29,7 @@ from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Frozen, Reference, make_reference
 from dfmp2.result import Result
+from dfmp2.reuse import ScfIntegrals
 from dfmp2.transform import Progress
 
 __all__ = ["DFMP2"]
@@ -63,6 +65,9 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Reduce each T block where it is made (default), or form it first.
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
+    reuse_scf_integrals : bool
+        Take over the integrals of a density-fitted SCF instead of computing them again; an error
+        where `auxbasis` is not the SCF's own set. JK sets are not optimised for correlation.
     result : Result or None
         Everything about the finished run.
 
@@ -81,7 +86,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
     _keys = {  # noqa: RUF012  (PySCF's own protocol)
         "mol", "frozen", "auxbasis", "mo_coeff", "mo_occ", "precision", "accuracy", "backend",
-        "device", "fused", "allow_ks", "result", "progress", "name",
+        "device", "fused", "allow_ks", "reuse_scf_integrals", "result", "progress", "name",
     }  # fmt: skip
 
     def __init__(
@@ -107,6 +112,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.device: str | None = None
         self.fused = True
         self.allow_ks = False
+        self.reuse_scf_integrals = False
         self.progress: Progress = _no_progress
         self.name = "molecule"
         self.result: Result | None = None
@@ -147,11 +153,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 warning.message, warning.category, warning.filename, warning.lineno
             )
         notes = [str(warning.message) for warning in caught]
+        source = self._source(aux)
         plan = self.plan(reference, aux)
         selection.backend.warm_up()
         meter = PeakMeter()
         if reference.nocc and reference.nvir:
-            stages = Pipeline(reference, aux, plan, self.accuracy, self.fused, self.progress)
+            stages = Pipeline(
+                reference, aux, plan, self.accuracy, self.fused, self.progress, source
+            )
             outcome = stages.run(selection, precision)
         else:
             notes.append(nothing_to_correlate(reference))
@@ -179,6 +188,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 "basis": basis_label(reference.mol.basis),
                 "auxbasis": str(aux),
                 "auxbasis_reason": aux.reason,
+                "integrals": source.origin,
                 "metric": outcome.metric,
                 "precision": outcome.precision_label,
                 "ecp": basis_label(reference.mol.ecp) or "none",
@@ -190,7 +200,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 "precision": outcome.precision,
                 "accuracy": self.accuracy,
                 "frozen": list(reference.frozen),
-                "density_fit": getattr(self._scf, "with_df", None) is not None,
+                **fitted_scf(self._scf),
+                "reuse_scf_integrals": self.reuse_scf_integrals,
                 "conv_tol": float(self._scf.conv_tol),
             },
             memory=memory,
@@ -214,7 +225,13 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         sizes = Sizes(
             reference.nao, reference.nocc, reference.nvir, aux.naux, largest_shell(aux.mol)
         )
-        return make_plan(sizes, self.max_memory, lib.num_threads())
+        return make_plan(
+            sizes, self.max_memory, lib.num_threads(), metric_done=self.reuse_scf_integrals
+        )
+
+    def _source(self, aux: AuxBasis) -> IntegralSource:
+        """Who makes the integrals of the next run."""
+        return ScfIntegrals(self._scf, aux) if self.reuse_scf_integrals else LIBCINT
 
     def _reference(self) -> Reference:
         return make_reference(

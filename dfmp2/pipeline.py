@@ -15,9 +15,10 @@ from dfmp2.backends.select import Selection, select
 from dfmp2.conditioning import conditioned
 from dfmp2.energy import pair_energies
 from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
-from dfmp2.fitting import AuxBasis, Metric
+from dfmp2.fitting import AuxBasis
+from dfmp2.integrals import LIBCINT, IntegralSource
 from dfmp2.plan import Plan
-from dfmp2.precision import place_stages
+from dfmp2.precision import place_fitted, place_stages
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Reference
 from dfmp2.spotcheck import SpotCheck, expected_error
@@ -94,6 +95,8 @@ class Pipeline:
     fused : bool
         Reduce T blocks where they are made.
     progress : callable
+    source : IntegralSource
+        Who makes the three-centre integrals.
     """
 
     reference: Reference
@@ -102,6 +105,7 @@ class Pipeline:
     accuracy: float
     fused: bool
     progress: Progress
+    source: IntegralSource = LIBCINT
 
     def run(self, selection: Selection, precision: str) -> Outcome:
         """Compute the pair energies.
@@ -132,8 +136,12 @@ class Pipeline:
 
     def _by_nki(self, selection: Selection, provenance: Provenance) -> Outcome:
         with provenance.stage("error estimate"):
-            aux = conditioned(self.aux, self.reference.mol, self.plan.aux_block)
-            placed = place_stages(self.reference, aux, self.accuracy)
+            if self.source.metric is None:
+                aux = conditioned(self.aux, self.reference.mol, self.plan.aux_block)
+                placed = place_stages(self.reference, aux, self.accuracy)
+            else:
+                aux = self.aux
+                placed = place_fitted(self.reference, self.accuracy)
         backend = RecordedBackend(
             selection.backend,
             provenance,
@@ -161,14 +169,16 @@ class Pipeline:
             return self._outcome(backend, b, metric, "fp64", f"fp64 (auto: with fp32, {found})")
         return replace(outcome, precision_label=f"fp32 pair GEMMs, all else fp64 ({found})")
 
-    def _fitted(self, backend: RecordedBackend) -> tuple[Tensor, Metric]:
-        return fitted_integrals(self.reference, self.aux, self.plan, backend, self.progress)
+    def _fitted(self, backend: RecordedBackend) -> tuple[Tensor, str]:
+        return fitted_integrals(
+            self.reference, self.aux, self.plan, backend, self.progress, self.source
+        )
 
     def _outcome(
-        self, backend: RecordedBackend, b: Tensor, metric: Metric, precision: str, label: str
+        self, backend: RecordedBackend, b: Tensor, metric: str, precision: str, label: str
     ) -> Outcome:
         e_os, e_ss = pair_energies(b, self.reference, self.plan, backend, self.progress, self.fused)
-        return Outcome(e_os, e_ss, str(metric), precision, label, backend.provenance)
+        return Outcome(e_os, e_ss, metric, precision, label, backend.provenance)
 
 
 _WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"

@@ -83,6 +83,7 @@ def make_plan(
     threads: int = 1,
     aux_block: int | None = None,
     occ_block: int | None = None,
+    metric_done: bool = False,
 ) -> Plan:
     """Choose block sizes that keep the run within its budget.
 
@@ -95,6 +96,9 @@ def make_plan(
         Threads that each hold a block of T.
     aux_block, occ_block : int, optional
         Use these block sizes instead of the best ones.
+    metric_done : bool
+        The integrals are an SCF's, which hold the metric already: it is neither made nor solved
+        with, and they are read, one block ahead, instead of computed.
 
     Returns
     -------
@@ -108,10 +112,12 @@ def make_plan(
     budget = max_memory * BYTES_PER_MB
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     b = BYTES_PER_DOUBLE * nocc * nvir * naux
-    metric = 2 * BYTES_PER_DOUBLE * naux * naux  # (P|Q) and its factor
+    # (P|Q) and its factor
+    metric = 0 if metric_done else 2 * BYTES_PER_DOUBLE * naux * naux
     t = threads * max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir)
     # per auxiliary function: packed, unpacked, first and second half-transformed integrals
-    per_aux = BYTES_PER_DOUBLE * (nao * (nao + 1) // 2 + nao * nao + nocc * nao + nocc * nvir)
+    packed = (2 if metric_done else 1) * (nao * (nao + 1) // 2)
+    per_aux = BYTES_PER_DOUBLE * (packed + nao * nao + nocc * nao + nocc * nvir)
     smallest = min(max(sizes.aux_shell, 1), naux)
 
     def peak(block: int) -> int:
@@ -146,7 +152,7 @@ def make_plan(
         peak=peak(aux_block) / BYTES_PER_MB,
         flops={
             "AO->MO": 2.0 * naux * nao * nocc * (nao + nvir),
-            "metric solve": 1.0 * naux * naux * nocc * nvir,
+            "metric solve": 0.0 if metric_done else 1.0 * naux * naux * nocc * nvir,
             "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
         },
         max_memory=max_memory,

@@ -7,7 +7,7 @@ from typing import Any
 
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
 
-__all__ = ["CONV_TOL", "load_chkfile", "run_scf"]
+__all__ = ["CONV_TOL", "load_chkfile", "new_scf", "run_scf"]
 
 CONV_TOL = 1e-10
 """Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
@@ -28,6 +28,7 @@ def run_scf(
     max_cycle: int = 100,
     max_memory: float | None = None,
     gradient_tol: float = GRADIENT_TOL,
+    auxbasis: Any = None,
 ) -> Any:
     """Converge a restricted Hartree-Fock calculation.
 
@@ -35,8 +36,7 @@ def run_scf(
     ----------
     mol : pyscf.gto.Mole
     density_fit : bool
-        Fit the SCF's own integrals too (with a Coulomb/exchange set, PySCF's default). The
-        default is an exact SCF.
+        Fit the SCF's own integrals too. The default is an exact SCF.
     conv_tol : float
         Energy threshold, hartree.
     max_cycle : int
@@ -45,6 +45,8 @@ def run_scf(
         MB that the SCF may use.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
+    auxbasis : str or dict, optional
+        Auxiliary set of a density-fitted SCF; PySCF's Coulomb/exchange (JK) set by default.
 
     Returns
     -------
@@ -58,18 +60,12 @@ def run_scf(
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
-    from pyscf import scf
-
     if mol.spin != 0:
         raise UnsupportedReferenceError(
             f"spin {mol.spin}: this version treats closed shells (RHF) only; open-shell MP2 is in "
             "pyscf.mp.dfump2_native"
         )
-    mf = scf.RHF(mol)
-    if density_fit:
-        mf = mf.density_fit()
-    mf.verbose = 0
-    mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
+    mf = new_scf(mol, density_fit, auxbasis)
     mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, gradient_tol, max_cycle
     if max_memory is not None:
         mf.max_memory = max_memory
@@ -79,6 +75,18 @@ def run_scf(
             f"the SCF did not converge to {conv_tol:g} Eh in {max_cycle} iterations; raise "
             "--max-cycle, or converge it in PySCF and pass its chkfile"
         )
+    return mf
+
+
+def new_scf(mol: Any, density_fit: bool = False, auxbasis: Any = None) -> Any:
+    """A silent restricted Hartree-Fock object, not yet run; parameters as of `run_scf`."""
+    from pyscf import scf
+
+    mf = scf.RHF(mol)
+    if density_fit:
+        mf = mf.density_fit(auxbasis=auxbasis)
+    mf.verbose = 0
+    mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
     return mf
 
 

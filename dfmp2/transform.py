@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dfmp2.backends.base import Tensor
 from dfmp2.backends.recorded import RecordedBackend
 from dfmp2.fitting import AuxBasis, Metric, factor_metric
-from dfmp2.integrals import ThreeCentreIntegrals, metric_integrals
+from dfmp2.integrals import LIBCINT, IntegralSource, metric_integrals
 from dfmp2.plan import Plan
 from dfmp2.reference import Reference
 
@@ -26,8 +26,13 @@ Progress = Callable[[str, int, int], None]
 
 
 def fitted_integrals(
-    reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
-) -> tuple[Tensor, Metric]:
+    reference: Reference,
+    aux: AuxBasis,
+    plan: Plan,
+    backend: RecordedBackend,
+    progress: Progress,
+    source: IntegralSource = LIBCINT,
+) -> tuple[Tensor, str]:
     """Make B[i,P,a].
 
     Parameters
@@ -37,33 +42,42 @@ def fitted_integrals(
     plan : Plan
     backend : RecordedBackend
     progress : callable
+    source : IntegralSource
+        Who makes the integrals. Where they hold the metric already, nothing is left to solve.
 
     Returns
     -------
     b : tensor of the backend, shape (nocc, naux, nvir), float64
-    metric : Metric
+    metric : str
         How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
     """
-    b = _half_transformed(reference, aux, plan, backend, progress)
+    b = _half_transformed(reference, aux, plan, backend, progress, source)
+    if source.metric is not None:
+        return b, source.metric
     with backend.stage("metric"):
         metric = factor_metric(metric_integrals(aux.mol))
     with backend.stage("metric solve"):
         b = _solve(metric, backend.adopt(b), backend, progress)
-    return b, metric
+    return b, str(metric)
 
 
 def _half_transformed(
-    reference: Reference, aux: AuxBasis, plan: Plan, backend: RecordedBackend, progress: Progress
+    reference: Reference,
+    aux: AuxBasis,
+    plan: Plan,
+    backend: RecordedBackend,
+    progress: Progress,
+    source: IntegralSource,
 ) -> Tensor:
     """(P|ia), stored as [i,P,a]; the integral blocks are freed on return."""
-    with backend.stage("integrals"):
-        integrals = ThreeCentreIntegrals(reference.mol, aux.mol, plan.aux_block)
+    with backend.stage(source.stage):
+        integrals = source.integrals(reference.mol, aux.mol, plan.aux_block)
         blocks = iter(integrals)
     with backend.stage("AO->MO"):
         b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
         c_occ, c_vir = backend.asarray(reference.c_occ), backend.asarray(reference.c_vir)
     for done in range(len(integrals.blocks)):
-        with backend.stage("integrals"):
+        with backend.stage(source.stage):
             block, eri = next(blocks)
         with backend.stage("AO->MO"):
             out = b[:, block.p0 : block.p1, :]

@@ -14,6 +14,7 @@ __all__ = [
     "geometry_options",
     "machine_options",
     "molecule_options",
+    "reuse_option",
     "set_threads",
     "validation_options",
 ]
@@ -88,6 +89,10 @@ scf_options = _stack(
     ),
     click.option("--density-fit", is_flag=True, help="Fit the SCF's integrals, too."),
     click.option(
+        "--scf-auxbasis",
+        help="Auxiliary basis of --density-fit. Default: PySCF's JK set of the basis.",
+    ),
+    click.option(
         "--conv-tol",
         type=POSITIVE,
         default=1e-10,
@@ -140,6 +145,13 @@ calculation_options = _stack(
         show_default=True,
         help="Reduce each block of amplitudes where it is made, or form it first.",
     ),
+)
+
+reuse_option = click.option(
+    "--reuse-scf-integrals",
+    is_flag=True,
+    help="Take over the integrals of --density-fit. --auxbasis must name the SCF's set; a JK set "
+    "is not optimised for correlation energies.",
 )
 
 validation_options = _stack(

@@ -9,6 +9,7 @@ import click
 from dfmp2.cli.options import (
     calculation_options,
     molecule_options,
+    reuse_option,
     set_threads,
     validation_options,
 )
@@ -33,6 +34,7 @@ Example:
 @click.command(epilog=EXAMPLE)
 @molecule_options
 @calculation_options
+@reuse_option
 @click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
 @validation_options
 @click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")

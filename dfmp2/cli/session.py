@@ -33,11 +33,13 @@ def read_jobs(molecules: tuple[str, ...], options: dict[str, Any]) -> tuple[list
 
     job_options = JobOptions(
         basis=parse_basis(options["basis"]),
+        scf_auxbasis=parse_basis(options.get("scf_auxbasis")),
         **chosen(("charge", "spin", "ecp", "reference", "density_fit", "conv_tol", "max_cycle")),
     )
     calculation = Calculation(
         auxbasis=parse_basis(options["auxbasis"]),
         frozen=parse_frozen(options["frozen"]),
+        reuse_scf_integrals=options.get("reuse_scf_integrals", False),
         **chosen(("max_memory", "backend", "device", "precision", "accuracy", "fused")),
     )
     jobs = [job for molecule in molecules for job in prepare(molecule, job_options)]
