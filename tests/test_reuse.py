@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ from dfmp2.fitting import choose_auxbasis
 from dfmp2.plan import Sizes, make_plan
 from dfmp2.reuse import ScfIntegrals
 from tests.cli.common import WATER, dfmp2, energy, fact
-from tests.systems import converge, mean_field, molecule
+from tests.systems import ROOT, converge, mean_field, molecule
+from tests.test_memory import SMALL_ERROR
 
 ROUNDING = 1e-10
 """Hartree. B differs by rounding alone."""
@@ -185,6 +189,41 @@ def test_forecast_without_metric() -> None:
     mp = DFMP2(fitted(), auxbasis="cc-pvdz-jkfit")
     assert mp.plan().memory["metric and its factor"] > 0
     assert mp.set(reuse_scf_integrals=True).plan().memory["metric and its factor"] == 0
+
+
+MEASURE = """
+import json
+import numpy as np
+from pyscf import scf
+from dfmp2 import DFMP2
+from dfmp2.molecule import build_mole, read_geometry
+
+mol = build_mole(read_geometry("inputs/benzene.xyz"), "cc-pvtz")
+mf = scf.RHF(mol).density_fit(auxbasis="cc-pvtz-ri")
+mf.verbose, mf.chkfile, mf.with_df.max_memory = 0, None, ON_DISK
+mf.with_df.build()
+w, v = np.linalg.eigh(mol.intor("int1e_ovlp"))
+mf.mo_coeff, mf.mo_energy = v / np.sqrt(w), np.linspace(-20.0, 5.0, len(w))
+mf.mo_occ = np.where(np.arange(len(w)) < mol.nelectron // 2, 2.0, 0.0)
+mf.e_tot, mf.converged = 0.0, True
+mp = DFMP2(mf, auxbasis="cc-pvtz-ri").set(device="cpu", reuse_scf_integrals=True).run()
+print(json.dumps([mp.result.memory, mp.result.labels["integrals"]]))
+"""
+
+
+@pytest.mark.parametrize(("limit", "where"), [("4000", "in memory"), ("0", "read from its file")])
+def test_peak_is_within_the_forecast(limit: str, where: str) -> None:
+    """In a process of its own; memory depends on shapes alone, so any orbitals will do."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE.replace("ON_DISK", limit)],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    memory, origin = json.loads(done.stdout)
+    assert where in origin
+    if "peak" not in memory:
+        pytest.skip("peak memory cannot be measured on this system")
+    assert memory["peak"] <= memory["forecast"] + SMALL_ERROR
 
 
 # Refused
