@@ -6,7 +6,7 @@ pairs. Blocks follow auxiliary shells because libcint cannot split one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,10 +17,14 @@ __all__ = [
     "LIBCINT",
     "AuxBlock",
     "BlockedIntegrals",
+    "HostIntegrals",
     "IntegralSource",
+    "Libcint",
+    "Memory",
     "ThreeCentreIntegrals",
     "largest_shell",
     "metric_integrals",
+    "shell_blocks",
 ]
 
 
@@ -45,13 +49,26 @@ class AuxBlock:
     p1: int
 
 
+Memory = Callable[[int], NDArray[np.float64]]
+"""Gives the flat memory for a block by its number; what lay there is not needed any more."""
+
+
 class BlockedIntegrals(Protocol):
     """Integrals [P,m,n], block after block."""
 
-    blocks: list[AuxBlock]
+    @property
+    def blocks(self) -> list[AuxBlock]:
+        """The blocks, in the order of P."""
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, Any]]:
         """Yield each block with its integrals; the memory is used again for the next."""
+
+
+class HostIntegrals(BlockedIntegrals, Protocol):
+    """Integrals that are made on the host, and can be handed over packed."""
+
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its lower triangles [P,mn], written into the memory named."""
 
 
 class IntegralSource(Protocol):
@@ -65,11 +82,14 @@ class IntegralSource(Protocol):
         What the result says of them.
     metric : str or None
         How the metric was factored that they hold already: they are then (L^-1 (.|mn))_P.
+    on_device : bool
+        They are made on the device that transforms them, as its tensors.
     """
 
     stage: str
     origin: str
     metric: str | None
+    on_device: bool
 
     def integrals(self, mol: Any, auxmol: Any, block: int) -> BlockedIntegrals:
         """All of them, at most `block` auxiliary functions at a time (or one shell)."""
@@ -104,7 +124,7 @@ class ThreeCentreIntegrals:
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         loc = auxmol.ao_loc_nr()
         if shells is None:
-            self.blocks = _shell_blocks(loc, block)
+            self.blocks = shell_blocks(loc, block)
         else:
             self.blocks = [AuxBlock(s, s + 1, int(loc[s]), int(loc[s + 1])) for s in shells]
         largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
@@ -114,34 +134,59 @@ class ThreeCentreIntegrals:
     def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
         """Yield each block with its integrals [P,m,n]; the memory is used again for the next."""
         from pyscf import lib
-        from pyscf.gto import moleintor
 
-        nao, nbas = self._nao, self._nbas
-        for block in self.blocks:
-            shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
-            packed = moleintor.getints3c(
-                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, self._packed
-            )
+        nao = self._nao
+        for block, packed in self.packed(lambda _: self._packed):
             size = block.p1 - block.p0
             out = self._unpacked[: size * nao * nao].reshape(size, nao, nao)
-            yield block, lib.unpack_tril(packed.T, out=out)
+            yield block, lib.unpack_tril(packed, out=out)
+
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its lower triangles [P,mn], written into the memory named."""
+        from pyscf.gto import moleintor
+
+        nbas = self._nbas
+        for number, block in enumerate(self.blocks):
+            shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
+            out = memory(number)
+            packed = moleintor.getints3c(
+                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, out
+            )
+            yield block, packed.T
 
 
-class _Libcint:
-    """Integrals computed by libcint, as they are needed."""
+class Libcint:
+    """Integrals computed by libcint, as they are needed.
+
+    Parameters
+    ----------
+    remark : str, optional
+        Why not by another program.
+    """
 
     stage = "integrals"
-    origin = "computed by libcint on the CPU"
     metric: str | None = None
+    on_device = False
+
+    def __init__(self, remark: str = "") -> None:
+        self.origin = "computed by libcint on the CPU" + (f" ({remark})" if remark else "")
 
     def integrals(self, mol: Any, auxmol: Any, block: int) -> ThreeCentreIntegrals:
         return ThreeCentreIntegrals(mol, auxmol, block)
 
 
-LIBCINT: IntegralSource = _Libcint()
+LIBCINT: IntegralSource = Libcint()
 
 
-def _shell_blocks(loc: NDArray[np.int32], size: int) -> list[AuxBlock]:
+def shell_blocks(loc: NDArray[np.int32], size: int) -> list[AuxBlock]:
+    """Whole shells with at most `size` functions a block; one shell where it has more.
+
+    Parameters
+    ----------
+    loc : ndarray, shape (nshell + 1,)
+        First function of each shell, and their number.
+    size : int
+    """
     blocks = []
     shell0 = 0
     while shell0 < len(loc) - 1:

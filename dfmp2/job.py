@@ -35,7 +35,7 @@ class Calculation:
     precision: str | None = None
     accuracy: float = 1e-6
     fused: bool = True
-    reuse_scf_integrals: bool = False
+    integrals: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class Job:
         """
         from pyscf import lib
 
+        from dfmp2.backends.select import computes_on_cuda
         from dfmp2.fitting import choose_auxbasis
         from dfmp2.integrals import largest_shell
         from dfmp2.plan import Sizes, make_plan
@@ -116,7 +117,7 @@ class Job:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the run itself will say it
             aux = choose_auxbasis(self.mol, calculation.auxbasis)
-            reuse = calculation.reuse_scf_integrals and self.stored is None
+            reuse = calculation.integrals == "scf" and self.stored is None
             if reuse:
                 options = self.options
                 mf = self.mean_field or new_scf(self.mol, options.density_fit, options.scf_auxbasis)
@@ -131,7 +132,8 @@ class Job:
         budget = calculation.max_memory
         if budget is None:
             budget = float(lib.param.MAX_MEMORY)
-        plan = make_plan(sizes, budget, lib.num_threads(), metric_done=reuse)
+        on_gpu = computes_on_cuda(calculation.backend, calculation.device)
+        plan = make_plan(sizes, budget, lib.num_threads(), metric_done=reuse, on_gpu=on_gpu)
         return plan, f"{aux} ({aux.reason})"
 
     def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:
@@ -141,7 +143,7 @@ class Job:
         driver = DFMP2(mf, frozen=calculation.frozen, auxbasis=calculation.auxbasis)
         driver.set(name=self.name, verbose=0, progress=progress)
         for name in (
-            "backend", "device", "precision", "accuracy", "fused", "reuse_scf_integrals",
+            "backend", "device", "precision", "accuracy", "fused", "integrals",
         ):  # fmt: skip
             setattr(driver, name, getattr(calculation, name))
         if calculation.max_memory is not None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
+from dfmp2.backends.cuda import require_memory
+from dfmp2.backends.select import computes_on_cuda
 from dfmp2.describe import (
     basis_label,
     fitted_scf,
@@ -21,7 +23,7 @@ from dfmp2.describe import (
 )
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, choose_auxbasis
-from dfmp2.integrals import LIBCINT, IntegralSource, largest_shell
+from dfmp2.integrals import largest_shell
 from dfmp2.memory import PeakMeter
 from dfmp2.molecule import warn_missing_ecp
 from dfmp2.pipeline import Outcome, Pipeline, Request, choose
@@ -29,7 +31,7 @@ from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Frozen, Reference, make_reference
 from dfmp2.result import Result
-from dfmp2.reuse import ScfIntegrals
+from dfmp2.source import choose_source
 from dfmp2.transform import Progress
 
 __all__ = ["DFMP2"]
@@ -65,9 +67,11 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Reduce each T block where it is made (default), or form it first.
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
-    reuse_scf_integrals : bool
-        Take over the integrals of a density-fitted SCF instead of computing them again; an error
-        where `auxbasis` is not the SCF's own set. JK sets are not optimised for correlation.
+    integrals : str
+        Who makes the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
+        installed, else libcint), "libcint", "gpu4pyscf", or "scf": those of a density-fitted SCF
+        are taken over, an error where `auxbasis` is not the SCF's own set (JK sets are not
+        optimised for correlation).
     result : Result or None
         Everything about the finished run.
 
@@ -86,7 +90,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
     _keys = {  # noqa: RUF012  (PySCF's own protocol)
         "mol", "frozen", "auxbasis", "mo_coeff", "mo_occ", "precision", "accuracy", "backend",
-        "device", "fused", "allow_ks", "reuse_scf_integrals", "result", "progress", "name",
+        "device", "fused", "allow_ks", "integrals", "result", "progress", "name",
     }  # fmt: skip
 
     def __init__(
@@ -112,7 +116,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.device: str | None = None
         self.fused = True
         self.allow_ks = False
-        self.reuse_scf_integrals = False
+        self.integrals = "auto"
         self.progress: Progress = _no_progress
         self.name = "molecule"
         self.result: Result | None = None
@@ -153,8 +157,10 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 warning.message, warning.category, warning.filename, warning.lineno
             )
         notes = [str(warning.message) for warning in caught]
-        source = self._source(aux)
+        source = choose_source(self.integrals, self._scf, aux, selection)
         plan = self.plan(reference, aux)
+        if plan.device_memory:
+            require_memory(plan, selection.backend)
         selection.backend.warm_up()
         meter = PeakMeter()
         if reference.nocc and reference.nvir:
@@ -201,7 +207,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 "accuracy": self.accuracy,
                 "frozen": list(reference.frozen),
                 **fitted_scf(self._scf),
-                "reuse_scf_integrals": self.reuse_scf_integrals,
+                "integrals": self.integrals,
                 "conv_tol": float(self._scf.conv_tol),
             },
             memory=memory,
@@ -226,12 +232,12 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             reference.nao, reference.nocc, reference.nvir, aux.naux, largest_shell(aux.mol)
         )
         return make_plan(
-            sizes, self.max_memory, lib.num_threads(), metric_done=self.reuse_scf_integrals
+            sizes,
+            self.max_memory,
+            lib.num_threads(),
+            metric_done=self.integrals == "scf",
+            on_gpu=computes_on_cuda(self.backend, self.device),
         )
-
-    def _source(self, aux: AuxBasis) -> IntegralSource:
-        """Who makes the integrals of the next run."""
-        return ScfIntegrals(self._scf, aux) if self.reuse_scf_integrals else LIBCINT
 
     def _reference(self) -> Reference:
         return make_reference(

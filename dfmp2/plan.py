@@ -6,9 +6,10 @@ Memory is counted above the process's resident memory at the start of the DF-MP2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, sqrt
 
+from dfmp2.device_plan import device_memory, device_peak
 from dfmp2.errors import ResourceError
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 
@@ -28,6 +29,9 @@ Measured between 3 MB (water) and 62 MB (stacked uracil dimer)."""
 PAIR_BLOCK_FLOPS = 5e10
 """Operations in one block of pairs, at least: about half a second of two cores, so that the threads
 rarely wait for each other and progress is still seen."""
+
+PAIR_BLOCK_FLOPS_GPU = 1e13
+"""The same on a GPU, which is waited for once a block: tenths of a second at its float64 rate."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,10 @@ class Plan:
         Floating-point operations by stage.
     max_memory : float
         The budget, MB.
+    device_memory : dict of str to float
+        MB by item on the GPU that computes; empty where the host does.
+    device_peak : float
+        MB there at the largest moment.
     """
 
     sizes: Sizes
@@ -75,6 +83,8 @@ class Plan:
     peak: float
     flops: dict[str, float]
     max_memory: float
+    device_memory: dict[str, float] = field(default_factory=dict)
+    device_peak: float = 0.0
 
 
 def make_plan(
@@ -84,6 +94,7 @@ def make_plan(
     aux_block: int | None = None,
     occ_block: int | None = None,
     metric_done: bool = False,
+    on_gpu: bool = False,
 ) -> Plan:
     """Choose block sizes that keep the run within its budget.
 
@@ -99,6 +110,8 @@ def make_plan(
     metric_done : bool
         The integrals are an SCF's, which hold the metric already: it is neither made nor solved
         with, and they are read, one block ahead, instead of computed.
+    on_gpu : bool
+        B and all that follows is on a GPU; the host holds two blocks of packed integrals.
 
     Returns
     -------
@@ -111,13 +124,14 @@ def make_plan(
     """
     budget = max_memory * BYTES_PER_MB
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
-    b = BYTES_PER_DOUBLE * nocc * nvir * naux
+    b = 0 if on_gpu else BYTES_PER_DOUBLE * nocc * nvir * naux
     # (P|Q) and its factor
     metric = 0 if metric_done else 2 * BYTES_PER_DOUBLE * naux * naux
-    t = threads * max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir)
+    t = 0 if on_gpu else threads * max(T_BLOCK, BYTES_PER_DOUBLE * nvir * nvir)
     # per auxiliary function: packed, unpacked, first and second half-transformed integrals
-    packed = (2 if metric_done else 1) * (nao * (nao + 1) // 2)
-    per_aux = BYTES_PER_DOUBLE * (packed + nao * nao + nocc * nao + nocc * nvir)
+    packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
+    unpacked = 0 if on_gpu else nao * nao + nocc * nao + nocc * nvir
+    per_aux = BYTES_PER_DOUBLE * (packed + unpacked)
     smallest = min(max(sizes.aux_shell, 1), naux)
 
     def peak(block: int) -> int:
@@ -135,7 +149,8 @@ def make_plan(
         aux_block = int(max(smallest, min(best, fits, naux)))
     if occ_block is None:
         pair_flops = 2.0 * naux * nvir * nvir
-        most = max(1, ceil(sqrt(PAIR_BLOCK_FLOPS / max(pair_flops, 1.0))))
+        block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
+        most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
         occ_block = max(1, ceil(nocc / max(1, ceil(nocc / most))))  # equal blocks
     memory = {
         "B[i,P,a]": b,
@@ -144,6 +159,7 @@ def make_plan(
         "T blocks": t,
         "libraries": OVERHEAD,
     }
+    on_device = device_memory(sizes, aux_block) if on_gpu else {}
     return Plan(
         sizes=sizes,
         aux_block=aux_block,
@@ -156,4 +172,6 @@ def make_plan(
             "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
         },
         max_memory=max_memory,
+        device_memory={name: size / BYTES_PER_MB for name, size in on_device.items()},
+        device_peak=device_peak(on_device) / BYTES_PER_MB,
     )

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dfmp2.describe import basis_label
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, make_auxmol
-from dfmp2.integrals import AuxBlock, ThreeCentreIntegrals
+from dfmp2.integrals import AuxBlock, Memory, ThreeCentreIntegrals
 
 __all__ = ["ScfIntegrals", "require_same_set"]
 
@@ -50,20 +50,21 @@ class ScfIntegrals:
 
     stage = "SCF's integrals"
     metric: str | None = "Cholesky, by the SCF"
+    on_device = False
 
     def __init__(self, mf: Any, aux: AuxBasis) -> None:
         self._df = require_same_set(mf, aux)
         if self._df._cderi is None:
             raise InputError(
-                "reuse_scf_integrals: mf.with_df holds no integrals (they are dropped by reset and "
-                "by pickling); run mf.with_df.build(), or leave reuse_scf_integrals off"
+                "integrals scf: mf.with_df holds no integrals (they are dropped by reset and "
+                "by pickling); run mf.with_df.build(), or leave integrals at auto"
             )
         rows = int(self._df.get_naoaux())
         if rows != aux.naux:
             raise InputError(
-                f"reuse_scf_integrals: the SCF's integrals have {rows} auxiliary vectors of "
+                f"integrals scf: the SCF's integrals have {rows} auxiliary vectors of "
                 f"{aux.naux} (linear dependence, by a threshold that is not MP2's); leave "
-                "reuse_scf_integrals off"
+                "integrals at auto"
             )
         _require_content(self._df, mf.mol, aux)
         where = "in memory" if isinstance(self._df._cderi, np.ndarray) else "read from its file"
@@ -95,6 +96,14 @@ class _Rows:
             del packed  # the next one is being read already
             yield block, out
 
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its lower triangles [P,mn], copied into the memory named."""
+        rows = zip(self.blocks, self._df.loop(self._size), strict=True)
+        for number, (block, stored) in enumerate(rows):
+            out = memory(number)[: stored.size].reshape(stored.shape)
+            out[:] = stored
+            yield block, out
+
 
 def require_same_set(mf: Any, aux: AuxBasis) -> Any:
     """The density-fitting object of a mean field, if its auxiliary functions are those of `aux`.
@@ -121,8 +130,8 @@ def require_same_set(mf: Any, aux: AuxBasis) -> Any:
         read = getattr(mf, "read_from", None)
         why = f"{read} holds none" if read else "the SCF is not density-fitted"
         raise InputError(
-            f"reuse_scf_integrals: there are no integrals to reuse ({why}); fit the SCF with MP2's "
-            "auxiliary set (--density-fit, mf.density_fit), or leave reuse_scf_integrals off"
+            f"integrals scf: there are no integrals to reuse ({why}); fit the SCF with MP2's "
+            "auxiliary set (--density-fit, mf.density_fit), or leave integrals at auto"
         )
     auxmol = with_df.auxmol
     if auxmol is None:
@@ -131,14 +140,14 @@ def require_same_set(mf: Any, aux: AuxBasis) -> Any:
         auxmol.atom_coords(), aux.mol.atom_coords(), rtol=0, atol=SAME
     ):
         raise InputError(
-            "reuse_scf_integrals: mf.with_df was made for atoms that lie elsewhere (the molecule "
-            "was changed after the SCF); run the SCF again, or leave reuse_scf_integrals off"
+            "integrals scf: mf.with_df was made for atoms that lie elsewhere (the molecule "
+            "was changed after the SCF); run the SCF again, or leave integrals at auto"
         )
     if difference := _difference(auxmol, aux.mol):
         raise InputError(
-            f"reuse_scf_integrals: the SCF is fitted with {_name(with_df)}, MP2 would be with "
+            f"integrals scf: the SCF is fitted with {_name(with_df)}, MP2 would be with "
             f"{aux}: {difference}; name one set for both (--auxbasis and --scf-auxbasis, auxbasis "
-            "and mf.density_fit), or leave reuse_scf_integrals off"
+            "and mf.density_fit), or leave integrals at auto"
         )
     return with_df
 
@@ -199,6 +208,6 @@ def _require_content(with_df: Any, mol: Any, aux: AuxBasis) -> None:
         if worst <= SAME * float(np.abs(expected).max(initial=0.0)):
             return
     raise InputError(
-        "reuse_scf_integrals: what mf.with_df holds are not the Cholesky-fitted integrals of this "
-        "molecule, basis and auxiliary set; run the SCF again, or leave reuse_scf_integrals off"
+        "integrals scf: what mf.with_df holds are not the Cholesky-fitted integrals of this "
+        "molecule, basis and auxiliary set; run the SCF again, or leave integrals at auto"
     )

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from dfmp2.backends.base import Tensor
 from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.backends.streams import Engine
 from dfmp2.fitting import AuxBasis, Metric, factor_metric
 from dfmp2.integrals import LIBCINT, IntegralSource, metric_integrals
 from dfmp2.plan import Plan
@@ -70,6 +71,8 @@ def _half_transformed(
     source: IntegralSource,
 ) -> Tensor:
     """(P|ia), stored as [i,P,a]; the integral blocks are freed on return."""
+    if (engine := backend.engine()) is not None:
+        return _half_transformed_beside(engine, reference, aux, plan, backend, progress, source)
     with backend.stage(source.stage):
         integrals = source.integrals(reference.mol, aux.mol, plan.aux_block)
         blocks = iter(integrals)
@@ -83,6 +86,29 @@ def _half_transformed(
             out = b[:, block.p0 : block.p1, :]
             backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
         progress("integrals and AO->MO", done + 1, len(integrals.blocks))
+    return b
+
+
+def _half_transformed_beside(
+    engine: Engine,
+    reference: Reference,
+    aux: AuxBasis,
+    plan: Plan,
+    backend: RecordedBackend,
+    progress: Progress,
+    source: IntegralSource,
+) -> Tensor:
+    """The same with a device that works beside the host: one stage, since the two overlap."""
+    with backend.stage(f"{source.stage} and AO->MO"):
+        integrals = source.integrals(reference.mol, aux.mol, plan.aux_block)
+        b = backend.empty_b(reference.nocc, aux.naux, reference.nvir)
+        c_occ, c_vir = backend.asarray(reference.c_occ), backend.asarray(reference.c_vir)
+        total = len(integrals.blocks)
+
+        def report(done: int) -> None:
+            progress("integrals and AO->MO", done, total)
+
+        backend.ao2mo_beside(engine, integrals, c_occ, c_vir, b, report)
     return b
 
 

@@ -42,7 +42,7 @@ def computed(mf: Any, auxbasis: Any) -> DFMP2:
 
 def reused(mf: Any, auxbasis: Any, **attributes: Any) -> DFMP2:
     mp = DFMP2(mf, auxbasis=auxbasis).set(backend="pytorch", device="cpu", **attributes)
-    return mp.run(reuse_scf_integrals=True)
+    return mp.run(integrals="scf")
 
 
 # The same energies
@@ -128,7 +128,7 @@ def test_unfused_and_float32() -> None:
 def test_simulator_gets_b_from_the_host() -> None:
     mf = fitted()
     mp = DFMP2(mf, auxbasis="cc-pvdz-jkfit").set(backend="simulator", device="bundled")
-    mp.run(reuse_scf_integrals=True)
+    mp.run(integrals="scf")
     assert abs(mp.e_corr - computed(mf, "cc-pvdz-jkfit").e_corr) < 1e-7
     rows = {(row.stage, row.where.backend, row.dtype) for row in mp.result.provenance.operations}
     assert rows == {("AO->MO", "pytorch", "float64"), ("pair energies", "nki", "float32")}
@@ -139,7 +139,7 @@ def test_simulator_gets_b_from_the_host() -> None:
 
 def test_simulator_that_is_not_accurate_enough() -> None:
     mp = DFMP2(fitted(), auxbasis="cc-pvdz-jkfit").set(backend="simulator", device="bundled")
-    mp.run(reuse_scf_integrals=True, accuracy=1e-12)
+    mp.run(integrals="scf", accuracy=1e-12)
     assert {row.where.backend for row in mp.result.provenance.operations} == {"pytorch"}
 
 
@@ -154,7 +154,7 @@ def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPa
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("dfmp2.mp2.ScfIntegrals", lambda *_: source)
+    monkeypatch.setattr("dfmp2.reuse.ScfIntegrals", lambda *_: source)
     monkeypatch.setattr("dfmp2.integrals.ThreeCentreIntegrals.__init__", never)
     monkeypatch.setattr("dfmp2.transform.metric_integrals", never)
     mp = reused(mf, "cc-pvdz-jkfit")
@@ -166,12 +166,12 @@ def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPa
     assert {row.operation for row in result.provenance.operations} == {"ao2mo", "pair_energy"}
     assert result.labels["integrals"] == "the SCF's, fitted with cc-pvdz-jkfit, in memory"
     assert result.labels["metric"] == "Cholesky, by the SCF"
-    assert result.settings["reuse_scf_integrals"] is True
+    assert result.settings["integrals"] == "scf"
 
 
 def test_never_without_being_asked() -> None:
     mp = computed(fitted(), "cc-pvdz-jkfit")
-    assert mp.reuse_scf_integrals is False
+    assert mp.integrals == "auto"
     assert mp.result.labels["integrals"] == "computed by libcint on the CPU"
     assert "metric solve" in {s.name for s in mp.result.provenance.stages}
 
@@ -188,7 +188,7 @@ def test_forecast_without_metric() -> None:
     assert one * 1e6 == pytest.approx(8 * (2 * 55 + 100 + 2 * 10 + 2 * 8))
     mp = DFMP2(fitted(), auxbasis="cc-pvdz-jkfit")
     assert mp.plan().memory["metric and its factor"] > 0
-    assert mp.set(reuse_scf_integrals=True).plan().memory["metric and its factor"] == 0
+    assert mp.set(integrals="scf").plan().memory["metric and its factor"] == 0
 
 
 MEASURE = """
@@ -206,7 +206,7 @@ w, v = np.linalg.eigh(mol.intor("int1e_ovlp"))
 mf.mo_coeff, mf.mo_energy = v / np.sqrt(w), np.linspace(-20.0, 5.0, len(w))
 mf.mo_occ = np.where(np.arange(len(w)) < mol.nelectron // 2, 2.0, 0.0)
 mf.e_tot, mf.converged = 0.0, True
-mp = DFMP2(mf, auxbasis="cc-pvtz-ri").set(device="cpu", reuse_scf_integrals=True).run()
+mp = DFMP2(mf, auxbasis="cc-pvtz-ri").set(device="cpu", integrals="scf").run()
 print(json.dumps([mp.result.memory, mp.result.labels["integrals"]]))
 """
 
@@ -291,9 +291,9 @@ def test_refused(case: str) -> None:
     make, says = REFUSED[case]
     with pytest.raises(InputError, match=says) as caught:
         reused(make(), "cc-pvdz-jkfit")
-    assert str(caught.value).startswith("reuse_scf_integrals: ")
+    assert str(caught.value).startswith("integrals scf: ")
     assert "\n" not in str(caught.value)
-    assert "leave reuse_scf_integrals off" in str(caught.value)
+    assert "leave integrals at auto" in str(caught.value)
 
 
 def test_default_set_is_not_the_scfs() -> None:
@@ -344,7 +344,7 @@ COMMON = ("run", WATER, "--basis", "cc-pvdz", "--backend", "pytorch", "--device"
     ],
 )
 def test_command_line(sets: tuple[str, ...]) -> None:
-    done = dfmp2(*COMMON, "--density-fit", *sets, "--reuse-scf-integrals", "--validate")
+    done = dfmp2(*COMMON, "--density-fit", *sets, "--integrals", "scf", "--validate")
     assert done.exit_code == 0, done.stderr
     name = sets[1]
     assert fact(done.stdout, "integrals") == f"the SCF's, fitted with {name}, in memory"
@@ -372,7 +372,7 @@ def test_command_line_refuses_before_the_scf(
         raise AssertionError("the SCF ran")
 
     monkeypatch.setattr("dfmp2.job.run_scf", never)
-    done = dfmp2(command, WATER, "--basis", "cc-pvdz", *options, "--reuse-scf-integrals")
+    done = dfmp2(command, WATER, "--basis", "cc-pvdz", *options, "--integrals", "scf")
     assert done.exit_code == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
@@ -380,7 +380,7 @@ def test_command_line_refuses_before_the_scf(
 
 def test_plan_counts_no_metric() -> None:
     common = ("plan", WATER, "--basis", "cc-pvdz", "--density-fit", "--auxbasis", "cc-pvdz-jkfit")
-    text = dfmp2(*common, "--reuse-scf-integrals").stdout
+    text = dfmp2(*common, "--integrals", "scf").stdout
     assert fact(text, "memory, metric and its factor") == "0.0 MB"
     assert fact(text, "work, metric solve") == "0.000 GFLOP"
     assert fact(dfmp2(*common).stdout, "memory, metric and its factor") != "0.0 MB"
@@ -390,7 +390,7 @@ def test_chkfile_holds_no_integrals(tmp_path: Path) -> None:
     mf = fitted()
     mf.chkfile = str(tmp_path / "water.chk")
     mf.run()
-    done = dfmp2("run", mf.chkfile, "--auxbasis", "cc-pvdz-jkfit", "--reuse-scf-integrals")
+    done = dfmp2("run", mf.chkfile, "--auxbasis", "cc-pvdz-jkfit", "--integrals", "scf")
     assert done.exit_code == 2
     assert f"there are no integrals to reuse ({mf.chkfile} holds none)" in done.stderr
 

@@ -12,9 +12,9 @@ import click
 __all__ = [
     "calculation_options",
     "geometry_options",
+    "integrals_option",
     "machine_options",
     "molecule_options",
-    "reuse_option",
     "set_threads",
     "validation_options",
 ]
@@ -147,11 +147,14 @@ calculation_options = _stack(
     ),
 )
 
-reuse_option = click.option(
-    "--reuse-scf-integrals",
-    is_flag=True,
-    help="Take over the integrals of --density-fit. --auxbasis must name the SCF's set; a JK set "
-    "is not optimised for correlation energies.",
+integrals_option = click.option(
+    "--integrals",
+    type=click.Choice(["auto", "libcint", "gpu4pyscf", "scf"]),
+    default="auto",
+    show_default=True,
+    help="Who makes the three-centre integrals. auto: gpu4pyscf for a CUDA device if installed, "
+    "else libcint. scf: those of --density-fit are taken over, if --auxbasis is the SCF's set (a "
+    "JK set is not optimised for correlation).",
 )
 
 validation_options = _stack(

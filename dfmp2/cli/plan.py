@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dfmp2.cli.options import calculation_options, molecule_options, reuse_option, set_threads
+from dfmp2.cli.options import calculation_options, integrals_option, molecule_options, set_threads
 
 __all__ = ["plan"]
 
@@ -14,7 +14,7 @@ __all__ = ["plan"]
 @click.command()
 @molecule_options
 @calculation_options
-@reuse_option
+@integrals_option
 def plan(molecules: tuple[str, ...], threads: int | None, **options: Any) -> None:
     """Show the memory, the blocks and the work of `dfmp2 run` with the same options.
 

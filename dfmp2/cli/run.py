@@ -8,8 +8,8 @@ import click
 
 from dfmp2.cli.options import (
     calculation_options,
+    integrals_option,
     molecule_options,
-    reuse_option,
     set_threads,
     validation_options,
 )
@@ -34,7 +34,7 @@ Example:
 @click.command(epilog=EXAMPLE)
 @molecule_options
 @calculation_options
-@reuse_option
+@integrals_option
 @click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
 @validation_options
 @click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")

@@ -39,7 +39,7 @@ def read_jobs(molecules: tuple[str, ...], options: dict[str, Any]) -> tuple[list
     calculation = Calculation(
         auxbasis=parse_basis(options["auxbasis"]),
         frozen=parse_frozen(options["frozen"]),
-        reuse_scf_integrals=options.get("reuse_scf_integrals", False),
+        integrals=options.get("integrals", "auto"),
         **chosen(("max_memory", "backend", "device", "precision", "accuracy", "fused")),
     )
     jobs = [job for molecule in molecules for job in prepare(molecule, job_options)]

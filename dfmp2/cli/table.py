@@ -130,6 +130,11 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     memory = [(f"memory, {item}", f"{size:10.1f} MB") for item, size in plan.memory.items()]
     memory.append(("memory, peak (forecast)", f"{plan.peak:10.1f} MB"))
     memory.append(("memory, limit", f"{plan.max_memory:10.1f} MB"))
+    if plan.device_memory:
+        memory += [
+            (f"GPU memory, {item}", f"{size:10.1f} MB") for item, size in plan.device_memory.items()
+        ]
+        memory.append(("GPU memory, peak (forecast)", f"{plan.device_peak:10.1f} MB"))
     flops = [
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
