@@ -103,9 +103,11 @@ class Job:
         ResourceError
             If the memory budget is too small.
         """
+        import torch
         from pyscf import lib
 
-        from dfmp2.backends.select import computes_on_cuda
+        from dfmp2.backends.cuda import require_memory
+        from dfmp2.backends.select import computes_on_cuda, select
         from dfmp2.fitting import choose_auxbasis
         from dfmp2.integrals import largest_shell
         from dfmp2.plan import Sizes, make_plan
@@ -134,6 +136,8 @@ class Job:
             budget = float(lib.param.MAX_MEMORY)
         on_gpu = computes_on_cuda(calculation.backend, calculation.device)
         plan = make_plan(sizes, budget, lib.num_threads(), metric_done=reuse, on_gpu=on_gpu)
+        if on_gpu and torch.cuda.is_available():  # a plan may be made on another machine
+            require_memory(plan, select(calculation.backend, calculation.device).backend)
         return plan, f"{aux} ({aux.reason})"
 
     def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:

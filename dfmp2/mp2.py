@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
-from dfmp2.backends.cuda import require_memory
+from dfmp2.backends.cuda import GpuMemory
 from dfmp2.backends.select import computes_on_cuda
 from dfmp2.describe import (
     basis_label,
@@ -159,8 +159,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         notes = [str(warning.message) for warning in caught]
         source = choose_source(self.integrals, self._scf, aux, selection)
         plan = self.plan(reference, aux)
-        if plan.device_memory:
-            require_memory(plan, selection.backend)
+        gpu = GpuMemory(plan, selection.backend) if plan.device_memory else None
         selection.backend.warm_up()
         meter = PeakMeter()
         if reference.nocc and reference.nvir:
@@ -176,6 +175,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
             memory["peak"] = peak
+        if gpu is not None:
+            memory |= gpu.found()
         self.result = Result(
             molecule=molecule_record(self.name, reference.mol, aux),
             reference=reference.kind,

@@ -108,7 +108,7 @@ def _half_transformed_beside(
         def report(done: int) -> None:
             progress("integrals and AO->MO", done, total)
 
-        backend.ao2mo_beside(engine, integrals, c_occ, c_vir, b, report)
+        backend.ao2mo_beside(engine, integrals, source.on_device, c_occ, c_vir, b, report)
     return b
 
 

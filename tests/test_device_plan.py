@@ -9,6 +9,7 @@ import torch
 
 from dfmp2 import DFMP2
 from dfmp2.backends.select import computes_on_cuda, set_backend
+from dfmp2.cli.table import summary
 from dfmp2.device_plan import TEMPORARIES, device_memory, device_peak, pairs_at_once
 from dfmp2.errors import ResourceError
 from dfmp2.plan import Sizes, make_plan
@@ -96,6 +97,8 @@ def played(monkeypatch: pytest.MonkeyPatch, free: int) -> DFMP2:
     monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda *_: 25)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda *_: 20)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 20 + 3_000_000)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *_: None)
     monkeypatch.setattr("dfmp2.mp2.computes_on_cuda", lambda *_: True)
     backend = PlayedGpu(PlayedEngine())
     monkeypatch.setattr("dfmp2.pipeline.select", played_selection(backend))
@@ -116,10 +119,28 @@ def test_run_that_does_not_fit_is_refused_before_it_starts(monkeypatch: pytest.M
     assert "use --device cpu" in str(caught.value)
 
 
+def test_command_line_refuses_before_the_scf(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the SCF ran")
+
+    played(monkeypatch, 10**6)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    backend = PlayedGpu(PlayedEngine())
+    monkeypatch.setattr("dfmp2.backends.select.select", played_selection(backend))
+    monkeypatch.setattr("dfmp2.job.run_scf", never)
+    done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--device", "cuda")
+    assert done.exit_code == 5
+    assert "a played GPU has 1 MB free, but this run needs 514 MB there" in done.stderr
+
+
 def test_run_that_just_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = played(monkeypatch, 10**12).plan().device_peak
     mp = played(monkeypatch, int(needed * 1e6) + 1)
     assert mp.run().e_corr < 0
+    assert mp.result.memory["gpu_forecast"] == needed
+    assert mp.result.memory["gpu_peak"] == 3.0
+    line = fact(summary(mp.result), "peak memory")
+    assert line.endswith(f"; on the GPU 3 MB (forecast {needed:.0f} MB)")
     assert mp.result.labels["integrals"] == "computed by libcint on the CPU"
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dfmp2.backends.torch import TorchBackend
     from dfmp2.plan import Plan
 
-__all__ = ["CudaEngine", "free_memory", "require_memory"]
+__all__ = ["CudaEngine", "GpuMemory", "free_memory", "require_memory"]
 
 
 @dataclass(frozen=True)
@@ -116,3 +116,24 @@ def require_memory(plan: Plan, backend: Backend) -> None:
         f"{plan.device_peak:.0f} MB there (MB: {items}); end what else uses the GPU, freeze the "
         "core, or use --device cpu"
     )
+
+
+class GpuMemory:
+    """Refuses a run that does not fit, and measures one that does.
+
+    Parameters
+    ----------
+    plan : Plan
+    backend : TorchBackend
+    """
+
+    def __init__(self, plan: Plan, backend: Backend) -> None:
+        require_memory(plan, backend)
+        self._plan, self._device = plan, cast("TorchBackend", backend).device
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_allocated(self._device)
+
+    def found(self) -> dict[str, float]:
+        """Forecast and peak in MB; what CuPy takes and torch only keeps is not in the peak."""
+        peak = torch.cuda.max_memory_allocated(self._device) - self._before
+        return {"gpu_forecast": self._plan.device_peak, "gpu_peak": peak / BYTES_PER_MB}

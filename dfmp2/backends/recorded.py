@@ -103,6 +103,7 @@ class RecordedBackend:
         self,
         engine: Engine,
         integrals: Any,
+        on_device: bool,
         c_occ: Tensor,
         c_vir: Tensor,
         out: Tensor,
@@ -110,14 +111,13 @@ class RecordedBackend:
     ) -> None:
         """All blocks of `ao2mo` in the engine's queues, filed when the last has left them.
 
-        `integrals` are `dfmp2.integrals.HostIntegrals`, or blocks that the device makes.
+        `integrals` are blocks that the device makes where `on_device`, else
+        `dfmp2.integrals.HostIntegrals`.
         """
         work = HalfTransform(self._current.ao2mo, c_occ, c_vir, out)
         (nao, nocc), nvir = c_occ.shape, c_vir.shape[1]
-        if hasattr(integrals, "packed"):
-            seconds = host_blocks(integrals, nao, engine, work, report)
-        else:
-            seconds = device_blocks(integrals, engine, work, report)
+        handed_over = device_blocks if on_device else host_blocks
+        seconds = handed_over(integrals, engine, work, report)
         for block, taken in zip(integrals.blocks, seconds, strict=True):
             flops = 2.0 * (block.p1 - block.p0) * nao * nocc * (nao + nvir)
             self._file(self._current, "ao2mo", out.dtype, taken, flops)

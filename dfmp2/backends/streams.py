@@ -68,6 +68,7 @@ class HalfTransform:
 
     def __init__(self, ao2mo: Callable[..., None], c_occ: Tensor, c_vir: Tensor, b: Tensor) -> None:
         self._ao2mo, self._c_occ, self._c_vir, self._b = ao2mo, c_occ, c_vir, b
+        self.nao = int(c_occ.shape[0])
         self._memory: torch.Tensor | None = None
         self._index: torch.Tensor | None = None
 
@@ -77,7 +78,7 @@ class HalfTransform:
 
     def packed(self, block: AuxBlock, triangles: Tensor) -> None:
         """Transform [P,mn]."""
-        nao, size = self._c_occ.shape[0], block.p1 - block.p0
+        nao, size = self.nao, block.p1 - block.p0
         if self._index is None:
             lower = np.empty((nao, nao), dtype=np.int64)
             lower[np.tril_indices(nao)] = np.arange(nao * (nao + 1) // 2)
@@ -94,7 +95,6 @@ class HalfTransform:
 
 def host_blocks(
     integrals: HostIntegrals,
-    nao: int,
     engine: Engine,
     work: HalfTransform,
     report: Callable[[int], None],
@@ -104,7 +104,6 @@ def host_blocks(
     Parameters
     ----------
     integrals : HostIntegrals
-    nao : int
     engine : Engine
     work : HalfTransform
     report : callable
@@ -116,7 +115,7 @@ def host_blocks(
         Seconds of the device for each block, all of which are done.
     """
     largest = max((block.p1 - block.p0 for block in integrals.blocks), default=0)
-    triangle = nao * (nao + 1) // 2
+    triangle = work.nao * (work.nao + 1) // 2
     host = [engine.host_memory(largest * triangle) for _ in range(2)]
     device = [engine.device_memory(largest * triangle) for _ in range(2)]
     copied: list[Event | None] = [None, None]

@@ -76,10 +76,15 @@ def summary(result: Result, origin: str = "") -> str:
 def _memory(result: Result) -> str:
     memory = result.memory
     peak = f"{memory['peak']:.0f} MB" if "peak" in memory else "not measured"
-    return (
+    line = (
         f"{peak} above the SCF's (forecast {memory['forecast']:.0f} MB, "
         f"limit {memory['max_memory']:.0f} MB)"
     )
+    if "gpu_peak" in memory:
+        line += (
+            f"; on the GPU {memory['gpu_peak']:.0f} MB (forecast {memory['gpu_forecast']:.0f} MB)"
+        )
+    return line
 
 
 def operations_text(result: Result) -> str:

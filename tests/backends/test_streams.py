@@ -51,7 +51,7 @@ def transformed(engine: Any, block: int, backend: TorchBackend | None = None) ->
     work = HalfTransform(backend.ao2mo, backend.asarray(c_occ), backend.asarray(c_vir), b)
     done: list[int] = []
     integrals = ThreeCentreIntegrals(mol, auxmol, block)
-    seconds = host_blocks(integrals, mol.nao, engine, work, done.append)
+    seconds = host_blocks(integrals, engine, work, done.append)
     assert done == list(range(1, len(integrals.blocks) + 1))
     assert len(seconds) == len(done)
     whole = ThreeCentreIntegrals(mol, auxmol, auxmol.nao)
