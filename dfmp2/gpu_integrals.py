@@ -96,6 +96,7 @@ class Gpu4PyscfIntegrals:
         momenta = [auxmol.bas_angular(shell) for shell in range(auxmol.nbas)]
         shells = sorted(momenta.index(momentum) for momentum in set(momenta))
         found = self._backend.to_host(_computed(mol, _of_shells(auxmol, shells), self._backend))
+        _give_back()
         first = 0
         for block, expected in ThreeCentreIntegrals(mol, auxmol, 1, shells=shells):
             mine = found[first : first + block.p1 - block.p0]
