@@ -114,12 +114,14 @@ class TorchBackend:
         factor = self.asarray(a)
         if not b.mT.is_contiguous():  # B came from another backend
             return torch.linalg.solve_triangular(factor, b, upper=False)
-        # Should a library copy what it solves, as some do on GPUs, it is not all of B.
-        at_once = nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
-        for part in b.mT.split(at_once):
+        for part in b.mT.split(self._solved_at_once(nocc, nvir)):
             columns = part.view(len(part) * nvir, naux).T  # [P, (i,a)], P contiguous
             torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
         return b
+
+    def _solved_at_once(self, nocc: int, nvir: int) -> int:
+        """Occupied orbitals: should a library copy what it solves on a GPU, it is not all of B."""
+        return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         nblock, nao, _ = eri.shape
