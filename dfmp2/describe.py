@@ -10,6 +10,7 @@ import numpy as np
 
 import dfmp2
 from dfmp2.fitting import AuxBasis
+from dfmp2.integrals import IntegralSource
 from dfmp2.record import MoleculeRecord
 from dfmp2.reference import Frozen, Reference
 from dfmp2.result import Result
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "basis_label",
+    "fitted_scf",
     "frozen_label",
     "molecule_record",
     "nothing_to_correlate",
@@ -39,9 +41,10 @@ def result_of(
     driver: DFMP2,
     reference: Reference,
     aux: AuxBasis,
+    source: IntegralSource,
     outcome: Outcome,
     memory: dict[str, float],
-    notes: tuple[str, ...],
+    notes: list[str],
 ) -> Result:
     """Everything about a finished run of `driver`."""
     mf = driver._scf
@@ -63,6 +66,7 @@ def result_of(
             "basis": basis_label(reference.mol.basis),
             "auxbasis": str(aux),
             "auxbasis_reason": aux.reason,
+            "integrals": source.origin,
             "metric": outcome.metric,
             "precision": outcome.precision_label,
             "ecp": basis_label(reference.mol.ecp) or "none",
@@ -74,12 +78,13 @@ def result_of(
             "precision": outcome.precision,
             "accuracy": driver.accuracy,
             "frozen": list(reference.frozen),
-            "density_fit": getattr(mf, "with_df", None) is not None,
+            **fitted_scf(mf),
+            "integrals": driver.integrals,
             "conv_tol": float(mf.conv_tol),
         },
         memory=memory,
         provenance=outcome.provenance,
-        notes=notes,
+        notes=tuple(notes),
         versions=versions(),
     )
 
@@ -109,8 +114,22 @@ def scf_label(mf: Any, kind: str) -> str:
     if (path := getattr(mf, "read_from", None)) is not None:
         return f"{kind}, read from {path}"  # which does not say how it was converged
     fitted = getattr(mf, "with_df", None)
-    integrals = f"density-fitted, {fitted.auxbasis or 'JK set'}" if fitted else "exact integrals"
+    integrals = "exact integrals"
+    if fitted:
+        integrals = (
+            f"density-fitted, {basis_label(fitted.auxbasis) if fitted.auxbasis else 'JK set'}"
+        )
     return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"
+
+
+def fitted_scf(mf: Any) -> dict[str, Any]:
+    """Whether and with which auxiliary set the SCF was density-fitted, as settings of a result."""
+    fitted = getattr(mf, "with_df", None)
+    if not fitted:
+        return {"density_fit": False}
+    spec = getattr(fitted, "auxbasis", None)
+    symbols = {mf.mol.atom_symbol(i) for i in range(mf.mol.natm)}
+    return {"density_fit": True, "scf_auxbasis": _plain(spec, symbols) if spec else None}
 
 
 def versions() -> dict[str, str]:

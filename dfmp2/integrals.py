@@ -1,4 +1,4 @@
-"""Three-centre integrals (mn|P) from libcint, in blocks of auxiliary shells.
+"""Three-centre integrals (mn|P): where they can come from, and libcint's, in blocks of shells.
 
 Only the packed lower triangle of mn is computed; libcint's optimiser screens negligible shell
 pairs. Blocks follow auxiliary shells because libcint cannot split one.
@@ -6,14 +6,26 @@ pairs. Blocks follow auxiliary shells because libcint cannot split one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AuxBlock", "ThreeCentreIntegrals", "largest_shell", "metric_integrals"]
+__all__ = [
+    "LIBCINT",
+    "AuxBlock",
+    "BlockedIntegrals",
+    "HostIntegrals",
+    "IntegralSource",
+    "Libcint",
+    "Memory",
+    "ThreeCentreIntegrals",
+    "largest_shell",
+    "metric_integrals",
+    "shell_blocks",
+]
 
 
 def metric_integrals(auxmol: Any) -> NDArray[np.float64]:
@@ -37,6 +49,54 @@ class AuxBlock:
     p1: int
 
 
+Memory = Callable[[int], NDArray[np.float64]]
+"""Gives the flat memory for a block by its number; what lay there is not needed any more."""
+
+
+class BlockedIntegrals(Protocol):
+    """Integrals [P,m,n], block after block."""
+
+    @property
+    def blocks(self) -> list[AuxBlock]:
+        """The blocks, in the order of P."""
+
+    def __iter__(self) -> Iterator[tuple[AuxBlock, Any]]:
+        """Yield each block with its integrals; the memory is used again for the next."""
+
+
+class HostIntegrals(BlockedIntegrals, Protocol):
+    """Integrals that are made on the host, and can be handed over packed."""
+
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its lower triangles [P,mn], written into the memory named."""
+
+
+class IntegralSource(Protocol):
+    """Who makes the integrals; chosen before the work starts.
+
+    Attributes
+    ----------
+    stage : str
+        Name of the stage that their making is timed under.
+    origin : str
+        What the result says of them.
+    metric : str or None
+        How the metric was factored that they hold already: they are then (L^-1 (.|mn))_P.
+    on_device : bool
+        They are made on the device that transforms them, as its tensors.
+    """
+
+    stage: str
+    origin: str
+    metric: str | None
+    on_device: bool
+
+    def integrals(
+        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+    ) -> BlockedIntegrals:
+        """Those of all or some auxiliary shells, at most `block` functions at a time."""
+
+
 class ThreeCentreIntegrals:
     """(mn|P) of a molecule and its auxiliary basis.
 
@@ -46,11 +106,13 @@ class ThreeCentreIntegrals:
         The orbital and the auxiliary basis on the same atoms.
     block : int
         Auxiliary functions per block, at most; one shell where a shell is larger.
-    shells : list of int, optional
+    shells : sequence of int, optional
         Make only these auxiliary shells, in ascending order.
     """
 
-    def __init__(self, mol: Any, auxmol: Any, block: int, shells: list[int] | None = None) -> None:
+    def __init__(
+        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+    ) -> None:
         from pyscf.gto import mole, moleintor
 
         self._intor = moleintor.ascint3(mol._add_suffix("int3c2e"))
@@ -65,7 +127,7 @@ class ThreeCentreIntegrals:
         atm, bas, env = self._env
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         loc = auxmol.ao_loc_nr()
-        self.blocks = _shell_blocks(loc, block, range(auxmol.nbas) if shells is None else shells)
+        self.blocks = shell_blocks(loc, block, shells)
         largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
         self._packed = np.empty(largest * (self._nao * (self._nao + 1) // 2))
         self._unpacked = np.empty(largest * self._nao * self._nao)
@@ -73,23 +135,67 @@ class ThreeCentreIntegrals:
     def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
         """Yield each block with its integrals [P,m,n]; the memory is used again for the next."""
         from pyscf import lib
-        from pyscf.gto import moleintor
 
-        nao, nbas = self._nao, self._nbas
-        for block in self.blocks:
-            shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
-            packed = moleintor.getints3c(
-                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, self._packed
-            )
+        nao = self._nao
+        for block, packed in self.packed(lambda _: self._packed):
             size = block.p1 - block.p0
             out = self._unpacked[: size * nao * nao].reshape(size, nao, nao)
-            yield block, lib.unpack_tril(packed.T, out=out)
+            yield block, lib.unpack_tril(packed, out=out)
+
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its lower triangles [P,mn], written into the memory named."""
+        from pyscf.gto import moleintor
+
+        nbas = self._nbas
+        for number, block in enumerate(self.blocks):
+            shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
+            out = memory(number)
+            packed = moleintor.getints3c(
+                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, out
+            )
+            yield block, packed.T
 
 
-def _shell_blocks(loc: NDArray[np.int32], size: int, shells: Sequence[int]) -> list[AuxBlock]:
-    """Runs of consecutive shells of at most `size` functions, or of one shell."""
+class Libcint:
+    """Integrals computed by libcint, as they are needed.
+
+    Parameters
+    ----------
+    remark : str, optional
+        Why not by another program.
+    """
+
+    stage = "integrals"
+    metric: str | None = None
+    on_device = False
+
+    def __init__(self, remark: str = "") -> None:
+        self.origin = "computed by libcint on the CPU" + (f" ({remark})" if remark else "")
+
+    def integrals(
+        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+    ) -> ThreeCentreIntegrals:
+        return ThreeCentreIntegrals(mol, auxmol, block, shells)
+
+
+LIBCINT: IntegralSource = Libcint()
+
+
+def shell_blocks(
+    loc: NDArray[np.int32], size: int, shells: Sequence[int] | None = None
+) -> list[AuxBlock]:
+    """Runs of consecutive shells with at most `size` functions; one shell where it has more.
+
+    Parameters
+    ----------
+    loc : ndarray, shape (nshell + 1,)
+        First function of each shell, and their number.
+    size : int
+    shells : sequence of int, optional
+        These shells alone, in ascending order.
+    """
     runs: list[list[int]] = []
-    for shell in shells:
+    for shell in range(len(loc) - 1) if shells is None else shells:
         run = runs[-1] if runs else []
         if run and run[-1] + 1 == shell and loc[shell + 1] - loc[run[0]] <= size:
             run.append(shell)

@@ -15,7 +15,7 @@ from dfmp2.molecule import BasisSpec, build_mole, is_chkfile, read_geometry
 from dfmp2.record import MoleculeRecord
 from dfmp2.reference import Frozen, frozen_orbitals
 from dfmp2.result import Result, read_results
-from dfmp2.scf import CONV_TOL, load_chkfile, run_scf
+from dfmp2.scf import CONV_TOL, load_chkfile, new_scf, run_scf
 
 if TYPE_CHECKING:
     from dfmp2.mp2 import DFMP2
@@ -45,6 +45,7 @@ class Calculation:
     precision: str | None = None
     accuracy: float = 1e-6
     fused: bool = True
+    integrals: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class JobOptions:
     ecp: str = "auto"
     reference: str = "rhf"
     density_fit: bool = False
+    scf_auxbasis: Any = None
     conv_tol: float = CONV_TOL
     max_cycle: int = 100
 
@@ -92,7 +94,13 @@ class Job:
         if self.mean_field is not None:
             return self.mean_field
         options = self.options
-        return run_scf(self.mol, options.density_fit, options.conv_tol, options.max_cycle)
+        return run_scf(
+            self.mol,
+            options.density_fit,
+            options.conv_tol,
+            options.max_cycle,
+            auxbasis=options.scf_auxbasis,
+        )
 
     def forecast(self, calculation: Calculation) -> tuple[Plan, str]:
         """What the DF-MP2 part will need, before any SCF: the plan and the auxiliary basis.
@@ -100,15 +108,20 @@ class Job:
         Raises
         ------
         InputError
-            If `frozen` or `auxbasis` do not fit the molecule.
+            If `frozen` or `auxbasis` do not fit the molecule, or integrals are to be reused that
+            the SCF will not leave.
         ResourceError
             If the memory budget is too small.
         """
+        import torch
         from pyscf import lib
 
+        from dfmp2.backends.cuda import require_memory
+        from dfmp2.backends.select import computes_on_cuda, select
         from dfmp2.fitting import choose_auxbasis
         from dfmp2.integrals import largest_shell
         from dfmp2.plan import Sizes, make_plan
+        from dfmp2.reuse import require_same_set
 
         nao, nocc = int(self.mol.nao_nr()), int(self.mol.tot_electrons()) // 2
         nmo = nao if self.mean_field is None else self.mean_field.mo_coeff.shape[1]
@@ -117,6 +130,11 @@ class Job:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the run itself will say it
             aux = choose_auxbasis(self.mol, calculation.auxbasis)
+            reuse = calculation.integrals == "scf" and self.stored is None
+            if reuse:
+                options = self.options
+                mf = self.mean_field or new_scf(self.mol, options.density_fit, options.scf_auxbasis)
+                require_same_set(mf, aux)
         sizes = Sizes(
             nao=nao,
             nocc=nocc - nfrozen_occ,
@@ -127,7 +145,11 @@ class Job:
         budget = calculation.max_memory
         if budget is None:
             budget = float(lib.param.MAX_MEMORY)
-        return make_plan(sizes, budget, lib.num_threads()), f"{aux} ({aux.reason})"
+        on_gpu = computes_on_cuda(calculation.backend, calculation.device)
+        plan = make_plan(sizes, budget, lib.num_threads(), metric_done=reuse, on_gpu=on_gpu)
+        if on_gpu and torch.cuda.is_available():  # a plan may be made on another machine
+            require_memory(plan, select(calculation.backend, calculation.device).backend)
+        return plan, f"{aux} ({aux.reason})"
 
     def driver(self, mf: Any, calculation: Calculation, progress: Progress) -> DFMP2:
         """The DF-MP2 part on a converged mean field, ready to run."""
@@ -135,7 +157,9 @@ class Job:
 
         driver = DFMP2(mf, frozen=calculation.frozen, auxbasis=calculation.auxbasis)
         driver.set(name=self.name, verbose=0, progress=progress)
-        for name in ("backend", "device", "precision", "accuracy", "fused"):
+        for name in (
+            "backend", "device", "precision", "accuracy", "fused", "integrals",
+        ):  # fmt: skip
             setattr(driver, name, getattr(calculation, name))
         if calculation.max_memory is not None:
             driver.max_memory = calculation.max_memory
@@ -174,6 +198,10 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
             f"reference {options.reference!r}: this version treats closed shells (rhf) only; "
             "open-shell MP2 is in pyscf.mp.dfump2_native"
         )
+    if options.scf_auxbasis is not None and not options.density_fit:
+        raise InputError(
+            "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
+        )
     if source != "-" and is_chkfile(source):
         if options.basis is not None:
             raise InputError(
@@ -194,6 +222,10 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
             f"{source}: spin {mol.spin} (unpaired electrons): this version treats closed shells "
             "(RHF) only; open-shell MP2 is in pyscf.mp.dfump2_native"
         )
+    if options.scf_auxbasis is not None:
+        from dfmp2.fitting import choose_auxbasis
+
+        choose_auxbasis(mol, options.scf_auxbasis)  # one that does not exist is found here
     return [Job("stdin" if source == "-" else Path(source).stem, mol, options)]
 
 
@@ -204,6 +236,7 @@ def _from_stored(result: Result, options: JobOptions, source: str) -> Job:
         )
     again = JobOptions(
         density_fit=bool(result.settings["density_fit"]),
+        scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), CONV_TOL),
         max_cycle=options.max_cycle,
     )

@@ -21,7 +21,7 @@ from dfmp2.runfile.content import load_scf, store_scf
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.identity import fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
-from dfmp2.scf import mean_field
+from dfmp2.scf import new_scf
 from dfmp2.units import BYTES_PER_MB
 
 if TYPE_CHECKING:
@@ -144,8 +144,11 @@ def _finish(
     resuming: bool,
 ) -> Done:
     try:
-        mf = mean_field(job.mol, job.options.density_fit)
-        if not load_scf(file, mf):
+        mf = new_scf(job.mol, job.options.density_fit, job.options.scf_auxbasis)
+        if load_scf(file, mf):
+            if calculation.integrals == "scf":
+                mf.with_df.build()
+        else:
             mf = job.converge()
             if mf.mo_coeff.shape[1] != file.shape.nmo:  # linearly dependent functions were dropped
                 plan, _ = replace(job, mean_field=mf).forecast(calculation)
@@ -194,6 +197,7 @@ def _content(job: Job, calculation: Calculation) -> dict[str, Any]:
     fields["fused"] = calculation.fused
     if job.mean_field is None:
         fields |= {"density_fit": options.density_fit, "conv_tol": options.conv_tol}
+        fields["scf_auxbasis"] = options.scf_auxbasis
     else:
         fields |= orbital_fields(job.mean_field.mo_coeff, job.mean_field.mo_energy)
     return {

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
+from dfmp2.backends.cuda import GpuMemory
+from dfmp2.backends.select import computes_on_cuda
 from dfmp2.checkpoint import INTERVAL, Checkpoint
 from dfmp2.describe import nothing_to_correlate, result_of
 from dfmp2.errors import InputError
@@ -26,6 +28,7 @@ from dfmp2.restart import check_request, origin, run_file_of, scratch_run
 from dfmp2.result import Result
 from dfmp2.runfile.content import load_result, store_result
 from dfmp2.runfile.file import RunFile
+from dfmp2.source import choose_source
 from dfmp2.transform import Progress
 
 __all__ = ["DFMP2"]
@@ -61,6 +64,11 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Reduce each T block where it is made (default), or form it first.
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
+    integrals : str
+        Who makes the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
+        installed, else libcint), "libcint", "gpu4pyscf", or "scf": those of a density-fitted SCF
+        are taken over, an error where `auxbasis` is not the SCF's own set (JK sets are not
+        optimised for correlation).
     checkpoint : str or None
         Run file to keep the work in, or to continue from; None keeps nothing.
     checkpoint_interval : float
@@ -85,7 +93,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
     _keys = {  # noqa: RUF012  (PySCF's own protocol)
         "mol", "frozen", "auxbasis", "mo_coeff", "mo_occ", "precision", "accuracy", "backend",
-        "device", "fused", "allow_ks", "result", "progress", "name", "checkpoint",
+        "device", "fused", "allow_ks", "integrals", "result", "progress", "name", "checkpoint",
         "checkpoint_interval", "run_file", "resuming", "read_from",
     }  # fmt: skip
 
@@ -112,6 +120,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.device: str | None = None
         self.fused = True
         self.allow_ks = False
+        self.integrals = "auto"
         self.progress: Progress = _no_progress
         self.name = "molecule"
         self.result: Result | None = None
@@ -158,6 +167,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                 warning.message, warning.category, warning.filename, warning.lineno
             )
         notes = [str(warning.message) for warning in caught]
+        source = choose_source(self.integrals, self._scf, aux, selection)
         plan = self.plan(reference, aux)
         with self._kept(reference, aux, plan) as (file, kept):
             checkpoint = Checkpoint(file, reference.nocc, self.checkpoint_interval)
@@ -172,12 +182,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
                     self._log(self.result)
                     return self.result.e_corr, None
             self.read_from = None
+            gpu = GpuMemory(plan, selection.backend) if plan.device_memory else None
             selection.backend.warm_up()
             meter = PeakMeter()
             if reference.nocc and reference.nvir:
                 stages = Pipeline(
-                    reference, aux, plan, self.accuracy, self.fused, self.progress, checkpoint
-                )
+                    reference, aux, plan, self.accuracy, self.fused, self.progress, checkpoint,
+                    source,
+                )  # fmt: skip
                 outcome = stages.run(selection, precision)
             else:
                 notes.append(nothing_to_correlate(reference))
@@ -185,9 +197,10 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
             if (peak := meter.peak()) is not None:
                 memory["peak"] = peak
-            self.result = result_of(
-                self, reference, aux, outcome, memory, (*notes, *checkpoint.notes)
-            )
+            if gpu is not None:
+                memory |= gpu.found()
+            notes += checkpoint.notes
+            self.result = result_of(self, reference, aux, source, outcome, memory, notes)
             if file is not None and kept:
                 store_result(file, self.result)
         self._log(self.result)
@@ -222,7 +235,13 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         sizes = Sizes(
             reference.nao, reference.nocc, reference.nvir, aux.naux, largest_shell(aux.mol)
         )
-        return make_plan(sizes, self.max_memory, lib.num_threads())
+        return make_plan(
+            sizes,
+            self.max_memory,
+            lib.num_threads(),
+            metric_done=self.integrals == "scf",
+            on_gpu=computes_on_cuda(self.backend, self.device),
+        )
 
     def _reference(self) -> Reference:
         return make_reference(

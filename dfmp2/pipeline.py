@@ -19,9 +19,10 @@ from dfmp2.conditioning import conditioned
 from dfmp2.energy import pair_energies
 from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
 from dfmp2.fitted import FittedB
-from dfmp2.fitting import AuxBasis, Metric
+from dfmp2.fitting import AuxBasis
+from dfmp2.integrals import LIBCINT, IntegralSource
 from dfmp2.plan import Plan
-from dfmp2.precision import place_stages
+from dfmp2.precision import place_fitted, place_stages
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Reference
 from dfmp2.spotcheck import SpotCheck, expected_error
@@ -106,6 +107,8 @@ class Pipeline:
     progress : callable
     checkpoint : Checkpoint
         What earlier sessions did, and where this one leaves its own.
+    source : IntegralSource
+        Who makes the three-centre integrals.
     """
 
     reference: Reference
@@ -115,6 +118,7 @@ class Pipeline:
     fused: bool
     progress: Progress
     checkpoint: Checkpoint
+    source: IntegralSource = LIBCINT
 
     def run(self, selection: Selection, precision: str) -> Outcome:
         """Compute the pair energies.
@@ -152,8 +156,12 @@ class Pipeline:
 
     def _by_nki(self, selection: Selection, provenance: Provenance) -> Outcome:
         with provenance.stage("error estimate"):
-            aux = self._aux("conditioned")
-            placed = place_stages(self.reference, aux, self.accuracy)
+            if self.source.metric is None:
+                aux = self._aux("conditioned")
+                placed = place_stages(self.reference, aux, self.accuracy)
+            else:
+                aux = self.aux
+                placed = place_fitted(self.reference, self.accuracy)
         backend = RecordedBackend(
             selection.backend,
             provenance,
@@ -201,20 +209,20 @@ class Pipeline:
             return self.aux
         return conditioned(self.aux, self.reference.mol, self.plan.aux_block)
 
-    def _fitted(self, backend: RecordedBackend, aux: AuxBasis) -> tuple[FittedB, Metric]:
+    def _fitted(self, backend: RecordedBackend, aux: AuxBasis) -> tuple[FittedB, str]:
         return Transform(
-            self.reference, aux, self.plan, backend, self.progress, self.checkpoint
+            self.reference, aux, self.plan, backend, self.progress, self.checkpoint, self.source
         ).fitted()
 
     def _outcome(
-        self, backend: RecordedBackend, b: FittedB, metric: Metric, precision: str, label: str
+        self, backend: RecordedBackend, b: FittedB, metric: str, precision: str, label: str
     ) -> Outcome:
         checkpoint = self.checkpoint
         e_os, e_ss = pair_energies(
             b, self.reference, self.plan, backend, self.progress, self.fused, checkpoint
         )
         label = checkpoint.label(label)
-        return Outcome(e_os, e_ss, str(metric), precision, label, checkpoint.merged())
+        return Outcome(e_os, e_ss, metric, precision, label, checkpoint.merged())
 
 
 _WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"

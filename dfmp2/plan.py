@@ -12,9 +12,10 @@ orbitals i in memory, the work on one row of B takes bi nvir / 400 times as long
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, sqrt
 
+from dfmp2.device_plan import device_memory, device_peak
 from dfmp2.errors import ResourceError
 from dfmp2.runfile.layout import bytes_on_disk, spare_rows
 from dfmp2.sizes import Sizes
@@ -39,6 +40,10 @@ READ_AHEAD = 16
 PAIR_BLOCK_FLOPS = 5e10
 """Operations in one block of pairs, at least: about half a second of two cores, so that the threads
 rarely wait for each other and progress is still seen."""
+
+
+PAIR_BLOCK_FLOPS_GPU = 1e13
+"""The same on a GPU, which is waited for once a block: tenths of a second at its float64 rate."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class Plan:
         The budget, MB.
     least_in_memory : float
         The smallest budget with B in memory, MB.
+    device_memory : dict of str to float
+        MB by item on the GPU that computes; empty where the host does.
+    device_peak : float
+        MB there at the largest moment.
     """
 
     sizes: Sizes
@@ -88,6 +97,8 @@ class Plan:
     flops: dict[str, float]
     max_memory: float
     least_in_memory: float
+    device_memory: dict[str, float] = field(default_factory=dict)
+    device_peak: float = 0.0
 
     def pair_ranges(self) -> list[tuple[slice, list[slice]]]:
         """Each block of i with the blocks of j that it meets, itself first.
@@ -129,16 +140,17 @@ class _Bytes:
         return OVERHEAD + self.tables + max(transform, solve, self.t + rows * self.row)
 
 
-def _bytes(sizes: Sizes, threads: int) -> _Bytes:
+def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Bytes:
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     d = BYTES_PER_DOUBLE
     # per auxiliary function: packed, unpacked, first and second half-transformed integrals
-    per_aux = d * (nao * (nao + 1) // 2 + nao * nao + nocc * nao + nocc * nvir)
+    packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
+    per_aux = d * (packed + (0 if on_gpu else nao * nao + nocc * nao + nocc * nvir))
     return _Bytes(
-        b=d * nocc * nvir * naux,
+        b=0 if on_gpu else d * nocc * nvir * naux,
         row=d * nvir * naux,
-        metric=2 * d * naux * naux,  # (P|Q) and its factor
-        t=threads * max(T_BLOCK, d * nvir * nvir),
+        metric=0 if metric_done else 2 * d * naux * naux,  # (P|Q) and its factor
+        t=0 if on_gpu else threads * max(T_BLOCK, d * nvir * nvir),
         per_aux=per_aux,
         per_aux_disk=per_aux + 2 * d * nocc * nvir,  # the block of B, and in the file's order
         tables=4 * nocc * naux,  # checksums
@@ -151,6 +163,8 @@ def make_plan(
     threads: int = 1,
     aux_block: int | None = None,
     occ_block: int | None = None,
+    metric_done: bool = False,
+    on_gpu: bool = False,
 ) -> Plan:
     """Choose block sizes that keep the run within its budget.
 
@@ -163,6 +177,11 @@ def make_plan(
         Threads that each hold a block of T.
     aux_block, occ_block : int, optional
         Use these block sizes instead of the best ones.
+    metric_done : bool
+        The integrals are an SCF's, which hold the metric already: it is neither made nor solved
+        with, and they are read, one block ahead, instead of computed. B stays in memory.
+    on_gpu : bool
+        B and all that follows is on a GPU; the host holds two blocks of packed integrals.
 
     Returns
     -------
@@ -175,15 +194,19 @@ def make_plan(
     """
     budget = max_memory * BYTES_PER_MB
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
-    size = _bytes(sizes, threads)
+    size = _bytes(sizes, threads, metric_done, on_gpu)
     smallest = min(max(sizes.aux_shell, 1), naux)
     in_memory = size.peak_in_memory(smallest) <= budget
-    least = min(size.peak_in_memory(smallest), size.peak_on_disk(smallest, 3, 1))
+    least = size.peak_in_memory(smallest)
+    where = "in memory"
+    if not (metric_done or on_gpu):
+        least = min(least, size.peak_on_disk(smallest, 3, 1))
+        where = "in the run file"
     if not least <= budget:  # true for NaN, too
         raise ResourceError(
             f"max_memory is {max_memory:.0f} MB, but this run needs at least "
             f"{-(-least // BYTES_PER_MB)} MB, even with B[i,P,a] ({size.b / BYTES_PER_MB:.0f} MB) "
-            "in the run file; raise --max-memory or freeze the core"
+            f"{where}; raise --max-memory or freeze the core"
         )
     if aux_block is None:
         best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * nao * nao), smallest)
@@ -191,7 +214,8 @@ def make_plan(
         aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, naux)))
     if occ_block is None:
         pair_flops = 2.0 * naux * nvir * nvir
-        most = max(1, ceil(sqrt(PAIR_BLOCK_FLOPS / max(pair_flops, 1.0))))
+        block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
+        most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
         occ_block = max(1, ceil(nocc / max(1, ceil(nocc / most))))  # equal blocks
     free = budget - OVERHEAD - size.tables
     rows = int(max(3, (free - size.t) // max(size.row, 1)))
@@ -214,6 +238,7 @@ def make_plan(
         "libraries": OVERHEAD,
     }
     small, large = bytes_on_disk(sizes, nao)
+    on_device = device_memory(sizes, aux_block) if on_gpu else {}
     disk = {"run file without B": small, "B and the metric's factor": large}
     return Plan(
         sizes=sizes,
@@ -229,9 +254,11 @@ def make_plan(
         disk={name: item / BYTES_PER_MB for name, item in disk.items()},
         flops={
             "AO->MO": 2.0 * naux * nao * nocc * (nao + nvir),
-            "metric solve": 1.0 * naux * naux * nocc * nvir,
+            "metric solve": 0.0 if metric_done else 1.0 * naux * naux * nocc * nvir,
             "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
         },
         max_memory=max_memory,
         least_in_memory=ceil(size.peak_in_memory(smallest) / BYTES_PER_MB),
+        device_memory={name: item / BYTES_PER_MB for name, item in on_device.items()},
+        device_peak=device_peak(on_device) / BYTES_PER_MB,
     )

@@ -42,7 +42,7 @@ from dfmp2.integrals import ThreeCentreIntegrals, metric_integrals
 from dfmp2.reference import Reference
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
-__all__ = ["STAGES", "Placement", "place_stages"]
+__all__ = ["STAGES", "Placement", "place_fitted", "place_stages"]
 
 SAMPLE_FUNCTIONS = 96
 """Auxiliary functions on which the AO->MO error is measured: those that the metric amplifies most,
@@ -63,7 +63,7 @@ class Placement:
     Attributes
     ----------
     estimates : dict of str to float
-        Estimated error of float32 in each stage, hartree.
+        Estimated error of float32 in each stage that has one, hartree.
     on_host : dict of str to str
         Stages that run on the host in float64, each with the reason.
     """
@@ -80,7 +80,10 @@ class Placement:
         parts = []
         for stage in STAGES:
             where = "fp64 on the host" if stage in self.on_host else "fp32"
-            parts.append(f"{stage} {where} (fp32 error {self.estimates[stage]:.0e} Eh)")
+            if stage in self.estimates:
+                parts.append(f"{stage} {where} (fp32 error {self.estimates[stage]:.0e} Eh)")
+            elif stage in self.on_host:
+                parts.append(f"{stage} {where} ({self.on_host[stage]})")
         return "; ".join(parts) + f"; estimated error {self.error:.0e} Eh"
 
 
@@ -116,13 +119,13 @@ def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placem
                 ORBITALS * float(np.sqrt(nocc)),
             ),
             "metric solve": energy_error(_solve_error(matrix, metric)),
-            "pair energies": UNIT * 0.04 * nocc,
+            "pair energies": _pair_error(nocc),
         }
     else:  # near-singular metric: no bound worth the name
         estimates = {
             "AO->MO": np.inf,
             "metric solve": np.inf,
-            "pair energies": UNIT * 0.04 * nocc,
+            "pair energies": _pair_error(nocc),
         }
     on_host: dict[str, str] = {}
     for stage in reversed(STAGES):
@@ -132,6 +135,32 @@ def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placem
         elif hypot(*admitted) > accuracy:
             on_host[stage] = f"float32 would cost {estimates[stage]:.0e} Eh"
     return Placement(estimates, on_host)
+
+
+def place_fitted(reference: Reference, accuracy: float) -> Placement:
+    """The same where the integrals hold the metric already, as those of an SCF do.
+
+    They lie on the host in float64 and are transformed there; there is nothing to solve.
+
+    Parameters
+    ----------
+    reference : Reference
+    accuracy : float
+
+    Returns
+    -------
+    Placement
+    """
+    error = _pair_error(reference.nocc)
+    on_host = {"AO->MO": "the SCF's integrals lie there"}
+    if error > accuracy:
+        on_host["pair energies"] = f"float32 would cost {error:.0e} Eh"
+    return Placement({"pair energies": error}, on_host)
+
+
+def _pair_error(nocc: int) -> float:
+    """What float32 costs in the pair energies, hartree."""
+    return UNIT * 0.04 * nocc
 
 
 def _mean_inverse_denominator(reference: Reference) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
 
-__all__ = ["CONV_TOL", "load_chkfile", "mean_field", "run_scf"]
+__all__ = ["CONV_TOL", "load_chkfile", "new_scf", "run_scf"]
 
 CONV_TOL = 1e-10
 """Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
@@ -28,6 +28,7 @@ def run_scf(
     max_cycle: int = 100,
     max_memory: float | None = None,
     gradient_tol: float = GRADIENT_TOL,
+    auxbasis: Any = None,
 ) -> Any:
     """Converge a restricted Hartree-Fock calculation.
 
@@ -35,8 +36,7 @@ def run_scf(
     ----------
     mol : pyscf.gto.Mole
     density_fit : bool
-        Fit the SCF's own integrals too (with a Coulomb/exchange set, PySCF's default). The
-        default is an exact SCF.
+        Fit the SCF's own integrals too. The default is an exact SCF.
     conv_tol : float
         Energy threshold, hartree.
     max_cycle : int
@@ -45,6 +45,8 @@ def run_scf(
         MB that the SCF may use.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
+    auxbasis : str or dict, optional
+        Auxiliary set of a density-fitted SCF; PySCF's Coulomb/exchange (JK) set by default.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def run_scf(
             f"spin {mol.spin}: this version treats closed shells (RHF) only; open-shell MP2 is in "
             "pyscf.mp.dfump2_native"
         )
-    mf = mean_field(mol, density_fit)
+    mf = new_scf(mol, density_fit, auxbasis)
     mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, gradient_tol, max_cycle
     if max_memory is not None:
         mf.max_memory = max_memory
@@ -76,13 +78,13 @@ def run_scf(
     return mf
 
 
-def mean_field(mol: Any, density_fit: bool) -> Any:
-    """A restricted mean field that has not been converged."""
+def new_scf(mol: Any, density_fit: bool = False, auxbasis: Any = None) -> Any:
+    """A silent restricted Hartree-Fock object, not yet run; parameters as of `run_scf`."""
     from pyscf import scf
 
     mf = scf.RHF(mol)
     if density_fit:
-        mf = mf.density_fit()
+        mf = mf.density_fit(auxbasis=auxbasis)
     mf.verbose = 0
     mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
     return mf
@@ -130,7 +132,7 @@ def load_chkfile(path: str) -> Any:
             f"{path}: holds an open-shell or generalised SCF; this version treats closed shells "
             "(RHF) only"
         )
-    mf = mean_field(mol, False)
+    mf = new_scf(mol)
     mf.mo_coeff, mf.mo_occ = stored["mo_coeff"], stored["mo_occ"]
     mf.mo_energy, mf.e_tot = stored["mo_energy"], float(stored["e_tot"])
     fock = mf.mo_coeff.T @ mf.get_fock() @ mf.mo_coeff

@@ -19,14 +19,21 @@ from numpy.typing import NDArray
 
 from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.backends.streams import Engine
 from dfmp2.checkpoint import Checkpoint
 from dfmp2.errors import CheckpointError
 from dfmp2.fitted import FittedB, InMemory, OnDisk
 from dfmp2.fitting import AuxBasis, Metric, factor_metric
-from dfmp2.integrals import AuxBlock, ThreeCentreIntegrals, metric_integrals
+from dfmp2.integrals import (
+    LIBCINT,
+    AuxBlock,
+    BlockedIntegrals,
+    IntegralSource,
+    metric_integrals,
+)
 from dfmp2.plan import Plan
 from dfmp2.reference import Reference
-from dfmp2.runfile.rows import contiguous_rows
+from dfmp2.runfile.rows import Rows, contiguous_rows
 
 __all__ = ["Progress", "Transform"]
 
@@ -46,6 +53,8 @@ class Transform:
     backend : RecordedBackend
     progress : callable
     checkpoint : Checkpoint
+    source : IntegralSource
+        Who makes the integrals. Where they hold the metric already, nothing is left to solve.
     """
 
     reference: Reference
@@ -54,15 +63,16 @@ class Transform:
     backend: RecordedBackend
     progress: Progress
     checkpoint: Checkpoint
+    source: IntegralSource = LIBCINT
 
-    def fitted(self) -> tuple[FittedB, Metric]:
+    def fitted(self) -> tuple[FittedB, str]:
         """Make B, or what is missing of it.
 
         Returns
         -------
         b : FittedB
             float64, shape (nocc, naux, nvir).
-        metric : Metric
+        metric : str
             How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
         """
         rows = self.checkpoint.rows
@@ -70,9 +80,18 @@ class Transform:
         if rows is not None and rows.sessions():
             with self.backend.stage("reading B"):
                 done = rows.fitted()
+        if self.source.metric is not None and done < self.reference.nocc:
+            return self._as_it_comes(self.source.metric)
         return self._in_memory(done) if self.plan.in_memory else self._on_disk(done)
 
-    def _in_memory(self, done: int) -> tuple[FittedB, Metric]:
+    def _as_it_comes(self, metric: str) -> tuple[FittedB, str]:
+        """B from integrals that hold the metric: it is not kept, since they are."""
+        with self.backend.stage("AO->MO"):
+            b = self.backend.empty_b(self.reference.nocc, self.aux.naux, self.reference.nvir)
+        self._transform(b, 0, np.zeros(self.aux.naux, dtype=bool), None)
+        return InMemory(b), metric
+
+    def _in_memory(self, done: int) -> tuple[FittedB, str]:
         nocc, nvir = self.reference.nocc, self.reference.nvir
         backend = self.backend
         if done == nocc:
@@ -80,12 +99,12 @@ class Transform:
             with backend.stage("reading B", like="metric solve"):
                 b = backend.empty_b(nocc, metric.naux, nvir)
                 self._load(b, done)
-            return InMemory(b), metric
+            return InMemory(b), str(metric)
         with backend.stage("AO->MO"):
             b = backend.empty_b(nocc, self.aux.naux, nvir)
             part = b[done:] if done else b
         there = self._load_raw(part, done)
-        self._transform_in_memory(part, done, there)
+        self._transform(part, done, there, self.checkpoint.rows)
         metric = self._metric()
         with backend.stage("metric solve"):
             b = backend.adopt(b)
@@ -101,11 +120,16 @@ class Transform:
             with backend.stage("reading B", like="metric solve"):
                 self._load(b, done)
         self._keep(b, done, metric)
-        return InMemory(b), metric
+        return InMemory(b), str(metric)
 
-    def _transform_in_memory(self, part: Tensor, done: int, there: NDArray[np.bool_]) -> None:
+    def _transform(
+        self, part: Tensor, done: int, there: NDArray[np.bool_], rows: Rows | None
+    ) -> None:
         """Both half transforms into `part`, kept in the run file when that is due."""
-        checkpoint, rows = self.checkpoint, self.checkpoint.rows
+        checkpoint = self.checkpoint
+        if (engine := self.backend.engine()) is not None:
+            self._transform_beside(engine, part, done, there)
+            return
         c_occ, c_vir = self._coefficients(done)
         unkept: list[AuxBlock] = []
         for block, eri in self._integrals(there):
@@ -122,7 +146,22 @@ class Transform:
                     checkpoint.commit()
                 unkept.clear()
 
-    def _on_disk(self, done: int) -> tuple[FittedB, Metric]:
+    def _transform_beside(
+        self, engine: Engine, part: Tensor, done: int, there: NDArray[np.bool_]
+    ) -> None:
+        """The same with a device that works beside the host: one stage, since the two overlap."""
+        c_occ, c_vir = self._coefficients(done)
+        with self.backend.stage(f"{self.source.stage} and AO->MO"):
+            integrals = self._blocks(there)
+            total = len(integrals.blocks)
+
+            def report(blocks: int) -> None:
+                self.progress("integrals and AO->MO", blocks, total)
+
+            on_device = self.source.on_device
+            self.backend.ao2mo_beside(engine, integrals, on_device, c_occ, c_vir, part, report)
+
+    def _on_disk(self, done: int) -> tuple[FittedB, str]:
         reference, backend, checkpoint = self.reference, self.backend, self.checkpoint
         rows, nocc, nvir = checkpoint.rows, reference.nocc, reference.nvir
         if rows is None:
@@ -154,21 +193,24 @@ class Transform:
                 rows.put_fitted(i0, contiguous_rows(backend.to_host(b)), checkpoint.session)
                 checkpoint.commit()
             self.progress("metric solve", i1, nocc)
-        return OnDisk(rows, metric.naux, nvir), metric
+        return OnDisk(rows, metric.naux, nvir), str(metric)
 
     def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed and shown."""
-        with self.backend.stage("integrals"):
-            loc = self.aux.mol.ao_loc_nr()
-            shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
-            mol, auxmol = self.reference.mol, self.aux.mol
-            integrals = ThreeCentreIntegrals(mol, auxmol, self.plan.aux_block, shells)
+        with self.backend.stage(self.source.stage):
+            integrals = self._blocks(there)
             blocks = iter(integrals)
         for done in range(len(integrals.blocks)):
-            with self.backend.stage("integrals"):
+            with self.backend.stage(self.source.stage):
                 made = next(blocks)
             yield made
             self.progress("integrals and AO->MO", done + 1, len(integrals.blocks))
+
+    def _blocks(self, there: NDArray[np.bool_]) -> BlockedIntegrals:
+        loc = self.aux.mol.ao_loc_nr()
+        shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
+        mol, auxmol = self.reference.mol, self.aux.mol
+        return self.source.integrals(mol, auxmol, self.plan.aux_block, shells)
 
     def _coefficients(self, done: int) -> tuple[Tensor, Tensor]:
         with self.backend.stage("AO->MO"):

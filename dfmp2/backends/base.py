@@ -9,12 +9,15 @@ B is addressed as B[i,P,a]. Which of its indices is contiguous is the backend's 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.provenance import Where
+
+if TYPE_CHECKING:
+    from dfmp2.backends.streams import Engine
 
 __all__ = ["Array", "Backend", "Tensor"]
 
@@ -41,6 +44,9 @@ class Backend(Protocol):
 
     def to_float32(self, b: Tensor) -> Tensor:
         """B[i,P,a] rounded to float32, in the same memory; `b` is gone afterwards."""
+
+    def engine(self) -> Engine | None:
+        """Queues that work beside the host; None where the device waits for each operation."""
 
     def warm_up(self) -> None:
         """Run one small GEMM and triangular solve, so that libraries have loaded their parts."""

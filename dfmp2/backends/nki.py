@@ -60,6 +60,9 @@ class NkiBackend:
     def to_float32(self, b: Tensor) -> Tensor:
         return b
 
+    def engine(self) -> None:
+        return None
+
     def warm_up(self) -> None:
         """Nothing to warm: programs are compiled on first use and kept by the compiler's cache."""
 

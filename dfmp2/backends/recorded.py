@@ -19,6 +19,7 @@ from typing import Any
 
 from dfmp2.backends.base import Array, Backend, Tensor
 from dfmp2.backends.launching import overwrite
+from dfmp2.backends.streams import Engine, HalfTransform, device_blocks, host_blocks
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
 from dfmp2.provenance import Provenance, Where
 
@@ -100,6 +101,32 @@ class RecordedBackend:
 
     def to_float32(self, b: Tensor) -> Tensor:
         return self._current.to_float32(b)
+
+    def engine(self) -> Engine | None:
+        return self._current.engine()
+
+    def ao2mo_beside(
+        self,
+        engine: Engine,
+        integrals: Any,
+        on_device: bool,
+        c_occ: Tensor,
+        c_vir: Tensor,
+        out: Tensor,
+        report: Callable[[int], None],
+    ) -> None:
+        """All blocks of `ao2mo` in the engine's queues, filed when the last has left them.
+
+        `integrals` are blocks that the device makes where `on_device`, else
+        `dfmp2.integrals.HostIntegrals`.
+        """
+        work = HalfTransform(self._current.ao2mo, c_occ, c_vir, out)
+        (nao, nocc), nvir = c_occ.shape, c_vir.shape[1]
+        handed_over = device_blocks if on_device else host_blocks
+        seconds = handed_over(integrals, engine, work, report)
+        for block, taken in zip(integrals.blocks, seconds, strict=True):
+            flops = 2.0 * (block.p1 - block.p0) * nao * nocc * (nao + nvir)
+            self._file(self._current, "ao2mo", out.dtype, taken, flops)
 
     def _filed(
         self, operation: str, dtype: Any, flops: float, call: Callable[[Backend], Any]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKENDS",
     "Selection",
+    "computes_on_cuda",
     "get_backend",
     "require_nki",
     "select",
@@ -142,6 +143,18 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
             "the kernels on this CPU, or --backend pytorch"
         )
     return _torch(name, device, f"; NKI not used: {why_not}")
+
+
+def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool:
+    """Whether such a run has its B on a CUDA device; parameters as of `select`."""
+    name = _checked(name or _default)
+    if name == "nki" or simulated(name):
+        return False
+    if device is not None:
+        return device.startswith("cuda")
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _torch(name: str, device: str | None, remark: str) -> Selection:

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 
 from dfmp2.backends.base import Array, Tensor
+from dfmp2.backends.cuda import CudaEngine, free_memory
+from dfmp2.backends.streams import Engine
+from dfmp2.device_plan import SOLVE_COLUMNS, pairs_at_once
 from dfmp2.errors import BackendUnavailable
 from dfmp2.plan import T_BLOCK
 from dfmp2.provenance import Where
 
 __all__ = ["TorchBackend"]
-
-T_BLOCK_CUDA = 256 * 10**6
-"""Bytes of one block of T on a GPU: large enough to fill it."""
 
 
 class TorchBackend:
@@ -54,6 +54,8 @@ class TorchBackend:
                     f"device {device!r} asked for, but torch {torch.__version__} sees {count} CUDA "
                     "devices; use --device cpu, or a torch built for this GPU's driver"
                 )
+            if ":" not in device:  # the one meant now, whatever becomes current later
+                self.device = torch.device("cuda", torch.cuda.current_device())
             # TF32 would silently replace float32 products; float64 has no such mode.
             torch.backends.cuda.matmul.allow_tf32 = False
             name = torch.cuda.get_device_name(self.device)
@@ -92,6 +94,9 @@ class TorchBackend:
             narrow[i] = wide[i].to(torch.float32)
         return narrow.transpose(1, 2)
 
+    def engine(self) -> Engine | None:
+        return CudaEngine(self.device) if self.device.type == "cuda" else None
+
     def warm_up(self) -> None:
         a = torch.eye(64, dtype=torch.float64, device=self.device)
         torch.linalg.solve_triangular(a, a @ a, upper=False)
@@ -112,9 +117,14 @@ class TorchBackend:
         factor = self.asarray(a)
         if not b.mT.is_contiguous():  # B came from another backend
             return torch.linalg.solve_triangular(factor, b, upper=False)
-        columns = b.mT.view(nocc * nvir, naux).T  # [P, (i,a)], P contiguous
-        torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
+        for part in b.mT.split(self._solved_at_once(nocc, nvir)):
+            columns = part.view(len(part) * nvir, naux).T  # [P, (i,a)], P contiguous
+            torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
         return b
+
+    def _solved_at_once(self, nocc: int, nvir: int) -> int:
+        """Occupied orbitals: should a library copy what it solves on a GPU, it is not all of B."""
+        return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         nblock, nao, _ = eri.shape
@@ -173,7 +183,7 @@ class TorchBackend:
         self, b_i: Tensor, b_j: Tensor, e_i: Array, e_j: Array, e_vir: Array, diagonal: bool
     ) -> tuple[Array, Array]:
         nvir = b_i.shape[2]
-        at_once = max(1, min(len(e_j), T_BLOCK_CUDA // (b_i.element_size() * nvir * nvir)))
+        at_once = min(len(e_j), pairs_at_once(nvir, free_memory(b_i.device)))
         memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype, device=b_i.device)
         virtual = self.asarray(e_vir)
         e_ij = self.asarray(e_i)[:, None] + self.asarray(e_j)
@@ -205,8 +215,11 @@ def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
 
 def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:
     t = t.to(torch.float64)
-    weight = 1 / (e_vir[:, None] + e_vir - e_ij[:, None, None])
-    return -(t.square() * weight).sum((1, 2)), -((t - t.mT).square() * weight).sum((1, 2)) / 2
+    weight = (e_vir[:, None] + e_vir - e_ij[:, None, None]).reciprocal_()
+    term = t.square().mul_(weight)
+    e_os = -term.sum((1, 2))
+    torch.sub(t, t.mT, out=term)
+    return e_os, -term.square_().mul_(weight).sum((1, 2)) / 2
 
 
 def _cpu_name() -> str:

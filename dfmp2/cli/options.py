@@ -13,6 +13,7 @@ __all__ = [
     "calculation_options",
     "checkpoint_options",
     "geometry_options",
+    "integrals_option",
     "interval_option",
     "machine_options",
     "molecule_options",
@@ -90,6 +91,10 @@ scf_options = _stack(
         help="Kind of SCF. This version treats rhf.",
     ),
     click.option("--density-fit", is_flag=True, help="Fit the SCF's integrals, too."),
+    click.option(
+        "--scf-auxbasis",
+        help="Auxiliary basis of --density-fit. Default: PySCF's JK set of the basis.",
+    ),
     click.option(
         "--conv-tol",
         type=POSITIVE,
@@ -172,6 +177,16 @@ interval_option = click.option(
     show_default=True,
     metavar="SECONDS",
     help="Time between two commits to the run file: what a kill can cost.",
+)
+
+integrals_option = click.option(
+    "--integrals",
+    type=click.Choice(["auto", "libcint", "gpu4pyscf", "scf"]),
+    default="auto",
+    show_default=True,
+    help="Who makes the three-centre integrals. auto: gpu4pyscf for a CUDA device if installed, "
+    "else libcint. scf: those of --density-fit are taken over, if --auxbasis is the SCF's set (a "
+    "JK set is not optimised for correlation).",
 )
 
 validation_options = _stack(

@@ -9,6 +9,7 @@ import click
 from dfmp2.cli.options import (
     calculation_options,
     checkpoint_options,
+    integrals_option,
     molecule_options,
     set_threads,
 )
@@ -19,6 +20,7 @@ __all__ = ["plan"]
 @click.command()
 @molecule_options
 @calculation_options
+@integrals_option
 @checkpoint_options
 def plan(
     molecules: tuple[str, ...],

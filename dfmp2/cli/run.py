@@ -9,6 +9,7 @@ import click
 from dfmp2.cli.options import (
     calculation_options,
     checkpoint_options,
+    integrals_option,
     interval_option,
     molecule_options,
     set_threads,
@@ -35,6 +36,7 @@ Example:
 @click.command(epilog=EXAMPLE)
 @molecule_options
 @calculation_options
+@integrals_option
 @click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
 @validation_options
 @checkpoint_options

@@ -39,11 +39,13 @@ def read_jobs(
 
     job_options = JobOptions(
         basis=parse_basis(options["basis"]),
+        scf_auxbasis=parse_basis(options.get("scf_auxbasis")),
         **chosen(("charge", "spin", "ecp", "reference", "density_fit", "conv_tol", "max_cycle")),
     )
     calculation = Calculation(
         auxbasis=parse_basis(options["auxbasis"]),
         frozen=parse_frozen(options["frozen"]),
+        integrals=options.get("integrals", "auto"),
         **chosen(("max_memory", "backend", "device", "precision", "accuracy", "fused")),
     )
     jobs = [job for molecule in molecules for job in prepare(molecule, job_options)]

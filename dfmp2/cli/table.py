@@ -49,6 +49,7 @@ def summary(result: Result, origin: str = "") -> str:
             ),
         ),
         ("frozen orbitals", labels["frozen"]),
+        ("integrals", labels.get("integrals", "computed by libcint on the CPU")),
         ("metric", labels["metric"]),
         ("precision", labels["precision"]),
         ("pair energies", "fused" if result.settings["fused"] else "unfused"),
@@ -75,10 +76,15 @@ def summary(result: Result, origin: str = "") -> str:
 def _memory(result: Result) -> str:
     memory = result.memory
     peak = f"{memory['peak']:.0f} MB" if "peak" in memory else "not measured"
-    return (
+    line = (
         f"{peak} above the SCF's (forecast {memory['forecast']:.0f} MB, "
         f"limit {memory['max_memory']:.0f} MB)"
     )
+    if "gpu_peak" in memory:
+        line += (
+            f"; on the GPU {memory['gpu_peak']:.0f} MB (forecast {memory['gpu_forecast']:.0f} MB)"
+        )
+    return line
 
 
 def operations_text(result: Result) -> str:
@@ -129,6 +135,11 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     memory = [(f"memory, {item}", f"{size:10.1f} MB") for item, size in plan.memory.items()]
     memory.append(("memory, peak (forecast)", f"{plan.peak:10.1f} MB"))
     memory.append(("memory, limit", f"{plan.max_memory:10.1f} MB"))
+    if plan.device_memory:
+        memory += [
+            (f"GPU memory, {item}", f"{size:10.1f} MB") for item, size in plan.device_memory.items()
+        ]
+        memory.append(("GPU memory, peak (forecast)", f"{plan.device_peak:10.1f} MB"))
     memory += [(f"disk, {item}", f"{size:10.1f} MB") for item, size in plan.disk.items()]
     flops = [
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()

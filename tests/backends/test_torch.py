@@ -101,6 +101,17 @@ def test_trsm_solves_in_place(backend: TorchBackend, nocc: int, naux: int, nvir:
         close(backend.to_host(b[i]), reference.trsm(lower, host[i]), naux)
 
 
+def test_trsm_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU; the last part is smaller."""
+    monkeypatch.setattr(TorchBackend, "_solved_at_once", lambda *_: 2)
+    backend = TorchBackend("cpu")
+    b, host = b_block(backend, 5, 17, 3, 3)
+    lower = np.tril(rng(4).uniform(-1, 1, (17, 17)), -1) / 17 + 2 * np.eye(17)
+    backend.trsm(lower, b)
+    for i in range(5):
+        close(backend.to_host(b[i]), reference.trsm(lower, host[i]), 17)
+
+
 @pytest.mark.parametrize(
     ("nblock", "nao", "nocc", "nvir"), [(1, 2, 1, 1), (3, 5, 2, 3), (65, 13, 5, 8), (2, 3, 3, 1)]
 )

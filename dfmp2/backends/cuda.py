@@ -1,0 +1,139 @@
+"""What torch can do on a CUDA device alone: streams, events, pinned memory, free memory.
+
+Written after torch's documentation; it has not run on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from dfmp2.errors import ResourceError
+from dfmp2.units import BYTES_PER_MB
+
+if TYPE_CHECKING:
+    from dfmp2.backends.base import Backend
+    from dfmp2.backends.torch import TorchBackend
+    from dfmp2.plan import Plan
+
+__all__ = ["CudaEngine", "GpuMemory", "free_memory", "require_memory"]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A piece of work in a stream, between two events."""
+
+    start: torch.cuda.Event
+    end: torch.cuda.Event
+
+
+class CudaEngine:
+    """`dfmp2.backends.streams.Engine` of a CUDA device.
+
+    Arithmetic goes to torch's current stream, copies to one of their own.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._arithmetic = torch.cuda.current_stream(device)
+        self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def host_memory(self, count: int) -> torch.Tensor:
+        """Pinned: only from there does a copy run beside the host."""
+        return torch.empty(count, dtype=torch.float64, pin_memory=True)
+
+    def device_memory(self, count: int) -> torch.Tensor:
+        """Memory of the arithmetic's stream, in which the copies wait for earlier use of it."""
+        memory = torch.empty(count, dtype=torch.float64, device=self._device)
+        self._copies.wait_stream(self._arithmetic)
+        return memory
+
+    def copy(self, source: torch.Tensor, target: torch.Tensor, after: _Piece | None) -> _Piece:
+        """Queue a copy from pinned memory."""
+        if after is not None:
+            self._copies.wait_event(after.end)
+        with torch.cuda.stream(self._copies):
+            return _timed(lambda: target.copy_(source, non_blocking=True), self._copies)
+
+    def compute(self, work: Callable[[], None], after: _Piece | None) -> _Piece:
+        """Queue arithmetic."""
+        if after is not None:
+            self._arithmetic.wait_event(after.end)
+        return _timed(work, self._arithmetic)
+
+    def wait(self, event: _Piece) -> None:
+        """Hold the host until a piece is done."""
+        event.end.synchronize()
+
+    def seconds(self, event: _Piece) -> float:
+        """Time between the piece's two events, which were reached."""
+        return float(event.start.elapsed_time(event.end)) / 1e3
+
+
+def _timed(work: Callable[[], object], stream: torch.cuda.Stream) -> _Piece:
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    piece = _Piece(start, end)
+    piece.start.record(stream)
+    work()
+    piece.end.record(stream)
+    return piece
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that torch can still take on a device, those that it keeps for later included."""
+    free, _ = torch.cuda.mem_get_info(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free) + int(kept)
+
+
+def require_memory(plan: Plan, backend: Backend) -> None:
+    """Refuse a run that the GPU cannot hold.
+
+    Parameters
+    ----------
+    plan : Plan
+        With its forecast for the GPU.
+    backend : TorchBackend
+
+    Raises
+    ------
+    ResourceError
+        Naming what is needed and what is free.
+    """
+    free = free_memory(cast("TorchBackend", backend).device) / BYTES_PER_MB
+    if plan.device_peak <= free:
+        return
+    items = ", ".join(f"{item} {size:.0f}" for item, size in plan.device_memory.items())
+    raise ResourceError(
+        f"{backend.where.device} has {free:.0f} MB free, but this run needs "
+        f"{plan.device_peak:.0f} MB there (MB: {items}); end what else uses the GPU, freeze the "
+        "core, or use --device cpu"
+    )
+
+
+class GpuMemory:
+    """Refuses a run that does not fit, and measures one that does.
+
+    Parameters
+    ----------
+    plan : Plan
+    backend : TorchBackend
+    """
+
+    def __init__(self, plan: Plan, backend: Backend) -> None:
+        require_memory(plan, backend)
+        self._plan, self._device = plan, cast("TorchBackend", backend).device
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_allocated(self._device)
+
+    def found(self) -> dict[str, float]:
+        """Forecast and peak in MB; what CuPy takes and torch only keeps is not in the peak."""
+        peak = torch.cuda.max_memory_allocated(self._device) - self._before
+        return {"gpu_forecast": self._plan.device_peak, "gpu_peak": peak / BYTES_PER_MB}

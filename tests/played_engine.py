@@ -1,0 +1,93 @@
+"""A device with two queues, played on the CPU by the most awkward order that its events allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from dfmp2.backends.base import Backend
+from dfmp2.backends.torch import TorchBackend
+
+ORDERS = ("at once", "as late as may be", "copies first", "arithmetic first")
+
+
+class PlayedEngine:
+    """`dfmp2.backends.streams.Engine` that holds work back until something waits for it.
+
+    Parameters
+    ----------
+    order : str
+        One of `ORDERS`. "copies first" does each copy when it is queued, and before it what its
+        event asks for, but nothing else; "arithmetic first" the same the other way round.
+    ignore : str
+        A guard that is not obeyed, so that tests can see it was needed: "host", "copies" or
+        "arithmetic".
+    """
+
+    def __init__(self, order: str = "as late as may be", ignore: str = "") -> None:
+        self._order, self._ignore = order, ignore
+        self._queues: dict[str, list[dict[str, Any]]] = {"copies": [], "arithmetic": []}
+        self.waits = 0
+        self.memory: list[int] = []
+
+    def host_memory(self, count: int) -> torch.Tensor:
+        self.memory.append(count)
+        return torch.full((count,), float("nan"), dtype=torch.float64)
+
+    device_memory = host_memory
+
+    def copy(self, source: torch.Tensor, target: torch.Tensor, after: Any) -> Any:
+        return self._queued("copies", lambda: target.copy_(source), after)
+
+    def compute(self, work: Callable[[], None], after: Any) -> Any:
+        return self._queued("arithmetic", work, after)
+
+    def wait(self, event: Any) -> None:
+        self.waits += 1
+        if self._ignore != "host" or event["queue"] == "arithmetic":
+            self._do(event)
+
+    def seconds(self, event: Any) -> float:
+        assert event["done"], "asked for the time of what was not waited for"
+        return 0.25
+
+    def _queued(self, queue: str, work: Callable[[], object], after: Any) -> Any:
+        if self._ignore == queue:
+            after = None
+        event = {"queue": queue, "work": work, "after": after, "done": False}
+        self._queues[queue].append(event)
+        if self._order == "at once" or self._order == f"{queue} first":
+            self._do(event)
+        return event
+
+    def _do(self, event: Any) -> None:
+        queue = self._queues[event["queue"]]
+        while not event["done"]:  # all that was queued before it, first
+            first = queue.pop(0)
+            if first["after"] is not None:
+                self._do(first["after"])
+            first["work"]()
+            first["done"] = True
+
+
+class PlayedGpu(TorchBackend):
+    """Torch on the CPU that claims to be a GPU with queues."""
+
+    def __init__(self, engine: PlayedEngine, mode: str = "cuda") -> None:
+        super().__init__("cpu")
+        from dfmp2.provenance import Where
+
+        self.where = Where("pytorch", mode, "a played GPU")
+        self._engine = engine
+
+    def engine(self) -> Any:
+        return self._engine
+
+
+def played_selection(backend: Backend) -> Any:
+    """What replaces `dfmp2.pipeline.select`."""
+    from dfmp2.backends.select import Selection
+
+    return lambda *_: Selection(backend, "a test")
