@@ -1,0 +1,70 @@
+"""What keeping a run, and keeping B out of core, cost in time: paired runs in one process.
+
+    pytest tests/benchmarks/test_run_files.py -m benchmark_peer
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from dfmp2 import DFMP2
+from dfmp2.bench import orbitals
+from dfmp2.job import JobOptions, prepare
+from tests.systems import INPUTS
+
+PAIRS = 5
+
+pytestmark = pytest.mark.benchmark_peer
+
+
+def _timed(mf: Any, **options: Any) -> tuple[float, DFMP2]:
+    start = time.perf_counter()
+    mp2 = DFMP2(mf).set(device="cpu", **options)
+    mp2.kernel()
+    return time.perf_counter() - start, mp2
+
+
+def _beside(mf: Any, folder: Path, **options: Any) -> tuple[list[float], float]:
+    """Ratios to the plain run next to it, and the largest peak memory of the kept ones in MB."""
+    ratios, peak = [], 0.0
+    _timed(mf)  # the first run touches its memory
+    for number in range(PAIRS):
+        plain, whole = _timed(mf)
+        kept, mp2 = _timed(mf, checkpoint=str(folder / f"{number}.dfmp2.h5"), **options)
+        assert abs(mp2.e_corr - whole.e_corr) < 1e-10
+        ratios.append(kept / plain)
+        peak = max(peak, mp2.result.memory.get("peak", 0.0))
+    return ratios, peak
+
+
+@pytest.mark.parametrize(
+    ("name", "basis"),
+    [("benzene", "cc-pvtz"), ("water10", "cc-pvdz"), ("water10", "cc-pvtz")],
+    ids=lambda value: value,
+)
+def test_cost_of_a_run_file(name: str, basis: str, report: list[str], tmp_path: Path) -> None:
+    """At the default interval; the promise is 5 %, and as much again is left to noise."""
+    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
+    ratios, _ = _beside(orbitals(job), tmp_path)
+    report.append(
+        f"{name}/{basis}: with a run file {median(ratios):.3f} ({min(ratios):.3f}-"
+        f"{max(ratios):.3f}) of the time without"
+    )
+    assert median(ratios) <= 1.10
+
+
+def test_cost_of_b_out_of_core(report: list[str], tmp_path: Path) -> None:
+    """B takes 299 MB, the run may use 150."""
+    (job,) = prepare(str(INPUTS / "water10.xyz"), JobOptions(basis="cc-pvtz"))
+    ratios, peak = _beside(orbitals(job), tmp_path, max_memory=150)
+    report.append(
+        f"water10/cc-pvtz with --max-memory 150: {median(ratios):.3f} ({min(ratios):.3f}-"
+        f"{max(ratios):.3f}) of the in-memory time, peak {peak:.0f} MB"
+    )
+    assert median(ratios) <= 1.3
+    assert peak <= 150 + 64
