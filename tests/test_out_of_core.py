@@ -25,8 +25,8 @@ def on_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Plan every run with B in the run file and these block sizes: small ones never need it."""
     i_rows, j_rows, solve_rows = request.param
 
-    def plan(*args: Any) -> Plan:
-        made = make_plan(*args)
+    def plan(*args: Any, **options: Any) -> Plan:
+        made = make_plan(*args, **options)
         return replace(
             made, in_memory=False, i_rows=i_rows, j_rows=j_rows, solve_rows=solve_rows, aux_block=11
         )

@@ -160,9 +160,8 @@ def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPa
     mp = reused(mf, "cc-pvdz-jkfit")
     assert abs(mp.e_corr - expected) < ROUNDING
     result = mp.result
-    assert [s.name for s in result.provenance.stages] == [
-        "SCF's integrals", "AO->MO", "pair energies",
-    ]  # fmt: skip
+    stages = {stage.name for stage in result.provenance.stages}
+    assert stages == {"SCF's integrals", "AO->MO", "pair energies"}
     assert {row.operation for row in result.provenance.operations} == {"ao2mo", "pair_energy"}
     assert result.labels["integrals"] == "the SCF's, fitted with cc-pvdz-jkfit, in memory"
     assert result.labels["metric"] == "Cholesky, by the SCF"
@@ -349,7 +348,7 @@ def test_command_line(sets: tuple[str, ...]) -> None:
     name = sets[1]
     assert fact(done.stdout, "integrals") == f"the SCF's, fitted with {name}, in memory"
     assert fact(done.stdout, "SCF") == f"RHF, density-fitted, {name}, conv_tol 1e-10"
-    plain = dfmp2(*COMMON, "--density-fit", *sets)
+    plain = dfmp2(*COMMON, "--density-fit", *sets, "--no-checkpoint")
     assert fact(plain.stdout, "integrals") == "computed by libcint on the CPU"
     for what in ("E(MP2) correlation", "same spin"):
         assert abs(energy(plain.stdout, what) - energy(done.stdout, what)) < 1.5e-10
