@@ -193,3 +193,16 @@ def test_exit_codes_are_documented_and_belong_to_one_kind_of_error() -> None:
     used = {kind.exit_code for kind in classes if kind is not errors.DFMP2Error}
     assert used == {2, 3, 4, 5, 6, 7}
     assert documented == used | {0}
+
+
+def test_every_package_is_installed() -> None:
+    """What runs from the repository runs when installed, too."""
+    text = (ROOT / "pyproject.toml").read_text()
+    block = re.search(r"^packages = \[\n(.*?)^\]", text, re.DOTALL | re.MULTILINE)
+    assert block
+    listed = set(re.findall(r'"([\w.]+)"', block[1]))
+    found = {p.parent.relative_to(ROOT).as_posix().replace("/", ".") for p in MODULES
+             if p.name == "__init__.py"}  # fmt: skip
+    assert {name.removeprefix("dfmp2.") for name in listed} == {
+        name.removeprefix("dfmp2.") for name in found
+    }
