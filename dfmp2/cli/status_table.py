@@ -152,15 +152,16 @@ def _reference(fields: dict[str, Any]) -> str:
         return f"{fields.get('reference', 'rhf').upper()}, converged before"
     if "conv_tol" not in fields:
         return ""
-    integrals = "density-fitted" if fields["density_fit"] else "exact integrals"
+    fitted = f"density-fitted, {fields.get('scf_auxbasis') or 'JK set'}"
+    integrals = fitted if fields["density_fit"] else "exact integrals"
     return f"{fields['reference'].upper()}, {integrals}, conv_tol {fields['conv_tol']:g}"
 
 
 def _settings(calculation: dict[str, Any]) -> str:
     """What was asked for by name."""
-    named = ("backend", "device", "precision", "max_memory")
+    named = ("backend", "device", "precision", "max_memory", "integrals")
     said = [f"--{name.replace('_', '-')} {calculation[name]}" for name in named
-            if calculation.get(name) is not None]  # fmt: skip
+            if calculation.get(name) not in (None, "auto")]  # fmt: skip
     if calculation.get("fused") is False:
         said.append("--no-fused-energy")
     return " ".join(said)
