@@ -68,7 +68,7 @@ def result_of(
             "integrals": source.origin,
             "metric": outcome.metric,
             "precision": outcome.precision_label,
-            "ecp": basis_label(reference.mol.ecp) or "none",
+            "ecp": basis_label(reference.mol.ecp, by_element=True) or "none",
             "frozen": frozen_label(driver.frozen, reference.frozen),
             "scf": scf_label(mf, reference.kind),
         },

@@ -49,7 +49,7 @@ def _asked(status: RunStatus) -> list[tuple[str, str]]:
         ("charge", f"{charge:+d}" if charge else "0"),
         ("basis", _basis(fields.get("basis"))),
         ("auxiliary basis", _basis(fields.get("auxbasis"))),
-        ("ECP", _basis(fields.get("ecp")) or "none"),
+        ("ECP", _basis(fields.get("ecp"), by_element=True)),
         ("SCF", _reference(fields)),
         (
             "sizes",
@@ -139,12 +139,9 @@ def _formula(atoms: list[str]) -> str:
     return " ".join(f"{atom}{n if n > 1 else ''}" for atom, n in counts.items())
 
 
-def _basis(field: dict[str, Any] | None) -> str:
-    """The name of a basis; one name where all elements have the same."""
-    names = field["name"] if field else ""
-    if isinstance(names, dict) and len(set(names.values())) == 1:
-        names = next(iter(names.values()))
-    return "none" if not names else basis_label(names)
+def _basis(field: dict[str, Any] | None, by_element: bool = False) -> str:
+    names = field["name"] if field else None
+    return basis_label(names, by_element) if names else "none"
 
 
 def _reference(fields: dict[str, Any]) -> str:

@@ -149,7 +149,9 @@ def test_the_advice_works(killed: Path, tmp_path: Path) -> None:
     path = shutil.copy(killed, tmp_path / "again.dfmp2.h5")
     advice = re.search(r"continue it with: dfmp2 (.*)", dfmp2("show", path).stdout)
     assert advice
-    assert dfmp2(*advice[1].split(), "--quiet").exit_code == 0
+    done = dfmp2(*advice[1].split(), "--quiet")
+    assert done.exit_code == 0
+    assert fact(done.stdout, "basis") == "cc-pvdz"  # as if it had never been interrupted
     rows = dfmp2("show", path).stdout.splitlines()[-3:-1]
     assert [row.split()[2] for row in rows] == ["5", "10"]
 
@@ -184,7 +186,7 @@ def test_a_pair_on_its_way_is_not_called_damaged(
 
 
 def test_before_the_scf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def die(*_: Any) -> None:
+    def die(*_: Any, **__: Any) -> None:
         raise _Killed
 
     monkeypatch.setattr("dfmp2.job.run_scf", die)
