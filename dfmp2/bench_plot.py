@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 from dfmp2.bench import Bench
 from dfmp2.bench_scaling import exponents, medians
-from dfmp2.errors import CheckpointError, InputError
+from dfmp2.figure import save
 
-__all__ = ["check_target", "plot"]
-
-SUFFIXES = (".png", ".svg")
-
-
-def check_target(target: str) -> None:
-    """Find out before the work whether a plot can be made.
-
-    Raises
-    ------
-    InputError
-        For a suffix that is neither .png nor .svg, or without matplotlib.
-    CheckpointError
-        If the folder does not exist.
-    """
-    path = Path(target)
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"plot {target!r}: name a file that ends in {' or '.join(SUFFIXES)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise InputError("a plot needs matplotlib, which is missing; install dfmp2[plot]")
-    if not path.parent.is_dir():
-        raise CheckpointError(f"{target}: its folder does not exist; name another file")
+__all__ = ["plot"]
 
 
 def plot(found: Sequence[Bench], target: str) -> None:
@@ -62,7 +39,4 @@ def plot(found: Sequence[Bench], target: str) -> None:
     result = found[-1].result
     axes.set_title(f"{result.labels['basis']}, {found[-1].threads} threads", fontsize="medium")
     axes.legend()
-    try:
-        figure.savefig(target)
-    except OSError as error:
-        raise CheckpointError(f"{target}: cannot be written ({error.strerror})") from error
+    save(figure, target)

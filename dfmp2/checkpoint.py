@@ -69,7 +69,9 @@ class Checkpoint:
         self.table, damaged = load_pairs(file, accepted)
         self._highest = int(file.read("pairs/session").max(initial=0))
         if damaged:
-            self.notes.append(f"{damaged} pairs in {file.path} were damaged and computed again")
+            self.notes.append(
+                f"{len(damaged)} pairs in {file.path} were damaged and computed again"
+            )
         if self.table.known:
             self.notes.append(
                 f"{self.table.known} of {nocc * (nocc + 1) // 2} pairs were computed in earlier "

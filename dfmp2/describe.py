@@ -11,7 +11,7 @@ import numpy as np
 import dfmp2
 from dfmp2.fitting import AuxBasis
 from dfmp2.integrals import IntegralSource
-from dfmp2.record import MoleculeRecord
+from dfmp2.record import MoleculeRecord, basis_label
 from dfmp2.reference import Frozen, Reference
 from dfmp2.result import Result
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from dfmp2.pipeline import Outcome
 
 __all__ = [
-    "basis_label",
     "fitted_scf",
     "frozen_label",
     "molecule_record",
@@ -69,7 +68,7 @@ def result_of(
             "integrals": source.origin,
             "metric": outcome.metric,
             "precision": outcome.precision_label,
-            "ecp": basis_label(reference.mol.ecp) or "none",
+            "ecp": basis_label(reference.mol.ecp, by_element=True) or "none",
             "frozen": frozen_label(driver.frozen, reference.frozen),
             "scf": scf_label(mf, reference.kind),
         },
@@ -87,16 +86,6 @@ def result_of(
         notes=tuple(notes),
         versions=versions(),
     )
-
-
-def basis_label(basis: Any) -> str:
-    """A basis of PySCF in one line."""
-    if isinstance(basis, str):
-        return basis
-    if not isinstance(basis, dict):
-        return "given as shells"
-    names = {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
-    return ", ".join(f"{key}: {name}" for key, name in names.items())
 
 
 def frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:

@@ -24,9 +24,9 @@ from dfmp2.molecule import warn_missing_ecp
 from dfmp2.pipeline import Outcome, Pipeline, Request, choose
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.reference import Frozen, Reference, make_reference
-from dfmp2.restart import check_request, origin, run_file_of, scratch_run
+from dfmp2.restart import check_request, run_file_of, scratch_run
 from dfmp2.result import Result
-from dfmp2.runfile.content import load_result, store_result
+from dfmp2.runfile.content import load_result, origin, store_result
 from dfmp2.runfile.file import RunFile
 from dfmp2.source import choose_source
 from dfmp2.transform import Progress

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MoleculeRecord", "element_of"]
+__all__ = ["MoleculeRecord", "basis_label", "element_of"]
 
 _LABEL = re.compile(r"(?P<ghost>ghost[-_:.]?|x[-_:.])?(?P<element>[a-z]{1,2})", re.IGNORECASE)
 
@@ -55,3 +55,22 @@ def element_of(label: str) -> tuple[str, bool]:
     if match is None:
         return label, True
     return match["element"].capitalize(), match["ghost"] is None
+
+
+def basis_label(basis: Any, by_element: bool = False) -> str:
+    """A basis of PySCF in one line.
+
+    Parameters
+    ----------
+    basis : str, dict or list
+    by_element : bool
+        Name the elements also where all have the same basis: an ECP may be on some alone.
+    """
+    if isinstance(basis, str):
+        return basis
+    if not isinstance(basis, dict):
+        return "given as shells"
+    names = {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
+    if not by_element and len(set(names.values())) == 1:
+        return str(next(iter(names.values())))
+    return ", ".join(f"{key}: {name}" for key, name in names.items())

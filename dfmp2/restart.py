@@ -15,7 +15,6 @@ from dfmp2.backends.select import Selection, require_nki
 from dfmp2.describe import molecule_record
 from dfmp2.errors import BackendUnavailable, CheckpointError
 from dfmp2.pipeline import Request
-from dfmp2.result import Result
 from dfmp2.runfile.content import store_scf
 from dfmp2.runfile.file import InUseError, RunFile, is_run_file
 from dfmp2.runfile.identity import difference, fields_of, fingerprint, orbital_fields
@@ -34,7 +33,6 @@ __all__ = [
     "check_request",
     "default_path",
     "open_run",
-    "origin",
     "run_file_of",
     "scratch_run",
 ]
@@ -123,13 +121,6 @@ def scratch_run(sizes: Sizes) -> Iterator[RunFile]:
         path = str(Path(folder) / f"scratch{SUFFIX}")
         with RunFile.create(path, Shape(sizes, sizes.nao), {"fields": {}}) as file:
             yield file
-
-
-def origin(file: RunFile, result: Result) -> str:
-    """Where a result that was not computed now comes from."""
-    times = [session["started"] for session in file.state["sessions"]]
-    when = f" at {times[-1]}" if times else ""
-    return f"run file {file.path}, computed on {result.provenance.device_line()}{when}"
 
 
 def check_request(

@@ -19,10 +19,10 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from dfmp2.describe import basis_label
 from dfmp2.errors import InputError
 from dfmp2.fitting import AuxBasis, make_auxmol
 from dfmp2.integrals import AuxBlock, Memory, ThreeCentreIntegrals
+from dfmp2.record import basis_label
 
 __all__ = ["ScfIntegrals", "require_same_set"]
 

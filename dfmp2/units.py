@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["BYTES_PER_DOUBLE", "BYTES_PER_MB", "FLOAT32_UNIT"]
+__all__ = ["ANGSTROM_PER_BOHR", "BYTES_PER_DOUBLE", "BYTES_PER_MB", "FLOAT32_UNIT"]
+
+ANGSTROM_PER_BOHR = 0.529177210903
+"""CODATA 2018, doi:10.1103/RevModPhys.93.025010."""
 
 BYTES_PER_MB = 10**6
 """Bytes in one MB, the unit of every memory figure in dfmp2 (decimal, as in PySCF)."""

@@ -193,3 +193,41 @@ def test_exit_codes_are_documented_and_belong_to_one_kind_of_error() -> None:
     used = {kind.exit_code for kind in classes if kind is not errors.DFMP2Error}
     assert used == {2, 3, 4, 5, 6, 7}
     assert documented == used | {0}
+
+
+def test_every_package_is_installed() -> None:
+    """What runs from the repository runs when installed, too."""
+    text = (ROOT / "pyproject.toml").read_text()
+    block = re.search(r"^packages = \[\n(.*?)^\]", text, re.DOTALL | re.MULTILINE)
+    assert block
+    listed = set(re.findall(r'"([\w.]+)"', block[1]))
+    found = {p.parent.relative_to(ROOT).as_posix().replace("/", ".") for p in MODULES
+             if p.name == "__init__.py"}  # fmt: skip
+    assert {name.removeprefix("dfmp2.") for name in listed} == {
+        name.removeprefix("dfmp2.") for name in found
+    }
+
+
+def test_run_file_is_documented() -> None:
+    """The description of the format names all datasets, their dimensions and units."""
+    from dfmp2.runfile.layout import Shape, _datasets
+    from dfmp2.sizes import Sizes
+
+    text = (ROOT / "dfmp2" / "runfile" / "README.md").read_text(encoding="utf-8")
+    rows = {}
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            cells = line.replace("\\|", "/").split("|")[1:4]
+            names, shape, unit = (cell.strip() for cell in cells)
+            rows.update(dict.fromkeys(re.findall(r"`([\w/]+)`", names), (shape, unit)))
+    found = _datasets(Shape(Sizes(nao=11, nocc=3, nvir=5, naux=17), 10), 7)
+    assert set(rows) == set(found)
+    for name, (shape, unit) in rows.items():
+        dataset = found[name]
+        assert dataset.description
+        assert len(shape.split(", ")) == len(dataset.shape), name
+        plain = {"hartree^½": "hartree^(1/2)"}.get(unit, unit)
+        assert dataset.unit.split(",")[0] == plain, name
+    for attribute in ("format", "schema_version", "nao", "nmo", "nocc", "nvir", "naux",
+                      "aux_shell", "text_bytes", "input_crc32"):  # fmt: skip
+        assert f"`{attribute}`" in text

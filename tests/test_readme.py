@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -21,19 +22,21 @@ def _dfmp2_commands() -> list[str]:
     return [line for line in lines if line.startswith("dfmp2 ")]
 
 
-def _run(command: list[str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
+def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run in a folder other than the repository, where nothing is to be left behind."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
+    )
 
 
 @pytest.mark.parametrize("command", _dfmp2_commands())
-def test_readme_command(command: str, tmp_path: Path) -> None:
-    for folder in ("inputs", "examples"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+def test_readme_command(command: str, here: Path) -> None:
     # What an earlier line of the README wrote, a later one may read.
-    for writer in (c for c in _dfmp2_commands() if "--json" in c and c != command):
-        if shlex.split(writer)[-1] in command:
-            assert _run([sys.executable, "-m", *shlex.split(writer)], tmp_path).returncode == 0
-    done = _run([sys.executable, "-m", *shlex.split(command)], tmp_path)
+    for writer in (c for c in _dfmp2_commands() if re.search("--json|--checkpoint", c)):
+        if writer != command and shlex.split(writer)[-1] in command:
+            assert _run([sys.executable, "-m", *shlex.split(writer)], here).returncode == 0
+    done = _run([sys.executable, "-m", *shlex.split(command)], here)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
@@ -52,17 +55,62 @@ def test_readme_set_up_commands() -> None:
     assert tests.endswith(".venv/bin/pytest")
 
 
-def test_readme_python() -> None:
-    (script,) = [text for kind, text in BLOCKS if kind == "python"]
-    done = _run([sys.executable, "-c", script])
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """An empty folder with what the README's commands name."""
+    for folder in ("inputs", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    return tmp_path
+
+
+def test_readme_python(here: Path) -> None:
+    _, script = [text for kind, text in BLOCKS if kind == "python"]
+    done = _run([sys.executable, "-c", script], here)
     assert done.returncode == 0, done.stderr
 
 
-def test_readme_output() -> None:
+def test_readme_h5py(here: Path) -> None:
+    """The lines for plain h5py find the energies that are printed, the orbitals and B."""
+    script, _ = [text for kind, text in BLOCKS if kind == "python"]
+    assert set(re.findall(r"^import (\w+)", script, flags=re.MULTILINE)) == {
+        "json",
+        "h5py",
+        "numpy",
+    }
+    made = _run(
+        [sys.executable, "-m", "dfmp2", "run", "inputs/ammonia.xyz", "--basis", "cc-pvdz",
+         "--frozen", "auto", "--checkpoint", "ammonia.dfmp2.h5", "--checkpoint-interval", "0"],
+        here,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    checks = """
+assert done[np.triu_indices(len(done))].all()
+assert abs(pairs.sum() - e_corr) < 1e-12
+assert abs(e_corr_os + e_corr_ss - e_corr) < 1e-12 and abs(e_hf + e_corr - e_tot) < 1e-11
+assert occupied.tolist() == [1, 2, 3, 4] and c_occ.shape[1] == len(pairs)
+# e_os of the first pair, from B and the orbital energies
+with h5py.File("ammonia.dfmp2.h5", "r") as f:
+    energy, first = f["scf/mo_energy"][:], f["pairs/e_os"][0, 0]
+t = b0.T @ b0
+e_vir = energy[len(energy) - nvir:]
+d = e_vir[:, None] + e_vir - 2 * energy[occupied[0]]
+assert b0.shape == (naux, nvir) and abs(-(t**2 / d).sum() - first) < 1e-13
+print(f"{e_tot:.10f}")
+"""
+    done = _run([sys.executable, "-c", script + checks], here)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() in made.stdout
+    text = (ROOT / "dfmp2" / "runfile" / "README.md").read_text(encoding="utf-8")
+    (journal,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    done = _run([sys.executable, "-c", journal], here)
+    assert re.fullmatch(r"1 \d{4}-\S+ .* fp64\n", done.stdout), done.stderr
+
+
+def test_readme_output(here: Path) -> None:
     """The sample output is what the program prints: same energies, same lines."""
     sample = next(text for kind, text in BLOCKS if kind == "text" and "E(HF)" in text)
     command = [sys.executable, "-m", "dfmp2", "run", "inputs/water.xyz", "--basis", "cc-pvdz"]
-    printed = _run(command).stdout
+    printed = _run(command, here).stdout
     energies = re.findall(r"^ *E\(.*$|^ *(?:opposite|same) spin.*$", sample, flags=re.MULTILINE)
     assert len(energies) == 7
     for line in energies:
@@ -78,15 +126,16 @@ def test_readme_output() -> None:
 @pytest.mark.parametrize(
     "example", sorted(p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh"))
 )
-def test_example(example: str, tmp_path: Path) -> None:
+def test_example(example: str, here: Path) -> None:
     if example.startswith("test_"):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     elif example.endswith(".sh"):
-        wrapper = tmp_path / "dfmp2"
+        wrapper = here / "bin" / "dfmp2"
+        wrapper.parent.mkdir()
         wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dfmp2 "$@"\n')
         wrapper.chmod(0o755)
-        command = ["env", f"PATH={tmp_path}:/usr/bin:/bin", "bash"]
+        command = ["env", f"PATH={wrapper.parent}:/usr/bin:/bin", "bash"]
     else:
         command = [sys.executable]
-    done = _run([*command, f"examples/{example}"])
+    done = _run([*command, f"examples/{example}"], here)
     assert done.returncode == 0, done.stdout + done.stderr

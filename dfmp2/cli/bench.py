@@ -66,10 +66,11 @@ def bench(
     from dfmp2.bench import bench as run_bench
     from dfmp2.bench_machine import start_up
     from dfmp2.bench_own import device_of
-    from dfmp2.bench_plot import check_target, plot
+    from dfmp2.bench_plot import plot
     from dfmp2.cli.bench_table import bench_data, bench_text, closing_text, report_data
     from dfmp2.cli.output import JsonOutput
     from dfmp2.cli.session import for_each, read_jobs
+    from dfmp2.figure import check_target
 
     output = JsonOutput(json_target)
     if plot_target is not None:

@@ -164,10 +164,13 @@ checkpoint_options = _stack(
     click.option(
         "--checkpoint",
         metavar="FILE",
-        help="Run file to keep the work in, or to continue. Default: NAME-FINGERPRINT.dfmp2.h5.",
+        help="Run file to keep the work in, or to continue. Default: NAME-FINGERPRINT.dfmp2.h5 in "
+        "the current folder; another input has another fingerprint.",
     ),
     click.option("--no-checkpoint", is_flag=True, help="Keep no run file."),
-    click.option("--restart", is_flag=True, help="Start over; replaces the run file."),
+    click.option(
+        "--restart", is_flag=True, help="Start over: replaces the run file, if there is one."
+    ),
 )
 
 interval_option = click.option(

@@ -11,7 +11,14 @@ from dfmp2.cli.options import interval_option, set_threads, settings_options, va
 __all__ = ["resume"]
 
 
-@click.command()
+EXAMPLE = """\b
+Example:
+  $ dfmp2 show benzene-1a2b3c4d.dfmp2.h5
+  $ dfmp2 resume benzene-1a2b3c4d.dfmp2.h5 --max-memory 2000
+"""
+
+
+@click.command(epilog=EXAMPLE)
 @click.argument("file", metavar="FILE")
 @settings_options
 @click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
@@ -34,8 +41,9 @@ def resume(
 ) -> None:
     """Continue the run file FILE of `dfmp2 run` where it ended.
 
-    Options that are given replace those of the run from here on: another backend, precision or
-    memory limit may do the rest. What was committed stays, with the record of who computed it.
+    Nothing that is in the file is computed again: converged orbitals, B, pair energies. Options
+    that are given hold from here on, so that another backend, precision or memory limit may do the
+    rest; the others are those of the run. The file records who computed what (`dfmp2 show`).
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done

@@ -65,8 +65,9 @@ def run(
     standard input, any other geometry file that PySCF reads, or a PySCF chkfile, whose converged
     SCF is used as it is. The table goes to stdout, progress to stderr.
 
-    The work is kept in a run file: the same command again, or `dfmp2 resume`, goes on where it
-    ended.
+    The work is kept in a run file. After a kill or a full disk the same command again, or `dfmp2
+    resume`, does what is left; `dfmp2 show` tells how far it has come. A finished run is printed
+    from its file and not computed again, except with --restart.
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done

@@ -1,22 +1,64 @@
-"""``dfmp2 show``: stored results, printed again."""
+"""``dfmp2 show``: stored results and run files, printed and drawn."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from dfmp2.pair_plot import PairData
 
 __all__ = ["show"]
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--verbose", is_flag=True, help="List every operation with its device and calls.")
-def show(files: tuple[str, ...], verbose: bool) -> None:
-    """Print the results in FILE again, a JSON file of `dfmp2 run --json`."""
-    from dfmp2.cli.table import operations_text, summary
-    from dfmp2.result import read_results
+@click.option(
+    "--plot",
+    "target",
+    metavar="FILE.png|FILE.svg",
+    help="Draw the pair energies and the time per stage of one result; needs matplotlib.",
+)
+@click.option("--check", is_flag=True, help="Compare B of a run file with its checksums, too.")
+@click.option(
+    "--verbose", is_flag=True, help="List versions, and operations with device and calls."
+)
+def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool) -> None:
+    """Print what is in FILE: a run file, or a JSON file of `dfmp2 run --json`.
 
+    Of a run that is not finished it tells how far it has come, also while it goes on. Values that
+    do not match their checksums are named, and never printed.
+    """
+    from dfmp2.cli.status_table import status_text
+    from dfmp2.cli.table import operations_text, summary
+    from dfmp2.errors import InputError
+    from dfmp2.result import read_results
+    from dfmp2.runfile.file import is_run_file
+    from dfmp2.runfile.status import read_status
+
+    if target is not None:
+        from dfmp2.figure import check_target
+        from dfmp2.pair_plot import PairData, plot
+
+        check_target(target)
+    drawn: list[PairData] = []
     for file in files:
+        if is_run_file(file):
+            status = read_status(file, check)
+            click.echo(status_text(status, verbose))
+            if target is not None:
+                drawn.append(PairData.of_run(status))
+            continue
         for result in read_results(file):
             click.echo(summary(result, origin=file))
             if verbose:
                 click.echo(operations_text(result))
+            if target is not None:
+                drawn.append(PairData.of_result(result))
+    if target is not None:
+        if len(drawn) != 1:
+            raise InputError(
+                f"--plot draws one result, but there are {len(drawn)}; name a file with one"
+            )
+        plot(drawn[0], target)

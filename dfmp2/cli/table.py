@@ -6,10 +6,18 @@ from dfmp2.plan import Plan
 from dfmp2.result import Result
 from dfmp2.validate import Comparison
 
-__all__ = ["comparison_text", "operations_text", "plan_text", "programs_text", "summary"]
+__all__ = [
+    "aligned",
+    "comparison_text",
+    "operations_text",
+    "plan_text",
+    "programs_text",
+    "summary",
+]
 
 
-def _rows(rows: list[tuple[str, str]], indent: str = "  ") -> list[str]:
+def aligned(rows: list[tuple[str, str]], indent: str = "  ") -> list[str]:
+    """A line for each name and value, the values in one column."""
     width = max(len(name) for name, _ in rows)
     return [f"{indent}{name:<{width}}  {value}".rstrip() for name, value in rows]
 
@@ -61,8 +69,8 @@ def summary(result: Result, origin: str = "") -> str:
     lines = [f"{result.molecule.name}: DF-MP2 by dfmp2 {version} (energies in hartree)"]
     if origin:
         lines.append(f"  read from {origin}, not computed now")
-    lines += ["", *_rows([(name, f"{value:20.10f}") for name, value in energies])]
-    lines += ["", *_rows(facts), ""]
+    lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
+    lines += ["", *aligned(facts), ""]
     stages = result.provenance.stages
     lines.append(f"  {'stage':<16}{'seconds':>10}{'GFLOP/s':>10}")
     for stage in stages:
@@ -144,7 +152,7 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     flops = [
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
-    return "\n".join([f"{name}: plan of the DF-MP2 part", *_rows(rows + memory + flops)]) + "\n"
+    return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows + memory + flops)]) + "\n"
 
 
 def _b_rows(plan: Plan) -> list[tuple[str, str]]:
@@ -183,4 +191,4 @@ def comparison_text(comparison: Comparison) -> str:
             ("E(MP2) correlation, unfitted", f"{comparison.e_corr_exact:20.10f}"),
             ("fitting error", f"{comparison.fitting_error:20.2e}  (of the auxiliary basis)"),
         ]
-    return "\n".join([f"{comparison.name}: validation", *_rows(rows)]) + "\n"
+    return "\n".join([f"{comparison.name}: validation", *aligned(rows)]) + "\n"

@@ -1,4 +1,8 @@
-"""The reference and the result in a run file."""
+"""The reference and the result in a run file.
+
+Beside the orbitals lie the centroids of their charge: from the stored molecule they could be made
+again only as long as every basis set keeps the meaning of its name, and only by PySCF.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,24 @@ import zlib
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError
 from dfmp2.result import Result
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import load_pairs
 
-__all__ = ["load_result", "load_scf", "store_result", "store_scf"]
+__all__ = [
+    "load_centroids",
+    "load_result",
+    "load_scf",
+    "origin",
+    "read_scf",
+    "store_result",
+    "store_scf",
+]
+
+Array = NDArray[np.float64]
 
 _ORBITALS = ("mo_coeff", "mo_energy", "mo_occ")
 _PAIRS = ("e_os_pairs", "e_ss_pairs")
@@ -24,8 +39,11 @@ def store_scf(file: RunFile, mf: Any, read_from: str | None) -> None:
     values["energy"] = np.array([float(mf.e_tot)])
     for name, value in values.items():
         file.write(f"scf/{name}", value)
+    centroids = _centroids(mf, file.input["fields"]["frozen"])
+    file.write("scf/centroids", centroids)
     file.state["scf"] = {
         "crc32": _checksum(values),
+        "centroids_crc32": zlib.crc32(centroids.tobytes()),
         "conv_tol": float(mf.conv_tol),
         "read_from": read_from,
     }
@@ -47,20 +65,48 @@ def load_scf(file: RunFile, mf: Any) -> bool:
         If they do not match their checksum. All that follows was made from them, so that other
         orbitals, converged again, would not belong to it.
     """
-    stored = file.state.get("scf")
-    if stored is None:
+    values = read_scf(file)
+    if values is None:
         return False
-    values = {name: file.read(f"scf/{name}") for name in (*_ORBITALS, "energy")}
-    if _checksum(values) != stored["crc32"]:
-        raise CheckpointError(
-            f"{file.path}: its orbitals are damaged (checksum); compute again with --restart"
-        )
+    stored = file.state["scf"]
     for name in _ORBITALS:
         setattr(mf, name, values[name])
     mf.e_tot, mf.converged, mf.conv_tol = float(values["energy"][0]), True, stored["conv_tol"]
     if stored["read_from"] is not None:
         mf.read_from = stored["read_from"]
     return True
+
+
+def read_scf(file: RunFile) -> dict[str, Array] | None:
+    """The stored orbitals by name (mo_coeff, mo_energy, mo_occ) and the energy, shape (1,).
+
+    Raises
+    ------
+    CheckpointError
+        If they do not match their checksum.
+    """
+    stored = file.state.get("scf")
+    if stored is None:
+        return None
+    values = {name: file.read(f"scf/{name}") for name in (*_ORBITALS, "energy")}
+    if _checksum(values) != stored["crc32"]:
+        raise CheckpointError(
+            f"{file.path}: its orbitals are damaged (checksum); compute again with --restart"
+        )
+    return values
+
+
+def load_centroids(file: RunFile) -> Array | None:
+    """Charge centroids of the correlated occupied orbitals, shape (nocc, 3), bohr.
+
+    None where no orbitals are stored, or the centroids do not match their checksum.
+    """
+    stored = file.state.get("scf")
+    if stored is None:
+        return None
+    centroids: Array = file.read("scf/centroids")
+    whole = zlib.crc32(centroids.tobytes()) == stored["centroids_crc32"]
+    return centroids if whole else None
 
 
 def store_result(file: RunFile, result: Result) -> None:
@@ -86,6 +132,27 @@ def load_result(file: RunFile) -> Result | None:
         return None
     own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, table.symmetric(), strict=True))}
     return Result.from_qcschema({**data, "extras": {"dfmp2": own}}, file.path)
+
+
+def origin(file: RunFile, result: Result) -> str:
+    """Where a result that was not computed now comes from."""
+    times = [session["started"] for session in file.state["sessions"]]
+    when = f" at {times[-1]}" if times else ""
+    return f"run file {file.path}, computed on {result.provenance.device_line()}{when}"
+
+
+def _centroids(mf: Any, frozen: list[int]) -> Array:
+    """<i|r|i> of the correlated occupied orbitals, shape (nocc, 3), bohr, in the molecule's frame.
+
+    Every other quantity of a run is the same for all origins; this one must not depend on the
+    common origin that the user set for another purpose.
+    """
+    left_out = set(frozen)
+    occupied = [i for i in np.flatnonzero(np.asarray(mf.mo_occ) > 0) if i not in left_out]
+    coeff = np.asarray(mf.mo_coeff)[:, occupied]
+    with mf.mol.with_common_orig((0.0, 0.0, 0.0)):
+        position = mf.mol.intor("int1e_r", comp=3, hermi=1)
+    return np.array([((x @ coeff) * coeff).sum(axis=0) for x in position]).T.copy()
 
 
 def _checksum(values: dict[str, Any]) -> int:

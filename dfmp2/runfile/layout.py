@@ -71,51 +71,64 @@ def spare_rows(sizes: Sizes) -> int:
 
 def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
     s, nmo = shape.sizes, shape.nmo
-    rows = s.nocc + spare_rows(s)
-    crc = "zlib.crc32 of the values as they lie in the file"
+    spare = spare_rows(s)
+    whose = "number of the session (in the journal) that made "
+    pair = "energy of pair i <= j of the correlated occupied orbitals, i < j not yet doubled"
     return {
-        "input": _Dataset((text_bytes,), "u1", "", "JSON: molecule, basis sets, options"),
+        "input": _Dataset(
+            (text_bytes,), "u1", "", "JSON: what was asked for; its crc32 is input_crc32"
+        ),
         "journal": _Dataset(
             (2, max(JOURNAL_BYTES, 2 * text_bytes)),
             "u1",
             "",
             "two copies of the state as JSON, written in turn: uint64 number, uint64 length, "
-            "uint64 crc32, text; the readable one with the higher number is valid",
+            "uint64 crc32, text; the whole one with the higher number is valid",
         ),
-        "scf/mo_coeff": _Dataset((s.nao, nmo), "f8", "", "orbital coefficients [AO, MO], as PySCF"),
+        "scf/mo_coeff": _Dataset(
+            (s.nao, nmo),
+            "f8",
+            "",
+            "orbital coefficients [AO, MO], AOs in PySCF's order and normalisation",
+        ),
         "scf/mo_energy": _Dataset((nmo,), "f8", "hartree", "orbital energies"),
         "scf/mo_occ": _Dataset((nmo,), "f8", "", "occupations, 0 or 2"),
-        "scf/energy": _Dataset((1,), "f8", "hartree", "energy of the SCF"),
+        "scf/energy": _Dataset(
+            (1,), "f8", "hartree", "total energy of the SCF, nuclear repulsion included"
+        ),
+        "scf/centroids": _Dataset(
+            (s.nocc, 3), "f8", "bohr", "<i|r|i> of the correlated occupied orbitals, in their order"
+        ),
         "metric/factor": _Dataset(
             (s.naux, s.naux),
             "f8",
             "hartree^(1/2), or hartree^(-1/2) for kind eigen",
-            "lower Cholesky factor L of (P|Q), or (kind eigen) the rows v w^(-1/2); kind and "
-            "number of rows are in the journal",
+            "lower Cholesky factor L of (P|Q), or (kind eigen) rows R = v w^(-1/2); kind and "
+            "number of rows are in the journal, under b.metric",
         ),
-        "pairs/e_os": _Dataset(
-            (s.nocc, s.nocc), "f8", "hartree", "opposite-spin energy of pair i <= j"
-        ),
-        "pairs/e_ss": _Dataset(
-            (s.nocc, s.nocc), "f8", "hartree", "same-spin energy; pairs i < j count twice"
-        ),
-        "pairs/session": _Dataset((s.nocc, s.nocc), "u2", "", "who computed it; 0: not computed"),
+        "pairs/e_os": _Dataset((s.nocc, s.nocc), "f8", "hartree", "opposite-spin " + pair),
+        "pairs/e_ss": _Dataset((s.nocc, s.nocc), "f8", "hartree", "same-spin " + pair),
+        "pairs/session": _Dataset((s.nocc, s.nocc), "u2", "", whose + "the pair; 0: not computed"),
         "pairs/crc32": _Dataset(
-            (s.nocc, s.nocc), "u4", "", "crc32 of i, j, session (int64), e_os, e_ss (float64)"
+            (s.nocc, s.nocc),
+            "u4",
+            "",
+            "zlib.crc32 of i, j, session (int64), e_os, e_ss (float64), 40 bytes in this order",
         ),
         "energies": _Dataset(
             (5,), "f8", "hartree", "e_hf, e_corr_os, e_corr_ss, e_corr, e_tot; zeros until finished"
         ),
-        "b/row_session": _Dataset((s.nocc,), "u2", "", "who fitted row i of B; 0: not fitted"),
-        "b/row_crc32": _Dataset((s.nocc,), "u4", "", crc),
-        "b/raw_session": _Dataset((s.naux,), "u2", "", "who made (P|ia) for P; 0: not there"),
-        "b/raw_crc32": _Dataset((s.nocc, s.naux), "u4", "", crc),
+        "b/row_session": _Dataset((s.nocc,), "u2", "", whose + "B[i]; 0: not fitted"),
+        "b/row_crc32": _Dataset((s.nocc,), "u4", "", "zlib.crc32 of B[i], without the row's rest"),
+        "b/raw_session": _Dataset((s.naux,), "u2", "", whose + "(P|ia) of P; 0: not there"),
+        "b/raw_crc32": _Dataset((s.nocc, s.naux), "u4", "", "zlib.crc32 of (P|ia) over all a"),
         "b/rows": _Dataset(
-            (rows, s.naux * s.nvir),
+            (s.nocc + spare, s.naux * s.nvir),
             "f8",
             "hartree^(1/2)",
-            f"row i: B[i] as [a, P] once fitted; before, row i + {spare_rows(s)} holds (P|ia) as "
-            "[P, a] in hartree",
+            "row i, once row_session[i] is set: B[i] as [a, P], nvir times the metric's number of "
+            f"rows; before that, row i + {spare} holds (P|ia) as [P, a], in hartree; a, P in "
+            "PySCF's order (P recombined on each atom where the journal's b.aux is conditioned)",
         ),
     }
 

@@ -92,7 +92,7 @@ class PairTable:
         return os, ss
 
 
-def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, int]:
+def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple[int, int]]]:
     """The pairs of a run file whose checksums match.
 
     Parameters
@@ -104,17 +104,17 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, int]:
     Returns
     -------
     table : PairTable
-    damaged : int
-        Pairs that were committed and do not match their checksum.
+    damaged : list of tuple of int
+        Pairs (i, j) that were committed and do not match their checksum.
     """
     table = PairTable(file.shape.sizes.nocc)
     e_os, e_ss = file.read("pairs/e_os"), file.read("pairs/e_ss")
     session, stored = file.read("pairs/session"), file.read("pairs/crc32")
-    damaged = 0
+    damaged = []
     for i, j in np.argwhere((session != 0) | (stored != 0)).tolist():
         number = int(session[i, j])
         if i > j or stored[i, j] != _checksum(i, j, number, e_os[i, j], e_ss[i, j]):
-            damaged += 1
+            damaged.append((i, j))
         elif number in sessions:
             table.e_os[i, j], table.e_ss[i, j] = e_os[i, j], e_ss[i, j]
             table.session[i, j], table.stored[i, j] = number, True

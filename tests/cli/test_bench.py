@@ -127,7 +127,7 @@ def test_a_plot_without_matplotlib_names_the_extra(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     done = dfmp2("bench", WATER, *SHORT, "--plot", "plot.png")
     assert done.exit_code == 2
-    assert "install dfmp2[plot]" in done.stderr
+    assert "pip install 'dfmp2[plot]'" in done.stderr
 
 
 def test_every_option_has_help_and_every_peer_a_name() -> None:

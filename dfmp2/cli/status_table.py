@@ -1,0 +1,164 @@
+"""Run files as text: what was asked for, how far the run has come, and who did what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dfmp2.cli.table import aligned, operations_text, summary
+from dfmp2.record import basis_label
+from dfmp2.runfile.status import RunStatus
+
+__all__ = ["status_text"]
+
+
+def status_text(status: RunStatus, verbose: bool = False) -> str:
+    """The table of a run file: the result of a finished run, else how far it has come.
+
+    Parameters
+    ----------
+    status : RunStatus
+    verbose : bool
+        Add the versions of each session and, for a result, every operation.
+    """
+    damage = [f"  DAMAGED: {what}" for what in status.damage]
+    if status.result is None:
+        lines = [_unfinished(status), *damage, f"  {_next_step(status)}", ""]
+    else:
+        lines = [summary(status.result, origin=status.origin), *damage, *[""][: len(damage)]]
+        if verbose:
+            lines.append(operations_text(status.result))
+    return "\n".join([*lines, _sessions(status, verbose)]) + "\n"
+
+
+def _unfinished(status: RunStatus) -> str:
+    name = status.input.get("name", "run of a script")
+    state = "goes on now" if status.in_use else "not finished"
+    head = f"{name}: DF-MP2 by dfmp2, {state} (energies in hartree)"
+    asked = aligned([(name, text) for name, text in _asked(status) if text])
+    done = aligned(_done(status))
+    return "\n".join([head, f"  run file {status.path}", "", *asked, "", *done, ""])
+
+
+def _asked(status: RunStatus) -> list[tuple[str, str]]:
+    fields, s = status.input.get("fields", {}), status.sizes
+    charge, frozen = fields.get("charge", 0), fields.get("frozen", [])
+    return [
+        ("atoms", _formula(fields.get("atoms", []))),
+        ("charge", f"{charge:+d}" if charge else "0"),
+        ("basis", _basis(fields.get("basis"))),
+        ("auxiliary basis", _basis(fields.get("auxbasis"))),
+        ("ECP", _basis(fields.get("ecp"), by_element=True)),
+        ("SCF", _reference(fields)),
+        (
+            "sizes",
+            (
+                f"{s.nao} AOs, {s.nocc} correlated occupied, {s.nvir} virtual, {s.naux} auxiliary, "
+                f"{s.npair} pairs"
+            ),
+        ),
+        ("frozen orbitals", ", ".join(map(str, frozen)) or "none"),
+        ("settings", _settings(status.input.get("calculation") or {})),
+    ]
+
+
+def _done(status: RunStatus) -> list[tuple[str, str]]:
+    s, b = status.sizes, status.state.get("b", {})
+    if status.e_scf is not None:
+        scf = f"converged, E = {status.e_scf:.10f}"
+    elif not status.resumable:
+        scf = "damaged"
+    else:
+        scf = "in the script" if status.scripted else "not there"
+    metric = b.get("metric")
+    if metric is None:
+        factor = "not kept"
+    else:
+        dropped = f", {metric['dropped']} vectors dropped" if metric["dropped"] else ""
+        factor = f"{metric['kind'].capitalize()}, {metric['naux']} rows{dropped}"
+    done, known = s.npair, status.table.known
+    percent = f" ({100 * known / done:.1f} %)" if done else ""
+    if status.fitted or status.raw:
+        kept = (
+            f"(P|ia) of {status.raw} of {s.naux} functions, {status.fitted} of {s.nocc} rows fitted"
+        )
+    else:
+        kept = "not kept"
+    return [
+        ("SCF", scf),
+        ("metric", factor),
+        ("B[i,P,a]", kept),
+        ("pairs", f"{known} of {done}{percent}"),
+    ]
+
+
+def _next_step(status: RunStatus) -> str:
+    if not status.resumable:
+        return "it cannot be continued: start over with dfmp2 run ... --restart"
+    if status.in_use:
+        return "a run has the file open; this is what it had committed"
+    if status.scripted:
+        return "continue it with the Python script that began it (DFMP2 with its checkpoint)"
+    return f"continue it with: dfmp2 resume {status.path}"
+
+
+def _sessions(status: RunStatus, verbose: bool) -> str:
+    if not status.sessions:
+        return "  no session has begun yet"
+    head = ("session", "started", "pairs", "precision", "ran on")
+    rows = []
+    for session in status.sessions:
+        pairs = int(np.count_nonzero(status.table.session == session["id"]))
+        place = f"{session['device']} ({session['backend']}, {session['mode']})"
+        if verbose:
+            versions = ", ".join(f"{name} {v}" for name, v in session["versions"].items())
+            place += f"; {versions}"
+        rows.append(
+            (
+                f"{session['id']:7d}",
+                session["started"],
+                "rejected" if session["rejected"] else f"{pairs:5d}",
+                _precision(session),
+                place,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return "\n".join(
+        "  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in (head, *rows)
+    )
+
+
+def _precision(session: dict[str, Any]) -> str:
+    asked, found = session["precision"], session["pairs_in"] or session["precision"]
+    return asked if asked == found else f"{asked}: {found}"
+
+
+def _formula(atoms: list[str]) -> str:
+    counts = {atom: atoms.count(atom) for atom in dict.fromkeys(atoms)}
+    return " ".join(f"{atom}{n if n > 1 else ''}" for atom, n in counts.items())
+
+
+def _basis(field: dict[str, Any] | None, by_element: bool = False) -> str:
+    names = field["name"] if field else None
+    return basis_label(names, by_element) if names else "none"
+
+
+def _reference(fields: dict[str, Any]) -> str:
+    if "orbitals" in fields:
+        return f"{fields.get('reference', 'rhf').upper()}, converged before"
+    if "conv_tol" not in fields:
+        return ""
+    fitted = f"density-fitted, {fields.get('scf_auxbasis') or 'JK set'}"
+    integrals = fitted if fields["density_fit"] else "exact integrals"
+    return f"{fields['reference'].upper()}, {integrals}, conv_tol {fields['conv_tol']:g}"
+
+
+def _settings(calculation: dict[str, Any]) -> str:
+    """What was asked for by name."""
+    named = ("backend", "device", "precision", "max_memory", "integrals")
+    said = [f"--{name.replace('_', '-')} {calculation[name]}" for name in named
+            if calculation.get(name) not in (None, "auto")]  # fmt: skip
+    if calculation.get("fused") is False:
+        said.append("--no-fused-energy")
+    return " ".join(said)

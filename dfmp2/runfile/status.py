@@ -1,0 +1,221 @@
+"""How far a run has come, read from its file without the lock and without changing anything.
+
+The run may go on meanwhile. Its values are then written before their checksums, so that a pair
+which is on its way looks damaged for an instant: such a file is read again until it is quiet.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.errors import CheckpointError, ValidationError
+from dfmp2.result import ROUNDING, Result
+from dfmp2.runfile.content import load_centroids, load_result, origin, read_scf
+from dfmp2.runfile.file import RunFile
+from dfmp2.runfile.layout import spare_rows
+from dfmp2.runfile.pairs import PairTable, load_pairs
+from dfmp2.sizes import Sizes
+
+__all__ = ["RunStatus", "read_status"]
+
+ATTEMPTS, PAUSE = 5, 0.2
+"""Readings of a file that is being written, and the seconds between them."""
+
+NAMED = 6
+"""Damaged pairs, rows or functions that are named; of the others only the number is told."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunStatus:
+    """What a run file holds.
+
+    Attributes
+    ----------
+    path : str
+    in_use : bool
+        A run has the file open.
+    sizes : Sizes
+    input : dict
+        What was asked for.
+    state : dict
+        The journal: sessions, how B was made, the result.
+    e_scf : float or None
+        Hartree; None where there are no orbitals, or they are damaged.
+    centroids : ndarray or None
+        Of the correlated occupied orbitals, shape (nocc, 3), bohr.
+    raw : int
+        Auxiliary functions whose (P|ia) was written.
+    fitted : int
+        Rows of B that were written.
+    table : PairTable
+        The pairs that count: whole, and of sessions that were not rejected.
+    result : Result or None
+        Of a finished run.
+    origin : str
+        Where and when the result was computed.
+    damage : tuple of str
+        What does not match its checksum; nothing of it is in the other attributes.
+    resumable : bool
+        Its orbitals, where there are any, are whole.
+    """
+
+    path: str
+    in_use: bool
+    sizes: Sizes
+    input: dict[str, Any]
+    state: dict[str, Any]
+    e_scf: float | None
+    centroids: NDArray[np.float64] | None
+    raw: int
+    fitted: int
+    table: PairTable
+    result: Result | None
+    origin: str
+    damage: tuple[str, ...]
+    resumable: bool
+
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """The sessions of the run, oldest first."""
+        found: list[dict[str, Any]] = self.state["sessions"]
+        return found
+
+    @property
+    def scripted(self) -> bool:
+        """Begun by `DFMP2` in a Python script, and only continued by it."""
+        return self.input.get("options") is None
+
+
+def read_status(path: str, check_b: bool = False) -> RunStatus:
+    """Read a run file, also while its run goes on.
+
+    Parameters
+    ----------
+    path : str
+    check_b : bool
+        Read B and its metric too, and compare them with their checksums.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or its input or both copies of its journal are damaged.
+    """
+    for attempt in range(ATTEMPTS):
+        last = attempt == ATTEMPTS - 1
+        try:
+            in_use = _in_use(path)
+            status = _read(path, in_use, check_b)
+        except CheckpointError:
+            if last or not in_use:
+                raise
+        else:
+            if last or not (in_use and status.damage):
+                break
+        time.sleep(PAUSE)
+    return status
+
+
+def _in_use(path: str) -> bool:
+    """Whether a process holds the lock that writing takes."""
+    try:
+        with Path(path).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when it is closed
+    except BlockingIOError:
+        return True
+    except OSError:  # no such file, or a file system without locks: reading will tell
+        pass
+    return False
+
+
+def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
+    with RunFile(path, writable=False) as file:
+        accepted = {s["id"] for s in file.state["sessions"] if not s["rejected"]}
+        table, pairs = load_pairs(file, accepted)
+        damage = [_named("pair", pairs)] if pairs else []
+        try:
+            scf, resumable = read_scf(file), True
+        except CheckpointError:
+            scf, resumable = None, False
+            damage.append("the orbitals of the SCF")
+        centroids = load_centroids(file)
+        if centroids is None and "scf" in file.state:
+            damage.append("the orbital centroids (only the plot needs them)")
+        row, raw = (file.read(f"b/{name}_session") != 0 for name in ("row", "raw"))
+        if check_b:
+            damage += _damage_of_b(file, row, raw)
+        result = None
+        try:
+            result = load_result(file)
+        except ValidationError:
+            damage.append("the result: its energies contradict the pair energies")
+        if result is not None and not _agree(file.read("energies"), result):
+            damage.append("the dataset energies (those printed are the sums of the pair energies)")
+        return RunStatus(
+            path=path,
+            in_use=in_use,
+            sizes=file.shape.sizes,
+            input=file.input,
+            state=file.state,
+            e_scf=None if scf is None else float(scf["energy"][0]),
+            centroids=centroids,
+            raw=int(np.count_nonzero(raw)),
+            fitted=int(np.count_nonzero(row)),
+            table=table,
+            result=result,
+            origin="" if result is None else origin(file, result),
+            damage=tuple(damage),
+            resumable=resumable,
+        )
+
+
+def _agree(stored: NDArray[np.float64], result: Result) -> bool:
+    found = (result.e_hf, result.e_corr_os, result.e_corr_ss, result.e_corr, result.e_tot)
+    return bool(np.all(np.abs(stored - found) <= ROUNDING))  # False for NaN, too
+
+
+def _damage_of_b(file: RunFile, row: NDArray[np.bool_], raw: NDArray[np.bool_]) -> Iterator[str]:
+    """What of the metric and of B does not match its checksum.
+
+    Parameters
+    ----------
+    file : RunFile
+    row : ndarray of bool, shape (nocc,)
+        Rows of B that were written.
+    raw : ndarray of bool, shape (naux,)
+        Functions whose (P|ia) was written; it is there for the orbitals that are not fitted.
+    """
+    s = file.shape.sizes
+    known = file.state.get("b", {}).get("metric")
+    if known is not None:
+        factor = file.read("metric/factor", np.s_[: known["naux"]])
+        if zlib.crc32(factor) != known["crc32"]:
+            yield "the factor of the metric"
+    length = s.nvir * (s.naux if known is None else known["naux"])
+    checksums = file.read("b/row_crc32")
+    fitted = np.flatnonzero(row).tolist()
+    bad = [i for i in fitted if zlib.crc32(file.read("b/rows", np.s_[i, :length])) != checksums[i]]
+    if bad:
+        yield _named("row", bad, " of B")
+    checksums, lost = file.read("b/raw_crc32"), np.zeros(s.naux, dtype=bool)
+    functions = np.flatnonzero(raw)
+    for i in range(len(fitted), s.nocc if len(functions) else 0):
+        panel = file.read("b/rows", i + spare_rows(s)).reshape(s.naux, s.nvir)
+        for p in functions:
+            lost[p] |= zlib.crc32(panel[p]) != checksums[i, p]
+    if lost.any():
+        yield _named("function", np.flatnonzero(lost).tolist(), " of (P|ia)")
+
+
+def _named(kind: str, which: list[Any], of: str = "") -> str:
+    names = ", ".join(str(item).replace(" ", "") for item in which[:NAMED])
+    rest = ", ..." if len(which) > NAMED else ""
+    return f"{len(which)} {kind}{'s' if len(which) > 1 else ''}{of}: {names}{rest}"
