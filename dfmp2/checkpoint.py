@@ -59,7 +59,6 @@ class Checkpoint:
         self.rows: Rows | None = None
         self.notes: list[str] = []
         self.table = PairTable(nocc)
-        self._highest = 0
         if file is None:
             self._state: dict[str, Any] = {"sessions": []}
             return
@@ -67,7 +66,6 @@ class Checkpoint:
         self.rows = Rows(file)
         accepted = {s["id"] for s in self._sessions if not s["rejected"]}
         self.table, damaged = load_pairs(file, accepted)
-        self._highest = int(file.read("pairs/session").max(initial=0))
         if damaged:
             self.notes.append(f"{damaged} pairs in {file.path} were damaged and computed again")
         if self.table.known:
@@ -97,8 +95,8 @@ class Checkpoint:
         accuracy : float
             Hartree.
         """
-        self._highest = max(self._highest, *(s["id"] for s in self._sessions), 0)
-        self.session = self._highest + 1
+        self._state.pop("result", None)  # of which a pair is to be computed again
+        self.session = self._unused_number()
         self._own[self.session] = provenance
         self._sessions.append(
             {
@@ -115,6 +113,21 @@ class Checkpoint:
                 "versions": versions(),
             }
         )
+
+    def _unused_number(self) -> int:
+        """A number that nothing in the file bears.
+
+        Values may bear the number of a session whose record was lost with one half of the journal:
+        a new session of that number would call them its own.
+        """
+        number = max((s["id"] for s in self._sessions), default=0) + 1
+        if self._file is None:
+            return number
+        names = ("pairs/session", "b/raw_session", "b/row_session")
+        taken = {int(n) for name in names for n in np.unique(self._file.read(name))}
+        while number in taken:
+            number += 1
+        return number
 
     def computing(self, precision: str) -> None:
         """Say in which precision this session computes pairs."""

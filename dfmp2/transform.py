@@ -181,8 +181,9 @@ class Transform:
         metric = self._metric()
         if done < nocc and rows.metric() is None:
             rows.put_metric(metric)
-        for i0 in range(done, nocc, self.plan.solve_rows):
-            i1 = min(i0 + self.plan.solve_rows, nocc)
+        at_once = min(self.plan.solve_rows, rows.spare)
+        for i0 in range(done, nocc, at_once):
+            i1 = min(i0 + at_once, nocc)
             with backend.stage("reading B"):
                 raw = np.empty((i1 - i0, nvir, self.aux.naux))
                 for i in range(i0, i1):

@@ -101,7 +101,7 @@ class RunFile:
         draft = f"{path}.{os.getpid()}.tmp"
         try:
             with _reported(path, "be made"):
-                _try_space(draft, shape)
+                _try_space(draft, shape, len(text))
                 with h5py.File(draft, "w", libver=LIBVER) as file:
                     file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA
                     file.attrs["input_crc32"] = zlib.crc32(text)
@@ -149,6 +149,11 @@ class RunFile:
                 return self._h5[name][where]
             self._h5[name].read_direct(out, source_sel=where)
             return out
+
+    def length(self, name: str) -> int:
+        """First dimension of a dataset."""
+        with self._reported("be read"):
+            return int(self._h5[name].shape[0])
 
     def write(self, name: str, values: Any, where: Any = ()) -> None:
         """Write values in place."""
@@ -214,9 +219,9 @@ def is_run_file(path: str) -> bool:
         return path.endswith(".dfmp2.h5") and Path(path).is_file()
 
 
-def _try_space(draft: str, shape: Shape) -> None:
+def _try_space(draft: str, shape: Shape, text_bytes: int) -> None:
     """Fail here where there is no room: HDF5 itself would not survive a full disk."""
-    small, large = bytes_on_disk(shape.sizes, shape.nmo)
+    small, large = bytes_on_disk(shape.sizes, shape.nmo, text_bytes)
     file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         os.ftruncate(file, small + large)  # holes, but within the limit on a file's size
@@ -260,7 +265,7 @@ def _reported(path: str, doing: str) -> Iterator[None]:
                 "file with --checkpoint"
             ) from error
         raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and (number := _errno_in(str(error))):
             raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
         raise CheckpointError(
