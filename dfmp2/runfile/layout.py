@@ -80,7 +80,8 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
             "u1",
             "",
             "two copies of the state as JSON, written in turn: uint64 number, uint64 length, "
-            "uint64 crc32, text; the readable one with the higher number is valid",
+            "uint64 crc32 of number and text, text (by zlib where it does not begin with a "
+            "brace); the readable one with the higher number is valid",
         ),
         "scf/mo_coeff": _Dataset((s.nao, nmo), "f8", "", "orbital coefficients [AO, MO], as PySCF"),
         "scf/mo_energy": _Dataset((nmo,), "f8", "hartree", "orbital energies"),
@@ -163,9 +164,12 @@ def shape_of(file: Any) -> Shape:
     return Shape(Sizes(**number), nmo)
 
 
-def bytes_on_disk(sizes: Sizes, nmo: int) -> tuple[int, int]:
-    """Bytes of a run file without B and its metric, and of these two."""
-    found = _datasets(Shape(sizes, nmo), 0)
+def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int]:
+    """Bytes of a run file without B and its metric, and of these two.
+
+    Without `text_bytes`, the length of the input as text, this is a forecast.
+    """
+    found = _datasets(Shape(sizes, nmo), text_bytes)
     size = {name: prod(d.shape) * np.dtype(d.dtype).itemsize for name, d in found.items()}
     large = sum(size[name] for name in _HOLES)
     return sum(size.values()) - large + STRUCTURE_BYTES, large
