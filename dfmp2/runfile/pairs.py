@@ -132,6 +132,7 @@ def store_pairs(file: RunFile, table: PairTable) -> None:
     for i, j in np.argwhere(new).tolist():
         number = int(table.session[i, j])
         checksums[i - block.start, j] = _checksum(i, j, number, table.e_os[i, j], table.e_ss[i, j])
+    checksums[table.session[block] == 0] = 0  # damaged or rejected pairs leave these rows
     for name, values in (("e_os", table.e_os), ("e_ss", table.e_ss), ("session", table.session)):
         file.write(f"pairs/{name}", values[block], block)
     file.write("pairs/crc32", checksums, block)
