@@ -215,7 +215,7 @@ def is_run_file(path: str) -> bool:
     try:
         with h5py.File(path, "r", locking=False) as file:
             return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, KeyError):
         return path.endswith(".dfmp2.h5") and Path(path).is_file()
 
 
