@@ -58,7 +58,8 @@ class Killer:
         args : object
         how : Any
             after: seconds until it is killed. write: number of the write at which it is killed,
-            cut: part of that write's bytes that is written. blocks: constants of `dfmp2.plan`.
+            of: only
+            writes to this dataset count. cut: part of that write's bytes that is written. blocks: constants of `dfmp2.plan`.
             file_size: limit on the size of a file. fill: path of a file that takes the rest of
             the disk before that write.
         """
@@ -135,13 +136,13 @@ class _Writes:
 
         self.number = 0
         self._last, self._cut = request.get("write"), request.get("cut", 0.0)
-        self._fill = request.get("fill")
+        self._fill, self._of = request.get("fill"), request.get("of")
         self._write = h5py.Dataset.__setitem__
         h5py.Dataset.__setitem__ = self._count_and_write()
 
     def _count_and_write(self) -> Any:
         def write(dataset: Any, where: Any, values: Any) -> None:
-            self.number += 1
+            self.number += self._of is None or dataset.name == f"/{self._of}"
             if self.number == self._last:
                 if self._fill is not None:
                     _fill(self._fill)
