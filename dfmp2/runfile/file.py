@@ -27,8 +27,9 @@ from dfmp2.runfile.layout import FORMAT, SCHEMA, Shape, allocate, bytes_on_disk,
 __all__ = ["InUseError", "RunFile", "is_run_file"]
 
 LIBVER = ("v108", "v108")
-"""HDF5 1.8's format: its structures carry checksums, and nothing is marked at opening (as from 1.10
-on) that a killed process would leave behind."""
+"""HDF5 1.8's format: its structures carry checksums. While the file is open for writing, a flag in
+the superblock (byte 11, and its checksum) says so; a killed process leaves it behind, and in this
+format, unlike in that of 1.10, it keeps nobody from opening the file again."""
 
 IN_USE = (errno.EAGAIN, errno.EACCES)
 
