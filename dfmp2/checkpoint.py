@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.describe import versions
+from dfmp2.errors import CheckpointError
 from dfmp2.provenance import Provenance, Where
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import PairTable, load_pairs, store_pairs
@@ -54,7 +55,7 @@ class Checkpoint:
     def __init__(self, file: RunFile | None, nocc: int, interval: float = INTERVAL) -> None:
         self._file, self._interval = file, interval
         self._own: dict[int, Provenance] = {}
-        self._last = time.monotonic()
+        self._last, self._room = time.monotonic(), True
         self.session = 0
         self.rows: Rows | None = None
         self.notes: list[str] = []
@@ -195,9 +196,19 @@ class Checkpoint:
         """Whether the last commit lies long enough back."""
         return time.monotonic() - self._last >= self._interval
 
-    def worth(self, seconds: float) -> bool:
-        """Whether so much work is worth keeping."""
-        return self._file is not None and (self.due or seconds >= self._interval)
+    def keeps_b(self, seconds: float = 0.0) -> bool:
+        """Whether B, which is in memory, is kept: so much work follows from it.
+
+        A disk that is too small for B does not end a run that can do without.
+        """
+        if self.rows is None or not self._room or not (self.due or seconds >= self._interval):
+            return False
+        try:
+            self.rows.reserve()
+        except CheckpointError as error:
+            self._room = False
+            self.notes.append(f"B was not kept: {error}")
+        return self._room
 
     def commit(self, force: bool = False) -> None:
         """Commit the pairs so far and the record of who computed them, if it is due."""

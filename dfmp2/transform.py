@@ -137,7 +137,7 @@ class Transform:
                 out = part[:, block.p0 : block.p1]
                 self.backend.ao2mo(self.backend.asarray(eri), c_occ, c_vir, out)
             unkept.append(block)
-            if rows is not None and checkpoint.due:
+            if rows is not None and checkpoint.keeps_b():
                 with self.backend.stage("writing B", like="AO->MO"):
                     checkpoint.enter()
                     for one in unkept:
@@ -266,7 +266,7 @@ class Transform:
         spent = [s for s in stages if s.name in ("AO->MO", "metric solve")]
         rate = sum(s.flops for s in spent) / max(sum(s.seconds for s in spent), 1e-9)
         left = self.plan.flops["pair energies"] / max(rate, 1.0)
-        if rows is None or not checkpoint.worth(left):
+        if rows is None or not checkpoint.keeps_b(left):
             return
         with self.backend.stage("writing B", like="metric solve"):
             checkpoint.enter()

@@ -118,7 +118,7 @@ class Rows:
         panel : ndarray, shape (nocc - first, nblock, nvir)
         session : int
         """
-        self._reserve()
+        self.reserve()
         panel = np.ascontiguousarray(panel)
         rows, nblock, nvir = panel.shape
         p1 = p0 + nblock
@@ -152,7 +152,7 @@ class Rows:
 
     def put_metric(self, metric: Metric) -> None:
         """Store the factor that rows are fitted with; rows of two factors must not meet."""
-        self._reserve()
+        self.reserve()
         factor = np.ascontiguousarray(metric.factor)
         self._file.write("metric/factor", factor, np.s_[: metric.naux])
         self._file.state["b"]["metric"] = {
@@ -174,7 +174,7 @@ class Rows:
             At most `spare` rows, whose (P|ia) is in the file, or any number where none is needed.
         session : int
         """
-        self._reserve()
+        self.reserve()
         for start in range(0, len(rows), self.spare):
             part = rows[start : start + self.spare]
             i0, i1 = first + start, first + start + len(part)
@@ -207,7 +207,14 @@ class Rows:
             f"{self._file.path}: {what} is damaged (checksum); dfmp2 resume computes it again"
         )
 
-    def _reserve(self) -> None:
+    def reserve(self) -> None:
+        """Take the disk space of B and its metric.
+
+        Raises
+        ------
+        CheckpointError
+            If the disk is too small for them.
+        """
         if not self._reserved:
             self._file.reserve("metric/factor")
             self._file.reserve("b/rows")
