@@ -33,6 +33,16 @@ format, unlike in that of 1.10, it keeps nobody from opening the file again."""
 
 IN_USE = (errno.EAGAIN, errno.EACCES)
 
+_NO_PLACE = (
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
+
 
 class InUseError(CheckpointError):
     """Another process writes the file."""
@@ -115,7 +125,8 @@ class RunFile:
                 made.sync()
                 _publish(draft, path, replace)
         finally:
-            Path(draft).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where it could not be made, either
+                Path(draft).unlink()
         made.path = path
         return made
 
@@ -281,7 +292,7 @@ def _cause(number: int | None, error: BaseException) -> str:
             f"{os.strerror(number)}; nothing committed is lost: make room and start again, or use "
             "--no-checkpoint"
         )
-    if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
+    if number in _NO_PLACE:
         return f"{os.strerror(number)}; name another file with --checkpoint, or use --no-checkpoint"
     if number:
         return os.strerror(number)
