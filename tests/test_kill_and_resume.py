@@ -90,7 +90,10 @@ def whole_run(killer: Killer, folder: Path, start: tuple[Any, ...]) -> dict[str,
     (folder / FILE).unlink(missing_ok=True)
     answer = killer.run(folder, *JOB, *OPTIONS, *start)
     assert answer["exit"] == 0, (folder / "stderr").read_text()
-    return {**answer, "e_tot": resumed(folder / FILE).e_tot}
+    result = resumed(folder / FILE)
+    on_disk = "reading B" in {stage.name for stage in result.provenance.stages}
+    assert on_disk == ("--max-memory" in start)
+    return {**answer, "e_tot": result.e_tot}
 
 
 @pytest.fixture(scope="session")

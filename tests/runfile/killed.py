@@ -37,7 +37,7 @@ class Killer:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.runfile.killed"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         return self
 
@@ -61,7 +61,8 @@ class Killer:
             of: only
             writes to this dataset count. cut: part of that write's bytes that is written. blocks: constants of `dfmp2.plan`.
             file_size: limit on the size of a file. fill: path of a file that takes the rest of
-            the disk before that write.
+            the disk before that write. twins: two such runs, which make their run file at the same
+            instant; the answer is for the first, "other" is the exit code of the second.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -85,6 +86,10 @@ def _serve() -> None:
         child = os.fork()
         if child == 0:
             _child(request, report)
+        if "twins" in request:
+            other = os.fork()
+            if other == 0:
+                _child({**request, "name": "other"}, report)
         if "after" in request:
             time.sleep(request["after"])
             os.kill(child, signal.SIGKILL)
@@ -94,6 +99,8 @@ def _serve() -> None:
             "seconds": time.perf_counter() - started,
             "writes": int(report.read_text()) if report.is_file() else None,
         }
+        if "twins" in request:
+            answer["other"] = os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
         print(json.dumps(answer), flush=True)
 
 
@@ -104,13 +111,15 @@ def _child(request: dict[str, Any], report: Path) -> None:
 
     os.chdir(request["folder"])
     for name in ("stdout", "stderr"):
-        stream = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        stream = os.open(request.get("name", "") + name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(stream, getattr(sys, name).fileno())
     for name, value in request.get("blocks", SMALL_BLOCKS).items():
         setattr(plan, name, value)
     layout.SOLVED_AT_ONCE = 1
     if "file_size" in request:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
+    if "twins" in request:
+        _publish_together()
     count = _Writes(request)
     code = 1
     try:
@@ -163,6 +172,24 @@ class _Writes:
         torn = np.frombuffer(new[:cut] + old[cut:], dtype=dataset.dtype).reshape(whole.shape)
         if cut:
             self._write(dataset, where, torn)
+
+
+def _publish_together() -> None:
+    """Wait until there are two drafts before either gets its name."""
+    from dfmp2.runfile import file
+
+    publish = file._publish
+
+    def wait(draft: str, path: str, replace: bool) -> None:
+        mark = Path(f"{draft}.ready")
+        mark.touch()
+        for _ in range(1000):
+            if len(list(mark.parent.glob("*.ready"))) == 2:
+                break
+            time.sleep(0.01)
+        publish(draft, path, replace)
+
+    file._publish = wait
 
 
 def _fill(path: str) -> None:
