@@ -114,7 +114,8 @@ class RunFile:
             with _reported(path, "be made"):
                 _try_space(draft, shape, len(text))
                 with h5py.File(draft, "w", libver=LIBVER) as file:
-                    file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA
+                    file.attrs["format"] = np.bytes_(FORMAT)  # str would go to HDF5's bare heap
+                    file.attrs["schema_version"] = SCHEMA
                     file.attrs["input_crc32"] = zlib.crc32(text)
                     allocate(file, shape, len(text))
                     file["input"][:] = np.frombuffer(text, dtype=np.uint8)
@@ -131,7 +132,7 @@ class RunFile:
         return made
 
     def _check_format(self) -> None:
-        if self._h5.attrs.get("format") != FORMAT:
+        if not _has_format(self._h5):
             raise CheckpointError(f"{self.path}: is no run file of dfmp2")
         schema = int(self._h5.attrs["schema_version"])
         if schema > SCHEMA:
@@ -222,11 +223,15 @@ class RunFile:
         return _reported(self.path, doing)
 
 
+def _has_format(file: Any) -> bool:
+    return bool(file.attrs.get("format") == np.bytes_(FORMAT))
+
+
 def is_run_file(path: str) -> bool:
     """Whether the file calls itself a run file; a damaged one may."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return bool(file.attrs.get("format") == FORMAT)
+            return _has_format(file)
     except (OSError, RuntimeError, KeyError):
         return path.endswith(".dfmp2.h5") and Path(path).is_file()
 

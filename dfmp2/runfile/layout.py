@@ -135,9 +135,10 @@ def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
     import h5py
 
     s = shape.sizes
+    # HDF5 keeps up to eight attributes or links under the checksum of their object; more of them
+    # go to a heap that has none.
     for name in ("nao", "nocc", "nvir", "naux", "aux_shell"):
         file.attrs[name] = getattr(s, name)
-    file.attrs["nmo"], file.attrs["text_bytes"] = shape.nmo, text_bytes
     for name, spec in _datasets(shape, text_bytes).items():
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
@@ -157,11 +158,9 @@ def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
 
 def shape_of(file: Any) -> Shape:
     """The dimensions that a run file was made for."""
-    number = {
-        name: int(file.attrs[name]) for name in ("nao", "nocc", "nvir", "naux", "aux_shell", "nmo")
-    }
-    nmo = number.pop("nmo")
-    return Shape(Sizes(**number), nmo)
+    names = ("nao", "nocc", "nvir", "naux", "aux_shell")
+    number = {name: int(file.attrs[name]) for name in names}
+    return Shape(Sizes(**number), int(file["scf/mo_coeff"].shape[1]))
 
 
 def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int]:

@@ -52,6 +52,19 @@ def test_every_dataset_says_what_it_is(finished: Path) -> None:
             assert dataset.dtype.byteorder in "<|="
 
 
+def test_everything_small_is_under_a_checksum(finished: Path) -> None:
+    """HDF5 keeps up to eight attributes and links in the object's header, which has a checksum.
+
+    A ninth moves all of them to a heap without: a flipped byte there would be another nocc.
+    """
+    with h5py.File(finished, "r") as file:
+        objects: list[h5py.HLObject] = [file]
+        file.visititems(lambda _, item: objects.append(item))
+        for item in objects:
+            assert len(item.attrs) <= 8
+            assert not isinstance(item, h5py.Group) or len(item) <= 8
+
+
 def structure(path: Path) -> bytes:
     """All bytes outside the values of datasets, but for the superblock's flag "open for writing"."""
     content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
