@@ -224,7 +224,8 @@ class RunFile:
 
 
 def _has_format(file: Any) -> bool:
-    return bool(file.attrs.get("format") == np.bytes_(FORMAT))
+    found = file.attrs.get("format")
+    return isinstance(found, bytes) and found == FORMAT.encode()
 
 
 def is_run_file(path: str) -> bool:
