@@ -29,6 +29,9 @@ __all__ = ["INTERVAL", "Checkpoint"]
 INTERVAL = 30.0
 """Seconds between two commits."""
 
+_UNLABELLED = {"fp64": "fp64", "fp32": "fp32 pair GEMMs", "nki": "fp32 by NKI"}
+"""Pairs of a session that ended before it could say how precise they are."""
+
 
 class Checkpoint:
     """The memory of a run.
@@ -144,6 +147,13 @@ class Checkpoint:
             session["rejected"] |= session["pairs_in"] == precision
         self.table.forget(self.computed(precision))
 
+    def rejected(self, precision: str, accuracy: float) -> bool:
+        """Whether a session found this precision too rough for this accuracy (hartree)."""
+        return any(
+            s["rejected"] and s["pairs_in"] == precision and s["accuracy"] >= accuracy
+            for s in self._sessions
+        )
+
     def forget_uncommitted(self) -> None:
         """Take what is not in the file as never computed: its device failed."""
         self.table.forget(~self.table.stored)
@@ -158,7 +168,8 @@ class Checkpoint:
             if session["pairs_in"] == self._sessions[-1]["pairs_in"]:
                 session["label"] = text
             if count := int(np.count_nonzero(self.table.session == session["id"])):
-                labels[session["label"]] = labels.get(session["label"], 0) + count
+                own = session["label"] or _UNLABELLED[session["pairs_in"]]
+                labels[own] = labels.get(own, 0) + count
         if len(labels) > 1:
             text = "; ".join(f"{count} pairs {label}" for label, count in labels.items())
         if self.b_precision == "fp32" and self._sessions[-1]["pairs_in"] != "nki":
