@@ -111,7 +111,7 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, int]:
     e_os, e_ss = file.read("pairs/e_os"), file.read("pairs/e_ss")
     session, stored = file.read("pairs/session"), file.read("pairs/crc32")
     damaged = 0
-    for i, j in np.argwhere((session != 0) | (stored != 0)).tolist():
+    for i, j in np.argwhere(stored != 0).tolist():  # without a checksum: never committed
         number = int(session[i, j])
         if i > j or stored[i, j] != _checksum(i, j, number, e_os[i, j], e_ss[i, j]):
             damaged += 1
