@@ -181,9 +181,7 @@ class Pipeline:
         self.checkpoint.begin_b("plain", "fp64")
         expected = expected_error(self.reference.nocc)
         too_rough = self.checkpoint.rejected("fp32", self.accuracy)
-        if precision == "fp64" or (
-            precision == "auto" and (too_rough or expected > self.accuracy)
-        ):
+        if precision == "fp64" or (precision == "auto" and (too_rough or expected > self.accuracy)):
             cost = "was too rough before" if too_rough else f"could cost {expected:.0e} Eh"
             why = "" if precision == "fp64" else f" (auto: fp32 {cost})"
             self.checkpoint.computing("fp64")

@@ -7,13 +7,10 @@ kernel releases that lock however the process ends.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import h5py
 import numpy as np
 
 from dfmp2.errors import CheckpointError
+from dfmp2.runfile.failures import InUseError, reported
 from dfmp2.runfile.journal import decode, encode
 from dfmp2.runfile.layout import FORMAT, SCHEMA, Shape, allocate, bytes_on_disk, shape_of
 
@@ -30,22 +28,6 @@ LIBVER = ("v108", "v108")
 """HDF5 1.8's format: its structures carry checksums. While the file is open for writing, a flag in
 the superblock (byte 11, and its checksum) says so; a killed process leaves it behind, and in this
 format, unlike in that of 1.10, it keeps nobody from opening the file again."""
-
-IN_USE = (errno.EAGAIN, errno.EACCES)
-
-_NO_PLACE = (
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-)
-
-
-class InUseError(CheckpointError):
-    """Another process writes the file."""
 
 
 class RunFile:
@@ -111,7 +93,7 @@ class RunFile:
         text = json.dumps(content).encode()
         draft = f"{path}.{os.getpid()}.tmp"
         try:
-            with _reported(path, "be made"):
+            with reported(path, "be made"):
                 _try_space(draft, shape, len(text))
                 with h5py.File(draft, "w", libver=LIBVER) as file:
                     file.attrs["format"] = np.bytes_(FORMAT)  # str would go to HDF5's bare heap
@@ -220,7 +202,7 @@ class RunFile:
         self.close()
 
     def _reported(self, doing: str) -> contextlib.AbstractContextManager[None]:
-        return _reported(self.path, doing)
+        return reported(self.path, doing)
 
 
 def _has_format(file: Any) -> bool:
@@ -266,47 +248,3 @@ def _publish(draft: str, path: str, replace: bool) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _reported(path: str, doing: str) -> Iterator[None]:
-    """Errors of h5py and of the operating system as one line that says what to do."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except OSError as error:
-        number = error.errno or _errno_in(str(error))
-        if number in IN_USE and doing == "be opened" and "lock" in str(error):
-            raise InUseError(
-                f"{path}: is in use by another process of dfmp2; wait for it, or name another "
-                "file with --checkpoint"
-            ) from error
-        raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
-    except (LookupError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and (number := _errno_in(str(error))):
-            raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
-        raise CheckpointError(
-            f"{path}: cannot {doing}, it is damaged or no run file ({error}); compute again with "
-            "--restart"
-        ) from error
-
-
-def _cause(number: int | None, error: BaseException) -> str:
-    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return (
-            f"{os.strerror(number)}; nothing committed is lost: make room and start again, or use "
-            "--no-checkpoint"
-        )
-    if number in _NO_PLACE:
-        return f"{os.strerror(number)}; name another file with --checkpoint, or use --no-checkpoint"
-    if number:
-        return os.strerror(number)
-    return f"{error}; it may be damaged: compute again with --restart"
-
-
-def _errno_in(text: str) -> int | None:
-    """The errno in HDF5's message, which h5py does not always pass on as such."""
-    _, _, tail = text.partition("errno = ")
-    digits = tail.split(",")[0].split(")")[0].strip()
-    return int(digits) if digits.isdigit() else None
