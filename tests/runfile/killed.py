@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,11 +59,11 @@ class Killer:
         args : object
         how : Any
             after: seconds until it is killed. write: number of the write at which it is killed,
-            of: only
-            writes to this dataset count. cut: part of that write's bytes that is written. blocks: constants of `dfmp2.plan`.
-            file_size: limit on the size of a file. fill: path of a file that takes the rest of
-            the disk before that write. twins: two such runs, which make their run file at the same
-            instant; the answer is for the first, "other" is the exit code of the second.
+            cut: part of that write's bytes that is written. of: only writes to this dataset count.
+            blocks: constants of `dfmp2.plan`. file_size: limit on the size of a file. fill: path of
+            a file that takes the rest of the disk before that write, instead of the kill. twins:
+            two such runs, which make their run file at the same instant; the answer is for the
+            first, "other" is the exit code of the second.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -74,8 +75,19 @@ class Killer:
 
 def _serve() -> None:
     # No child may inherit a thread pool, so nothing is computed here: modules are imported.
-    for name in ("backends.reduction", "backends.torch", "cli.resume", "cli.run", "cli.output",
-                 "cli.progress", "cli.session", "cli.table", "kept", "mp2", "validate"):
+    for name in (
+        "backends.reduction",
+        "backends.torch",
+        "cli.resume",
+        "cli.run",
+        "cli.output",
+        "cli.progress",
+        "cli.session",
+        "cli.table",
+        "kept",
+        "mp2",
+        "validate",
+    ):
         importlib.import_module(f"dfmp2.{name}")
 
     for line in sys.stdin:
@@ -101,7 +113,8 @@ def _serve() -> None:
         }
         if "twins" in request:
             answer["other"] = os.waitstatus_to_exitcode(os.waitpid(other, 0)[1])
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 def _child(request: dict[str, Any], report: Path) -> None:
@@ -126,15 +139,14 @@ def _child(request: dict[str, Any], report: Path) -> None:
         main(request["args"])
     except SystemExit as error:
         code = int(error.code or 0)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with contextlib.suppress(OSError):
-        report.write_text(str(count.number))
-    os._exit(code)
+    finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            report.write_text(str(count.number))
+        os._exit(code)
 
 
 class _Writes:

@@ -66,7 +66,7 @@ def test_everything_small_is_under_a_checksum(finished: Path) -> None:
 
 
 def structure(path: Path) -> bytes:
-    """All bytes outside the values of datasets, but for the superblock's flag "open for writing"."""
+    """All bytes outside the values of datasets, but for the flag "open for writing"."""
     content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     outside = np.ones(len(content), dtype=bool)
     assert content[8] == 2, "a superblock in which the flag is without effect"
@@ -103,5 +103,11 @@ def test_the_structure_is_never_touched(
 
 def test_spare_rows_hold_one_solve() -> None:
     """At least two, never more than there are orbitals."""
-    for nocc, nvir, expected in ((30, 19, 30), (30, 500, 5), (30, 5000, 2), (1, 5000, 1), (0, 3, 1)):
+    for nocc, nvir, expected in (
+        (30, 19, 30),
+        (30, 500, 5),
+        (30, 5000, 2),
+        (1, 5000, 1),
+        (0, 3, 1),
+    ):
         assert spare_rows(Sizes(100, nocc, nvir, 10, 1)) == expected

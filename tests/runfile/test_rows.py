@@ -136,7 +136,9 @@ def test_a_damaged_row_is_made_again(path: str) -> None:
         values[5] += 1e-13
         file.write("b/rows", values, 2)
         rows = Rows(file)
-        with pytest.raises(CheckpointError, match=r"B of orbital 2 is damaged \(checksum\); dfmp2 "):
+        with pytest.raises(
+            CheckpointError, match=r"B of orbital 2 is damaged \(checksum\); dfmp2 "
+        ):
             rows.get_fitted(2, np.empty((1, NVIR, NAUX)))
         assert rows.fitted() == 2
         for _ in do_all(file):

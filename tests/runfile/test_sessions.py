@@ -138,7 +138,9 @@ def test_another_backend_or_precision_is_refused(
 ) -> None:
     path = killed(killer)
     before = path.read_bytes()
-    options = [o for o in OPTIONS if o not in ("--device", "cpu")] if "--device" in more else OPTIONS
+    options = (
+        [o for o in OPTIONS if o not in ("--device", "cpu")] if "--device" in more else OPTIONS
+    )
     done = dfmp2(*JOB, *options, *more)
     assert done.exit_code == 6
     assert done.stderr.count("\n") == 1
@@ -172,8 +174,8 @@ def test_require_nki(
     assert done.exit_code == 7
     line = done.stderr.splitlines()[-1]
     assert line == (
-        f"Error: DFMP2_REQUIRE_NKI is set, but {what} in {FILE} came from pytorch (cpu); start over "
-        "with --restart"
+        f"Error: DFMP2_REQUIRE_NKI is set, but {what} in {FILE} came from pytorch (cpu); start "
+        "over with --restart"
     )
 
 
@@ -308,7 +310,10 @@ def test_nothing_to_correlate() -> None:
     """A run without virtual orbitals, and one without occupied ones, are read when finished."""
     helium = file_with(Path.cwd(), "he.xyz", "1\n\nHe 0 0 0\n")
     aluminium = file_with(Path.cwd(), "al.xyz", "1\ncharge=3\nAl 0 0 0\n")
-    for args in ((helium, "--basis", "sto-3g"), (aluminium, "--basis", "sto-3g", "--frozen", "auto")):
+    for args in (
+        (helium, "--basis", "sto-3g"),
+        (aluminium, "--basis", "sto-3g", "--frozen", "auto"),
+    ):
         texts = [
             dfmp2("run", *args, "--auxbasis", "def2-svp-ri", "--checkpoint", "x.h5").stdout
             for _ in range(2)
