@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.describe import versions
+from dfmp2.errors import CheckpointError
 from dfmp2.provenance import Provenance, Where
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import PairTable, load_pairs, store_pairs
@@ -27,6 +28,9 @@ __all__ = ["INTERVAL", "Checkpoint"]
 
 INTERVAL = 30.0
 """Seconds between two commits."""
+
+_UNLABELLED = {"fp64": "fp64", "fp32": "fp32 pair GEMMs", "nki": "fp32 by NKI"}
+"""Pairs of a session that ended before it could say how precise they are."""
 
 
 class Checkpoint:
@@ -54,12 +58,11 @@ class Checkpoint:
     def __init__(self, file: RunFile | None, nocc: int, interval: float = INTERVAL) -> None:
         self._file, self._interval = file, interval
         self._own: dict[int, Provenance] = {}
-        self._last = time.monotonic()
+        self._last, self._room = time.monotonic(), True
         self.session = 0
         self.rows: Rows | None = None
         self.notes: list[str] = []
         self.table = PairTable(nocc)
-        self._highest = 0
         if file is None:
             self._state: dict[str, Any] = {"sessions": []}
             return
@@ -67,7 +70,6 @@ class Checkpoint:
         self.rows = Rows(file)
         accepted = {s["id"] for s in self._sessions if not s["rejected"]}
         self.table, damaged = load_pairs(file, accepted)
-        self._highest = int(file.read("pairs/session").max(initial=0))
         if damaged:
             self.notes.append(
                 f"{len(damaged)} pairs in {file.path} were damaged and computed again"
@@ -99,8 +101,8 @@ class Checkpoint:
         accuracy : float
             Hartree.
         """
-        self._highest = max(self._highest, *(s["id"] for s in self._sessions), 0)
-        self.session = self._highest + 1
+        self._state.pop("result", None)  # of which a pair is to be computed again
+        self.session = self._unused_number()
         self._own[self.session] = provenance
         self._sessions.append(
             {
@@ -118,6 +120,21 @@ class Checkpoint:
             }
         )
 
+    def _unused_number(self) -> int:
+        """A number that nothing in the file bears.
+
+        Values may bear the number of a session whose record was lost with one half of the journal:
+        a new session of that number would call them its own.
+        """
+        number = max((s["id"] for s in self._sessions), default=0) + 1
+        if self._file is None:
+            return number
+        names = ("pairs/session", "b/raw_session", "b/row_session")
+        taken = {int(n) for name in names for n in np.unique(self._file.read(name))}
+        while number in taken:
+            number += 1
+        return number
+
     def computing(self, precision: str) -> None:
         """Say in which precision this session computes pairs."""
         self._sessions[-1]["pairs_in"] = precision
@@ -131,6 +148,13 @@ class Checkpoint:
         for session in self._sessions:
             session["rejected"] |= session["pairs_in"] == precision
         self.table.forget(self.computed(precision))
+
+    def rejected(self, precision: str, accuracy: float) -> bool:
+        """Whether a session found this precision too rough for this accuracy (hartree)."""
+        return any(
+            s["rejected"] and s["pairs_in"] == precision and s["accuracy"] >= accuracy
+            for s in self._sessions
+        )
 
     def forget_uncommitted(self) -> None:
         """Take what is not in the file as never computed: its device failed."""
@@ -146,7 +170,8 @@ class Checkpoint:
             if session["pairs_in"] == self._sessions[-1]["pairs_in"]:
                 session["label"] = text
             if count := int(np.count_nonzero(self.table.session == session["id"])):
-                labels[session["label"]] = labels.get(session["label"], 0) + count
+                own = session["label"] or _UNLABELLED[session["pairs_in"]]
+                labels[own] = labels.get(own, 0) + count
         if len(labels) > 1:
             text = "; ".join(f"{count} pairs {label}" for label, count in labels.items())
         if self.b_precision == "fp32" and self._sessions[-1]["pairs_in"] != "nki":
@@ -184,9 +209,19 @@ class Checkpoint:
         """Whether the last commit lies long enough back."""
         return time.monotonic() - self._last >= self._interval
 
-    def worth(self, seconds: float) -> bool:
-        """Whether so much work is worth keeping."""
-        return self._file is not None and (self.due or seconds >= self._interval)
+    def keeps_b(self, seconds: float = 0.0) -> bool:
+        """Whether B, which is in memory, is kept: so much work follows from it.
+
+        A disk that is too small for B does not end a run that can do without.
+        """
+        if self.rows is None or not self._room or not (self.due or seconds >= self._interval):
+            return False
+        try:
+            self.rows.reserve()
+        except CheckpointError as error:
+            self._room = False
+            self.notes.append(f"B was not kept: {error}")
+        return self._room
 
     def commit(self, force: bool = False) -> None:
         """Commit the pairs so far and the record of who computed them, if it is due."""

@@ -24,7 +24,7 @@ from dfmp2.molecule import warn_missing_ecp
 from dfmp2.pipeline import Outcome, Pipeline, Request, choose
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.reference import Frozen, Reference, make_reference
-from dfmp2.restart import check_request, run_file_of, scratch_run
+from dfmp2.restart import check_nki, check_request, run_file_of, scratch_run
 from dfmp2.result import Result
 from dfmp2.runfile.content import load_result, origin, store_result
 from dfmp2.runfile.file import RunFile
@@ -172,6 +172,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         with self._kept(reference, aux, plan) as (file, kept):
             checkpoint = Checkpoint(file, reference.nocc, self.checkpoint_interval)
             if file is not None and kept:
+                check_nki(file, checkpoint)
                 if not self.resuming:
                     check_request(
                         file, checkpoint.table, request, selection, precision, self.accuracy

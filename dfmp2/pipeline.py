@@ -180,8 +180,10 @@ class Pipeline:
         aux = self._aux("plain")
         self.checkpoint.begin_b("plain", "fp64")
         expected = expected_error(self.reference.nocc)
-        if precision == "fp64" or (precision == "auto" and expected > self.accuracy):
-            why = "" if precision == "fp64" else f" (auto: fp32 could cost {expected:.0e} Eh)"
+        too_rough = self.checkpoint.rejected("fp32", self.accuracy)
+        if precision == "fp64" or (precision == "auto" and (too_rough or expected > self.accuracy)):
+            cost = "was too rough before" if too_rough else f"could cost {expected:.0e} Eh"
+            why = "" if precision == "fp64" else f" (auto: fp32 {cost})"
             self.checkpoint.computing("fp64")
             b, metric = self._fitted(backend, aux)
             return self._outcome(backend, b, metric, "fp64", "fp64" + why)

@@ -23,6 +23,7 @@ from dfmp2.runfile.pairs import PairTable
 from dfmp2.sizes import Sizes
 
 if TYPE_CHECKING:
+    from dfmp2.checkpoint import Checkpoint
     from dfmp2.fitting import AuxBasis
     from dfmp2.mp2 import DFMP2
     from dfmp2.plan import Plan
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUFFIX",
+    "check_nki",
     "check_request",
     "default_path",
     "open_run",
@@ -123,6 +125,26 @@ def scratch_run(sizes: Sizes) -> Iterator[RunFile]:
             yield file
 
 
+def check_nki(file: RunFile, checkpoint: Checkpoint) -> None:
+    """Refuse what torch left in a run file where only NKI may do the arithmetic.
+
+    Raises
+    ------
+    BackendUnavailable
+    """
+    if not require_nki():
+        return
+    pairs = {int(number) for number in np.unique(checkpoint.table.session)}
+    rows = checkpoint.rows.sessions() if checkpoint.rows is not None else set()
+    for session in file.state["sessions"]:
+        if session["id"] in pairs | rows and session["backend"] != "nki":
+            raise BackendUnavailable(
+                f"DFMP2_REQUIRE_NKI is set, but {'pairs' if session['id'] in pairs else 'B'} in "
+                f"{file.path} came from {session['backend']} ({session['mode']}); start over with "
+                "--restart"
+            )
+
+
 def check_request(
     file: RunFile,
     table: PairTable,
@@ -138,19 +160,12 @@ def check_request(
     CheckpointError
         If a backend, device or precision was asked for by name and committed pairs come from
         another one, or are less accurate than asked for.
-    BackendUnavailable
-        If only NKI may do the arithmetic, and something else did it.
     """
     committed = {int(number) for number in np.unique(table.session)} - {0}
     now = selection.backend.where
     for session in file.state["sessions"]:
         if session["id"] not in committed:
             continue
-        if require_nki() and session["backend"] != "nki":
-            raise BackendUnavailable(
-                f"DFMP2_REQUIRE_NKI is set, but pairs in {file.path} were computed by "
-                f"{session['backend']} ({session['mode']}); start over with --restart"
-            )
         differs = None
         by_name = request.backend not in (None, "auto") or request.device is not None
         if by_name and (session["backend"], session["mode"]) != (now.backend, now.mode):

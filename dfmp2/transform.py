@@ -137,7 +137,7 @@ class Transform:
                 out = part[:, block.p0 : block.p1]
                 self.backend.ao2mo(self.backend.asarray(eri), c_occ, c_vir, out)
             unkept.append(block)
-            if rows is not None and checkpoint.due:
+            if rows is not None and checkpoint.keeps_b():
                 with self.backend.stage("writing B", like="AO->MO"):
                     checkpoint.enter()
                     for one in unkept:
@@ -181,8 +181,9 @@ class Transform:
         metric = self._metric()
         if done < nocc and rows.metric() is None:
             rows.put_metric(metric)
-        for i0 in range(done, nocc, self.plan.solve_rows):
-            i1 = min(i0 + self.plan.solve_rows, nocc)
+        at_once = min(self.plan.solve_rows, rows.spare)
+        for i0 in range(done, nocc, at_once):
+            i1 = min(i0 + at_once, nocc)
             with backend.stage("reading B"):
                 raw = np.empty((i1 - i0, nvir, self.aux.naux))
                 for i in range(i0, i1):
@@ -265,7 +266,7 @@ class Transform:
         spent = [s for s in stages if s.name in ("AO->MO", "metric solve")]
         rate = sum(s.flops for s in spent) / max(sum(s.seconds for s in spent), 1e-9)
         left = self.plan.flops["pair energies"] / max(rate, 1.0)
-        if rows is None or not checkpoint.worth(left):
+        if rows is None or not checkpoint.keeps_b(left):
             return
         with self.backend.stage("writing B", like="metric solve"):
             checkpoint.enter()

@@ -7,13 +7,10 @@ kernel releases that lock however the process ends.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +18,16 @@ import h5py
 import numpy as np
 
 from dfmp2.errors import CheckpointError
+from dfmp2.runfile.failures import InUseError, reported
 from dfmp2.runfile.journal import decode, encode
 from dfmp2.runfile.layout import FORMAT, SCHEMA, Shape, allocate, bytes_on_disk, shape_of
 
 __all__ = ["InUseError", "RunFile", "is_run_file"]
 
 LIBVER = ("v108", "v108")
-"""HDF5 1.8's format: its structures carry checksums, and nothing is marked at opening (as from 1.10
-on) that a killed process would leave behind."""
-
-IN_USE = (errno.EAGAIN, errno.EACCES)
-
-
-class InUseError(CheckpointError):
-    """Another process writes the file."""
+"""HDF5 1.8's format: its structures carry checksums. While the file is open for writing, a flag in
+the superblock (byte 11, and its checksum) says so; a killed process leaves it behind, and in this
+format, unlike in that of 1.10, it keeps nobody from opening the file again."""
 
 
 class RunFile:
@@ -100,10 +93,11 @@ class RunFile:
         text = json.dumps(content).encode()
         draft = f"{path}.{os.getpid()}.tmp"
         try:
-            with _reported(path, "be made"):
-                _try_space(draft, shape)
+            with reported(path, "be made"):
+                _try_space(draft, shape, len(text))
                 with h5py.File(draft, "w", libver=LIBVER) as file:
-                    file.attrs["format"], file.attrs["schema_version"] = FORMAT, SCHEMA
+                    file.attrs["format"] = np.bytes_(FORMAT)  # str would go to HDF5's bare heap
+                    file.attrs["schema_version"] = SCHEMA
                     file.attrs["input_crc32"] = zlib.crc32(text)
                     allocate(file, shape, len(text))
                     file["input"][:] = np.frombuffer(text, dtype=np.uint8)
@@ -114,12 +108,13 @@ class RunFile:
                 made.sync()
                 _publish(draft, path, replace)
         finally:
-            Path(draft).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where it could not be made, either
+                Path(draft).unlink()
         made.path = path
         return made
 
     def _check_format(self) -> None:
-        if self._h5.attrs.get("format") != FORMAT:
+        if not _has_format(self._h5):
             raise CheckpointError(f"{self.path}: is no run file of dfmp2")
         schema = int(self._h5.attrs["schema_version"])
         if schema > SCHEMA:
@@ -149,6 +144,11 @@ class RunFile:
                 return self._h5[name][where]
             self._h5[name].read_direct(out, source_sel=where)
             return out
+
+    def length(self, name: str) -> int:
+        """First dimension of a dataset."""
+        with self._reported("be read"):
+            return int(self._h5[name].shape[0])
 
     def write(self, name: str, values: Any, where: Any = ()) -> None:
         """Write values in place."""
@@ -202,21 +202,26 @@ class RunFile:
         self.close()
 
     def _reported(self, doing: str) -> contextlib.AbstractContextManager[None]:
-        return _reported(self.path, doing)
+        return reported(self.path, doing)
+
+
+def _has_format(file: Any) -> bool:
+    found = file.attrs.get("format")
+    return isinstance(found, bytes) and found == FORMAT.encode()
 
 
 def is_run_file(path: str) -> bool:
     """Whether the file calls itself a run file; a damaged one may."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, RuntimeError):
+            return _has_format(file)
+    except (OSError, RuntimeError, KeyError):
         return path.endswith(".dfmp2.h5") and Path(path).is_file()
 
 
-def _try_space(draft: str, shape: Shape) -> None:
+def _try_space(draft: str, shape: Shape, text_bytes: int) -> None:
     """Fail here where there is no room: HDF5 itself would not survive a full disk."""
-    small, large = bytes_on_disk(shape.sizes, shape.nmo)
+    small, large = bytes_on_disk(shape.sizes, shape.nmo, text_bytes)
     file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         os.ftruncate(file, small + large)  # holes, but within the limit on a file's size
@@ -243,47 +248,3 @@ def _publish(draft: str, path: str, replace: bool) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _reported(path: str, doing: str) -> Iterator[None]:
-    """Errors of h5py and of the operating system as one line that says what to do."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except OSError as error:
-        number = error.errno or _errno_in(str(error))
-        if number in IN_USE and doing == "be opened" and "lock" in str(error):
-            raise InUseError(
-                f"{path}: is in use by another process of dfmp2; wait for it, or name another "
-                "file with --checkpoint"
-            ) from error
-        raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and (number := _errno_in(str(error))):
-            raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
-        raise CheckpointError(
-            f"{path}: cannot {doing}, it is damaged or no run file ({error}); compute again with "
-            "--restart"
-        ) from error
-
-
-def _cause(number: int | None, error: BaseException) -> str:
-    if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return (
-            f"{os.strerror(number)}; nothing committed is lost: make room and start again, or use "
-            "--no-checkpoint"
-        )
-    if number in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
-        return f"{os.strerror(number)}; name another file with --checkpoint, or use --no-checkpoint"
-    if number:
-        return os.strerror(number)
-    return f"{error}; it may be damaged: compute again with --restart"
-
-
-def _errno_in(text: str) -> int | None:
-    """The errno in HDF5's message, which h5py does not always pass on as such."""
-    _, _, tail = text.partition("errno = ")
-    digits = tail.split(",")[0].split(")")[0].strip()
-    return int(digits) if digits.isdigit() else None

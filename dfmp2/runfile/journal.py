@@ -23,8 +23,8 @@ _HEAD = struct.Struct("<QQQ")
 def encode(state: dict[str, Any], number: int, size: int) -> NDArray[np.uint8]:
     """One half of the journal, at most `size` bytes.
 
-    Where that is too small, sessions lose the details of their operations, the oldest first; which
-    device did which stage is kept.
+    Where that is too small, the text is compressed; where that does not help either, sessions lose
+    the details of their operations, the oldest first: which device did which stage is kept.
 
     Raises
     ------
@@ -32,6 +32,8 @@ def encode(state: dict[str, Any], number: int, size: int) -> NDArray[np.uint8]:
         If even so it does not fit.
     """
     text = _text(state)
+    if _HEAD.size + len(text) > size:
+        text = zlib.compress(text)
     detailed = [s for s in state.get("sessions", []) if "provenance" in s]
     for session in detailed:
         if _HEAD.size + len(text) <= size:
@@ -39,10 +41,11 @@ def encode(state: dict[str, Any], number: int, size: int) -> NDArray[np.uint8]:
         record = session["provenance"]
         places = {(row["stage"], str(row["where"])): row for row in record["operations"]}
         record.update(stages=[], operations=list(places.values()))
-        text = _text(state)
+        text = zlib.compress(_text(state))
     if _HEAD.size + len(text) > size:
         raise ValueError(f"the journal holds {size} bytes, {_HEAD.size + len(text)} are needed")
-    return np.frombuffer(_HEAD.pack(number, len(text), zlib.crc32(text)) + text, dtype=np.uint8)
+    head = _HEAD.pack(number, len(text), _checksum(number, text))
+    return np.frombuffer(head + text, dtype=np.uint8)
 
 
 def decode(half: NDArray[np.uint8]) -> tuple[int, dict[str, Any]] | None:
@@ -50,10 +53,15 @@ def decode(half: NDArray[np.uint8]) -> tuple[int, dict[str, Any]] | None:
     raw = half.tobytes()
     number, length, checksum = _HEAD.unpack_from(raw)
     text = raw[_HEAD.size : _HEAD.size + length]
-    if number == 0 or len(text) != length or zlib.crc32(text) != checksum:
+    if number == 0 or len(text) != length or _checksum(number, text) != checksum:
         return None
-    state: dict[str, Any] = json.loads(text)
+    state: dict[str, Any] = json.loads(text if text.startswith(b"{") else zlib.decompress(text))
     return number, state
+
+
+def _checksum(number: int, text: bytes) -> int:
+    """Of the number, too: a torn head must not make the older text the newer one."""
+    return zlib.crc32(text, zlib.crc32(struct.pack("<Q", number)))
 
 
 def _text(state: dict[str, Any]) -> bytes:

@@ -83,7 +83,8 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
             "u1",
             "",
             "two copies of the state as JSON, written in turn: uint64 number, uint64 length, "
-            "uint64 crc32, text; the whole one with the higher number is valid",
+            "uint64 crc32 of number and text, text (by zlib where it does not begin with a "
+            "brace); the readable one with the higher number is valid",
         ),
         "scf/mo_coeff": _Dataset(
             (s.nao, nmo),
@@ -147,9 +148,10 @@ def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
     import h5py
 
     s = shape.sizes
+    # HDF5 keeps up to eight attributes or links under the checksum of their object; more of them
+    # go to a heap that has none.
     for name in ("nao", "nocc", "nvir", "naux", "aux_shell"):
         file.attrs[name] = getattr(s, name)
-    file.attrs["nmo"], file.attrs["text_bytes"] = shape.nmo, text_bytes
     for name, spec in _datasets(shape, text_bytes).items():
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
@@ -169,16 +171,17 @@ def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
 
 def shape_of(file: Any) -> Shape:
     """The dimensions that a run file was made for."""
-    number = {
-        name: int(file.attrs[name]) for name in ("nao", "nocc", "nvir", "naux", "aux_shell", "nmo")
-    }
-    nmo = number.pop("nmo")
-    return Shape(Sizes(**number), nmo)
+    names = ("nao", "nocc", "nvir", "naux", "aux_shell")
+    number = {name: int(file.attrs[name]) for name in names}
+    return Shape(Sizes(**number), int(file["scf/mo_coeff"].shape[1]))
 
 
-def bytes_on_disk(sizes: Sizes, nmo: int) -> tuple[int, int]:
-    """Bytes of a run file without B and its metric, and of these two."""
-    found = _datasets(Shape(sizes, nmo), 0)
+def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int]:
+    """Bytes of a run file without B and its metric, and of these two.
+
+    Without `text_bytes`, the length of the input as text, this is a forecast.
+    """
+    found = _datasets(Shape(sizes, nmo), text_bytes)
     size = {name: prod(d.shape) * np.dtype(d.dtype).itemsize for name, d in found.items()}
     large = sum(size[name] for name in _HOLES)
     return sum(size.values()) - large + STRUCTURE_BYTES, large

@@ -111,7 +111,7 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple
     e_os, e_ss = file.read("pairs/e_os"), file.read("pairs/e_ss")
     session, stored = file.read("pairs/session"), file.read("pairs/crc32")
     damaged = []
-    for i, j in np.argwhere((session != 0) | (stored != 0)).tolist():
+    for i, j in np.argwhere(stored != 0).tolist():  # without a checksum: never committed
         number = int(session[i, j])
         if i > j or stored[i, j] != _checksum(i, j, number, e_os[i, j], e_ss[i, j]):
             damaged.append((i, j))
@@ -132,6 +132,7 @@ def store_pairs(file: RunFile, table: PairTable) -> None:
     for i, j in np.argwhere(new).tolist():
         number = int(table.session[i, j])
         checksums[i - block.start, j] = _checksum(i, j, number, table.e_os[i, j], table.e_ss[i, j])
+    checksums[table.session[block] == 0] = 0  # damaged or rejected pairs leave these rows
     for name, values in (("e_os", table.e_os), ("e_ss", table.e_ss), ("session", table.session)):
         file.write(f"pairs/{name}", values[block], block)
     file.write("pairs/crc32", checksums, block)

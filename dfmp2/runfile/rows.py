@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from dfmp2.errors import CheckpointError
 from dfmp2.fitting import Metric
 from dfmp2.runfile.file import RunFile
-from dfmp2.runfile.layout import spare_rows
 
 __all__ = ["Rows", "contiguous_rows"]
 
@@ -37,7 +36,7 @@ class Rows:
         self._file = file
         sizes = file.shape.sizes
         self._nocc, self._nvir, self._naux = sizes.nocc, sizes.nvir, sizes.naux
-        self.spare = spare_rows(sizes)
+        self.spare = file.length("b/rows") - sizes.nocc
         self._reserved = False
         self._fitted: int | None = None
 
@@ -53,7 +52,7 @@ class Rows:
         return self._fitted
 
     def _count_fitted(self) -> int:
-        committed = self._file.read("b/row_session") != 0
+        committed = self._session("row") != 0
         total = self._nocc if committed.all() else int(np.argmin(committed))
         metric = self.metric() if total else None
         if metric is None:
@@ -61,16 +60,26 @@ class Rows:
         else:
             memory = np.empty((1, self._nvir, metric.naux))
             whole = next((i for i in range(total) if not self._read_row(i, memory)), total)
-        if whole < total:  # the raw rows that belong to it were overwritten
+        if whole < total:
             sessions = self._file.read("b/row_session")
             sessions[whole:] = 0
             self._file.write("b/row_session", sessions)
-            self._file.write("b/raw_session", np.zeros(self._naux, dtype=np.uint16))
+            if whole + self.spare < total:  # the raw rows that belong to it were overwritten
+                self._file.write("b/raw_session", np.zeros(self._naux, dtype=np.uint16))
         return whole
+
+    def _session(self, name: str) -> NDArray[np.uint16]:
+        """Who made the raw or fitted rows; 0 where the journal does not know that session.
+
+        What it made is worth nothing without its record: in which form, in which precision.
+        """
+        numbers: NDArray[np.uint16] = self._file.read(f"b/{name}_session")
+        numbers[~np.isin(numbers, [s["id"] for s in self._file.state["sessions"]])] = 0
+        return numbers
 
     def raw(self) -> NDArray[np.bool_]:
         """Auxiliary functions P whose (P|ia) is there and whole for every row not yet fitted."""
-        there: NDArray[np.bool_] = self._file.read("b/raw_session") != 0
+        there: NDArray[np.bool_] = self._session("raw") != 0
         if not there.any():
             return there
         checksums = self._file.read("b/raw_crc32")
@@ -92,7 +101,7 @@ class Rows:
 
     def sessions(self) -> set[int]:
         """Numbers of the sessions that made what is there."""
-        made = [self._file.read(f"b/{name}_session") for name in ("raw", "row")]
+        made = [self._session(name) for name in ("raw", "row")]
         return {int(number) for number in np.unique(np.concatenate(made))} - {0}
 
     # (P|ia)
@@ -109,7 +118,7 @@ class Rows:
         panel : ndarray, shape (nocc - first, nblock, nvir)
         session : int
         """
-        self._reserve()
+        self.reserve()
         panel = np.ascontiguousarray(panel)
         rows, nblock, nvir = panel.shape
         p1 = p0 + nblock
@@ -143,7 +152,7 @@ class Rows:
 
     def put_metric(self, metric: Metric) -> None:
         """Store the factor that rows are fitted with; rows of two factors must not meet."""
-        self._reserve()
+        self.reserve()
         factor = np.ascontiguousarray(metric.factor)
         self._file.write("metric/factor", factor, np.s_[: metric.naux])
         self._file.state["b"]["metric"] = {
@@ -165,7 +174,7 @@ class Rows:
             At most `spare` rows, whose (P|ia) is in the file, or any number where none is needed.
         session : int
         """
-        self._reserve()
+        self.reserve()
         for start in range(0, len(rows), self.spare):
             part = rows[start : start + self.spare]
             i0, i1 = first + start, first + start + len(part)
@@ -198,7 +207,14 @@ class Rows:
             f"{self._file.path}: {what} is damaged (checksum); dfmp2 resume computes it again"
         )
 
-    def _reserve(self) -> None:
+    def reserve(self) -> None:
+        """Take the disk space of B and its metric.
+
+        Raises
+        ------
+        CheckpointError
+            If the disk is too small for them.
+        """
         if not self._reserved:
             self._file.reserve("metric/factor")
             self._file.reserve("b/rows")

@@ -1,6 +1,6 @@
 """What keeping a run, and keeping B out of core, cost in time: paired runs in one process.
 
-    pytest tests/benchmarks/test_run_files.py -m benchmark_peer
+pytest tests/benchmarks/test_run_files.py -m benchmark_peer
 """
 
 from __future__ import annotations

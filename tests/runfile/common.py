@@ -1,0 +1,146 @@
+"""What the tests of run files share: a small job in many blocks, and a reader of their own."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from dfmp2 import plan
+from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.errors import ResourceError
+from dfmp2.job import Calculation, JobOptions, prepare
+from dfmp2.kept import Keep, resume_job
+from dfmp2.result import Result
+from dfmp2.runfile import layout
+from dfmp2.runfile.journal import decode
+from tests.runfile.killed import SMALL_BLOCKS
+from tests.systems import INPUTS
+
+JOB = ("run", INPUTS / "water.xyz", "--basis", "6-31g", "--auxbasis", "cc-pvdz-ri")
+"""5 occupied and 8 virtual orbitals, 84 auxiliary functions."""
+
+FILE = "water.dfmp2.h5"
+
+OPTIONS = ("--device", "cpu", "--checkpoint", FILE, "--checkpoint-interval", 0, "--quiet")
+
+Pairs = dict[tuple[int, int], tuple[int, float, float]]
+
+
+def out_of_core() -> float:
+    """The smallest --max-memory (MB) of the job; B does not fit in it."""
+    job = prepare(str(JOB[1]), JobOptions(basis="6-31g"))[0]
+    low, high = 0.0, 4000.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        try:
+            job.forecast(Calculation(auxbasis="cc-pvdz-ri", max_memory=middle))
+            high = middle
+        except ResourceError:
+            low = middle
+    found, _ = job.forecast(Calculation(auxbasis="cc-pvdz-ri", max_memory=high))
+    assert not found.in_memory
+    return high
+
+
+def small_blocks(patch: pytest.MonkeyPatch, **blocks: float) -> None:
+    """Cut the job into many blocks; the spare rows of B belong to the file's layout."""
+    for name, value in {**SMALL_BLOCKS, **blocks}.items():
+        patch.setattr(plan, name, value)
+    patch.setattr(layout, "SOLVED_AT_ONCE", 1)
+
+
+def quiet(stage: str, done: int, total: int) -> None:
+    """A progress that says nothing."""
+
+
+def resumed(path: Path | str, **changes: Any) -> Result:
+    """What ``dfmp2 resume`` gives, with all digits."""
+    return resume_job(str(path), changes, Keep(interval=0.0), quiet).result
+
+
+# Reading a file without dfmp2's own code, but for the journal
+
+
+def state_of(path: Path | str) -> dict[str, Any]:
+    """The text of the journal."""
+    with h5py.File(path, "r", locking=False) as file:
+        halves = [decode(half) for half in file["journal"][()]]
+    return max((half for half in halves if half is not None), key=lambda half: half[0])[1]
+
+
+def committed_pairs(path: Path | str) -> Pairs:
+    """Session and energies of every pair that is in the file, by (i, j)."""
+    sessions = {s["id"] for s in state_of(path)["sessions"] if not s["rejected"]}
+    found = {}
+    with h5py.File(path, "r", locking=False) as file:
+        names = ("session", "e_os", "e_ss", "crc32")
+        session, os, ss, crc = (file[f"pairs/{name}"][()] for name in names)
+    for i, j in zip(*np.triu_indices(len(os)), strict=True):
+        entry = (int(session[i, j]), float(os[i, j]), float(ss[i, j]))
+        record = struct.pack("<qqqdd", i, j, *entry)
+        if entry[0] in sessions and zlib.crc32(record) == crc[i, j]:
+            found[int(i), int(j)] = entry
+    return found
+
+
+def fitted_rows(path: Path | str) -> int:
+    """Orbitals whose B is in the file, counted from the first."""
+    metric = state_of(path).get("b", {}).get("metric")
+    with h5py.File(path, "r", locking=False) as file:
+        nvir = int(file.attrs["nvir"])
+        for i in range(int(file.attrs["nocc"])):
+            if not file["b/row_session"][i] or metric is None:
+                return i
+            row = file["b/rows"][i, : nvir * metric["naux"]]
+            assert zlib.crc32(row.tobytes()) == file["b/row_crc32"][i]
+        return int(file.attrs["nocc"])
+
+
+def whole_input(path: Path | str) -> dict[str, Any]:
+    """The input that a file was made for."""
+    with h5py.File(path, "r", locking=False) as file:
+        content: dict[str, Any] = json.loads(file["input"][()].tobytes())
+    return content
+
+
+# Counting work
+
+
+@dataclass
+class Work:
+    """What backends were asked to do."""
+
+    pairs: int = 0
+    orbitals: int = 0
+    calls: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def counted() -> Iterator[Work]:
+    """Count the pairs computed and the orbitals whose metric solve was done."""
+    work = Work()
+    pair_energy, trsm = RecordedBackend.pair_energy, RecordedBackend.trsm
+
+    def count_pairs(self: Any, b_i: Any, b_j: Any, e_i: Any, e_j: Any, *rest: Any) -> Any:
+        ni, nj = len(e_i), len(e_j)
+        work.pairs += ni * (ni + 1) // 2 if rest[-1] else ni * nj
+        return pair_energy(self, b_i, b_j, e_i, e_j, *rest)
+
+    def count_orbitals(self: Any, factor: Any, b: Any) -> Any:
+        work.orbitals += b.shape[0]
+        return trsm(self, factor, b)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordedBackend, "pair_energy", count_pairs)
+        patch.setattr(RecordedBackend, "trsm", count_orbitals)
+        yield work

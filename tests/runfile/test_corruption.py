@@ -1,0 +1,211 @@
+"""Damage anywhere in a run file gives the right energy or one line; never another number.
+
+Bytes are flipped in every dataset, and anywhere in the file with HDF5's own structures, of finished
+and of half-finished files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from dfmp2.runfile.file import RunFile
+from tests.cli.common import dfmp2, energy
+from tests.runfile.common import FILE, JOB, OPTIONS, resumed, small_blocks
+from tests.runfile.killed import Killer
+from tests.systems import rng
+
+FAST, SLOW = range(12), range(12, 212)
+SEEDS = [*FAST, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SLOW)]
+
+STATES = ("finished", "half the pairs", "half of B", "(P|ia)")
+
+
+@pytest.fixture(scope="module")
+def files(
+    killer: Killer, finished: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A file of every stage; those that are not finished come from killed runs."""
+    made = {"finished": finished}
+    killed_at = {
+        "half the pairs": {"of": "pairs/e_os", "write": 8},
+        "half of B": {"of": "b/row_session", "write": 2},
+        "(P|ia)": {"of": "b/rows", "write": 8},
+    }
+    for state, when in killed_at.items():
+        folder = tmp_path_factory.mktemp("half")
+        answer = killer.run(folder, *JOB, *OPTIONS, **when, cut=1.0)
+        assert answer["exit"] == -9
+        made[state] = folder / FILE
+    return made
+
+
+@pytest.fixture(scope="module")
+def right(finished: Path) -> float:
+    """The energy."""
+    return resumed(finished).e_tot
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test damages its copy."""
+    small_blocks(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / FILE
+
+
+def flip(path: Path, where: int, random: np.random.Generator) -> None:
+    """Change the byte at `where`."""
+    with path.open("r+b") as file:
+        file.seek(where)
+        old = file.read(1)[0]
+        file.seek(where)
+        file.write(bytes([old ^ int(random.integers(1, 256))]))
+
+
+def extents(path: Path) -> dict[str, tuple[int, int]]:
+    """Offset and length of the values of every dataset."""
+    found = {}
+
+    def note(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
+            found[name] = item.id.get_offset(), item.id.get_storage_size()
+
+    with h5py.File(path, "r") as file:
+        file.visititems(note)
+    return found
+
+
+def check(path: Path, right: float) -> None:
+    """Use a damaged file in every way; each gives the right energy, or one line and its code."""
+    for command in (("show", path), ("resume", path, "--quiet"), (*JOB, *OPTIONS)):
+        copy = path.with_name("used.dfmp2.h5")
+        shutil.copy(path, copy)
+        args = [copy if arg == path else copy.name if arg == FILE else arg for arg in command]
+        done = dfmp2(*args)  # raises what is no exit
+        if done.exit_code == 0:
+            assert done.stderr == ""
+            if "E(MP2) total" in done.stdout or command[0] != "show":
+                assert energy(done.stdout, "E(MP2) total") == round(right, 10)
+        else:
+            assert done.exit_code == 6, done.stderr
+            assert done.stderr.startswith(f"Error: {copy}: ") or done.stderr.startswith(
+                f"Error: {copy.name}: "
+            )
+            assert done.stderr.count("\n") == 1
+            assert done.stdout == ""
+    with_restart = dfmp2(*JOB, *OPTIONS, "--restart")
+    assert with_restart.exit_code == 0, with_restart.stderr
+    assert energy(with_restart.stdout, "E(MP2) total") == round(right, 10)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_flips_in_datasets(seed: int, files: dict[str, Path], right: float, copy: Path) -> None:
+    """One to three bytes of one dataset; all datasets have their turn."""
+    random = rng(1000 + seed)
+    shutil.copy(files[STATES[seed % len(STATES)]], copy)
+    places = extents(copy)
+    name = sorted(places)[(seed // len(STATES) * 5 + seed) % len(places)]
+    offset, length = places[name]
+    for _ in range(int(random.integers(1, 4))):
+        # the text of a journal fills the start of its halves
+        part = min(length, 3000) if name == "journal" and seed % 2 else length
+        flip(copy, offset + int(random.integers(part)), random)
+    check(copy, right)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_flips_anywhere(seed: int, files: dict[str, Path], right: float, copy: Path) -> None:
+    """One byte of HDF5's own structures or, one time in four, of all bytes."""
+    random = rng(2000 + seed)
+    shutil.copy(files[STATES[seed % len(STATES)]], copy)
+    used = np.zeros(copy.stat().st_size, dtype=bool)
+    if seed % 4:
+        for offset, length in extents(copy).values():
+            used[offset : offset + length] = True
+    flip(copy, int(random.choice(np.flatnonzero(~used))), random)
+    check(copy, right)
+
+
+def test_every_part_of_the_journal(files: dict[str, Path], right: float, copy: Path) -> None:
+    """Each half lost, at every stage: the older one never comes with values of the newer one."""
+    for path in files.values():
+        for half in (0, 1):
+            shutil.copy(path, copy)
+            with h5py.File(copy, "r+") as file:
+                file["journal"][half, :64] = 0
+            assert abs(resumed(copy).e_tot - right) < 1e-10
+
+
+@pytest.mark.parametrize("part", [0.0, 1e-4, 0.1, 0.5, 0.9, 0.999])
+def test_truncated(part: float, finished: Path, right: float, copy: Path) -> None:
+    shutil.copy(finished, copy)
+    os.truncate(copy, int(part * copy.stat().st_size))
+    check(copy, right)
+
+
+def test_no_hdf5(right: float, copy: Path) -> None:
+    """A text of that name: `dfmp2 run` does not replace it unasked."""
+    copy.write_text("not a run file\n")
+    check(copy, right)
+
+
+def test_another_hdf5_file_is_never_replaced(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File("mine.h5", "w") as file:
+        file["precious"] = np.arange(3)
+    before = Path("mine.h5").read_bytes()
+    for more in ((), ("--restart",)):
+        done = dfmp2(*JOB, "--checkpoint", "mine.h5", *more)
+        assert done.exit_code == 6
+        assert "mine.h5: is no run file of dfmp2" in done.stderr
+    done = dfmp2("resume", "mine.h5")
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert "mine.h5: is no run file of dfmp2" in done.stderr
+    assert Path("mine.h5").read_bytes() == before
+
+
+def test_a_chkfile_of_pyscf(copy: Path) -> None:
+    from tests.systems import mean_field
+
+    mf = mean_field("water").copy()
+    mf.chkfile = "scf.chk"
+    mf.dump_chk({"e_tot": mf.e_tot, "mo_energy": mf.mo_energy, "mo_occ": mf.mo_occ,
+                 "mo_coeff": mf.mo_coeff})  # fmt: skip
+    for args in (("resume", "scf.chk"), (*JOB, "--checkpoint", "scf.chk", "--quiet")):
+        done = dfmp2(*args)
+        assert done.exit_code == 6
+        assert done.stderr == "Error: scf.chk: is no run file of dfmp2\n"
+
+
+def test_a_newer_schema(finished: Path, copy: Path) -> None:
+    shutil.copy(finished, copy)
+    with h5py.File(copy, "r+") as file:
+        file.attrs["schema_version"] = 99
+    for args in (("resume", copy), (*JOB, *OPTIONS)):
+        done = dfmp2(*args)
+        assert done.exit_code == 6
+        assert "was written by a newer dfmp2 (schema 99, this one reads 1); upgrade" in done.stderr
+
+
+def test_damaged_orbitals_are_not_used(finished: Path, copy: Path) -> None:
+    shutil.copy(finished, copy)
+    with h5py.File(copy, "r+") as file:
+        file["scf/mo_coeff"][2, 3] += 1e-9
+    done = dfmp2("resume", copy)
+    assert done.exit_code == 6
+    assert "its orbitals are damaged (checksum); compute again with --restart" in done.stderr
+
+
+def test_a_damaged_pair_is_computed_again(finished: Path, right: float, copy: Path) -> None:
+    shutil.copy(finished, copy)
+    with h5py.File(copy, "r+") as file:
+        file["pairs/e_os"][0, 2] *= 1 + 1e-12
+    result = resumed(copy)
+    assert abs(result.e_tot - right) < 1e-10
+    assert any("1 pairs in" in note and "damaged" in note for note in result.notes)
+    RunFile(str(copy)).close()

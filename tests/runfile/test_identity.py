@@ -1,0 +1,101 @@
+"""What makes two runs the same, and how a difference is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfmp2.fitting import choose_auxbasis
+from dfmp2.runfile.identity import difference, fields_of, fingerprint, orbital_fields
+from tests.systems import molecule, rng
+
+WATER = "O 0 0 0; H 0 0.7572 0.5865; H 0 -0.7572 0.5865"
+
+
+def fields(atoms: str = WATER, basis: Any = "6-31g", auxbasis: Any = "cc-pvdz-ri",
+           frozen: tuple[int, ...] = (), **options: Any) -> dict[str, Any]:  # fmt: skip
+    """The fields of a molecule."""
+    mol = molecule(atoms, basis, **options)
+    return fields_of(mol, choose_auxbasis(mol, auxbasis).mol, frozen)
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    one = fields()
+    other = dict(reversed(one.items()))
+    assert fingerprint(one) == fingerprint(other)
+    assert difference(one, other) is None
+
+
+def test_a_basis_is_its_functions_not_its_name() -> None:
+    """The same functions by another name are the same input; other functions are not."""
+    from pyscf import gto
+
+    spelled = fields(basis="6-31G")
+    given = fields(basis={"O": gto.basis.load("6-31g", "O"), "H": gto.basis.load("6-31g", "H")})
+    one = fields()
+    for other in (spelled, given):
+        assert other["basis"]["name"] != one["basis"]["name"]
+        assert fingerprint(one) == fingerprint(other)
+        assert difference(one, other) is None
+    shells = gto.basis.load("6-31g", "O")
+    shells[0][1][0] += 1e-9
+    changed = fields(basis={"O": shells, "H": "6-31g"})
+    assert fingerprint(changed) != fingerprint(given)
+    assert str(difference(given, changed)).startswith("its basis is ")
+
+
+def test_the_same_name_with_other_functions_is_told_apart() -> None:
+    """A library that changed what a name means: the digests are shown."""
+    one, other = fields(), fields()
+    other["basis"] = {**other["basis"], "data": "0" * 16}
+    assert fingerprint(one) != fingerprint(other)
+    found = str(difference(one, other))
+    assert found.startswith("its basis is ")
+    assert "0" * 16 in found
+
+
+OTHERS = {
+    "atoms": {"atoms": WATER.replace("O", "S", 1), "basis": "6-31g", "auxbasis": "def2-svp-ri"},
+    "coordinates": {"atoms": WATER.replace("0.5865", "0.5866", 1)},
+    "charge": {"charge": 2},
+    "basis": {"basis": "sto-3g"},
+    "cart": {"cart": True},
+    "auxbasis": {"auxbasis": "def2-svp-ri"},
+    "frozen": {"frozen": (0,)},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_field_that_differs_is_named(name: str) -> None:
+    one, other = fields(), fields(**OTHERS[name])
+    assert fingerprint(one) != fingerprint(other)
+    assert str(difference(one, other)).startswith(f"its {name} is ")
+
+
+def test_a_small_shift_counts() -> None:
+    """A coordinate that differs in its last bit is another input: numbers would differ."""
+    one, other = fields(), fields()
+    other["coordinates"][1][1] = float(np.nextafter(other["coordinates"][1][1], 9))
+    assert difference(one, other) is not None
+
+
+def test_a_field_that_one_of_them_lacks() -> None:
+    one = fields()
+    assert difference(one, {**one, "fused": True}) == "its fused is none, asked for is true"
+    assert difference({**one, "orbitals": "ab"}, one) == "its orbitals is ab, asked for is none"
+
+
+def test_long_values_are_cut() -> None:
+    found = str(difference({"atoms": ["H"] * 500}, {"atoms": ["C"] * 500}))
+    assert len(found) < 160
+
+
+def test_orbitals_by_their_values() -> None:
+    c, e = rng().normal(size=(4, 3)), rng(1).normal(size=3)
+    assert orbital_fields(c, e) == orbital_fields(np.asfortranarray(c), e)
+    changed = c.copy()
+    changed[3, 2] = np.nextafter(changed[3, 2], 9)
+    assert orbital_fields(c, e) != orbital_fields(changed, e)
+    assert orbital_fields(c, e) != orbital_fields(c, e[::-1])

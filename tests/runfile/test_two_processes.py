@@ -1,0 +1,102 @@
+"""Two processes on one run file: one writes, any number read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dfmp2.runfile.file import RunFile
+from tests.cli.common import dfmp2
+from tests.runfile.common import FILE, JOB, OPTIONS, resumed, small_blocks
+from tests.runfile.killed import Killer
+from tests.systems import ROOT
+
+HOLD = """
+import sys
+from dfmp2.runfile.file import RunFile
+file = RunFile(sys.argv[1])
+file.state["mark"] = "written by the holder"
+file.save()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished file of this test."""
+    monkeypatch.chdir(tmp_path)
+    small_blocks(monkeypatch)
+    shutil.copy(finished, tmp_path / FILE)
+    return tmp_path / FILE
+
+
+@pytest.fixture
+def holder(copy: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the file open for writing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(copy)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    "command", [("resume", FILE, "--quiet"), (*JOB, *OPTIONS), (*JOB, *OPTIONS, "--restart")]
+)
+def test_a_second_writer_is_refused(
+    command: tuple[object, ...], copy: Path, holder: subprocess.Popen[str]
+) -> None:
+    """In one line, and the file is as it was; once the other is killed, the lock is gone."""
+    before = copy.read_bytes()
+    done = dfmp2(*command)
+    assert done.exit_code == 6
+    assert done.stderr == (
+        f"Error: {FILE}: is in use by another process of dfmp2; wait for it, or name another file "
+        "with --checkpoint\n"
+    )
+    assert copy.read_bytes() == before
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert dfmp2(*command).exit_code == 0
+
+
+def test_a_reader_is_not_refused(copy: Path, holder: subprocess.Popen[str]) -> None:
+    with RunFile(str(copy), writable=False) as file:
+        assert file.state["mark"] == "written by the holder"
+    assert "in use" not in dfmp2("show", copy).stderr
+    assert holder.poll() is None
+
+
+def test_a_reader_does_not_keep_a_writer_away(copy: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HOLD.replace("(sys.argv[1])", "(sys.argv[1], False)")
+         .replace("file.save()", "import subprocess"), str(copy)],
+        input="", capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with RunFile(str(copy), writable=True) as file:
+        file.save()
+
+
+def test_two_that_start_at_the_same_instant(killer: Killer, finished: Path, tmp_path: Path) -> None:
+    """Both make a file; one gets the name and ends well, the other refuses, and leaves nothing."""
+    answer = killer.run(tmp_path, *JOB, *OPTIONS, twins=True)
+    assert sorted((answer["exit"], answer["other"])) == [0, 6]
+    refused = tmp_path / ("stderr" if answer["exit"] else "otherstderr")
+    assert refused.read_text() == (
+        f"Error: {FILE}: another process made it just now; start again to continue it\n"
+    )
+    assert abs(resumed(tmp_path / FILE).e_tot - resumed(finished).e_tot) < 1e-10
+    assert not list(tmp_path.glob("*.tmp"))
