@@ -44,7 +44,7 @@ def test_every_dataset_says_what_it_is(finished: Path) -> None:
     with h5py.File(finished, "r") as file:
         found: list[h5py.Dataset] = []
         file.visititems(lambda _, x: found.append(x) if isinstance(x, h5py.Dataset) else None)
-        assert len(found) == 17
+        assert len(found) == 18
         for dataset in found:
             assert dataset.attrs["description"]
             assert "unit" in dataset.attrs
