@@ -228,6 +228,6 @@ def test_run_file_is_documented() -> None:
         assert len(shape.split(", ")) == len(dataset.shape), name
         plain = {"hartree^½": "hartree^(1/2)"}.get(unit, unit)
         assert dataset.unit.split(",")[0] == plain, name
-    for attribute in ("format", "schema_version", "nao", "nocc", "nvir", "naux",
-                      "aux_shell", "input_crc32"):  # fmt: skip
+    for attribute in ("format", "schema_version", "nao", "nocc", "nvir", "naux", "aux_shell",
+                      "input_crc32"):  # fmt: skip
         assert f"`{attribute}`" in text
