@@ -86,3 +86,9 @@ def kernel_backend(request: pytest.FixtureRequest) -> str:
 def launch(kernel_backend: str) -> Launch:
     """Run one launch of a kernel on each backend in turn."""
     return KERNEL_BACKENDS[kernel_backend].launch
+
+
+@pytest.fixture
+def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make an empty folder the current one: `dfmp2 run` leaves its run file there."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))

@@ -17,6 +17,8 @@ from tests.cli.common import WATER, dfmp2, fact
 from tests.played_engine import PlayedEngine, PlayedGpu, played_selection
 from tests.systems import mean_field
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 LARGE = Sizes(nao=1000, nocc=100, nvir=900, naux=3000, aux_shell=11)
 
 

@@ -21,6 +21,8 @@ from tests.cli.common import WATER, dfmp2, energy, fact
 from tests.systems import ROOT, converge, mean_field, molecule
 from tests.test_memory import SMALL_ERROR
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 ROUNDING = 1e-10
 """Hartree. B differs by rounding alone."""
 

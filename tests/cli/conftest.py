@@ -1,4 +1,4 @@
-"""Each test of the command line works in a folder of its own: run files are left where one is."""
+"""Each test of the command line works in a folder of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,5 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an empty folder the current one."""
-    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+def _own_folder(own_folder: None) -> None:
+    """Use `own_folder` everywhere here."""

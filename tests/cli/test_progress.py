@@ -18,8 +18,8 @@ def test_bar_on_a_terminal() -> None:
     main, terminal = pty.openpty()
     done = subprocess.Popen(
         [sys.executable, "-m", "dfmp2", "run", WATER, "--basis", "cc-pvdz"],
-        stdout=subprocess.PIPE, stderr=terminal, cwd=ROOT, text=True,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE, stderr=terminal, text=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     os.close(terminal)
     shown = b""
