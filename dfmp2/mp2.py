@@ -24,7 +24,13 @@ from dfmp2.molecule import warn_missing_ecp
 from dfmp2.pipeline import Outcome, Pipeline, Request, choose
 from dfmp2.plan import Plan, Sizes, make_plan
 from dfmp2.reference import Frozen, Reference, make_reference
-from dfmp2.restart import check_nki, check_request, run_file_of, scratch_run
+from dfmp2.restart import (
+    check_nki,
+    check_request,
+    run_file_of,
+    scratch_run,
+    with_stored_orbitals,
+)
 from dfmp2.result import Result
 from dfmp2.runfile.content import load_result, origin, store_result
 from dfmp2.runfile.file import RunFile
@@ -157,6 +163,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         """
         request = Request(self.backend, self.device, self.precision)
         selection, precision = choose(request)
+        if self.checkpoint is not None and self.mo_coeff is None:
+            self._scf = with_stored_orbitals(self._scf, self.checkpoint)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             reference = self._reference()

@@ -15,7 +15,7 @@ from dfmp2.backends.select import Selection, require_nki
 from dfmp2.describe import molecule_record
 from dfmp2.errors import BackendUnavailable, CheckpointError
 from dfmp2.pipeline import Request
-from dfmp2.runfile.content import store_scf
+from dfmp2.runfile.content import load_scf, store_scf
 from dfmp2.runfile.file import InUseError, RunFile, is_run_file
 from dfmp2.runfile.identity import difference, fields_of, fingerprint, orbital_fields
 from dfmp2.runfile.layout import Shape
@@ -37,9 +37,17 @@ __all__ = [
     "open_run",
     "run_file_of",
     "scratch_run",
+    "with_stored_orbitals",
 ]
 
 SUFFIX = ".dfmp2.h5"
+
+SAME_ENERGY = 1e-9
+"""Hartree. An SCF that is run again comes to 1e-12 of itself; another state is farther away."""
+
+SAME_ORBITALS = 1e-7
+"""Hartree for orbital energies, which repeat to 1e-11; also how much of the least common direction
+of two occupied spaces may be missing."""
 
 
 def default_path(name: str, fields: dict[str, Any]) -> str:
@@ -112,6 +120,43 @@ def run_file_of(driver: DFMP2, reference: Reference, aux: AuxBasis, plan: Plan) 
     if "scf" not in file.state and driver.mo_coeff is None:
         store_scf(file, mf, getattr(mf, "read_from", None))
     return file
+
+
+def with_stored_orbitals(mf: Any, path: str) -> Any:
+    """The mean field with the orbitals of a run file, where both are the same determinant.
+
+    A script that is run again converges to other digits in every orbital, and to any rotation of
+    degenerate ones. What the file holds was made from its own orbitals, and goes on with them.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+        Converged.
+    path : str
+        May not exist.
+
+    Returns
+    -------
+    pyscf.scf.hf.RHF
+        `mf` itself, where the file has no orbitals, or others.
+    """
+    if not (isinstance(getattr(mf, "mo_coeff", None), np.ndarray) and is_run_file(path)):
+        return mf
+    stored = mf.copy()
+    with RunFile(path, writable=False) as file:
+        if not load_scf(file, stored):
+            return mf
+    if stored.mo_coeff.shape != mf.mo_coeff.shape or not np.array_equal(stored.mo_occ, mf.mo_occ):
+        return mf
+    overlap = mf.mol.intor_symmetric("int1e_ovlp")
+    occupied = mf.mo_occ > 0
+    common = stored.mo_coeff[:, occupied].T @ overlap @ mf.mo_coeff[:, occupied]
+    same = (
+        abs(stored.e_tot - mf.e_tot) < SAME_ENERGY
+        and np.abs(stored.mo_energy - mf.mo_energy).max(initial=0.0) < SAME_ORBITALS
+        and np.linalg.svd(common, compute_uv=False).min(initial=1.0) > 1 - SAME_ORBITALS
+    )
+    return stored if same else mf
 
 
 @contextmanager

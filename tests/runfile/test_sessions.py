@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dfmp2 import DFMP2
@@ -26,7 +27,7 @@ from tests.runfile.common import (
     state_of,
 )
 from tests.runfile.killed import Killer
-from tests.systems import INPUTS, converge, mean_field, molecule
+from tests.systems import INPUTS, converge, mean_field, molecule, rng
 from tests.test_fitting import _duplicated_auxbasis
 
 SIMULATOR = {"backend": "simulator", "device": "bundled", "precision": "auto"}
@@ -398,11 +399,36 @@ def test_the_file_of_a_script_is_continued_by_it() -> None:
     assert DFMP2(mf).set(checkpoint="script.h5").run().read_from is not None
 
 
+def test_a_script_that_is_run_again_goes_on() -> None:
+    """It converges to other digits, and to other rotations of degenerate orbitals."""
+    mf = converge(molecule("Ne 0 0 0", "cc-pvdz"))
+    exact = DFMP2(mf).run()
+    driver = DFMP2(mf).set(checkpoint="script.h5", checkpoint_interval=0.0)
+    with pytest.raises(Ended):
+        driver.set(progress=ending("pair energies", 4)).kernel()
+    before = committed_pairs("script.h5")
+    again = mf.copy()
+    again.mo_coeff = mf.mo_coeff.copy()
+    turn, _ = np.linalg.qr(rng().normal(size=(3, 3)))
+    again.mo_coeff[:, 2:5] = mf.mo_coeff[:, 2:5] @ turn  # the three 2p orbitals
+    again.mo_coeff[:, 1] *= -1
+    again.mo_energy = mf.mo_energy + 1e-12
+    with counted() as work:
+        result = DFMP2(again).set(checkpoint="script.h5").run()
+    assert work.pairs == 15 - len(before)
+    assert abs(result.e_corr - exact.e_corr) < 1e-10
+    after = committed_pairs("script.h5")
+    assert {pair: after[pair] for pair in before} == before
+
+
 def test_a_script_with_other_orbitals_is_refused() -> None:
+    """Orbitals given by name are taken as they are, and those of another state are others."""
     mf = mean_field("water")
     DFMP2(mf).set(checkpoint="script.h5").run()
+    with pytest.raises(CheckpointError, match="another input: its orbitals is "):
+        DFMP2(mf, mo_coeff=-mf.mo_coeff).set(checkpoint="script.h5").run()
     other = mf.copy()
-    other.mo_coeff = -mf.mo_coeff
+    other.mo_coeff = mf.mo_coeff[:, [0, 1, 2, 3, 5, 4, *range(6, 24)]]
     with pytest.raises(CheckpointError, match="another input: its orbitals is "):
         DFMP2(other).set(checkpoint="script.h5").run()
     with pytest.raises(CheckpointError, match="another input: its frozen is "):
