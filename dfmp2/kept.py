@@ -173,16 +173,29 @@ def stored_job(file: RunFile) -> tuple[Job, Calculation]:
     Raises
     ------
     CheckpointError
-        If it was begun from a Python script.
+        If it was begun from a Python script, or with the orbitals of a chkfile that were not stored
+        yet: an SCF from the start could come to others.
     """
     content = file.input
     if content["options"] is None:
         raise CheckpointError(
             f"{file.path}: was begun by DFMP2 in a Python script, and is continued by it"
         )
+    if "orbitals" in content["fields"] and "scf" not in file.state:
+        raise CheckpointError(
+            f"{file.path}: was begun with the orbitals of a chkfile, which are not in it yet; "
+            "start again with the chkfile"
+        )
+    try:
+        options = JobOptions(**content["options"])
+        calculation = Calculation(**content["calculation"])
+    except TypeError as error:
+        raise CheckpointError(
+            f"{file.path}: has a setting that this dfmp2 does not know ({error}); use the version "
+            "that wrote it"
+        ) from error
     mol = mole_of(MoleculeRecord.from_plain(content["molecule"]))
-    job = Job(content["name"], mol, JobOptions(**content["options"]))
-    return job, Calculation(**content["calculation"])
+    return Job(content["name"], mol, options), calculation
 
 
 def _content(job: Job, calculation: Calculation) -> dict[str, Any]:

@@ -128,6 +128,8 @@ def test_killed_and_resumed(
         return
     before, state = committed_pairs(path), state_of(path)
     rows, had_result = fitted_rows(path), "result" in state
+    shown = dfmp2("show", path)
+    assert (shown.exit_code, shown.stderr) == (0, "")
     with counted() as work:
         result = resumed(path, **this.changes)
     after, sessions = committed_pairs(path), state_of(path)["sessions"]
@@ -146,6 +148,34 @@ def test_killed_and_resumed(
         assert work.pairs == work.orbitals == 0
     RunFile(str(path)).close()
     assert resumed(path).e_tot == result.e_tot
+
+
+@pytest.mark.parametrize("kills", [50, *(pytest.param(n, marks=pytest.mark.slow) for n in (9, 25))])
+def test_killed_again_and_again(kills: int, killer: Killer, folder: Path, tmp_path: Path) -> None:
+    """By turns in memory and out of core; every session adds to what those before it left."""
+    exact = whole_run(killer, folder, ())
+    random, settings = rng(kills), (("--max-memory", smallest()), ("--max-memory", 4000))
+    pairs, rows, lives, path = {}, 0, 0, tmp_path / FILE
+    command: tuple[Any, ...] = (*JOB, *OPTIONS)
+    while True:
+        write = {"write": int(random.integers(1, 2 * kills)), "cut": float(random.choice(CUTS))}
+        answer = killer.run(tmp_path, *command, *settings[lives % 2], **write)
+        if answer["exit"] == 0:
+            break
+        assert answer["exit"] == -9, (tmp_path / "stderr").read_text()
+        lives += 1
+        assert lives < 200
+        if path.exists():
+            command = ("resume", path, "--checkpoint-interval", 0, "--quiet")
+            found = committed_pairs(path)
+            assert {pair: found[pair] for pair in pairs} == pairs
+            assert fitted_rows(path) >= rows
+            pairs, rows = found, fitted_rows(path)
+    assert lives > 1
+    assert abs(resumed(path).e_tot - exact["e_tot"]) < 1e-10
+    found = committed_pairs(path)
+    assert len(found) == NPAIR
+    assert {pair: found[pair] for pair in pairs} == pairs
 
 
 def kinds() -> Iterator[tuple[bool, bool, bool]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyscf.scf import chkfile
 
 from dfmp2 import DFMP2
 from dfmp2.errors import CheckpointError, InputError
@@ -25,6 +26,7 @@ from tests.runfile.common import (
     resumed,
     small_blocks,
     state_of,
+    whole_input,
 )
 from tests.runfile.killed import Killer
 from tests.systems import INPUTS, converge, mean_field, molecule, rng
@@ -373,6 +375,37 @@ END
         assert abs(resumed(FILE).e_tot - exact) < 1e-10
         Path(FILE).unlink()
     assert energy(done.stdout, "E(MP2) total") == round(exact, 10)
+
+
+def test_orbitals_of_a_chkfile_that_were_not_stored(killer: Killer) -> None:
+    """An SCF of its own would be another reference: resume refuses, the same command goes on."""
+    mf = mean_field("water", density_fit=True)  # not the orbitals of dfmp2's own SCF
+    chkfile.dump_scf(mf.mol, "water.chk", mf.e_tot, mf.mo_energy, mf.mo_coeff, mf.mo_occ)
+    exact = DFMP2(mf).run()
+    job = ("run", Path("water.chk").resolve())
+    answer = killer.run(Path.cwd(), *job, *OPTIONS, of="scf/mo_coeff", write=1)
+    assert answer["exit"] == -9
+    done = dfmp2("resume", FILE)
+    assert done.exit_code == 6
+    assert done.stderr == (
+        f"Error: {FILE}: was begun with the orbitals of a chkfile, which are not in it yet; start "
+        "again with the chkfile\n"
+    )
+    killer.run(Path.cwd(), *job, *OPTIONS, of="pairs/e_os", write=3, cut=0.5)
+    result = resumed(FILE)
+    assert abs(result.e_corr - exact.e_corr) < 1e-10
+    assert abs(result.e_hf - mf.e_tot) < 1e-10
+
+
+def test_settings_of_another_version(finished: Path) -> None:
+    content = whole_input(finished)
+    content["calculation"]["quantum"] = True
+    with RunFile(str(finished), writable=False) as file:
+        RunFile.create("newer.h5", file.shape, content).close()
+    done = dfmp2("resume", "newer.h5")
+    assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
+    assert "newer.h5: has a setting that this dfmp2 does not know (" in done.stderr
+    assert "'quantum'" in done.stderr
 
 
 # Python scripts

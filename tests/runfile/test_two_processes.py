@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dfmp2.runfile.file import RunFile
-from tests.cli.common import dfmp2
+from tests.cli.common import dfmp2, energy
 from tests.runfile.common import FILE, JOB, OPTIONS, resumed, small_blocks
 from tests.runfile.killed import Killer
 from tests.systems import ROOT
@@ -72,10 +72,12 @@ def test_a_second_writer_is_refused(
     assert dfmp2(*command).exit_code == 0
 
 
-def test_a_reader_is_not_refused(copy: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_reader_is_not_refused(copy: Path, finished: Path, holder: subprocess.Popen[str]) -> None:
     with RunFile(str(copy), writable=False) as file:
         assert file.state["mark"] == "written by the holder"
-    assert "in use" not in dfmp2("show", copy).stderr
+    shown = dfmp2("show", copy)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert abs(energy(shown.stdout, "E(MP2) total") - resumed(finished).e_tot) < 1e-9
     assert holder.poll() is None
 
 
