@@ -85,8 +85,11 @@ class TorchBackend:
     def to_float32(self, b: Tensor) -> Tensor:
         wide = b.mT
         narrow = wide.reshape(-1).view(torch.float32)[: wide.numel()].view(wide.shape)
-        for i in range(len(wide)):  # ascending: what is overwritten has been read
-            narrow[i] = wide[i].to(torch.float32)
+        narrow[:1] = wide[:1].clone()
+        done = 1
+        while done < len(wide):  # what was read so far is room for as much again
+            narrow[done : 2 * done] = wide[done : 2 * done]
+            done *= 2
         return narrow.transpose(1, 2)
 
     def warm_up(self) -> None:
