@@ -20,7 +20,7 @@ from dfmp2.errors import BackendUnavailable
 from dfmp2.plan import T_BLOCK
 from dfmp2.provenance import Where
 
-__all__ = ["TorchBackend"]
+__all__ = ["TorchBackend", "blocks_at_once"]
 
 T_BLOCK_CUDA = 256 * 10**6
 """Bytes of one block of T on a GPU: large enough to fill it."""
@@ -157,7 +157,7 @@ class TorchBackend:
 
         nvir = b_i.shape[2]
         e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
-        at_once = max(1, T_BLOCK // (b_i.element_size() * nvir * nvir))
+        at_once = blocks_at_once(nvir, b_i.element_size())
         tasks = iter(list(_rows(len(e_i), len(e_j), at_once, diagonal)))
 
         def work(_: int) -> None:
@@ -184,6 +184,11 @@ class TorchBackend:
             )
         e_os, e_ss = self.to_host(sums)  # the only wait for the device
         return e_os, e_ss
+
+
+def blocks_at_once(nvir: int, itemsize: int) -> int:
+    """How many T_ij of a CPU thread are made and reduced together."""
+    return max(1, T_BLOCK // (itemsize * nvir * nvir))
 
 
 def _rows(ni: int, nj: int, at_once: int, diagonal: bool) -> Iterator[tuple[int, slice]]:
