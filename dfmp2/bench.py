@@ -49,6 +49,9 @@ class Bench:
     scf : str
     peak : float or None
         Largest peak memory of dfmp2 in MB, the warm-up included.
+    reduction : float or None
+        Share of the reduction in the time of a fused pair block on the CPU, measured after the
+        runs.
     """
 
     result: Result
@@ -60,6 +63,7 @@ class Bench:
     threads: int
     scf: str
     peak: float | None
+    reduction: float | None = None
 
 
 def bench(
@@ -126,6 +130,7 @@ def bench(
             threads=setup.threads,
             scf=last.labels["scf"] + remark,
             peak=own.peak(),
+            reduction=own.reduction(),
         )
 
 

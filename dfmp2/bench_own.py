@@ -17,6 +17,8 @@ from dfmp2.validate import default_tolerance
 
 __all__ = ["Own", "Stage", "device_of"]
 
+PAIR_STAGE = "pair energies"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -85,6 +87,20 @@ class Own:
             of_peak = rate / peak[dtype] if dtype in peak else None
             found.append(Stage(name, median(row.seconds for row in rows), rate, dtype, of_peak))
         return found
+
+    def reduction(self) -> float | None:
+        """Share of the reduction in a pair block's time on the CPU; None where that has no sense.
+
+        Fused blocks only: without fusion the two are operations of their own.
+        """
+        stage = next((row for row in self.stages() if row.name == PAIR_STAGE), None)
+        last = self.results[-1]
+        on_cpu = getattr(self._device, "type", None) == "cpu"
+        if stage is None or not on_cpu or not last.settings["fused"]:
+            return None
+        from dfmp2.bench_reduction import reduction_share
+
+        return reduction_share(last.sizes["nvir"], last.sizes["naux"], stage.dtype)
 
 
 def device_of(calculation: Calculation) -> Any:

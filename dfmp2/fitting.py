@@ -251,14 +251,16 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
     InputError
         If the metric has an eigenvalue below -`LINEAR_DEPENDENCE`, or is not finite.
     """
+    import torch
+
     if not np.isfinite(metric).all():
         raise InputError("the auxiliary metric (P|Q) is not finite; check the auxiliary basis")
-    try:
-        # A copy is factored in place: eigenvectors need (P|Q) itself if this fails.
-        lower = scipy.linalg.cholesky(metric.copy(order="F"), lower=True, overwrite_a=True)
-        return Metric(lower, "cholesky")
-    except scipy.linalg.LinAlgError:
-        w, v = scipy.linalg.eigh(metric)
+    # Not by SciPy: its BLAS keeps its threads spinning for a while after a call, on the cores that
+    # the metric solve and the pair GEMMs are waiting for.
+    lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(metric))
+    if not failed:
+        return Metric(lower.numpy(), "cholesky")
+    w, v = scipy.linalg.eigh(metric)
     if w[0] < -LINEAR_DEPENDENCE:
         raise InputError(
             f"the auxiliary metric (P|Q) has the negative eigenvalue {w[0]:.3g}: it is no metric; "

@@ -23,6 +23,10 @@ SMALL = ("water", "ammonia", "methane", "ethylene", "glycine", "benzene", "hydro
 LARGE = ("uracil_dimer_stacked", "caffeine", "water10")
 """More than 20 s each."""
 
+CLUSTERS = ("water4", "water8", "water12", "water16", "water20")
+"""Rings of four waters and stacks of them, for scaling with size. Orbitals for them are from a
+density-fitted SCF: an exact one takes longer than everything else together."""
+
 
 def basis_of(name: str) -> str:
     """The double-zeta basis of an input: cc-pVDZ, or def2-SVP where an element has an ECP."""

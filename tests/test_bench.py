@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfmp2 import bench_own
+from dfmp2 import bench_own, bench_reduction
+from dfmp2.backends import reduction
 from dfmp2.backends.select import select
 from dfmp2.bench import SCF_REMARK, bench, make_setup, orbitals
 from dfmp2.bench_machine import gemm_rate
@@ -175,6 +177,33 @@ def test_bench_of_water() -> None:
     assert pair_stage.of_peak == pair_stage.gflops / RATES["float32"]
     assert stages["metric solve"].dtype == "float64"
     assert stages["integrals"].of_peak is None
+    assert found.reduction is not None
+    assert 0 < found.reduction < 1
+
+
+def test_reduction_has_no_share_where_it_is_an_operation_of_its_own() -> None:
+    calculation = Calculation(device="cpu", fused=False)
+    assert bench(job_of("water"), calculation, [], 1, silent).reduction is None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_share_of_the_reduction_is_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    """Beside a reduction that sleeps the GEMM is nothing, and one that does nothing is nothing."""
+    sizes: list[tuple[tuple[int, ...], str]] = []
+
+    def sleep(t: np.ndarray, *_: Any) -> None:
+        sizes.append((t.shape, t.dtype.name))
+        time.sleep(0.01)
+
+    monkeypatch.setattr(bench_reduction, "SECONDS", 0.05)
+    monkeypatch.setattr(reduction, "reduce_pairs", sleep)
+    assert bench_reduction.reduction_share(100, 20, dtype, threads=2) > 0.5
+    at_once = 10**6 // (100 * 100 * (8 if dtype == "float64" else 4))
+    assert set(sizes) == {((at_once, 100, 100), dtype)}
+    monkeypatch.setattr(reduction, "reduce_pairs", lambda *_: None)
+    assert bench_reduction.reduction_share(100, 200, dtype, threads=2) < 0.05
 
 
 def test_loose_orbitals_are_good_enough_for_other_programs() -> None:

@@ -18,7 +18,7 @@ from dfmp2.plan import Sizes, make_plan
 from dfmp2.provenance import Provenance
 from dfmp2.reference import make_reference
 from dfmp2.transform import Transform
-from tests.systems import DATA, LARGE, SMALL, mean_field, pyscf_mp2, references
+from tests.systems import CLUSTERS, DATA, LARGE, SMALL, mean_field, pyscf_mp2, references
 
 AGREEMENT = 1e-9
 """Hartree. On the same orbitals and integrals the programs differ by roundoff, seen up to 2e-15;
@@ -62,6 +62,13 @@ def test_input_agrees_with_pyscf(name: str) -> None:
     assert_same(fused, pyscf_mp2(mf), AGREEMENT)
     assert_same(fused, unfused, 1e-10)
     assert fused.e_hf == mf.e_tot
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_cluster_agrees_with_pyscf(name: str) -> None:
+    mf = mean_field(name, density_fit=True)
+    assert_same(DFMP2(mf).run(), pyscf_mp2(mf), AGREEMENT)
 
 
 @pytest.mark.parametrize(("name", "basis"), LARGE_BASES)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 import dfmp2.pipeline
 from dfmp2 import DFMP2
-from dfmp2.spotcheck import expected_error
-from tests.systems import mean_field
+from dfmp2.spotcheck import SpotCheck, expected_error
+from tests.systems import mean_field, rng
 
 SYSTEMS = ["water", "ammonia", "methane", "ethylene", "hydrogen_iodide", "glycine", "benzene"]
 
@@ -59,3 +63,22 @@ def test_float32_by_name_is_not_overruled() -> None:
     mp = DFMP2(mean_field("water")).run(precision="fp32", accuracy=1e-12)
     assert mp.result.settings["precision"] == "fp32"
     assert _estimate(mp.result.labels["precision"]) > 1e-12
+
+
+def test_a_pair_that_holds_no_energy_does_not_decide() -> None:
+    """All pairs are in the sample here: twice what they lose is the estimate, no more."""
+    nocc = 4
+    exact = -rng().uniform(0.01, 0.02, (nocc, nocc))
+    exact = (exact + exact.T) / 2
+    exact[0, 3] = exact[3, 0] = -1e-12
+    rough = exact * (1 + 1e-8)
+    rough[0, 3] = rough[3, 0] = -3e-12
+    backend: Any = SimpleNamespace(
+        stage=lambda name: nullcontext(),
+        pair_energy=lambda *_: (np.triu(exact) / 4, np.triu(exact) * 3 / 4),
+    )
+    reference: Any = SimpleNamespace(nocc=nocc, e_occ=np.zeros(nocc), e_vir=np.ones(2))
+    check = SpotCheck(np.zeros((nocc, 3, 2)), reference, backend)
+    lost = np.abs(rough - exact).sum()
+    assert check.error(rough / 2, rough / 2) == pytest.approx(2 * lost, rel=1e-6)
+    assert lost < 1e-8 * np.abs(exact).sum() + 5e-12

@@ -23,7 +23,7 @@ from dfmp2.errors import BackendUnavailable
 from dfmp2.plan import T_BLOCK
 from dfmp2.provenance import Where
 
-__all__ = ["TorchBackend"]
+__all__ = ["TorchBackend", "blocks_at_once"]
 
 
 class TorchBackend:
@@ -90,8 +90,11 @@ class TorchBackend:
     def to_float32(self, b: Tensor) -> Tensor:
         wide = b.mT
         narrow = wide.reshape(-1).view(torch.float32)[: wide.numel()].view(wide.shape)
-        for i in range(len(wide)):  # ascending: what is overwritten has been read
-            narrow[i] = wide[i].to(torch.float32)
+        narrow[:1] = wide[:1].clone()
+        done = 1
+        while done < len(wide):  # what was read so far is room for as much again
+            narrow[done : 2 * done] = wide[done : 2 * done]
+            done *= 2
         return narrow.transpose(1, 2)
 
     def engine(self) -> Engine | None:
@@ -167,7 +170,7 @@ class TorchBackend:
 
         nvir = b_i.shape[2]
         e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
-        at_once = max(1, T_BLOCK // (b_i.element_size() * nvir * nvir))
+        at_once = blocks_at_once(nvir, b_i.element_size())
         tasks = iter(list(_rows(len(e_i), len(e_j), at_once, diagonal)))
 
         def work(_: int) -> None:
@@ -194,6 +197,11 @@ class TorchBackend:
             )
         e_os, e_ss = self.to_host(sums)  # the only wait for the device
         return e_os, e_ss
+
+
+def blocks_at_once(nvir: int, itemsize: int) -> int:
+    """How many T_ij of a CPU thread are made and reduced together."""
+    return max(1, T_BLOCK // (itemsize * nvir * nvir))
 
 
 def _rows(ni: int, nj: int, at_once: int, diagonal: bool) -> Iterator[tuple[int, slice]]:

@@ -1,4 +1,4 @@
-"""Prints the comparison with PySCF after the run."""
+"""Prints the comparisons after the run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def report() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if ROWS:
-        terminalreporter.section("dfmp2 beside PySCF (DF-MP2 part only, medians)")
+        terminalreporter.section("dfmp2 beside others (DF-MP2 part only, medians)")
         for row in ROWS:
             terminalreporter.write_line(row)

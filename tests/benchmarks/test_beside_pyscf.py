@@ -2,13 +2,16 @@
 
     pytest tests/benchmarks -m benchmark_peer
 
-As `dfmp2 bench` does it: same mean field, same auxiliary basis, one warm-up pair that is not
-counted, and the median over pairs, because the speed of a shared machine drifts. Imports and the
-first call's compilation are outside and listed by `test_start_up`.
+prints the table of the README. As in `dfmp2 bench`, both have the same mean field, the same
+auxiliary basis and the same threads. A run of PySCF stands between two of dfmp2, one in each
+precision, and gives a ratio with both; the median over rounds counts, after one that is left out,
+because the speed of a shared machine drifts. Imports and the first call's compilation are outside
+and listed by `test_start_up`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -20,48 +23,159 @@ from dfmp2.bench_own import Own
 from dfmp2.bench_pairs import Pairs, Run
 from dfmp2.bench_peers import Pyscf
 from dfmp2.job import Calculation, JobOptions, prepare
+from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 from tests.systems import INPUTS
 
-PAIRS = 5
+ROUNDS = 5
+
+BESIDE_B = 200.0
+"""MB above B[i,P,a] that dfmp2 may take."""
 
 pytestmark = pytest.mark.benchmark_peer
 
 
-@pytest.mark.parametrize(
-    ("name", "basis"),
-    [("benzene", "cc-pvtz"), ("water10", "cc-pvdz"), ("water10", "cc-pvtz")],
-    ids=lambda value: value,
+@dataclass(frozen=True)
+class Case:
+    """A molecule, and the ratios that users are promised.
+
+    They are no guess at this machine: PySCF's wheel reaches from a third to two thirds of what the
+    cores can do, depending on their make, and the ratio moves with it. Each lies 20 % or more below
+    what was measured on the slower of two machines, while medians of five rounds repeat to 5 %.
+    What a change of our own code costs is caught by the checks of `PAIR_STAGE` and `REDUCTION`
+    wherever it runs, since both numbers of those are ours.
+    """
+
+    name: str
+    basis: str
+    fp64: float
+    auto: float
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.basis}"
+
+
+CASES = (
+    Case("benzene", "cc-pvtz", 1.3, 1.5),
+    Case("water10", "cc-pvdz", 1.5, 2.2),
+    Case("water10", "cc-pvtz", 1.5, 2.3),
+    Case("water20", "cc-pvdz", 1.7, 2.7),
 )
-def test_not_slower_than_pyscf(name: str, basis: str, benchmark: Any, report: list[str]) -> None:
-    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
-    calculation, mf = Calculation(), orbitals(job)
-    own, peer = Own(job, mf, calculation), Pyscf(make_setup(mf, calculation))
-    theirs: list[Run] = []
-    found = Pairs("pyscf")
 
-    def run_dfmp2() -> None:
-        found.add(own.run(), theirs[-1], 1e-9)
+PAIR_STAGE = 0.75
+"""Of the GEMM rate measured in the same process, for (H2O)10/cc-pVTZ. Measured: 0.83 to 0.90. The
+plainer path without fusion stays below 0.6."""
 
-    benchmark.pedantic(
-        run_dfmp2, setup=lambda: theirs.append(peer.run()), rounds=PAIRS, warmup_rounds=1
-    )
-    ratios = found.ratios[1:]
-    stages = ", ".join(
-        f"{stage.name} {stage.seconds:.3f} s"
-        + (f" ({stage.gflops:.0f} GFLOP/s)" * bool(stage.dtype))
-        for stage in own.stages()
-    )
-    benchmark.extra_info.update(
-        ratios=ratios,
-        dfmp2_seconds=[run.seconds for run in found.own[1:]],
-        pyscf_seconds=[run.seconds for run in found.theirs[1:]],
-    )
-    report.append(
-        f"{name}/{basis}: PySCF {median(run.seconds for run in found.theirs[1:]):.2f} s, "
-        f"dfmp2 {median(run.seconds for run in found.own[1:]):.2f} s, "
-        f"ratio {median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}); {stages}"
-    )
-    assert median(ratios) >= 1.0
+REDUCTION = 0.08
+"""Of the time of a pair block, for (H2O)10/cc-pVTZ. Measured: 0.02 to 0.04."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Runs of one case; the first round, a warm-up, is out."""
+
+    own: dict[str, Own]
+    beside: dict[str, Pairs]
+    pyscf_peak: float | None
+    mean_field: Any
+
+    def sizes(self) -> dict[str, int]:
+        return self.own["fp64"].results[-1].sizes
+
+    def b_size(self) -> float:
+        """MB of B[i,P,a]."""
+        sizes = self.sizes()
+        return BYTES_PER_DOUBLE * sizes["nocc"] * sizes["naux"] * sizes["nvir"] / BYTES_PER_MB
+
+    def peak(self) -> float | None:
+        """MB, of the largest run of dfmp2 in either precision."""
+        peaks = [own.peak() for own in self.own.values()]
+        return max((peak for peak in peaks if peak is not None), default=None)
+
+
+def measure(case: Case, mf: Any, job: Any, rounds: int, benchmark: Any = None) -> Found:
+    """Time dfmp2 in both precisions, with PySCF in between."""
+    calculations = {name: Calculation(precision=name) for name in ("fp64", "auto")}
+    own = {name: Own(job, mf, calculation) for name, calculation in calculations.items()}
+    peer = Pyscf(make_setup(mf, calculations["fp64"]))
+    pairs = {name: Pairs("pyscf", peer.version) for name in own}
+    peaks: list[float] = []
+
+    def beside() -> tuple[tuple[Run], dict[str, Any]]:
+        own["auto"].measure_gemm()
+        reduced = own["auto"].run()
+        theirs = peer.run()
+        pairs["auto"].add(reduced, theirs, peer.tolerance)
+        peaks.extend([theirs.peak] if theirs.peak is not None else [])
+        own["fp64"].measure_gemm()
+        return (theirs,), {}
+
+    def run_dfmp2(theirs: Run) -> None:
+        pairs["fp64"].add(own["fp64"].run(), theirs, 1e-9)
+
+    if benchmark is None:
+        for _ in range(rounds + 1):
+            run_dfmp2(*beside()[0])
+    else:
+        benchmark.pedantic(run_dfmp2, setup=beside, rounds=rounds, warmup_rounds=1)
+    for one in pairs.values():
+        del one.own[0], one.theirs[0]
+    return Found(own, pairs, max(peaks, default=None), mf)
+
+
+def rows(case: Case, found: Found) -> list[str]:
+    """What the README says, and the stages behind it."""
+    sizes, peak = found.sizes(), found.peak()
+    device = found.own["fp64"].results[-1].provenance.device_line()
+    numbers = " / ".join(str(sizes[key]) for key in ("nao", "nocc", "nvir", "naux"))
+    lines = [f"{case}: nao / nocc / nvir / naux {numbers}; {device}"]
+    for precision, pairs in found.beside.items():
+        ratios, own = pairs.ratios, found.own[precision]
+        lines.append(
+            f"  {precision}: PySCF {median(run.seconds for run in pairs.theirs):.2f} s, "
+            f"dfmp2 {median(run.seconds for run in pairs.own):.2f} s, "
+            f"ratio {median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}), "
+            f"{len(ratios)} pairs; {own.results[-1].labels['precision']}"
+        )
+        peaks = ", ".join(f"{dtype} {rate:.0f}" for dtype, rate in own.gemm_peak().items())
+        stages = ", ".join(
+            f"{stage.name} {stage.seconds:.3f} s"
+            + (f" ({stage.gflops:.0f}, {stage.of_peak:.0%})" if stage.of_peak else "")
+            for stage in own.stages()
+        )
+        lines.append(f"    {stages}; GEMM peak {peaks} GFLOP/s")
+    if peak is not None and found.pyscf_peak is not None:
+        lines.append(
+            f"  memory: PySCF {found.pyscf_peak:.0f} MB, dfmp2 {peak:.0f} MB, of which B "
+            f"{found.b_size():.0f} MB"
+        )
+    return lines
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_faster_than_pyscf_in_less_memory(case: Case, benchmark: Any, report: list[str]) -> None:
+    (job,) = prepare(str(INPUTS / f"{case.name}.xyz"), JobOptions(basis=case.basis))
+    found = measure(case, orbitals(job), job, ROUNDS, benchmark)
+    report += rows(case, found)
+    benchmark.extra_info.update({name: pairs.ratios for name, pairs in found.beside.items()})
+    check(case, found, report)
+
+
+def check(case: Case, found: Found, report: list[str]) -> None:
+    peak = found.peak()
+    if peak is not None and found.pyscf_peak is not None:
+        # Bytes do not depend on what else the machine does: the promise itself is the threshold.
+        assert peak <= found.b_size() + BESIDE_B
+        if str(case) == "water10/cc-pvtz":
+            assert peak <= found.pyscf_peak / 5
+    if str(case) == "water10/cc-pvtz":
+        (stage,) = [s for s in found.own["fp64"].stages() if s.name == "pair energies"]
+        shares = {name: own.reduction() or 0.0 for name, own in found.own.items()}
+        report.append("  reduction: " + ", ".join(f"{n} {s:.1%}" for n, s in shares.items()))
+        assert stage.of_peak is not None
+        assert stage.of_peak >= PAIR_STAGE
+        assert max(shares.values()) <= REDUCTION
+    assert median(found.beside["fp64"].ratios) >= case.fp64
+    assert median(found.beside["auto"].ratios) >= case.auto
 
 
 def test_start_up(report: list[str]) -> None:

@@ -42,6 +42,7 @@ def test_a_user_sees_device_ratio_stages_and_start_up() -> None:
     assert float(row.split()[4]) > 0
     assert "psi4" not in text
     assert "  pair energies " in text
+    assert re.search(r"  of a pair block, its reduction takes \d+\.\d% \(clocked", text)
     assert "not in these times: imports " in text
     assert "exponents" not in text
     assert done.stderr == ""
@@ -73,6 +74,7 @@ def test_json_and_plot(tmp_path: Path) -> None:
     assert peer["median_ratio"] == pair["peer"]["seconds"] / pair["dfmp2"]["seconds"]
     assert pair["peer"]["e_corr"] == pytest.approx(pair["dfmp2"]["e_corr"], abs=1e-8)
     assert {"name", "seconds", "gflops", "dtype", "of_peak"} == set(water["stages"][0])
+    assert 0 < water["reduction_share"] < 1
     assert set(data["exponents"]) == {"dfmp2", "pyscf"}
     for name, value in data["exponents"].items():
         assert f"{name} {value:.2f}" in done.stdout

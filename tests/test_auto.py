@@ -1,0 +1,87 @@
+"""`--precision auto` on torch keeps its promise: whatever float32 costs is below the estimate that
+is printed with the result, and below the accuracy that was asked for.
+
+    pytest tests/test_auto.py -m "slow or not slow"
+
+Where auto decides for float64 there is no error to bound. The orbitals are of a loosely converged
+density-fitted SCF: both precisions get the same, and the rounding does not ask where they are from.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from dfmp2 import DFMP2
+from dfmp2.bench import orbitals
+from dfmp2.job import JobOptions, prepare
+from tests.systems import CLUSTERS, INPUTS, LARGE, SMALL
+
+ACCURACY = 1e-6
+"""Hartree: the default of `DFMP2.accuracy`."""
+
+NOTHING = 1e-11
+"""Hartree: what two float64 runs on the same orbitals may differ by; threads add in any order."""
+
+AT_ONCE = {
+    ("water", "aug-cc-pvdz"),
+    ("water", "cc-pvtz"),
+    ("ammonia", "aug-cc-pvdz"),
+    ("hydrogen_iodide", "def2-svp"),
+}
+"""Not slow: seconds each."""
+
+TOO_LARGE = {
+    ("water16", "aug-cc-pvdz"),
+    ("water16", "cc-pvtz"),
+    ("water20", "aug-cc-pvdz"),
+    ("water20", "cc-pvtz"),
+}
+"""650 basis functions and more: not minutes but a quarter of an hour each."""
+
+CASES = [
+    (name, basis)
+    for name in (*SMALL, *LARGE, *CLUSTERS)
+    for basis in (
+        ("def2-svp", "def2-svpd", "def2-tzvp")  # iodine has no cc set with the ECP of PySCF
+        if name == "hydrogen_iodide"
+        else ("cc-pvdz", "aug-cc-pvdz", "cc-pvtz")
+    )
+    if (name, basis) not in TOO_LARGE
+]
+
+
+def _marked(case: tuple[str, str]) -> Any:
+    marks = () if case in AT_ONCE else (pytest.mark.slow,)
+    return pytest.param(*case, id="/".join(case), marks=marks)
+
+
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for")  # true, and tested
+@pytest.mark.parametrize(("name", "basis"), [_marked(case) for case in CASES])
+def test_error_is_below_the_estimate_and_the_accuracy(
+    name: str, basis: str, request: pytest.FixtureRequest
+) -> None:
+    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
+    mf = orbitals(job)
+    exact = DFMP2(mf).set(backend="pytorch", device="cpu", precision="fp64").run()
+    mp = DFMP2(mf).set(backend="pytorch", device="cpu", precision="auto", accuracy=ACCURACY).run()
+    error = abs(mp.e_corr - exact.e_corr)
+    label = mp.result.labels["precision"]
+    request.node.user_properties.append(("error", f"{error:.1e} Eh; {label}"))  # for --junitxml
+    if mp.result.settings["precision"] == "fp64":
+        assert label.startswith("fp64 (auto: ")
+        assert error <= NOTHING
+        return
+    found = re.fullmatch(r"fp32 pair GEMMs, .*\(estimated error (\S+) Eh from \d+ pairs.*\)", label)
+    assert found is not None, label
+    estimate = float(found[1])
+    assert error > 0, "float32 leaves no trace in the energy: was it used?"
+    assert error <= estimate
+    assert estimate <= ACCURACY
+
+
+def test_every_input_is_covered() -> None:
+    assert {name for name, _ in CASES} == {path.stem for path in INPUTS.glob("*.xyz")}
+    assert set(CASES) >= AT_ONCE
