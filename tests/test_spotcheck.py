@@ -12,6 +12,7 @@ import pytest
 
 import dfmp2.pipeline
 from dfmp2 import DFMP2
+from dfmp2.fitted import InMemory
 from dfmp2.spotcheck import SpotCheck, expected_error
 from tests.systems import mean_field, rng
 
@@ -78,7 +79,8 @@ def test_a_pair_that_holds_no_energy_does_not_decide() -> None:
         pair_energy=lambda *_: (np.triu(exact) / 4, np.triu(exact) * 3 / 4),
     )
     reference: Any = SimpleNamespace(nocc=nocc, e_occ=np.zeros(nocc), e_vir=np.ones(2))
-    check = SpotCheck(np.zeros((nocc, 3, 2)), reference, backend)
+    check = SpotCheck(InMemory(np.zeros((nocc, 3, 2))), reference, backend)
     lost = np.abs(rough - exact).sum()
-    assert check.error(rough / 2, rough / 2) == pytest.approx(2 * lost, rel=1e-6)
+    upper = np.triu(np.ones((nocc, nocc), dtype=bool))
+    assert check.error(rough / 2, rough / 2, upper) == pytest.approx(2 * lost, rel=1e-6)
     assert lost < 1e-8 * np.abs(exact).sum() + 5e-12
