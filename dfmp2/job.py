@@ -15,6 +15,7 @@ from dfmp2.molecule import BasisSpec, build_mole, is_chkfile, read_geometry
 from dfmp2.record import MoleculeRecord
 from dfmp2.reference import Frozen, frozen_orbitals
 from dfmp2.result import Result, read_results
+from dfmp2.runfile.file import is_run_file
 from dfmp2.scf import CONV_TOL, load_chkfile, new_scf, run_scf
 
 if TYPE_CHECKING:
@@ -203,6 +204,11 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
             "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
         )
     if source != "-" and is_chkfile(source):
+        if is_run_file(source):
+            raise InputError(
+                f"{source}: is a run file of dfmp2; continue it with dfmp2 resume, look at it with "
+                "dfmp2 show"
+            )
         if options.basis is not None:
             raise InputError(
                 f"{source}: a chkfile brings its own basis; leave --basis out, or give the geometry"

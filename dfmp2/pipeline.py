@@ -194,7 +194,7 @@ class Pipeline:
         outcome = self._outcome(backend, b, metric, "fp32", "")
         error = check.error(outcome.e_os, outcome.e_ss, self.checkpoint.computed("fp32"))
         found = f"estimated error {error:.0e} Eh from {check.pairs} pairs in fp64"
-        if precision == "auto" and error > self.accuracy:
+        if precision == "auto" and not error <= self.accuracy:  # true for NaN, too
             del check, b
             self.checkpoint.reject("fp32")
             again = self._session(provenance.reason, torch, precision)

@@ -235,4 +235,5 @@ def test_estimate_grows_as_atoms_close_in_on_each_other() -> None:
         mf = converge(molecule(f"Ne 0 0 0; Ne 0 0 {distance}", "aug-cc-pvdz"))
         placed = place_stages(make_reference(mf), choose_auxbasis(mf.mol), ACCURACY)
         errors.append(placed.estimates["AO->MO"])
-    assert errors == sorted(errors)
+    # At 20 and 6 Å there is next to no overlap: only rounding tells these two apart.
+    assert errors[2] > max(errors[:2])

@@ -60,7 +60,8 @@ class Killer:
         how : Any
             after: seconds until it is killed. write: number of the write at which it is killed,
             cut: part of that write's bytes that is written. of: only writes to this dataset count.
-            blocks: constants of `dfmp2.plan`. file_size: limit on the size of a file. fill: path of
+            blocks: constants of `dfmp2.plan`. expected: a-priori error of float32.
+            file_size: limit on the size of a file. fill: path of
             a file that takes the rest of the disk before that write, instead of the kill. twins:
             two such runs, which make their run file at the same instant; the answer is for the
             first, "other" is the exit code of the second.
@@ -118,7 +119,7 @@ def _serve() -> None:
 
 
 def _child(request: dict[str, Any], report: Path) -> None:
-    from dfmp2 import plan
+    from dfmp2 import pipeline, plan
     from dfmp2.cli import main
     from dfmp2.runfile import layout
 
@@ -129,6 +130,8 @@ def _child(request: dict[str, Any], report: Path) -> None:
     for name, value in request.get("blocks", SMALL_BLOCKS).items():
         setattr(plan, name, value)
     layout.SOLVED_AT_ONCE = 1
+    if "expected" in request:
+        pipeline.expected_error = lambda nocc: float(request["expected"])
     if "file_size" in request:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
     if "twins" in request:
