@@ -84,9 +84,14 @@ class Transform:
             return self._as_it_comes(self.source.metric)
         return self._in_memory(done) if self.plan.in_memory else self._on_disk(done)
 
+    @property
+    def _stage(self) -> str:
+        """Where the half transforms are timed: with the integrals, if a device works beside."""
+        return "AO->MO" if self.backend.engine() is None else f"{self.source.stage} and AO->MO"
+
     def _as_it_comes(self, metric: str) -> tuple[FittedB, str]:
         """B from integrals that hold the metric: it is not kept, since they are."""
-        with self.backend.stage("AO->MO"):
+        with self.backend.stage(self._stage):
             b = self.backend.empty_b(self.reference.nocc, self.aux.naux, self.reference.nvir)
         self._transform(b, 0, np.zeros(self.aux.naux, dtype=bool), None)
         return InMemory(b), metric
@@ -100,7 +105,7 @@ class Transform:
                 b = backend.empty_b(nocc, metric.naux, nvir)
                 self._load(b, done)
             return InMemory(b), str(metric)
-        with backend.stage("AO->MO"):
+        with backend.stage(self._stage):
             b = backend.empty_b(nocc, self.aux.naux, nvir)
             part = b[done:] if done else b
         there = self._load_raw(part, done)
@@ -151,7 +156,7 @@ class Transform:
     ) -> None:
         """The same with a device that works beside the host: one stage, since the two overlap."""
         c_occ, c_vir = self._coefficients(done)
-        with self.backend.stage(f"{self.source.stage} and AO->MO"):
+        with self.backend.stage(self._stage):
             integrals = self._blocks(there)
             total = len(integrals.blocks)
 
@@ -214,7 +219,7 @@ class Transform:
         return self.source.integrals(mol, auxmol, self.plan.aux_block, shells)
 
     def _coefficients(self, done: int) -> tuple[Tensor, Tensor]:
-        with self.backend.stage("AO->MO"):
+        with self.backend.stage(self._stage):
             c_occ = np.ascontiguousarray(self.reference.c_occ[:, done:])
             return self.backend.asarray(c_occ), self.backend.asarray(self.reference.c_vir)
 
