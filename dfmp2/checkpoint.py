@@ -68,8 +68,7 @@ class Checkpoint:
             return
         self._state = file.state
         self.rows = Rows(file)
-        accepted = {s["id"] for s in self._sessions if not s["rejected"]}
-        self.table, damaged = load_pairs(file, accepted)
+        self.table, damaged = load_pairs(file, file.accepted_sessions)
         if damaged:
             self.notes.append(
                 f"{len(damaged)} pairs in {file.path} were damaged and computed again"

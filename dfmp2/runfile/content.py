@@ -126,8 +126,7 @@ def load_result(file: RunFile) -> Result | None:
     data = file.state.get("result")
     if data is None:
         return None
-    accepted = {s["id"] for s in file.state["sessions"] if not s["rejected"]}
-    table, _ = load_pairs(file, accepted)
+    table, _ = load_pairs(file, file.accepted_sessions)
     if table.missing.any() and file.shape.sizes.nvir:  # without virtual orbitals, all are zero
         return None
     own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, table.symmetric(), strict=True))}

@@ -145,10 +145,16 @@ class RunFile:
             self._h5[name].read_direct(out, source_sel=where)
             return out
 
-    def length(self, name: str) -> int:
-        """First dimension of a dataset."""
+    @property
+    def spare_rows(self) -> int:
+        """Rows of B beyond nocc that this file was made with; another version may make others."""
         with self._reported("be read"):
-            return int(self._h5[name].shape[0])
+            return int(self._h5["b/rows"].shape[0]) - self.shape.sizes.nocc
+
+    @property
+    def accepted_sessions(self) -> set[int]:
+        """Numbers of the sessions whose pairs count: those that were not found too rough."""
+        return {s["id"] for s in self.state["sessions"] if not s["rejected"]}
 
     def write(self, name: str, values: Any, where: Any = ()) -> None:
         """Write values in place."""

@@ -28,15 +28,15 @@ class Rows:
     Parameters
     ----------
     file : RunFile
-        Its state holds, under "b": "aux" (form of the auxiliary functions), "origin" (who made B,
-        in which precision) and, once there is one, "metric".
+        Its state holds, under "b": "aux" (form of the auxiliary functions), "precision" (of B) and,
+        once there is one, "metric".
     """
 
     def __init__(self, file: RunFile) -> None:
         self._file = file
         sizes = file.shape.sizes
         self._nocc, self._nvir, self._naux = sizes.nocc, sizes.nvir, sizes.naux
-        self.spare = file.length("b/rows") - sizes.nocc
+        self.spare = file.spare_rows
         self._reserved = False
         self._fitted: int | None = None
 

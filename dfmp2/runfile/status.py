@@ -21,7 +21,6 @@ from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.result import ROUNDING, Result
 from dfmp2.runfile.content import load_centroids, load_result, origin, read_scf
 from dfmp2.runfile.file import RunFile
-from dfmp2.runfile.layout import spare_rows
 from dfmp2.runfile.pairs import PairTable, load_pairs
 from dfmp2.sizes import Sizes
 
@@ -138,8 +137,7 @@ def _in_use(path: str) -> bool:
 
 def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
     with RunFile(path, writable=False) as file:
-        accepted = {s["id"] for s in file.state["sessions"] if not s["rejected"]}
-        table, pairs = load_pairs(file, accepted)
+        table, pairs = load_pairs(file, file.accepted_sessions)
         damage = [_named("pair", pairs)] if pairs else []
         try:
             scf, resumable = read_scf(file), True
@@ -208,7 +206,7 @@ def _damage_of_b(file: RunFile, row: NDArray[np.bool_], raw: NDArray[np.bool_]) 
     checksums, lost = file.read("b/raw_crc32"), np.zeros(s.naux, dtype=bool)
     functions = np.flatnonzero(raw)
     for i in range(len(fitted), s.nocc if len(functions) else 0):
-        panel = file.read("b/rows", i + spare_rows(s)).reshape(s.naux, s.nvir)
+        panel = file.read("b/rows", i + file.spare_rows).reshape(s.naux, s.nvir)
         for p in functions:
             lost[p] |= zlib.crc32(panel[p]) != checksums[i, p]
     if lost.any():
