@@ -17,6 +17,7 @@ __all__ = [
     "interval_option",
     "machine_options",
     "molecule_options",
+    "output_options",
     "set_threads",
     "settings_options",
     "validation_options",
@@ -190,6 +191,12 @@ integrals_option = click.option(
     help="Who makes the three-centre integrals. auto: gpu4pyscf for a CUDA device if installed, "
     "else libcint. scf: those of --density-fit are taken over, if --auxbasis is the SCF's set (a "
     "JK set is not optimised for correlation).",
+)
+
+output_options = _stack(
+    click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON."),
+    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+    click.option("--verbose", is_flag=True, help="List every operation with its device and calls."),
 )
 
 validation_options = _stack(

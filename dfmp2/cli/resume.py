@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from dfmp2.cli.options import interval_option, set_threads, settings_options, validation_options
+from dfmp2.cli.options import (
+    interval_option,
+    output_options,
+    set_threads,
+    settings_options,
+    validation_options,
+)
 
 __all__ = ["resume"]
 
@@ -24,9 +30,7 @@ Example:
 @click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
 @validation_options
 @interval_option
-@click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--verbose", is_flag=True, help="List every operation with its device and calls.")
+@output_options
 def resume(
     file: str,
     threads: int | None,

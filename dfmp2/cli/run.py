@@ -12,6 +12,7 @@ from dfmp2.cli.options import (
     integrals_option,
     interval_option,
     molecule_options,
+    output_options,
     set_threads,
     validation_options,
 )
@@ -41,9 +42,7 @@ Example:
 @validation_options
 @checkpoint_options
 @interval_option
-@click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
-@click.option("--verbose", is_flag=True, help="List every operation with its device and calls.")
+@output_options
 def run(
     molecules: tuple[str, ...],
     threads: int | None,
