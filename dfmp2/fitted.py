@@ -101,9 +101,7 @@ class OnDisk:
                 if not missing[i].any():
                     continue
                 wanted = [j for j in partners[1:] if missing[i, j].any()]
-                reading = [
-                    reader.submit(self._read, j, ahead[k % 2]) for k, j in enumerate(wanted[:1])
-                ]
+                reading = [reader.submit(self._read, j, ahead[0]) for j in wanted[:1]]
                 b_i = self._tensor(self._read(i, own), backend)
                 if missing[i, i].any():
                     yield PairBlock(i, i, b_i, b_i)
