@@ -156,12 +156,18 @@ def make_setup(mf: Any, calculation: Calculation) -> Setup:
 
 
 def orbitals(job: Job) -> Any:
-    """The mean field to time on: the job's own, or a loosely converged density-fitted one."""
+    """The mean field to time on: the job's own, or a loosely converged density-fitted one.
+
+    The SCF's integrals are let go: PySCF counts them against its memory, and would take smaller
+    blocks for as long as they are held.
+    """
     from dfmp2.scf import run_scf
 
     if job.mean_field is not None:
         return job.mean_field
-    return run_scf(job.mol, True, CONV_TOL, job.options.max_cycle, gradient_tol=GRADIENT_TOL)
+    mf = run_scf(job.mol, True, CONV_TOL, job.options.max_cycle, gradient_tol=GRADIENT_TOL)
+    mf.with_df.reset()
+    return mf
 
 
 @contextmanager

@@ -213,6 +213,10 @@ def test_loose_orbitals_are_good_enough_for_other_programs() -> None:
     assert loose == pytest.approx(tight, abs=2e-7, rel=0)
 
 
+def test_the_scfs_integrals_take_no_memory_from_pyscf() -> None:
+    assert orbitals(job_of("water", "cc-pvdz")).with_df._cderi is None
+
+
 def test_a_jobs_own_mean_field_is_used() -> None:
     mf = mean_field("water")
     job = Job("water", mf.mol, JobOptions(), mean_field=mf)

@@ -16,6 +16,7 @@ from dfmp2.bench import bench
 from dfmp2.bench_psi4 import psi4_obstacle
 from dfmp2.cli.bench_table import bench_text
 from dfmp2.job import Calculation, JobOptions, prepare
+from tests.benchmarks.test_beside_pyscf import CASES, ROUNDS, Case
 from tests.systems import INPUTS
 
 FASTER = 2.0
@@ -24,20 +25,11 @@ FASTER = 2.0
 pytestmark = pytest.mark.benchmark_peer
 
 
-@pytest.mark.parametrize(
-    ("name", "basis", "pairs"),
-    [
-        ("benzene", "cc-pvtz", 5),
-        ("water10", "cc-pvdz", 5),
-        ("water10", "cc-pvtz", 3),
-        ("water20", "cc-pvdz", 1),  # minutes per run
-    ],
-    ids=lambda value: str(value),
-)
-def test_faster_than_psi4(name: str, basis: str, pairs: int, report: list[str]) -> None:
-    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_faster_than_psi4(case: Case, report: list[str]) -> None:
+    (job,) = prepare(str(INPUTS / f"{case.name}.xyz"), JobOptions(basis=case.basis))
     if (obstacle := psi4_obstacle(job.mol)) is not None:
         pytest.skip(f"psi4: {obstacle}")
-    found = bench(job, Calculation(device="cpu"), ["psi4"], pairs, lambda *_: None)
+    found = bench(job, Calculation(device="cpu"), ["psi4"], ROUNDS, lambda *_: None)
     report += bench_text(found).splitlines()
     assert median(found.beside[0].ratios) >= FASTER
