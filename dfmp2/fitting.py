@@ -210,7 +210,8 @@ class Metric:
     ----------
     factor : ndarray, float64
         kind "cholesky": lower triangular L[P,Q] with L L^T = (P|Q).
-        kind "eigen": R[Q,P], rows v / sqrt(w); R (P|Q) R^T = 1 on the kept eigenvectors.
+        kind "eigen": R[Q,P], rows v / sqrt(w), zero where an eigenvector is left out, so that B
+        keeps its shape and is fitted where it lies.
     kind : str
         "cholesky" or "eigen".
     dropped : int
@@ -220,11 +221,6 @@ class Metric:
     factor: NDArray[np.float64]
     kind: str
     dropped: int = 0
-
-    @property
-    def naux(self) -> int:
-        """First dimension of B after the fit."""
-        return int(self.factor.shape[0])
 
     def __str__(self) -> str:
         if self.kind == "cholesky":
@@ -240,7 +236,7 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
     Parameters
     ----------
     metric : ndarray, shape (naux, naux), float64
-        (P|Q), symmetric.
+        (P|Q), symmetric; overwritten where Cholesky fails.
 
     Returns
     -------
@@ -260,11 +256,15 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
     lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(metric))
     if not failed:
         return Metric(lower.numpy(), "cholesky")
-    w, v = scipy.linalg.eigh(metric)
+    del lower
+    w, v = scipy.linalg.eigh(metric.T, overwrite_a=True, check_finite=False)
     if w[0] < -LINEAR_DEPENDENCE:
         raise InputError(
             f"the auxiliary metric (P|Q) has the negative eigenvalue {w[0]:.3g}: it is no metric; "
             "choose another auxiliary basis"
         )
     keep = w > LINEAR_DEPENDENCE
-    return Metric((v[:, keep] / np.sqrt(w[keep])).T.copy(), "eigen", int(np.sum(~keep)))
+    scale = np.zeros_like(w)
+    scale[keep] = 1 / np.sqrt(w[keep])
+    v *= scale
+    return Metric(np.ascontiguousarray(v.T), "eigen", int(np.sum(~keep)))

@@ -185,7 +185,7 @@ def _solve_error(matrix: Array, metric: Metric) -> float:
 def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagonal: Array) -> float:
     """Standard deviation of the error that a float32 transform leaves in an element of B."""
     inverse = scipy.linalg.solve_triangular(
-        metric.factor, np.eye(metric.naux), lower=True, check_finite=False
+        metric.factor, np.eye(aux.naux), lower=True, check_finite=False
     )
     amplification = np.einsum("PQ,PQ->Q", inverse, inverse)  # (J^-1)_QQ
     weight = amplification * diagonal
@@ -206,4 +206,4 @@ def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagon
         known += float(variance @ amplification[block.p0 : block.p1])
         sampled += float(weight[block.p0 : block.p1].sum())
     # Shells outside the sample are taken to err like those inside, in units of (P|P).
-    return float(np.sqrt(known * weight.sum() / sampled / metric.naux))
+    return float(np.sqrt(known * weight.sum() / sampled / aux.naux))

@@ -73,7 +73,7 @@ class Transform:
         b : FittedB
             float64, shape (nocc, naux, nvir).
         metric : str
-            How the metric was factored; `naux` of `b` is smaller where vectors were dropped.
+            How the metric was factored.
         """
         rows = self.checkpoint.rows
         done = 0
@@ -102,7 +102,7 @@ class Transform:
         if done == nocc:
             metric = self._metric()
             with backend.stage("reading B", like="metric solve"):
-                b = backend.empty_b(nocc, metric.naux, nvir)
+                b = backend.empty_b(nocc, self.aux.naux, nvir)
                 self._load(b, done)
             return InMemory(b), str(metric)
         with backend.stage(self._stage):
@@ -118,7 +118,6 @@ class Transform:
             if not done:
                 b = solved
             elif solved is not part:
-                b = backend.empty_b(nocc, metric.naux, nvir)
                 b[done:] = solved
             self.progress("metric solve", 1, 1)
         if done:
@@ -199,7 +198,7 @@ class Transform:
                 rows.put_fitted(i0, contiguous_rows(backend.to_host(b)), checkpoint.session)
                 checkpoint.commit()
             self.progress("metric solve", i1, nocc)
-        return OnDisk(rows, metric.naux, nvir), str(metric)
+        return OnDisk(rows, self.aux.naux, nvir), str(metric)
 
     def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed and shown."""
@@ -231,14 +230,13 @@ class Transform:
             return stored or factor_metric(metric_integrals(self.aux.mol))
 
     def _solve(self, metric: Metric, b: Tensor) -> Tensor:
-        nocc, _, nvir = b.shape
+        """B where (P|ia) was; in other memory only where a library solves no other way."""
         if metric.kind == "cholesky":
             return self.backend.trsm(metric.factor, b)
         factor = self.backend.asarray(metric.factor)
-        fitted = self.backend.empty_b(nocc, metric.naux, nvir)
-        for i in range(nocc):
-            fitted[i] = self.backend.gemm(factor, b[i])
-        return fitted
+        for i in range(len(b)):
+            b[i] = self.backend.gemm(factor, b[i])
+        return b
 
     def _load_raw(self, part: Tensor, done: int) -> NDArray[np.bool_]:
         """Read the (P|ia) that is in the file; returns for which P."""

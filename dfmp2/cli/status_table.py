@@ -76,7 +76,7 @@ def _done(status: RunStatus) -> list[tuple[str, str]]:
         factor = "not kept"
     else:
         dropped = f", {metric['dropped']} vectors dropped" if metric["dropped"] else ""
-        factor = f"{metric['kind'].capitalize()}, {metric['naux']} rows{dropped}"
+        factor = metric["kind"].capitalize() + dropped
     done, known = s.npair, status.table.known
     percent = f" ({100 * known / done:.1f} %)" if done else ""
     if status.fitted or status.raw:

@@ -104,8 +104,8 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
             (s.naux, s.naux),
             "f8",
             "hartree^(1/2), or hartree^(-1/2) for kind eigen",
-            "lower Cholesky factor L of (P|Q), or (kind eigen) rows R = v w^(-1/2); kind and "
-            "number of rows are in the journal, under b.metric",
+            "lower Cholesky factor L of (P|Q), or (kind eigen) rows R = v w^(-1/2), zero for the "
+            "vectors left out; the kind is in the journal, under b.metric",
         ),
         "pairs/e_os": _Dataset((s.nocc, s.nocc), "f8", "hartree", "opposite-spin " + pair),
         "pairs/e_ss": _Dataset((s.nocc, s.nocc), "f8", "hartree", "same-spin " + pair),
@@ -120,16 +120,16 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
             (5,), "f8", "hartree", "e_hf, e_corr_os, e_corr_ss, e_corr, e_tot; zeros until finished"
         ),
         "b/row_session": _Dataset((s.nocc,), "u2", "", whose + "B[i]; 0: not fitted"),
-        "b/row_crc32": _Dataset((s.nocc,), "u4", "", "zlib.crc32 of B[i], without the row's rest"),
+        "b/row_crc32": _Dataset((s.nocc,), "u4", "", "zlib.crc32 of B[i]"),
         "b/raw_session": _Dataset((s.naux,), "u2", "", whose + "(P|ia) of P; 0: not there"),
         "b/raw_crc32": _Dataset((s.nocc, s.naux), "u4", "", "zlib.crc32 of (P|ia) over all a"),
         "b/rows": _Dataset(
             (s.nocc + spare, s.naux * s.nvir),
             "f8",
             "hartree^(1/2)",
-            "row i, once row_session[i] is set: B[i] as [a, P], nvir times the metric's number of "
-            f"rows; before that, row i + {spare} holds (P|ia) as [P, a], in hartree; a, P in "
-            "PySCF's order (P recombined on each atom where the journal's b.aux is conditioned)",
+            "row i, once row_session[i] is set: B[i] as [a, P]; before that, row i + "
+            f"{spare} holds (P|ia) as [P, a], in hartree; a, P in PySCF's order (P recombined on "
+            "each atom where the journal's b.aux is conditioned)",
         ),
     }
 

@@ -54,11 +54,9 @@ class Rows:
     def _count_fitted(self) -> int:
         committed = self._session("row") != 0
         total = self._nocc if committed.all() else int(np.argmin(committed))
-        metric = self.metric() if total else None
-        if metric is None:
-            whole = 0
-        else:
-            memory = np.empty((1, self._nvir, metric.naux))
+        whole = 0
+        if total and self.metric() is not None:
+            memory = np.empty((1, self._nvir, self._naux))
             whole = next((i for i in range(total) if not self._read_row(i, memory)), total)
         if whole < total:
             sessions = self._file.read("b/row_session")
@@ -94,7 +92,7 @@ class Rows:
         known = self._file.state.get("b", {}).get("metric")
         if known is None:
             return None
-        factor = self._file.read("metric/factor", np.s_[: known["naux"]])
+        factor = self._file.read("metric/factor")
         if _crc(factor) != known["crc32"]:
             return None
         return Metric(factor, known["kind"], known["dropped"])
@@ -154,11 +152,10 @@ class Rows:
         """Store the factor that rows are fitted with; rows of two factors must not meet."""
         self.reserve()
         factor = np.ascontiguousarray(metric.factor)
-        self._file.write("metric/factor", factor, np.s_[: metric.naux])
+        self._file.write("metric/factor", factor)
         self._file.state["b"]["metric"] = {
             "kind": metric.kind,
             "dropped": metric.dropped,
-            "naux": metric.naux,
             "crc32": _crc(factor),
         }
         self._file.save()
@@ -178,8 +175,7 @@ class Rows:
         for start in range(0, len(rows), self.spare):
             part = rows[start : start + self.spare]
             i0, i1 = first + start, first + start + len(part)
-            flat = part.reshape(len(part), -1)
-            self._file.write("b/rows", flat, np.s_[i0:i1, : flat.shape[1]])
+            self._file.write("b/rows", part.reshape(len(part), -1), np.s_[i0:i1])
             checksums = np.array([_crc(row) for row in part], dtype=np.uint32)
             self._file.write("b/row_crc32", checksums, np.s_[i0:i1])
             self._file.write("b/row_session", np.full(len(part), session, np.uint16), np.s_[i0:i1])
@@ -199,7 +195,7 @@ class Rows:
 
     def _read_row(self, i: int, out: Array) -> bool:
         flat = out.reshape(1, -1)
-        self._file.read("b/rows", np.s_[i : i + 1, : flat.shape[1]], out=flat)
+        self._file.read("b/rows", np.s_[i : i + 1], out=flat)
         return bool(_crc(flat) == int(self._file.read("b/row_crc32", i)))
 
     def _damaged(self, what: str) -> CheckpointError:

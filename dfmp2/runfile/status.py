@@ -193,14 +193,11 @@ def _damage_of_b(file: RunFile, row: NDArray[np.bool_], raw: NDArray[np.bool_]) 
     """
     s = file.shape.sizes
     known = file.state.get("b", {}).get("metric")
-    if known is not None:
-        factor = file.read("metric/factor", np.s_[: known["naux"]])
-        if zlib.crc32(factor) != known["crc32"]:
-            yield "the factor of the metric"
-    length = s.nvir * (s.naux if known is None else known["naux"])
+    if known is not None and zlib.crc32(file.read("metric/factor")) != known["crc32"]:
+        yield "the factor of the metric"
     checksums = file.read("b/row_crc32")
     fitted = np.flatnonzero(row).tolist()
-    bad = [i for i in fitted if zlib.crc32(file.read("b/rows", np.s_[i, :length])) != checksums[i]]
+    bad = [i for i in fitted if zlib.crc32(file.read("b/rows", i)) != checksums[i]]
     if bad:
         yield _named("row", bad, " of B")
     checksums, lost = file.read("b/raw_crc32"), np.zeros(s.naux, dtype=bool)

@@ -30,7 +30,7 @@ from tests.runfile.common import (
 )
 from tests.runfile.killed import Killer
 from tests.systems import INPUTS, converge, mean_field, molecule, rng
-from tests.test_fitting import _duplicated_auxbasis
+from tests.test_fitting import duplicated_auxbasis
 
 SIMULATOR = {"backend": "simulator", "device": "bundled", "precision": "auto"}
 
@@ -276,9 +276,9 @@ def ending(stage: str, number: int) -> Any:
 
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_an_eigenvector_metric_ended_between_rows(on_disk: bool) -> None:
-    """Auxiliary functions twice: the rows of B are shorter, before and after."""
+    """Auxiliary functions twice, so that some of them are left out of B."""
     mf = mean_field("water")
-    auxbasis = _duplicated_auxbasis(("O", "H"))
+    auxbasis = duplicated_auxbasis(("O", "H"))
     exact = DFMP2(mf, auxbasis=auxbasis).run()
     assert "eigen" in exact.result.labels["metric"]
 
