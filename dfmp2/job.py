@@ -48,6 +48,12 @@ class Calculation:
     fused: bool = True
     integrals: str = "auto"
 
+    def require_backend(self) -> None:
+        """Raise before an SCF what `dfmp2.pipeline.choose` would raise after it."""
+        from dfmp2.pipeline import Request, choose
+
+        choose(Request(self.backend, self.device, self.precision))
+
 
 @dataclass(frozen=True)
 class JobOptions:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfmp2.checkpoint import INTERVAL
 from dfmp2.describe import molecule_record
-from dfmp2.errors import CheckpointError, ResourceError
+from dfmp2.errors import CheckpointError, DFMP2Error, ResourceError
 from dfmp2.fitting import choose_auxbasis
 from dfmp2.job import Calculation, Job, JobOptions, mole_of
 from dfmp2.record import MoleculeRecord
@@ -129,10 +129,12 @@ def resume_job(path: str, changes: dict[str, Any], keep: Keep, progress: Progres
     file = RunFile(path)
     try:
         job, calculation = stored_job(file)
-    except CheckpointError:
+        calculation = replace(calculation, **changes)
+        calculation.require_backend()
+    except DFMP2Error:
         file.close()
         raise
-    return _finish(file, job, replace(calculation, **changes), keep, progress, resuming=True)
+    return _finish(file, job, calculation, keep, progress, resuming=True)
 
 
 def _finish(

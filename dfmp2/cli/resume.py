@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -58,7 +59,7 @@ def resume(
     output = JsonOutput(json_target)
     changes = {name: value for name, value in options.items() if value is not None}
     with reporting(quiet) as report:
-        report.start(file)
+        report.start(Path(file).name)
         done = resume_job(file, changes, Keep(interval=checkpoint_interval), report)
     try:
         report_done(done, output, verbose)

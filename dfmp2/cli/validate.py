@@ -44,6 +44,8 @@ def validate(
     from dfmp2.validate import Comparison, compare, default_tolerance, require_agreement
 
     jobs, calculation = read_jobs(molecules, options)
+    if any(job.stored is None for job in jobs):
+        calculation.require_backend()
     comparisons: list[Comparison] = []
 
     def work(job: Job, report: Reporter) -> None:

@@ -188,6 +188,39 @@ def test_bad_molecule_among_good_ones_is_found_before_any_work(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (("--device", "cuda:99"), 7),
+        (("--backend", "simulator", "--precision", "fp64"), 2),
+    ],
+    ids=["no such device", "no such precision there"],
+)
+@pytest.mark.parametrize("command", ["run", "validate", "bench", "resume"])
+def test_a_backend_that_cannot_compute_is_found_before_the_scf(
+    command: str, args: tuple[str, ...], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("dfmp2.job.run_scf", _killed)
+        assert dfmp2("run", WATER, *BASIS).exit_code == 130
+    (file,) = tmp_path.iterdir()
+    monkeypatch.setattr("dfmp2.job.run_scf", _never)
+    monkeypatch.setattr("dfmp2.scf.run_scf", _never)
+    done = (
+        dfmp2(command, file, *args) if command == "resume" else dfmp2(command, WATER, *BASIS, *args)
+    )
+    assert done.exit_code == code, done.stderr
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _never(*_: object, **__: object) -> None:
+    raise AssertionError("the SCF was run")
+
+
+@pytest.mark.parametrize(
     ("suffix", "content", "says"),
     [
         (".zmat", "H\nH one 0.74\n", ":2: not all are numbers after the symbol"),
