@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ENERGIES = r"^ *E\(.*$|^ *(?:opposite|same) spin.*$"
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
@@ -107,15 +108,19 @@ print(f"{e_tot:.10f}")
 
 
 def test_readme_output(here: Path) -> None:
-    """The sample output is what the program prints: same energies, same lines."""
+    """The samples here and in --help are what the program prints: same energies, same lines."""
     sample = next(text for kind, text in BLOCKS if kind == "text" and "E(HF)" in text)
     command = [sys.executable, "-m", "dfmp2", "run", "inputs/water.xyz", "--basis", "cc-pvdz"]
     printed = _run(command, here).stdout
-    energies = re.findall(r"^ *E\(.*$|^ *(?:opposite|same) spin.*$", sample, flags=re.MULTILINE)
+    energies = re.findall(ENERGIES, sample, flags=re.MULTILINE)
     assert len(energies) == 7
-    for line in energies:
+    helped = _run([*command[:4], "--help"], here).stdout
+    of_help = re.findall(ENERGIES, helped, flags=re.MULTILINE)
+    assert len(of_help) == 2
+    assert "dfmp2 " + " ".join(command[3:]) in helped
+    for line in energies + of_help:
         name, value = line.rsplit(maxsplit=1)
-        (found,) = [row for row in printed.splitlines() if row.startswith(name)]
+        (found,) = [row for row in printed.splitlines() if row.strip().startswith(name.strip())]
         # Two BLAS libraries may differ in the last of ten digits.
         assert float(found.split()[-1]) == pytest.approx(float(value), abs=2e-10, rel=0)
     labels = [line[2:18].strip() for line in sample.splitlines() if re.match(r"  [a-zA-Z]", line)]

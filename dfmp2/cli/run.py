@@ -28,8 +28,8 @@ Example:
   $ dfmp2 run inputs/water.xyz --basis cc-pvdz
   water: DF-MP2 by dfmp2 0.1.0 (energies in hartree)
 \b
-    E(HF)                    -76.0267720534
-    E(MP2) correlation        -0.2039883827
+    E(HF)                    -76.0267709017
+    E(MP2) correlation        -0.2039902876
     ...
 """
 
@@ -77,6 +77,7 @@ def run(
     output = JsonOutput(json_target)
     keep = keep_of(molecules, checkpoint, no_checkpoint, restart, checkpoint_interval)
     jobs, calculation = read_jobs(molecules, options, keep)
+    calculation.require_backend()
     comparisons: list[Comparison] = []
 
     def work(job: Job, report: Reporter) -> None:
