@@ -22,7 +22,7 @@ from dfmp2.fitted import FittedB
 from dfmp2.fitting import AuxBasis
 from dfmp2.integrals import LIBCINT, IntegralSource
 from dfmp2.plan import Plan
-from dfmp2.precision import place_fitted, place_stages
+from dfmp2.precision import place_fitted, place_stages, rounded_up
 from dfmp2.provenance import Provenance
 from dfmp2.reference import Reference
 from dfmp2.spotcheck import SpotCheck, expected_error
@@ -193,7 +193,7 @@ class Pipeline:
         b.to_float32(backend)
         outcome = self._outcome(backend, b, metric, "fp32", "")
         error = check.error(outcome.e_os, outcome.e_ss, self.checkpoint.computed("fp32"))
-        found = f"estimated error {error:.0e} Eh from {check.pairs} pairs in fp64"
+        found = f"estimated error {rounded_up(error)} Eh from {check.pairs} pairs in fp64"
         if precision == "auto" and not error <= self.accuracy:  # true for NaN, too
             del check, b
             self.checkpoint.reject("fp32")

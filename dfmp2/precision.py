@@ -30,6 +30,7 @@ pair energies
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_UP, Context
 from math import hypot
 
 import numpy as np
@@ -42,7 +43,7 @@ from dfmp2.integrals import ThreeCentreIntegrals, metric_integrals
 from dfmp2.reference import Reference
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
-__all__ = ["STAGES", "Placement", "place_fitted", "place_stages"]
+__all__ = ["STAGES", "Placement", "place_fitted", "place_stages", "rounded_up"]
 
 SAMPLE_FUNCTIONS = 96
 """Auxiliary functions on which the AO->MO error is measured: those that the metric amplifies most,
@@ -54,6 +55,11 @@ ORBITALS = 5e-8
 STAGES = ("AO->MO", "metric solve", "pair energies")
 
 Array = NDArray[np.float64]
+
+
+def rounded_up(error: float) -> str:
+    """An error estimate with one digit, never smaller than it is."""
+    return f"{float(Context(prec=1, rounding=ROUND_UP).create_decimal(repr(float(error)))):.0e}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Placement:
                 parts.append(f"{stage} {where} (fp32 error {self.estimates[stage]:.0e} Eh)")
             elif stage in self.on_host:
                 parts.append(f"{stage} {where} ({self.on_host[stage]})")
-        return "; ".join(parts) + f"; estimated error {self.error:.0e} Eh"
+        return "; ".join(parts) + f"; estimated error {rounded_up(self.error)} Eh"
 
 
 def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placement:

@@ -2,10 +2,10 @@
 
 A few occupied orbitals keep their B in float64 before it is rounded. All pairs among them are
 computed again from it, so the comparison holds the rounding of B as well as the sums of the GEMM.
-What the sample loses per hartree of its energy, all with one sign, is taken for the molecule twice
-over: an upper estimate as long as the sample is typical, since true errors have both signs. The
-largest relative error of a single pair would not do. It is that of a pair with next to no energy,
-and large molecules have ever more of them.
+What the sample loses per hartree of its energy, all with one sign, is taken for the molecule
+`CAUTION` times: an upper estimate as long as the sample is typical, since true errors have both
+signs. The largest relative error of a single pair would not do. It is that of a pair with next to
+no energy, and large molecules have ever more of them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from dfmp2.fitted import FittedB
 from dfmp2.reference import Reference
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
-__all__ = ["SAMPLE", "SpotCheck", "expected_error"]
+__all__ = ["CAUTION", "SAMPLE", "SpotCheck", "expected_error"]
 
 SAMPLE = 4
 """Occupied orbitals kept in float64: ten pairs."""
+
+CAUTION = 3
+"""With it the true errors of 39 molecules and bases (tests/test_auto.py) were below three quarters
+of the estimate."""
 
 
 def expected_error(nocc: int) -> float:
@@ -76,4 +80,4 @@ class SpotCheck:
         weight = (2.0 - np.eye(len(e_occ)))[compared]  # the pair (j,i) has the energy of (i,j)
         lost = float((weight * np.abs(rough - exact)).sum())
         energy = max(float((weight * np.abs(exact)).sum()), np.finfo(float).tiny)
-        return 2 * lost / energy * float(np.abs(e_os + e_ss).sum())
+        return CAUTION * lost / energy * float(np.abs(e_os + e_ss).sum())
