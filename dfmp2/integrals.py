@@ -7,7 +7,10 @@ pairs. Blocks follow auxiliary shells because libcint cannot split one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
+from math import ceil
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +29,9 @@ __all__ = [
     "metric_integrals",
     "shell_blocks",
 ]
+
+PARTS = 8
+"""Runs of shells per thread that a block is made in: whoever is done takes another."""
 
 
 def metric_integrals(auxmol: Any) -> NDArray[np.float64]:
@@ -126,34 +132,55 @@ class ThreeCentreIntegrals:
         # take tens of MB.
         atm, bas, env = self._env
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
-        loc = auxmol.ao_loc_nr()
-        self.blocks = shell_blocks(loc, block, shells)
+        self._aux_loc = auxmol.ao_loc_nr()
+        self.blocks = shell_blocks(self._aux_loc, block, shells)
         largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
-        self._packed = np.empty(largest * (self._nao * (self._nao + 1) // 2))
+        self._triangle = self._nao * (self._nao + 1) // 2
+        self._packed = np.empty(largest * self._triangle)
         self._unpacked = np.empty(largest * self._nao * self._nao)
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
         """Yield each block with its integrals [P,m,n]; the memory is used again for the next."""
-        from pyscf import lib
-
         nao = self._nao
-        for block, packed in self.packed(lambda _: self._packed):
-            size = block.p1 - block.p0
-            out = self._unpacked[: size * nao * nao].reshape(size, nao, nao)
-            yield block, lib.unpack_tril(packed, out=out)
+        unpacked = self._unpacked.reshape(-1, nao, nao)
+        for block, _ in self._made(lambda _: self._packed, unpacked):
+            yield block, unpacked[: block.p1 - block.p0]
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
         """Yield each block with its lower triangles [P,mn], written into the memory named."""
+        return self._made(memory, None)
+
+    def _made(
+        self, memory: Memory, unpacked: NDArray[np.float64] | None
+    ) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Packed blocks, whose squares lie in `unpacked`, if there is one.
+
+        Each thread makes and unpacks shells of its own. PySCF's OpenMP threads would do that, too,
+        but keep a core busy with waiting for some time afterwards, when others have work for it.
+        """
+        from pyscf import lib
         from pyscf.gto import moleintor
 
-        nbas = self._nbas
-        for number, block in enumerate(self.blocks):
-            shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
-            out = memory(number)
-            packed = moleintor.getints3c(
-                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, out
+        nbas, loc = self._nbas, self._aux_loc
+        threads = int(lib.num_threads())
+
+        def make(part: AuxBlock, packed: NDArray[np.float64], first: int) -> None:
+            shells = (0, nbas, 0, nbas, nbas + part.shell0, nbas + part.shell1)
+            own = slice(part.p0 - first, part.p1 - first)
+            moleintor.getints3c(
+                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, packed[own]
             )
-            yield block, packed.T
+            if unpacked is not None:
+                lib.unpack_tril(packed[own], out=unpacked[own])
+
+        with ThreadPoolExecutor(threads, "dfmp2-integrals", lambda: lib.num_threads(1)) as pool:
+            for number, block in enumerate(self.blocks):
+                size = block.p1 - block.p0
+                packed = memory(number)[: size * self._triangle].reshape(size, self._triangle)
+                shells = range(block.shell0, block.shell1)
+                parts = shell_blocks(loc, ceil(size / (PARTS * threads)), shells)
+                list(pool.map(make, parts, repeat(packed), repeat(block.p0)))
+                yield block, packed
 
 
 class Libcint:

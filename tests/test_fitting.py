@@ -248,19 +248,22 @@ def test_linear_dependence_needs_no_second_b(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("block", [1, 7, 10_000])
 @pytest.mark.parametrize("cart", [False, True])
-def test_integral_blocks_beside_pyscf(block: int, cart: bool) -> None:
-    from pyscf import df
+@pytest.mark.parametrize("threads", [1, 3])
+def test_integral_blocks_beside_pyscf(block: int, cart: bool, threads: int) -> None:
+    from pyscf import df, lib
 
     mol = molecule("H 0 0 0; F 0 0 0.92", "cc-pvdz", cart=cart)
     auxmol = choose_auxbasis(mol).mol
     expected = df.incore.aux_e2(mol, auxmol, "int3c2e", aosym="s1").transpose(2, 0, 1)
     integrals = ThreeCentreIntegrals(mol, auxmol, block)
     covered = 0
-    for shells, eri in integrals:
-        assert shells.p0 == covered
-        covered = shells.p1
-        assert shells.p1 - shells.p0 <= block or shells.shell1 == shells.shell0 + 1
-        np.testing.assert_allclose(eri, expected[shells.p0 : shells.p1], rtol=0, atol=1e-12)
+    with lib.with_omp_threads(threads):
+        for shells, eri in integrals:
+            assert shells.p0 == covered
+            covered = shells.p1
+            assert shells.p1 - shells.p0 <= block or shells.shell1 == shells.shell0 + 1
+            np.testing.assert_allclose(eri, expected[shells.p0 : shells.p1], rtol=0, atol=1e-12)
+            assert lib.num_threads() == threads
     assert covered == auxmol.nao_nr() == len(expected)
     metric = metric_integrals(auxmol)
     np.testing.assert_allclose(metric, df.incore.fill_2c2e(mol, auxmol), rtol=0, atol=1e-12)
