@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from dfmp2.backends.torch import _t_block, blocks_at_once
+from dfmp2.plan import gemm_width
 
 __all__ = ["reduction_share"]
 
@@ -48,13 +49,15 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
     def work(seed: int) -> tuple[float, float]:
         generator = torch.Generator().manual_seed(seed)
         b = torch.randn((1 + at_once, nvir, naux), dtype=kind, generator=generator).transpose(1, 2)
-        memory = torch.empty((at_once * nvir, nvir), dtype=kind)
+        b_i = torch.zeros((gemm_width(nvir), naux), dtype=kind).T
+        b_i[:, :nvir] = b[0]
+        memory = torch.empty((at_once * nvir, b_i.shape[1]), dtype=kind)
         sums = np.zeros((2, at_once))
         gemm, reduction = 0.0, 0.0
         first = True
         while gemm + reduction < SECONDS:
             start = time.perf_counter()
-            t = _t_block(b[0], b[1:], memory).numpy()
+            t = _t_block(b_i, b[1:], memory).numpy()
             made = time.perf_counter()
             reduce_pairs(t, e_ij, e_vir, 0, 1, sums[0], sums[1])
             if not first:  # memory is touched and code is compiled by now

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dfmp2.errors import ResourceError
-from dfmp2.plan import OVERHEAD, Sizes, make_plan
+from dfmp2.plan import OVERHEAD, Sizes, gemm_width, make_plan
 
 BENZENE = Sizes(nao=264, nocc=21, nvir=243, naux=654, aux_shell=11)
 LARGE = Sizes(nao=1000, nocc=100, nvir=900, naux=3000, aux_shell=11)
@@ -21,6 +21,29 @@ def test_b_is_counted_exactly() -> None:
     plan = make_plan(BENZENE, 4000.0)
     assert plan.memory["B[i,P,a]"] == pytest.approx(8 * 21 * 243 * 654 / 1e6)
     assert plan.peak >= plan.memory["B[i,P,a]"] + OVERHEAD / 1e6
+
+
+@pytest.mark.parametrize(
+    ("nvir", "width"),
+    [
+        (1, 1),
+        (23, 23),
+        (24, 24),
+        (70, 70),
+        (71, 72),
+        (190, 192),
+        (243, 243),
+        (380, 384),
+        (530, 530),
+    ],
+)
+def test_columns_are_added_where_they_are_few(nvir: int, width: int) -> None:
+    """Each thread then has a B_i of its own with them."""
+    assert gemm_width(nvir) == width
+    sizes = Sizes(nao=nvir + 10, nocc=10, nvir=nvir, naux=4 * nvir, aux_shell=9)
+    own = 8 * width * 4 * nvir if width > nvir else 0
+    block = max(10**6, 8 * nvir * width)
+    assert make_plan(sizes, 4000.0, 3).memory["T blocks"] == pytest.approx(3 * (block + own) / 1e6)
 
 
 def test_flops_are_those_of_the_formulas() -> None:

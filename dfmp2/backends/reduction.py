@@ -31,7 +31,8 @@ def _reduce(t, e_ij, e_vir, part, nparts, e_os, e_ss):  # type: ignore[no-untype
     """Add the share `part` of `nparts` of the energies of T[x,a,b] to e_os[x], e_ss[x].
 
     e_ij[x] = e_i + e_j and e_vir are float64, as are all sums; T may be float32. The loop releases
-    the interpreter's lock, so that threads can share one T or work on their own.
+    the interpreter's lock, so that threads can share one T or work on their own. T may have more
+    columns than virtual orbitals; they are not read.
 
     Inner loops run over slices: indices with an offset would not be vectorised.
     """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,14 @@ from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.streams import Engine
 from dfmp2.device_plan import SOLVE_COLUMNS, pairs_at_once
 from dfmp2.errors import BackendUnavailable
-from dfmp2.plan import T_BLOCK
+from dfmp2.plan import T_BLOCK, gemm_width
 from dfmp2.provenance import Where
 
 __all__ = ["TorchBackend", "blocks_at_once"]
+
+AUX_AT_ONCE = 16
+"""Auxiliary functions whose second half transform is one GEMM of a CPU thread: enough to run at
+full speed, and to fill two cache lines of B per orbital pair."""
 
 
 class TorchBackend:
@@ -130,11 +135,36 @@ class TorchBackend:
         return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
+        if self.device.type == "cpu":
+            self._ao2mo_cpu(eri, c_occ, c_vir, out)
+            return
         nblock, nao, _ = eri.shape
-        nocc, nvir = c_occ.shape[1], c_vir.shape[1]
+        nocc = c_occ.shape[1]
         half = c_occ.T @ eri.reshape(nblock * nao, nao).T  # [i, (P,m)]
         full = c_vir.T @ half.reshape(nocc * nblock, nao).T  # [a, (i,P)]
-        out.mT.copy_(full.reshape(nvir, nocc, nblock).transpose(0, 1))
+        _put_transformed(full, out)
+
+    def _ao2mo_cpu(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
+        """One P after the other: a GEMM copies what it reads, and finds one (mn|P) in the cache."""
+        (nblock, nao, _), nocc, nvir = eri.shape, c_occ.shape[1], c_vir.shape[1]
+        workers = min(self._threads, nblock)
+        rounds = ceil(nblock / (AUX_AT_ONCE * workers))  # of all workers, who end together
+        at_once = ceil(nblock / (rounds * workers))
+        starts = iter(range(0, nblock, at_once))
+
+        def work(_: int) -> None:
+            half_memory = torch.empty(nocc * at_once * nao, dtype=eri.dtype)
+            full_memory = torch.empty(nvir * nocc * at_once, dtype=eri.dtype)
+            for p0 in starts:
+                some = eri[p0 : p0 + at_once]
+                half = half_memory[: nocc * len(some) * nao].view(nocc, len(some), nao)
+                full = full_memory[: nvir * nocc * len(some)].view(nvir, -1)
+                for p, one in enumerate(some):
+                    torch.mm(c_occ.T, one.T, out=half[:, p])
+                torch.mm(c_vir.T, half.view(-1, nao).T, out=full)
+                _put_transformed(full, out[:, p0 : p0 + len(some)])
+
+        list(self._pool.map(work, range(workers)))
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         if self.device.type != "cpu":
@@ -168,15 +198,20 @@ class TorchBackend:
     ) -> tuple[Array, Array]:
         from dfmp2.backends.reduction import reduce_pairs
 
-        nvir = b_i.shape[2]
+        _, naux, nvir = b_i.shape
+        width = gemm_width(nvir)
         e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
         at_once = blocks_at_once(nvir, b_i.element_size())
         tasks = iter(list(_rows(len(e_i), len(e_j), at_once, diagonal)))
 
         def work(_: int) -> None:
-            memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype)
+            memory = torch.empty((at_once * nvir, width), dtype=b_i.dtype)
+            wide = torch.zeros((width, naux), dtype=b_i.dtype) if width > nvir else None
+            last = None
             for i, j in tasks:  # one iterator for all threads: whoever is free takes the next
-                t = _t_block(b_i[i], b_j[j], memory).numpy()
+                if wide is not None and i != last:
+                    wide[:nvir], last = b_i[i].mT, i
+                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory).numpy()
                 reduce_pairs(t, e_i[i] + e_j[j], e_vir, 0, 1, e_os[i, j], e_ss[i, j])
 
         list(self._pool.map(work, range(self._threads)))
@@ -199,6 +234,12 @@ class TorchBackend:
         return e_os, e_ss
 
 
+def _put_transformed(full: Tensor, out: Tensor) -> None:
+    """[a, (i,P)] into the [i,P,a] of B."""
+    nocc, nblock, nvir = out.shape
+    out.mT.copy_(full.view(nvir, nocc, nblock).transpose(0, 1))
+
+
 def blocks_at_once(nvir: int, itemsize: int) -> int:
     """How many T_ij of a CPU thread are made and reduced together."""
     return max(1, T_BLOCK // (itemsize * nvir * nvir))
@@ -214,11 +255,11 @@ def _rows(ni: int, nj: int, at_once: int, diagonal: bool) -> Iterator[tuple[int,
 def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
     """T[j,b,a] of one i with several j as a single GEMM.
 
-    T_ij comes out transposed, which neither energy can tell.
+    T_ij comes out transposed, which neither energy can tell. It has as many columns as `b_i`.
     """
     nj, naux, nvir = b_j.shape
     rows = b_j.mT.reshape(nj * nvir, naux)  # [(j,b), P], a view
-    return torch.mm(rows, b_i, out=memory[: nj * nvir]).view(nj, nvir, nvir)
+    return torch.mm(rows, b_i, out=memory[: nj * nvir]).view(nj, nvir, -1)
 
 
 def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:

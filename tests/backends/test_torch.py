@@ -16,8 +16,9 @@ from tests.systems import rng
 
 EPS64, EPS32 = np.finfo(np.float64).eps, np.finfo(np.float32).eps
 
-ODD = (1, 2, TILE - 1, TILE, TILE + 1)
-"""Virtual orbitals around the tile of the compiled reduction, and the smallest numbers."""
+ODD = (1, 2, TILE - 1, TILE, TILE + 1, 71)
+"""Virtual orbitals around the tile of the compiled reduction, the smallest numbers, and 71, to
+which an empty one is added for the GEMM."""
 
 
 def close(found: Any, expected: Any, terms: int, scale: float = 1.0, eps: float = EPS64) -> None:
@@ -127,6 +128,31 @@ def test_ao2mo_writes_its_rows_only(
     found = backend.to_host(b)
     close(found[:, 1:-1], reference.ao2mo(eri, c_occ, c_vir), nao * nao, 2.0)
     assert np.isnan(found[:, [0, -1]]).all()
+
+
+@pytest.mark.parametrize("nblock", [1, 5, 70])
+@pytest.mark.parametrize("threads", [1, 2, 7, 64])
+def test_half_transformed_integrals_take_what_is_planned(
+    nblock: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of all threads together are those of the block, but for one function per thread."""
+    nao, nocc, nvir = 6, 2, 4
+    backend = TorchBackend("cpu")
+    backend._threads = threads
+    b = backend.empty_b(nocc, nblock, nvir)
+    taken: list[int] = []
+    poisoned = torch.empty
+
+    def counted(*args: Any, **kwargs: Any) -> torch.Tensor:
+        taken.append(poisoned(*args, **kwargs).numel())
+        return poisoned(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "empty", counted)
+    backend.ao2mo(torch.ones(nblock, nao, nao), torch.ones(nao, nocc), torch.ones(nao, nvir), b)
+    workers = len(taken) // 2
+    assert workers == min(threads, nblock)
+    assert 0 < sum(taken) <= (nblock + workers - 1) * nocc * (nao + nvir)
+    assert (b == nao * nao).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
