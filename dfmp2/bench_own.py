@@ -108,12 +108,10 @@ def device_of(calculation: Calculation) -> Any:
 
     Raises
     ------
-    BackendUnavailable
-        If the backend's provenance would name a simulator.
+    InputError, BackendUnavailable
+        As from `dfmp2.pipeline.choose`, and if the backend's provenance would name a simulator.
     """
-    from dfmp2.backends.select import select
-
-    backend = select(calculation.backend, calculation.device).backend
+    backend = calculation.require_backend().backend
     if backend.where.mode == "simulator":
         raise BackendUnavailable(
             f"{backend.where}: a simulator's seconds are no device's seconds; "

@@ -19,6 +19,7 @@ from dfmp2.runfile.file import is_run_file
 from dfmp2.scf import CONV_TOL, load_chkfile, new_scf, run_scf
 
 if TYPE_CHECKING:
+    from dfmp2.backends.select import Selection
     from dfmp2.mp2 import DFMP2
     from dfmp2.plan import Plan
     from dfmp2.transform import Progress
@@ -48,11 +49,11 @@ class Calculation:
     fused: bool = True
     integrals: str = "auto"
 
-    def require_backend(self) -> None:
-        """Raise before an SCF what `dfmp2.pipeline.choose` would raise after it."""
+    def require_backend(self) -> Selection:
+        """What computes; raises before an SCF what `dfmp2.pipeline.choose` would after it."""
         from dfmp2.pipeline import Request, choose
 
-        choose(Request(self.backend, self.device, self.precision))
+        return choose(Request(self.backend, self.device, self.precision))[0]
 
 
 @dataclass(frozen=True)

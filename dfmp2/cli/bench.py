@@ -76,7 +76,6 @@ def bench(
     if plot_target is not None:
         check_target(plot_target)
     jobs, calculation = read_jobs(molecules, {**options, **SCF})
-    calculation.require_backend()
     device_of(calculation)
     found: list[Bench] = []
 

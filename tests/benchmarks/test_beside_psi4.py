@@ -33,7 +33,7 @@ def test_faster_than_psi4(case: Case, benchmark: Any, report: list[str]) -> None
     (job,) = prepare(str(INPUTS / f"{case.name}.xyz"), JobOptions(basis=case.basis))
     if (obstacle := psi4_obstacle(job.mol)) is not None:
         pytest.skip(f"psi4: {obstacle}")
-    found = measure(orbitals(job), job, ROUNDS, benchmark, Psi4)
+    found = measure(orbitals(job), job, ROUNDS, benchmark, Psi4, Psi4.tolerance)
     report += rows(case, found)
     for precision, threshold in FASTER.items():
         assert median(found.beside[precision].ratios) >= threshold

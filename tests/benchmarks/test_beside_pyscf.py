@@ -91,7 +91,14 @@ class Found:
         return max((peak for peak in peaks if peak is not None), default=None)
 
 
-def measure(mf: Any, job: Any, rounds: int, benchmark: Any = None, program: Any = Pyscf) -> Found:
+def measure(
+    mf: Any,
+    job: Any,
+    rounds: int,
+    benchmark: Any = None,
+    program: Any = Pyscf,
+    fp64_tolerance: float = 1e-9,
+) -> Found:
     """Time dfmp2 in both precisions, with another program in between."""
     calculations = {name: Calculation(precision=name) for name in ("fp64", "auto")}
     own = {name: Own(job, mf, calculation) for name, calculation in calculations.items()}
@@ -109,7 +116,7 @@ def measure(mf: Any, job: Any, rounds: int, benchmark: Any = None, program: Any 
         return (theirs,), {}
 
     def run_dfmp2(theirs: Run) -> None:
-        pairs["fp64"].add(own["fp64"].run(), theirs, peer.tolerance)
+        pairs["fp64"].add(own["fp64"].run(), theirs, fp64_tolerance)
 
     if benchmark is None:
         for _ in range(rounds + 1):
