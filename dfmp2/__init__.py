@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from dfmp2.errors import DFMP2Error, DFMP2Warning, NkiFallbackWarning
 
 if TYPE_CHECKING:
-    from dfmp2.backends.select import get_backend, set_backend
+    from dfmp2.backends.selection import get_backend, set_backend
+    from dfmp2.interfaces.pyscf import DFMP2
     from dfmp2.kernels.nki import HAS_NKI
-    from dfmp2.mp2 import DFMP2
-    from dfmp2.result import Result
+    from dfmp2.results.result import Result
 
 __version__ = "0.1.0"
 
@@ -33,11 +33,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "DFMP2": "dfmp2.mp2",
+    "DFMP2": "dfmp2.interfaces.pyscf",
     "HAS_NKI": "dfmp2.kernels.nki",
-    "Result": "dfmp2.result",
-    "get_backend": "dfmp2.backends.select",
-    "set_backend": "dfmp2.backends.select",
+    "Result": "dfmp2.results.result",
+    "get_backend": "dfmp2.backends.selection",
+    "set_backend": "dfmp2.backends.selection",
 }
 
 

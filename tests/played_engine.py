@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from dfmp2.backends.base import Backend
+from dfmp2.backends.protocol import Backend
 from dfmp2.backends.torch import TorchBackend
 
 ORDERS = ("at once", "as late as may be", "copies first", "arithmetic first")
 
 
 class PlayedEngine:
-    """`dfmp2.backends.streams.Engine` that holds work back until something waits for it.
+    """`dfmp2.tensors.overlap.Engine` that holds work back until something waits for it.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class PlayedGpu(TorchBackend):
 
     def __init__(self, engine: PlayedEngine, mode: str = "cuda") -> None:
         super().__init__("cpu")
-        from dfmp2.provenance import Where
+        from dfmp2.results.provenance import Where
 
         self.where = Where("pytorch", mode, "a played GPU")
         self._engine = engine
@@ -87,7 +87,7 @@ class PlayedGpu(TorchBackend):
 
 
 def played_selection(backend: Backend) -> Any:
-    """What replaces `dfmp2.pipeline.select`."""
-    from dfmp2.backends.select import Selection
+    """What replaces `dfmp2.workflow.compute.select`."""
+    from dfmp2.backends.selection import Selection
 
     return lambda *_: Selection(backend, "a test")

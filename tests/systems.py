@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.molecule import build_mole, read_geometry
+from dfmp2.molecules.build import build_mole, read_geometry
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ROOT / "inputs"

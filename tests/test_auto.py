@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.bench import orbitals
-from dfmp2.job import JobOptions, prepare
+from dfmp2.bench.compare import orbitals
+from dfmp2.workflow.jobs import JobOptions, prepare
 from tests.systems import CLUSTERS, INPUTS, LARGE, SMALL
 
 ACCURACY = 1e-6

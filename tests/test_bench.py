@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfmp2 import bench_own, bench_reduction
 from dfmp2.backends import reduction
-from dfmp2.backends.select import select
-from dfmp2.bench import SCF_REMARK, bench, make_setup, orbitals
-from dfmp2.bench_machine import gemm_rate
-from dfmp2.bench_own import device_of
-from dfmp2.bench_pairs import Pairs, Run, interleave
-from dfmp2.bench_peers import PEERS, Psi4, find_peers
-from dfmp2.bench_psi4 import gbs, input_files, read_output, read_timer
-from dfmp2.bench_scaling import exponent, exponents, medians
+from dfmp2.backends.selection import select
+from dfmp2.bench import own as bench_own
+from dfmp2.bench import reduction as bench_reduction
+from dfmp2.bench.compare import SCF_REMARK, bench, make_setup, orbitals
+from dfmp2.bench.machine import gemm_rate
+from dfmp2.bench.own import device_of
+from dfmp2.bench.pairs import Pairs, Run, interleave
+from dfmp2.bench.peers import PEERS, Psi4, find_peers
+from dfmp2.bench.psi4 import gbs, input_files, read_output, read_timer
+from dfmp2.bench.scaling import exponent, exponents, medians
 from dfmp2.errors import BackendUnavailable, InputError, ValidationError
-from dfmp2.job import Calculation, Job, JobOptions, prepare
+from dfmp2.workflow.jobs import Calculation, Job, JobOptions, prepare
 from tests.systems import INPUTS, mean_field, molecule, pyscf_mp2
 
 CPU = Calculation(device="cpu")

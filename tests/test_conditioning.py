@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.conditioning import conditioned
-from dfmp2.fitting import AuxBasis, choose_auxbasis
-from dfmp2.integrals import largest_shell, metric_integrals
+from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
+from dfmp2.fitting.orthonormal import conditioned
+from dfmp2.integrals.libcint import largest_shell, metric_integrals
 from tests.systems import mean_field, molecule
 
 ALL = 10**6

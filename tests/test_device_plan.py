@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from dfmp2 import DFMP2
-from dfmp2.backends.select import computes_on_cuda, set_backend
+from dfmp2.backends.selection import computes_on_cuda, set_backend
 from dfmp2.cli.table import summary
-from dfmp2.device_plan import TEMPORARIES, device_memory, device_peak, pairs_at_once
 from dfmp2.errors import ResourceError
-from dfmp2.plan import Sizes, make_plan
+from dfmp2.planning.gpu import TEMPORARIES, device_memory, device_peak, pairs_at_once
+from dfmp2.planning.plan import Sizes, make_plan
 from tests.cli.common import WATER, dfmp2, fact
 from tests.played_engine import PlayedEngine, PlayedGpu, played_selection
 from tests.systems import mean_field
@@ -101,9 +101,9 @@ def played(monkeypatch: pytest.MonkeyPatch, free: int) -> DFMP2:
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda *_: 20)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 20 + 3_000_000)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *_: None)
-    monkeypatch.setattr("dfmp2.mp2.computes_on_cuda", lambda *_: True)
+    monkeypatch.setattr("dfmp2.interfaces.pyscf.computes_on_cuda", lambda *_: True)
     backend = PlayedGpu(PlayedEngine())
-    monkeypatch.setattr("dfmp2.pipeline.select", played_selection(backend))
+    monkeypatch.setattr("dfmp2.workflow.compute.select", played_selection(backend))
     return DFMP2(mean_field("water")).set(integrals="libcint")
 
 
@@ -111,7 +111,7 @@ def test_run_that_does_not_fit_is_refused_before_it_starts(monkeypatch: pytest.M
     def never(*_: Any) -> Any:
         raise AssertionError("started")
 
-    monkeypatch.setattr("dfmp2.mp2.Pipeline", never)
+    monkeypatch.setattr("dfmp2.interfaces.pyscf.Pipeline", never)
     needed = played(monkeypatch, 10**12).plan().device_peak
     mp = played(monkeypatch, int(needed * 1e6) - 1)
     says = rf"a played GPU has \d+ MB free, but this run needs {needed:.0f} MB there \(MB: B\["
@@ -128,8 +128,8 @@ def test_command_line_refuses_before_the_scf(monkeypatch: pytest.MonkeyPatch) ->
     played(monkeypatch, 10**6)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     backend = PlayedGpu(PlayedEngine())
-    monkeypatch.setattr("dfmp2.backends.select.select", played_selection(backend))
-    monkeypatch.setattr("dfmp2.job.run_scf", never)
+    monkeypatch.setattr("dfmp2.backends.selection.select", played_selection(backend))
+    monkeypatch.setattr("dfmp2.workflow.jobs.run_scf", never)
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--device", "cuda")
     assert done.exit_code == 5
     assert "a played GPU has 1 MB free, but this run needs 514 MB there" in done.stderr

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dfmp2 import doctor
-from dfmp2.backends.select import set_backend
+from dfmp2.backends.selection import set_backend
 from dfmp2.doctor import Finding, examine, usable
 from dfmp2.doctor import packages as packages_module
 from dfmp2.doctor.finding import Asked

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.backends.recorded import RecordedBackend
-from dfmp2.backends.select import select
-from dfmp2.checkpoint import Checkpoint
-from dfmp2.energy import pair_energies
-from dfmp2.fitting import choose_auxbasis
-from dfmp2.mp2 import _no_progress
-from dfmp2.plan import Sizes, make_plan
-from dfmp2.provenance import Provenance
-from dfmp2.reference import make_reference
-from dfmp2.transform import Transform
+from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.selection import select
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.interfaces.pyscf import _no_progress
+from dfmp2.methods.pair_energies import pair_energies
+from dfmp2.planning.plan import Sizes, make_plan
+from dfmp2.references.mean_field import make_reference
+from dfmp2.results.provenance import Provenance
+from dfmp2.runfile.checkpoint import Checkpoint
+from dfmp2.tensors.build import Transform
 from tests.systems import CLUSTERS, DATA, LARGE, SMALL, mean_field, pyscf_mp2, references
 
 AGREEMENT = 1e-9

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dfmp2.doctor.evidence import Item, claim, machine, mode_of, on_device, timing_text, write
 from dfmp2.errors import BackendUnavailable
-from dfmp2.evidence import Item, claim, machine, mode_of, on_device, timing_text, write
-from dfmp2.provenance import Failure, OperationRecord, Provenance, Where
+from dfmp2.results.provenance import Failure, OperationRecord, Provenance, Where
 from tests.played import instance
 
 DEVICE = Where("nki", "device", "trn1 NeuronCore")

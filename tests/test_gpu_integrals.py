@@ -17,13 +17,13 @@ import pytest
 import torch
 
 from dfmp2 import DFMP2
-from dfmp2.backends.select import Selection
+from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable, InputError
-from dfmp2.fitting import choose_auxbasis
-from dfmp2.gpu_integrals import Gpu4PyscfIntegrals, why_not_gpu4pyscf
-from dfmp2.integrals import ThreeCentreIntegrals
-from dfmp2.source import SOURCES, choose_source
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.integrals.gpu4pyscf import Gpu4PyscfIntegrals, why_not_gpu4pyscf
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.integrals.source import SOURCES, choose_source
 from tests.cli.common import WATER, dfmp2, fact
 from tests.played_engine import PlayedEngine, PlayedGpu, played_selection
 from tests.systems import mean_field, molecule
@@ -77,7 +77,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
         monkeypatch.setitem(sys.modules, module.__name__, module)
     find = importlib.util.find_spec
     monkeypatch.setattr(
-        "dfmp2.gpu_integrals.importlib.util.find_spec",
+        "dfmp2.integrals.gpu4pyscf.importlib.util.find_spec",
         lambda name, *a: object() if name == "gpu4pyscf" else find(name, *a),
     )
     return played
@@ -85,7 +85,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
 
 @pytest.fixture
 def absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfmp2.gpu_integrals.importlib.util.find_spec", lambda *_: None)
+    monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.importlib.util.find_spec", lambda *_: None)
 
 
 def on_gpu() -> PlayedGpu:
@@ -106,7 +106,7 @@ def source(mf: Any, backend: TorchBackend | None = None, name: str = "auto") -> 
 def test_blocks_are_those_of_libcint(
     name: str, block: int, played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfmp2.gpu_integrals.GPU_ERI_BLOCK", 0)
+    monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 0)
     mf = mean_field(name)
     auxmol = choose_auxbasis(mf.mol).mol
     made = source(mf)
@@ -138,16 +138,16 @@ def test_few_large_calls(played: Played, monkeypatch: pytest.MonkeyPatch) -> Non
     auxmol = choose_auxbasis(mf.mol).mol
     made = source(mf)
     assert len(made.integrals(mf.mol, auxmol, 1).blocks) == 1
-    monkeypatch.setattr("dfmp2.gpu_integrals.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
+    monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
     sizes = [b.p1 - b.p0 for b in made.integrals(mf.mol, auxmol, 1).blocks]
     assert max(sizes) <= 20
     assert len(sizes) > 3
 
 
 def test_whole_run(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfmp2.pipeline.select", played_selection(on_gpu()))
-    monkeypatch.setattr("dfmp2.gpu_integrals.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
-    monkeypatch.setattr("dfmp2.plan.ERI_BLOCK", 8)
+    monkeypatch.setattr("dfmp2.workflow.compute.select", played_selection(on_gpu()))
+    monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
+    monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8)
     mp = DFMP2(mean_field("water")).run()
     exact = DFMP2(mean_field("water")).set(integrals="libcint").run()
     assert abs(mp.e_corr - exact.e_corr) < 1e-12
@@ -245,9 +245,9 @@ def test_failure_half_way_is_an_error(
         return eri
 
     played.change = fails
-    monkeypatch.setattr("dfmp2.pipeline.select", played_selection(on_gpu()))
-    monkeypatch.setattr("dfmp2.gpu_integrals.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
-    monkeypatch.setattr("dfmp2.plan.ERI_BLOCK", 8)
+    monkeypatch.setattr("dfmp2.workflow.compute.select", played_selection(on_gpu()))
+    monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
+    monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8)
     says = rf"it failed \({error.__name__}: kernel failed\); use --integrals libcint"
     mp = DFMP2(mean_field("water"))
     with pytest.raises(BackendUnavailable, match=says):

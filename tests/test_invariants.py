@@ -11,15 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfmp2 import DFMP2
-from dfmp2.backends.recorded import RecordedBackend
-from dfmp2.backends.select import select
-from dfmp2.checkpoint import Checkpoint
-from dfmp2.energy import pair_energies
-from dfmp2.fitting import choose_auxbasis
-from dfmp2.plan import Sizes, make_plan
-from dfmp2.provenance import Provenance
-from dfmp2.reference import make_reference
-from dfmp2.transform import Transform
+from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.selection import select
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.methods.pair_energies import pair_energies
+from dfmp2.planning.plan import Sizes, make_plan
+from dfmp2.references.mean_field import make_reference
+from dfmp2.results.provenance import Provenance
+from dfmp2.runfile.checkpoint import Checkpoint
+from dfmp2.tensors.build import Transform
 from tests.systems import converge, mean_field, molecule, pyscf_mp2
 
 WATER = [

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from dfmp2.memory import PeakMeter
+from dfmp2.workflow.peak_memory import PeakMeter
 from tests.systems import ROOT
 
 MB = 10**6
@@ -19,8 +19,8 @@ MEASURE = """
 import json, sys
 import numpy as np
 from dfmp2 import DFMP2
-from dfmp2.memory import PeakMeter
-from dfmp2.molecule import build_mole, read_geometry
+from dfmp2.workflow.peak_memory import PeakMeter
+from dfmp2.molecules.build import build_mole, read_geometry
 from pyscf import scf
 
 file, basis, budget, density_fit, converge = json.loads(sys.argv[1])

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.backends.select import select
+from dfmp2.backends.selection import select
 from dfmp2.errors import BackendUnavailable, KernelError
-from dfmp2.result import Result
+from dfmp2.results.result import Result
 from tests.played import PlayedDevice, play
 from tests.systems import mean_field, pyscf_mp2
 

@@ -15,10 +15,10 @@ import pytest
 from dfmp2 import DFMP2, NkiFallbackWarning
 from dfmp2.backends.launching import DeviceRunner
 from dfmp2.backends.nki import NkiBackend
-from dfmp2.backends.select import Selection
+from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable, InputError
-from dfmp2.pipeline import PRECISIONS, Outcome, Pipeline, Request, choose
+from dfmp2.workflow.compute import PRECISIONS, Outcome, Pipeline, Request, choose
 from tests.backends.fakes import FakeDevice, write_package
 from tests.systems import INPUTS, ROOT, mean_field
 
@@ -32,7 +32,7 @@ def _no_variables(monkeypatch: Any) -> None:
 @pytest.fixture(autouse=True)
 def _own_ledger(monkeypatch: Any, tmp_path: Path) -> None:
     """A device that is played leaves nothing in the user's ledger of programs."""
-    monkeypatch.setattr("dfmp2.backends.ledger.ledger_path", lambda: tmp_path / "programs.json")
+    monkeypatch.setattr("dfmp2.backends.compiled.ledger_path", lambda: tmp_path / "programs.json")
 
 
 def request(backend: str, precision: str | None = None, device: str | None = None) -> Request:
@@ -106,15 +106,15 @@ def test_pair_energies_are_symmetric_and_all_computed() -> None:
 
 def test_stages_on_the_host_and_on_the_device_hand_b_over(monkeypatch: Any) -> None:
     """Each way of placing the stages gives the same energy, B moving across once at most."""
-    from dfmp2.precision import STAGES, Placement
+    from dfmp2.precision.estimate import STAGES, Placement
 
     exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run().e_corr
     for count in range(len(STAGES) + 1):
         placed = Placement(dict.fromkeys(STAGES, 0.0), dict.fromkeys(STAGES[:count], "a test"))
-        monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_, placed=placed: placed)
+        monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_, placed=placed: placed)
         device = FakeDevice()
         selection = Selection(NkiBackend(DeviceRunner(device)), "a test", TorchBackend("cpu"))
-        monkeypatch.setattr("dfmp2.pipeline.select", lambda *_, chosen=selection: chosen)
+        monkeypatch.setattr("dfmp2.workflow.compute.select", lambda *_, chosen=selection: chosen)
         mp = DFMP2(mean_field("water")).run()
         rows = {row.stage: row.where.mode for row in mp.result.provenance.operations}
         assert rows == {s: "cpu" if s in STAGES[:count] else "device" for s in STAGES}
@@ -151,7 +151,7 @@ def test_nothing_is_kept_of_a_device_that_was_lost(monkeypatch: Any) -> None:
     selection = Selection(
         NkiBackend(DeviceRunner(FakeDevice())), "a test", TorchBackend("cpu"), may_fall_back=True
     )
-    monkeypatch.setattr("dfmp2.pipeline.select", lambda *_: selection)
+    monkeypatch.setattr("dfmp2.workflow.compute.select", lambda *_: selection)
     with pytest.warns(NkiFallbackWarning, match="the device was lost"):
         DFMP2(mean_field("water")).run()
     assert seen == [True]

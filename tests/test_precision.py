@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.conditioning import conditioned
 from dfmp2.errors import BackendUnavailable, InputError
-from dfmp2.fitting import choose_auxbasis
-from dfmp2.precision import STAGES, place_stages
-from dfmp2.reference import make_reference
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.fitting.orthonormal import conditioned
+from dfmp2.precision.estimate import STAGES, place_stages
+from dfmp2.references.mean_field import make_reference
 from tests.systems import SMALL, mean_field, molecule
 
 ACCURACY = 1e-6
@@ -122,10 +122,10 @@ def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool) -> None:
 
 def test_the_transform_would_have_been_wrong(monkeypatch: Any) -> None:
     """The placement above is needed: without it the energy misses its accuracy a hundredfold."""
-    from dfmp2.precision import Placement
+    from dfmp2.precision.estimate import Placement
 
     everything = Placement(dict.fromkeys(STAGES, 0.0), {})
-    monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_: everything)
+    monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_: everything)
     mp = DFMP2(system("benzene, diffuse")).set(backend="simulator", device="bundled").run()
     assert set(modes(mp).values()) == {"simulator"}
     assert error(mp, "benzene, diffuse") > 100 * ACCURACY

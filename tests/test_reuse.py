@@ -14,9 +14,9 @@ import pytest
 
 from dfmp2 import DFMP2
 from dfmp2.errors import InputError
-from dfmp2.fitting import choose_auxbasis
-from dfmp2.plan import Sizes, make_plan
-from dfmp2.reuse import ScfIntegrals
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.integrals.scf_cderi import ScfIntegrals
+from dfmp2.planning.plan import Sizes, make_plan
 from tests.cli.common import WATER, dfmp2, energy, fact
 from tests.systems import ROOT, converge, mean_field, molecule
 from tests.test_memory import SMALL_ERROR
@@ -65,7 +65,7 @@ def test_energies_are_those_of_the_ordinary_path(name: str, auxbasis: str) -> No
 @pytest.mark.parametrize("frozen", [1, [0, 3, 20]])
 def test_frozen_orbitals_and_blocks(frozen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of vectors that do not follow shells, the last of them smaller."""
-    monkeypatch.setattr("dfmp2.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
+    monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
     mf = fitted()
     mp = reused(mf, "cc-pvdz-jkfit", frozen=frozen)
     assert mp.plan().aux_block == 37
@@ -103,7 +103,7 @@ def test_integrals_on_disk(custom: bool, tmp_path: Path, monkeypatch: pytest.Mon
         mf.with_df._compatible_format = layout
         mf.with_df.reset().build()
         assert not isinstance(mf.with_df._cderi, np.ndarray)
-        monkeypatch.setattr("dfmp2.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
+        monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
         mp = reused(mf, "cc-pvdz-jkfit")
         assert abs(mp.e_corr - in_memory.e_corr) < ROUNDING
         assert "read from its file" in mp.result.labels["integrals"]
@@ -156,9 +156,9 @@ def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPa
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("dfmp2.reuse.ScfIntegrals", lambda *_: source)
-    monkeypatch.setattr("dfmp2.integrals.ThreeCentreIntegrals.__init__", never)
-    monkeypatch.setattr("dfmp2.transform.metric_integrals", never)
+    monkeypatch.setattr("dfmp2.integrals.scf_cderi.ScfIntegrals", lambda *_: source)
+    monkeypatch.setattr("dfmp2.integrals.libcint.ThreeCentreIntegrals.__init__", never)
+    monkeypatch.setattr("dfmp2.tensors.build.metric_integrals", never)
     mp = reused(mf, "cc-pvdz-jkfit")
     assert abs(mp.e_corr - expected) < ROUNDING
     result = mp.result
@@ -197,7 +197,7 @@ import json
 import numpy as np
 from pyscf import scf
 from dfmp2 import DFMP2
-from dfmp2.molecule import build_mole, read_geometry
+from dfmp2.molecules.build import build_mole, read_geometry
 
 mol = build_mole(read_geometry("inputs/benzene.xyz"), "cc-pvtz")
 mf = scf.RHF(mol).density_fit(auxbasis="cc-pvtz-ri")
@@ -372,7 +372,7 @@ def test_command_line_refuses_before_the_scf(
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("the SCF ran")
 
-    monkeypatch.setattr("dfmp2.job.run_scf", never)
+    monkeypatch.setattr("dfmp2.workflow.jobs.run_scf", never)
     done = dfmp2(command, WATER, "--basis", "cc-pvdz", *options, "--integrals", "scf")
     assert done.exit_code == 2
     assert says in done.stderr

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dfmp2.pipeline
+import dfmp2.workflow.compute
 from dfmp2 import DFMP2
-from dfmp2.fitted import InMemory
-from dfmp2.precision import rounded_up
-from dfmp2.spotcheck import CAUTION, SpotCheck, expected_error
+from dfmp2.precision.estimate import rounded_up
+from dfmp2.precision.spot_check import CAUTION, SpotCheck, expected_error
+from dfmp2.tensors.held import InMemory
 from tests.systems import mean_field, rng
 
 SYSTEMS = ["water", "ammonia", "methane", "ethylene", "hydrogen_iodide", "glycine", "benzene"]
@@ -64,7 +64,7 @@ def test_auto_stays_in_float64_where_float32_could_cost_too_much() -> None:
 def test_auto_computes_again_where_the_check_finds_too_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dfmp2.pipeline, "expected_error", lambda nocc: 0.0)
+    monkeypatch.setattr(dfmp2.workflow.compute, "expected_error", lambda nocc: 0.0)
     mp = DFMP2(mean_field("water")).run(precision="auto", accuracy=1e-11)
     assert mp.result.labels["precision"].startswith("fp64 (auto: with fp32, estimated error")
     assert mp.result.settings["precision"] == "fp64"

@@ -15,9 +15,9 @@ from dfmp2.errors import ResourceError
 from dfmp2.units import BYTES_PER_MB
 
 if TYPE_CHECKING:
-    from dfmp2.backends.base import Backend
+    from dfmp2.backends.protocol import Backend
     from dfmp2.backends.torch import TorchBackend
-    from dfmp2.plan import Plan
+    from dfmp2.planning.plan import Plan
 
 __all__ = ["CudaEngine", "GpuMemory", "free_memory", "require_memory"]
 
@@ -31,7 +31,7 @@ class _Piece:
 
 
 class CudaEngine:
-    """`dfmp2.backends.streams.Engine` of a CUDA device.
+    """`dfmp2.tensors.overlap.Engine` of a CUDA device.
 
     Arithmetic goes to torch's current stream, copies to one of their own.
 

@@ -2,7 +2,7 @@
 
 A `Runner` is the ``launch`` of the host functions in `dfmp2.kernels`. The single ``except`` around
 kernels in this project is `_guarded`; it turns whatever they raise into a `KernelError` and decides
-nothing. Who may go on without the kernel is decided in `dfmp2.backends.recorded`.
+nothing. Who may go on without the kernel is decided in `dfmp2.backends.recording`.
 
 An error between launches (operands laid out, results written or read back: on a lazy device that is
 where a failed launch shows) is a `DeviceLostError`: nothing tells which tensors are still whole.
@@ -19,11 +19,11 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.ledger import note_compiled
+from dfmp2.backends.compiled import note_compiled
 from dfmp2.backends.neuron import NeuronDevice
 from dfmp2.errors import DeviceLostError, DFMP2Error, KernelError
 from dfmp2.kernels.launch import program_key
-from dfmp2.provenance import Where
+from dfmp2.results.provenance import Where
 
 __all__ = ["DeviceRunner", "Runner", "SimulatorRunner", "device_operation", "overwrite"]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.buckets import padded, padded_energies
 from dfmp2.backends.launching import Runner, device_operation
+from dfmp2.backends.protocol import Array, Tensor
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
@@ -30,7 +30,7 @@ RIGHT_HAND_SIDES = 8192
 
 
 class NkiBackend:
-    """`dfmp2.backends.base.Backend` through NKI kernels.
+    """`dfmp2.backends.protocol.Backend` through NKI kernels.
 
     Parameters
     ----------

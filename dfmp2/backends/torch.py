@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dfmp2.backends.base import Array, Tensor
 from dfmp2.backends.cuda import CudaEngine, free_memory
-from dfmp2.backends.streams import Engine
-from dfmp2.device_plan import SOLVE_COLUMNS, pairs_at_once
+from dfmp2.backends.protocol import Array, Tensor
 from dfmp2.errors import BackendUnavailable
-from dfmp2.plan import T_BLOCK, gemm_width
-from dfmp2.provenance import Where
+from dfmp2.planning.gpu import SOLVE_COLUMNS, pairs_at_once
+from dfmp2.planning.plan import T_BLOCK, gemm_width
+from dfmp2.results.provenance import Where
+from dfmp2.tensors.overlap import Engine
 
 __all__ = ["TorchBackend", "blocks_at_once"]
 
@@ -32,7 +32,7 @@ full speed, and to fill two cache lines of B per orbital pair."""
 
 
 class TorchBackend:
-    """`dfmp2.backends.base.Backend` through torch.
+    """`dfmp2.backends.protocol.Backend` through torch.
 
     Parameters
     ----------

@@ -9,9 +9,9 @@ import click
 from dfmp2.cli.options import calculation_options, geometry_options, set_threads
 
 if TYPE_CHECKING:
-    from dfmp2.bench import Bench
+    from dfmp2.bench.compare import Bench
     from dfmp2.cli.progress import Reporter
-    from dfmp2.job import Job
+    from dfmp2.workflow.jobs import Job
 
 __all__ = ["bench"]
 
@@ -63,14 +63,14 @@ def bench(
     it is. An energy that differs from a peer's is an error (exit 3).
     """
     set_threads(threads)
-    from dfmp2.bench import bench as run_bench
-    from dfmp2.bench_machine import start_up
-    from dfmp2.bench_own import device_of
-    from dfmp2.bench_plot import plot
+    from dfmp2.bench.compare import bench as run_bench
+    from dfmp2.bench.machine import start_up
+    from dfmp2.bench.own import device_of
+    from dfmp2.cli.bench_figure import plot
     from dfmp2.cli.bench_table import bench_data, bench_text, closing_text, report_data
+    from dfmp2.cli.figure import check_target
     from dfmp2.cli.output import JsonOutput
     from dfmp2.cli.session import for_each, read_jobs
-    from dfmp2.figure import check_target
 
     output = JsonOutput(json_target)
     if plot_target is not None:

@@ -6,10 +6,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from dfmp2.bench import Bench
-from dfmp2.bench_machine import StartUp
-from dfmp2.bench_pairs import Run
-from dfmp2.bench_scaling import exponents
+from dfmp2.bench.compare import Bench
+from dfmp2.bench.machine import StartUp
+from dfmp2.bench.pairs import Run
+from dfmp2.bench.scaling import exponents
 
 __all__ = ["bench_data", "bench_text", "closing_text", "report_data"]
 

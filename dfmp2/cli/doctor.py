@@ -24,7 +24,7 @@ def doctor(backend: str | None, device: str | None, threads: int | None, as_json
     set_threads(threads)
     from dataclasses import asdict
 
-    from dfmp2.backends.select import get_backend
+    from dfmp2.backends.selection import get_backend
     from dfmp2.doctor import examine, usable
 
     findings = examine(backend, device)

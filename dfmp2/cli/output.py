@@ -12,8 +12,8 @@ import click
 from dfmp2.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from dfmp2.kept import Done
-    from dfmp2.validate import Comparison
+    from dfmp2.interfaces.validation import Comparison
+    from dfmp2.workflow.kept import Done
 
 __all__ = ["JsonOutput", "compare_done", "report_done"]
 
@@ -107,7 +107,7 @@ def compare_done(
 ) -> Comparison:
     """Compare a finished job with PySCF and print the comparison."""
     from dfmp2.cli.table import comparison_text
-    from dfmp2.validate import compare, default_tolerance
+    from dfmp2.interfaces.validation import compare, default_tolerance
 
     limit = default_tolerance(done.result) if tolerance is None else tolerance
     comparison = compare(done.mean_field, done.result, limit, exact)

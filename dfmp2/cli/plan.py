@@ -37,8 +37,8 @@ def plan(
     fit is refused with the smallest budget that would do.
     """
     set_threads(threads)
-    from dfmp2.backends.ledger import compiled_before
-    from dfmp2.backends.select import select
+    from dfmp2.backends.compiled import compiled_before
+    from dfmp2.backends.selection import select
     from dfmp2.cli.session import keep_of, read_jobs
     from dfmp2.cli.table import plan_text, programs_text
     from dfmp2.errors import BackendUnavailable
@@ -59,6 +59,6 @@ def plan(
         plan, auxbasis = job.forecast(calculation)
         click.echo(plan_text(job.name, plan, auxbasis, backend))
         if known is not None:
-            from dfmp2.backends.programs import needed_programs
+            from dfmp2.workflow.programs import needed_programs
 
             click.echo(programs_text(needed_programs(plan, calculation.fused), known))

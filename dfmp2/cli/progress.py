@@ -36,7 +36,7 @@ class Reporter:
         self("SCF", 0, 1)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """One step of a stage; the signature of `dfmp2.transform.Progress`."""
+        """One step of a stage; the signature of `dfmp2.tensors.build.Progress`."""
         if self._quiet:
             return
         label = f"{self._name}: {stage}"

@@ -53,8 +53,8 @@ def resume(
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.progress import reporting
-    from dfmp2.kept import Keep, resume_job
-    from dfmp2.validate import require_agreement
+    from dfmp2.interfaces.validation import require_agreement
+    from dfmp2.workflow.kept import Keep, resume_job
 
     output = JsonOutput(json_target)
     changes = {name: value for name, value in options.items() if value is not None}

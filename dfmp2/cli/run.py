@@ -19,7 +19,7 @@ from dfmp2.cli.options import (
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
-    from dfmp2.job import Job
+    from dfmp2.workflow.jobs import Job
 
 __all__ = ["run"]
 
@@ -71,8 +71,8 @@ def run(
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.session import for_each, keep_of, read_jobs
-    from dfmp2.kept import run_kept
-    from dfmp2.validate import Comparison, require_agreement
+    from dfmp2.interfaces.validation import Comparison, require_agreement
+    from dfmp2.workflow.kept import run_kept
 
     output = JsonOutput(json_target)
     keep = keep_of(molecules, checkpoint, no_checkpoint, restart, checkpoint_interval)

@@ -11,8 +11,8 @@ from dfmp2.cli.progress import Reporter, print_line, reporting
 from dfmp2.errors import DFMP2Error, DFMP2Warning, InputError
 
 if TYPE_CHECKING:
-    from dfmp2.job import Calculation, Job
-    from dfmp2.kept import Keep
+    from dfmp2.workflow.jobs import Calculation, Job
+    from dfmp2.workflow.kept import Keep
 
 __all__ = ["for_each", "keep_of", "read_jobs"]
 
@@ -31,8 +31,8 @@ def read_jobs(
     keep : Keep, optional
         The disk must hold the run files, too.
     """
-    from dfmp2.job import Calculation, JobOptions, parse_basis, parse_frozen, prepare
-    from dfmp2.kept import check_disk
+    from dfmp2.workflow.jobs import Calculation, JobOptions, parse_basis, parse_frozen, prepare
+    from dfmp2.workflow.kept import check_disk
 
     def chosen(names: tuple[str, ...]) -> dict[str, Any]:
         return {name: options[name] for name in names}
@@ -64,7 +64,7 @@ def keep_of(
     checkpoint_interval: float = 30.0,
 ) -> Keep:
     """How the runs are kept, from the values of `checkpoint_options`."""
-    from dfmp2.kept import Keep
+    from dfmp2.workflow.kept import Keep
 
     if no_checkpoint and (checkpoint is not None or restart):
         raise InputError("--no-checkpoint contradicts --checkpoint and --restart; leave one out")

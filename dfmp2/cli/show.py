@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from dfmp2.pair_plot import PairData
+    from dfmp2.cli.pair_figure import PairData
 
 __all__ = ["show"]
 
@@ -33,13 +33,13 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
     from dfmp2.cli.status_table import status_text
     from dfmp2.cli.table import operations_text, summary
     from dfmp2.errors import InputError
-    from dfmp2.result import read_results
+    from dfmp2.results.result import read_results
     from dfmp2.runfile.file import is_run_file
     from dfmp2.runfile.status import read_status
 
     if target is not None:
-        from dfmp2.figure import check_target
-        from dfmp2.pair_plot import PairData, plot
+        from dfmp2.cli.figure import check_target
+        from dfmp2.cli.pair_figure import PairData, plot
 
         check_target(target)
     drawn: list[PairData] = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dfmp2.cli.table import aligned, operations_text, summary
-from dfmp2.record import basis_label
+from dfmp2.molecules.plain import basis_label
 from dfmp2.runfile.status import RunStatus
 
 __all__ = ["status_text"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dfmp2.plan import Plan
-from dfmp2.result import Result
-from dfmp2.validate import Comparison
+from dfmp2.interfaces.validation import Comparison
+from dfmp2.planning.plan import Plan
+from dfmp2.results.result import Result
 
 __all__ = [
     "aligned",

@@ -15,7 +15,7 @@ from dfmp2.cli.options import (
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
-    from dfmp2.job import Job
+    from dfmp2.workflow.jobs import Job
 
 __all__ = ["validate"]
 
@@ -41,7 +41,12 @@ def validate(
     set_threads(threads)
     from dfmp2.cli.session import for_each, read_jobs
     from dfmp2.cli.table import comparison_text
-    from dfmp2.validate import Comparison, compare, default_tolerance, require_agreement
+    from dfmp2.interfaces.validation import (
+        Comparison,
+        compare,
+        default_tolerance,
+        require_agreement,
+    )
 
     jobs, calculation = read_jobs(molecules, options)
     if any(job.stored is None for job in jobs):

@@ -73,9 +73,9 @@ def examine(
     Parameters
     ----------
     backend : str, optional
-        One of `dfmp2.backends.select.BACKENDS`; the process-wide default when not given.
+        One of `dfmp2.backends.selection.BACKENDS`; the process-wide default when not given.
     device : str, optional
-        As for `dfmp2.backends.select.select`.
+        As for `dfmp2.backends.selection.select`.
     root : Path
         Where the machine's files are; for tests.
 
@@ -100,7 +100,7 @@ def examine(
 
 
 def _asked(backend: str | None, device: str | None, root: Path) -> Asked:
-    from dfmp2.backends.select import get_backend, require_nki, simulated
+    from dfmp2.backends.selection import get_backend, require_nki, simulated
 
     name = backend or get_backend()
     wanted = name == "nki" or (name == "auto" and require_nki())

@@ -33,7 +33,7 @@ class Asked:
     Attributes
     ----------
     backend, device : str or None
-        As given to `dfmp2.backends.select.select`.
+        As given to `dfmp2.backends.selection.select`.
     needs_device : bool
         Whether only a Neuron device can satisfy it.
     root : Path

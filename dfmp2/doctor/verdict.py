@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfmp2.backends.recorded import RecordedBackend
-from dfmp2.backends.select import Selection, require_nki, select
+from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.selection import Selection, require_nki, select
 from dfmp2.doctor.finding import Asked, Finding
 from dfmp2.errors import BackendUnavailable, DFMP2Error
-from dfmp2.provenance import Provenance
+from dfmp2.results.provenance import Provenance
 
 __all__ = ["check_first_operation", "check_selection"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError
-from dfmp2.result import Result
+from dfmp2.results.result import Result
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import load_pairs
 

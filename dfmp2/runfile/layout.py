@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.sizes import Sizes
+from dfmp2.results.sizes import Sizes
 
 __all__ = [
     "FORMAT",

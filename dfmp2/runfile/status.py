@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError, ValidationError
-from dfmp2.result import ROUNDING, Result
+from dfmp2.results.result import ROUNDING, Result
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.content import load_centroids, load_result, origin, read_scf
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import PairTable, load_pairs
-from dfmp2.sizes import Sizes
 
 __all__ = ["RunStatus", "read_status"]
 

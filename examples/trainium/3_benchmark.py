@@ -24,15 +24,15 @@ import numpy as np
 from record import options, prepared
 
 from dfmp2 import DFMP2
-from dfmp2.backends.recorded import RecordedBackend
-from dfmp2.backends.select import Selection
-from dfmp2.evidence import Item, timing_text, write
+from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.selection import Selection
+from dfmp2.doctor.evidence import Item, timing_text, write
+from dfmp2.interfaces.validation import compare as compare_with_pyscf
 from dfmp2.kernels import bounds, reference
 from dfmp2.kernels.checks import Outcome, compare
 from dfmp2.kernels.estimate import SHAPES
-from dfmp2.molecule import build_mole, read_geometry
-from dfmp2.provenance import Provenance
-from dfmp2.validate import compare as compare_with_pyscf
+from dfmp2.molecules.build import build_mole, read_geometry
+from dfmp2.results.provenance import Provenance
 
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
 MOLECULES = ("benzene", "caffeine")

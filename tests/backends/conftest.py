@@ -13,4 +13,4 @@ def _own_ledger(monkeypatch: Any, tmp_path: Path, request: pytest.FixtureRequest
     """A device that is played leaves nothing in the user's ledger of programs."""
     if request.module.__name__.endswith("test_programs"):
         return  # it tests where the ledger lies
-    monkeypatch.setattr("dfmp2.backends.ledger.ledger_path", lambda: tmp_path / "programs.json")
+    monkeypatch.setattr("dfmp2.backends.compiled.ledger_path", lambda: tmp_path / "programs.json")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from dfmp2 import DFMP2, NkiFallbackWarning
-from dfmp2.backends.select import set_backend
+from dfmp2.backends.selection import set_backend
 from dfmp2.errors import BackendUnavailable, DeviceLostError, KernelError
-from dfmp2.precision import Placement, place_stages
+from dfmp2.precision.estimate import Placement, place_stages
 from tests.backends.fakes import (
     NO_DEVICE,
     VERSIONS,
@@ -101,8 +101,8 @@ def exact() -> float:
 @cache
 def placed() -> Placement:
     """The estimate of the real code, which takes longer than the run and is the same for all."""
-    from dfmp2.fitting import choose_auxbasis
-    from dfmp2.reference import make_reference
+    from dfmp2.fitting.auxbasis import choose_auxbasis
+    from dfmp2.references.mean_field import make_reference
 
     return place_stages(make_reference(water()), choose_auxbasis(water().mol, "6-31g"), 1e-6)
 
@@ -120,7 +120,7 @@ class Machine:
         monkeypatch.setattr("torch.cuda.is_available", lambda: False)
         for variable in ("DFMP2_REQUIRE_NKI", "DFMP2_USE_SIMULATOR"):
             monkeypatch.delenv(variable, raising=False)
-        monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_: placed())
+        monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_: placed())
 
     def environment(self, require: bool, simulate: bool) -> None:
         if require:
@@ -369,7 +369,7 @@ def test_same_error_warns_once_and_is_counted(monkeypatch: Any, tmp_path: Any) -
 
 
 def test_failures_survive_json(monkeypatch: Any, tmp_path: Any) -> None:
-    from dfmp2.provenance import Provenance
+    from dfmp2.results.provenance import Provenance
 
     Machine(monkeypatch, tmp_path, "device", "raise")
     mp, _ = run("auto")

@@ -155,7 +155,7 @@ def test_native_device_copies_runs_and_tells_what_it_holds(monkeypatch: Any) -> 
 
 def test_device_that_is_found_is_used(monkeypatch: Any) -> None:
     """From the search to the provenance: the name is the device's own."""
-    from dfmp2.backends.select import select
+    from dfmp2.backends.selection import select
     from dfmp2.kernels import nki as chosen
 
     chip(monkeypatch)

@@ -25,10 +25,10 @@ import pytest
 from dfmp2.backends.launching import DeviceRunner
 from dfmp2.backends.neuron import XlaDevice
 from dfmp2.backends.nki import NkiBackend
-from dfmp2.backends.select import Selection
+from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
-from dfmp2.pipeline import Outcome, Pipeline
-from dfmp2.precision import Placement
+from dfmp2.precision.estimate import Placement
+from dfmp2.workflow.compute import Outcome, Pipeline
 from tests.backends.fakes import SIMULATE
 
 pytestmark = [
@@ -105,17 +105,17 @@ def device(monkeypatch: Any) -> Iterator[LazyDevice]:
     import torch
     import torch_xla
 
-    monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_: Placement({}, {}))
+    monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_: Placement({}, {}))
     monkeypatch.setattr(Placement, "__str__", lambda self: "all on the device")
     yield LazyDevice(torch, torch_xla)
     torch_xla.sync()
 
 
 def pipeline(selection: Selection, fused: bool) -> Outcome:
-    from dfmp2.checkpoint import Checkpoint
-    from dfmp2.fitting import choose_auxbasis
-    from dfmp2.plan import Sizes, make_plan
-    from dfmp2.reference import make_reference
+    from dfmp2.fitting.auxbasis import choose_auxbasis
+    from dfmp2.planning.plan import Sizes, make_plan
+    from dfmp2.references.mean_field import make_reference
+    from dfmp2.runfile.checkpoint import Checkpoint
     from tests.systems import mean_field
 
     mf = mean_field("water", "sto-3g")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from dfmp2.backends.buckets import bucket, padded, padded_energies
+from dfmp2.backends.compiled import compiled_before, ledger_path, note_compiled
 from dfmp2.backends.launching import SimulatorRunner
-from dfmp2.backends.ledger import compiled_before, ledger_path, note_compiled
 from dfmp2.backends.nki import NkiBackend
-from dfmp2.backends.programs import needed_programs
 from dfmp2.kernels import simulator
-from dfmp2.plan import Sizes, make_plan
+from dfmp2.planning.plan import Sizes, make_plan
+from dfmp2.workflow.programs import needed_programs
 
 
 def test_buckets_hold_their_numbers_and_waste_little() -> None:
@@ -37,12 +37,12 @@ def test_padding_is_zeros_and_far_energies() -> None:
 @pytest.mark.parametrize("sizes", [Sizes(24, 5, 19, 84), Sizes(70, 3, 67, 30)], ids=str)
 def test_forecast_programs_are_those_that_run(fused: bool, sizes: Sizes) -> None:
     """The plan names exactly the programs that the pipeline then launches."""
-    from dfmp2.backends.recorded import RecordedBackend
-    from dfmp2.checkpoint import Checkpoint
-    from dfmp2.energy import pair_energies
-    from dfmp2.fitted import InMemory
-    from dfmp2.provenance import Provenance
-    from dfmp2.reference import Reference
+    from dfmp2.backends.recording import RecordedBackend
+    from dfmp2.methods.pair_energies import pair_energies
+    from dfmp2.references.mean_field import Reference
+    from dfmp2.results.provenance import Provenance
+    from dfmp2.runfile.checkpoint import Checkpoint
+    from dfmp2.tensors.held import InMemory
 
     plan = make_plan(sizes, 4000, aux_block=50)
     runner = SimulatorRunner(simulator.simulate, "bundled")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.backends.recording import RecordedBackend
 from dfmp2.backends.torch import TorchBackend
-from dfmp2.provenance import Provenance
+from dfmp2.results.provenance import Provenance
 
 
 @pytest.fixture

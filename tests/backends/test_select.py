@@ -9,7 +9,7 @@ import torch
 
 import dfmp2
 from dfmp2 import DFMP2
-from dfmp2.backends.select import BACKENDS, get_backend, select, set_backend
+from dfmp2.backends.selection import BACKENDS, get_backend, select, set_backend
 from dfmp2.errors import BackendUnavailable, InputError
 from tests.systems import mean_field
 

@@ -10,10 +10,10 @@ import torch
 
 from dfmp2 import DFMP2
 from dfmp2.backends.cuda import CudaEngine
-from dfmp2.backends.streams import HalfTransform, device_blocks, host_blocks
 from dfmp2.backends.torch import TorchBackend
-from dfmp2.fitting import choose_auxbasis
-from dfmp2.integrals import ThreeCentreIntegrals
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.tensors.overlap import HalfTransform, device_blocks, host_blocks
 from tests.played_engine import ORDERS, PlayedEngine, PlayedGpu, played_selection
 from tests.systems import mean_field, rng
 from tests.test_reuse import fitted
@@ -127,8 +127,10 @@ def test_nothing_to_transform() -> None:
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "auto"])
 def test_whole_run(order: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run()
-    monkeypatch.setattr("dfmp2.pipeline.select", played_selection(PlayedGpu(PlayedEngine(order))))
-    monkeypatch.setattr("dfmp2.plan.ERI_BLOCK", 8 * 24 * 24 * 20)
+    monkeypatch.setattr(
+        "dfmp2.workflow.compute.select", played_selection(PlayedGpu(PlayedEngine(order)))
+    )
+    monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 20)
     mp = DFMP2(mean_field("water")).run(precision=precision, integrals="libcint")
     assert abs(mp.e_corr - exact.e_corr) < (1e-12 if precision == "fp64" else 1e-7)
     stages = [stage.name for stage in mp.result.provenance.stages]
@@ -145,8 +147,10 @@ def test_whole_run(order: str, precision: str, monkeypatch: pytest.MonkeyPatch) 
 def test_integrals_of_an_scf_travel_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     mf = fitted()
     exact = DFMP2(mf, auxbasis="cc-pvdz-jkfit").set(backend="pytorch", device="cpu").run()
-    monkeypatch.setattr("dfmp2.pipeline.select", played_selection(PlayedGpu(PlayedEngine())))
-    monkeypatch.setattr("dfmp2.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
+    monkeypatch.setattr(
+        "dfmp2.workflow.compute.select", played_selection(PlayedGpu(PlayedEngine()))
+    )
+    monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
     mp = DFMP2(mf, auxbasis="cc-pvdz-jkfit").run(integrals="scf")
     assert abs(mp.e_corr - exact.e_corr) < 1e-12
     assert [s.name for s in mp.result.provenance.stages] == [

@@ -39,7 +39,7 @@ def alkane(carbons: int) -> list[Any]:
 
 def waters(count: int) -> list[Any]:
     """The cluster of ten, and copies of it side by side, Å."""
-    from dfmp2.molecule import build_mole, read_geometry
+    from dfmp2.molecules.build import build_mole, read_geometry
 
     ten = build_mole(read_geometry(str(INPUTS / "water10.xyz")), "sto-3g")
     x = ten.atom_coords(unit="Ang")
@@ -93,7 +93,7 @@ def report(case: str) -> list[str]:
     """What screening would save in one system."""
     from pyscf import gto
 
-    from dfmp2.fitting import choose_auxbasis
+    from dfmp2.fitting.auxbasis import choose_auxbasis
 
     name, basis = case.split("/")
     make = alkane if name.startswith("alkane") else waters

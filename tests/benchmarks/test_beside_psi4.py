@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from dfmp2.bench import orbitals
-from dfmp2.bench_peers import Psi4
-from dfmp2.bench_psi4 import psi4_obstacle
-from dfmp2.job import JobOptions, prepare
+from dfmp2.bench.compare import orbitals
+from dfmp2.bench.peers import Psi4
+from dfmp2.bench.psi4 import psi4_obstacle
+from dfmp2.workflow.jobs import JobOptions, prepare
 from tests.benchmarks.test_beside_pyscf import CASES, ROUNDS, Case, measure, rows
 from tests.systems import INPUTS
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from dfmp2.bench import make_setup, orbitals
-from dfmp2.bench_machine import start_up
-from dfmp2.bench_own import Own
-from dfmp2.bench_pairs import Pairs, Run
-from dfmp2.bench_peers import Pyscf
-from dfmp2.job import Calculation, JobOptions, prepare
+from dfmp2.bench.compare import make_setup, orbitals
+from dfmp2.bench.machine import start_up
+from dfmp2.bench.own import Own
+from dfmp2.bench.pairs import Pairs, Run
+from dfmp2.bench.peers import Pyscf
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
+from dfmp2.workflow.jobs import Calculation, JobOptions, prepare
 from tests.systems import INPUTS
 
 ROUNDS = 5

@@ -201,11 +201,11 @@ def test_a_backend_that_cannot_compute_is_found_before_the_scf(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("dfmp2.job.run_scf", _killed)
+        patch.setattr("dfmp2.workflow.jobs.run_scf", _killed)
         assert dfmp2("run", WATER, *BASIS).exit_code == 130
     (file,) = tmp_path.iterdir()
-    monkeypatch.setattr("dfmp2.job.run_scf", _never)
-    monkeypatch.setattr("dfmp2.scf.run_scf", _never)
+    monkeypatch.setattr("dfmp2.workflow.jobs.run_scf", _never)
+    monkeypatch.setattr("dfmp2.references.scf.run_scf", _never)
     done = (
         dfmp2(command, file, *args) if command == "resume" else dfmp2(command, WATER, *BASIS, *args)
     )

@@ -11,9 +11,10 @@ from typing import Any
 import click
 import pytest
 
-from dfmp2 import bench_machine, bench_own
-from dfmp2.bench_pairs import Run
-from dfmp2.bench_peers import PEERS, Pyscf
+from dfmp2.bench import machine as bench_machine
+from dfmp2.bench import own as bench_own
+from dfmp2.bench.pairs import Run
+from dfmp2.bench.peers import PEERS, Pyscf
 from tests.cli.common import AMMONIA, WATER, dfmp2, fact, in_own_process
 
 SHORT = ("--basis", "sto-3g", "--pairs", 1, "--device", "cpu", "--quiet")

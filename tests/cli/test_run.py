@@ -15,7 +15,7 @@ from qcelemental.models import AtomicResult
 
 import dfmp2 as package
 from dfmp2 import DFMP2
-from dfmp2.result import read_results
+from dfmp2.results.result import read_results
 from tests.cli.common import AMMONIA, H2, WATER, dfmp2, energy, fact, file_with, in_own_process
 from tests.systems import INPUTS, converge, mean_field, molecule, references
 

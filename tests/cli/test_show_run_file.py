@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from dfmp2.checkpoint import Checkpoint
+from dfmp2.runfile.checkpoint import Checkpoint
 from tests.cli.common import AMMONIA, WATER, dfmp2, energy, fact
 from tests.systems import ROOT
 
@@ -189,7 +189,7 @@ def test_before_the_scf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     def die(*_: Any, **__: Any) -> None:
         raise _Killed
 
-    monkeypatch.setattr("dfmp2.job.run_scf", die)
+    monkeypatch.setattr("dfmp2.workflow.jobs.run_scf", die)
     path = tmp_path / "new.dfmp2.h5"
     with pytest.raises(_Killed):
         dfmp2("run", WATER, "--basis", "cc-pvdz", "--checkpoint", path, "--quiet")
@@ -284,8 +284,8 @@ def test_show_needs_h5py_and_numpy_alone(kept: tuple[Path, str], killed: Path) -
 @pytest.fixture
 def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures that are drawn, which are also saved."""
-    from dfmp2 import pair_plot
-    from dfmp2.figure import save
+    from dfmp2.cli import pair_figure as pair_plot
+    from dfmp2.cli.figure import save
 
     figures: list[Any] = []
 
@@ -378,7 +378,7 @@ def test_plot_of_several_files(kept: tuple[Path, str], killed: Path, tmp_path: P
 def test_plot_without_matplotlib(
     kept: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfmp2.figure.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("dfmp2.cli.figure.importlib.util.find_spec", lambda _: None)
     done = dfmp2("show", kept[0], "--plot", tmp_path / "x.png")
     assert done.exit_code == 2
     assert "pip install 'dfmp2[plot]'" in done.stderr

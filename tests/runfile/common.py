@@ -15,14 +15,14 @@ import h5py
 import numpy as np
 import pytest
 
-from dfmp2 import plan
-from dfmp2.backends.recorded import RecordedBackend
+from dfmp2.backends.recording import RecordedBackend
 from dfmp2.errors import ResourceError
-from dfmp2.job import Calculation, JobOptions, prepare
-from dfmp2.kept import Keep, resume_job
-from dfmp2.result import Result
+from dfmp2.planning import plan
+from dfmp2.results.result import Result
 from dfmp2.runfile import layout
 from dfmp2.runfile.journal import decode
+from dfmp2.workflow.jobs import Calculation, JobOptions, prepare
+from dfmp2.workflow.kept import Keep, resume_job
 from tests.runfile.killed import SMALL_BLOCKS
 from tests.systems import INPUTS
 

@@ -60,7 +60,7 @@ class Killer:
         how : Any
             after: seconds until it is killed. write: number of the write at which it is killed,
             cut: part of that write's bytes that is written. of: only writes to this dataset count.
-            blocks: constants of `dfmp2.plan`. expected: a-priori error of float32.
+            blocks: constants of `dfmp2.planning.plan`. expected: a-priori error of float32.
             file_size: limit on the size of a file. fill: path of
             a file that takes the rest of the disk before that write, instead of the kill. twins:
             two such runs, which make their run file at the same instant; the answer is for the
@@ -85,9 +85,9 @@ def _serve() -> None:
         "cli.progress",
         "cli.session",
         "cli.table",
-        "kept",
-        "mp2",
-        "validate",
+        "workflow.kept",
+        "interfaces.pyscf",
+        "interfaces.validation",
     ):
         importlib.import_module(f"dfmp2.{name}")
 
@@ -119,9 +119,10 @@ def _serve() -> None:
 
 
 def _child(request: dict[str, Any], report: Path) -> None:
-    from dfmp2 import pipeline, plan
     from dfmp2.cli import main
+    from dfmp2.planning import plan
     from dfmp2.runfile import layout
+    from dfmp2.workflow import compute as pipeline
 
     os.chdir(request["folder"])
     for name in ("stdout", "stderr"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfmp2.fitting import choose_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.runfile.identity import difference, fields_of, fingerprint, orbital_fields
 from tests.systems import molecule, rng
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from dfmp2.errors import CheckpointError
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.journal import decode, encode
 from dfmp2.runfile.layout import JOURNAL_BYTES, Shape
-from dfmp2.sizes import Sizes
 from tests.systems import rng
 
 SHAPE = Shape(Sizes(nao=7, nocc=3, nvir=4, naux=20, aux_shell=3), 7)

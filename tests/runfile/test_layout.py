@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.layout import Shape, _datasets, bytes_on_disk, spare_rows
-from dfmp2.sizes import Sizes
 from tests.runfile.common import FILE, JOB, OPTIONS, out_of_core, resumed, small_blocks
 from tests.runfile.killed import Killer
 from tests.runfile.test_corruption import extents

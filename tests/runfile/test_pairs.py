@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.pairs import PairTable, load_pairs, store_pairs
-from dfmp2.sizes import Sizes
 from tests.systems import rng
 
 NOCC = 7

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from dfmp2.errors import CheckpointError
-from dfmp2.fitting import Metric
+from dfmp2.fitting.auxbasis import Metric
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile import layout
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.rows import Rows, contiguous_rows
-from dfmp2.sizes import Sizes
 from tests.systems import rng
 
 NOCC, NVIR, NAUX = 7, 3, 6

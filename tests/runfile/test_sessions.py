@@ -11,9 +11,9 @@ from pyscf.scf import chkfile
 
 from dfmp2 import DFMP2
 from dfmp2.errors import CheckpointError, InputError
-from dfmp2.plan import make_plan
+from dfmp2.planning.plan import make_plan
+from dfmp2.precision.spot_check import SpotCheck
 from dfmp2.runfile.file import RunFile
-from dfmp2.spotcheck import SpotCheck
 from tests.cli.common import dfmp2, energy, fact, file_with
 from tests.runfile.common import (
     FILE,
@@ -239,7 +239,7 @@ def test_auto_that_rejects_fp32_and_is_killed(
     write: int, killer: Killer, exact: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sample finds more than is asked for, if not expected; the fp64 pairs so far are kept."""
-    monkeypatch.setattr("dfmp2.pipeline.expected_error", lambda nocc: 0.0)
+    monkeypatch.setattr("dfmp2.workflow.compute.expected_error", lambda nocc: 0.0)
     path = killed(killer, "--precision", "auto", "--accuracy", "1e-11",
                   of="pairs/e_os", write=write, expected=0.0)  # fmt: skip
     sessions = state_of(path)["sessions"]

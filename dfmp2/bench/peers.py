@@ -1,0 +1,191 @@
+"""The programs that dfmp2 is timed beside, each on the same orbitals or the same basis sets."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from dfmp2.bench.pairs import Peer, Run
+from dfmp2.bench.psi4 import psi4_energy, psi4_obstacle, psi4_version
+from dfmp2.fitting.auxbasis import AuxBasis
+from dfmp2.workflow.peak_memory import PeakMeter
+
+__all__ = ["PEERS", "Gpu4Pyscf", "Psi4", "Pyscf", "PyscfNative", "Setup", "find_peers"]
+
+NOT_INSTALLED = "not installed"
+
+SAME_ORBITALS = 1e-8
+"""Hartree. Two float64 programs on the same orbitals agree better than this."""
+
+OWN_SCF = 1e-6
+"""Hartree: what another program's own SCF may move the correlation energy by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """One problem, given to every program.
+
+    Attributes
+    ----------
+    mf : pyscf.scf.hf.RHF
+    aux : AuxBasis
+    frozen : tuple of int
+        Indices of the orbitals that are not correlated.
+    nocc, nvir : int
+        Correlated orbitals.
+    threads : int
+    """
+
+    mf: Any
+    aux: AuxBasis
+    frozen: tuple[int, ...]
+    nocc: int
+    nvir: int
+    threads: int
+
+    def only_core_frozen(self) -> bool:
+        """Whether the frozen orbitals are the lowest occupied ones."""
+        occupied = int(self.mf.mol.tot_electrons()) // 2
+        lowest = self.frozen == tuple(range(len(self.frozen)))
+        return lowest and len(self.frozen) <= occupied
+
+
+class Pyscf:
+    """`pyscf.mp.dfmp2`, what a PySCF user has today."""
+
+    name, tolerance = "pyscf", SAME_ORBITALS
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.version = metadata.version("pyscf")
+
+    @staticmethod
+    def obstacle(setup: Setup) -> str | None:
+        """Why it cannot run, or None."""
+        return None
+
+    def run(self) -> Run:
+        """Do the DF-MP2 part once."""
+        from dfmp2.interfaces.validation import pyscf_dfmp2
+
+        setup = self._setup
+        meter = PeakMeter()
+        start = time.perf_counter()
+        mp2 = pyscf_dfmp2(setup.mf, setup.aux.spec, list(setup.frozen) or None)
+        mp2.kernel(with_t2=False)
+        return Run(time.perf_counter() - start, float(mp2.e_corr), meter.peak())
+
+
+class PyscfNative:
+    """`pyscf.mp.dfmp2_native`, which keeps its integrals on disk."""
+
+    name, tolerance = "pyscf-native", SAME_ORBITALS
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.version = metadata.version("pyscf")
+
+    @staticmethod
+    def obstacle(setup: Setup) -> str | None:
+        """Why it cannot run, or None."""
+        return None if setup.only_core_frozen() else "freezes the lowest occupied orbitals only"
+
+    def run(self) -> Run:
+        """Do the DF-MP2 part once."""
+        from pyscf.mp.dfmp2_native import DFRMP2
+
+        setup = self._setup
+        meter = PeakMeter()
+        start = time.perf_counter()
+        with DFRMP2(setup.mf, len(setup.frozen) or None, setup.aux.spec) as mp2:
+            mp2.verbose, mp2.max_memory = 0, setup.mf.max_memory
+            e_corr = float(mp2.kernel())
+        return Run(time.perf_counter() - start, e_corr, meter.peak())
+
+
+class Gpu4Pyscf:
+    """`gpu4pyscf.mp.dfmp2` on the first CUDA GPU."""
+
+    name, tolerance = "gpu4pyscf", SAME_ORBITALS
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        import gpu4pyscf
+
+        self.version = str(gpu4pyscf.__version__)
+
+    @staticmethod
+    def obstacle(setup: Setup) -> str | None:
+        """Why it cannot run, or None."""
+        if importlib.util.find_spec("gpu4pyscf") is None:
+            return NOT_INSTALLED
+        import torch
+
+        return None if torch.cuda.is_available() else "torch sees no CUDA GPU"
+
+    def run(self) -> Run:
+        """Do the DF-MP2 part once."""
+        from gpu4pyscf.mp.dfmp2 import DFMP2
+
+        setup = self._setup
+        start = time.perf_counter()
+        mp2 = DFMP2(setup.mf, auxbasis=setup.aux.mol)
+        mp2.verbose, mp2.frozen = 0, list(setup.frozen) or None
+        e_corr = float(mp2.kernel())  # waits for the device
+        return Run(time.perf_counter() - start, e_corr)
+
+
+class Psi4:
+    """Psi4's DF-MP2 in a process of its own, with an SCF of its own that is not counted."""
+
+    name, tolerance = "psi4", OWN_SCF
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self.version = psi4_version()
+
+    @staticmethod
+    def obstacle(setup: Setup) -> str | None:
+        """Why it cannot run, or None."""
+        if not setup.only_core_frozen():
+            return "freezes the lowest occupied orbitals only"
+        return psi4_obstacle(setup.mf.mol)
+
+    def run(self) -> Run:
+        """Run Psi4 once; its SCF is not in the time."""
+        setup = self._setup
+        return Run(*psi4_energy(setup.mf, setup.aux.mol, len(setup.frozen), setup.threads))
+
+
+PEERS: dict[str, Any] = {peer.name: peer for peer in (Pyscf, PyscfNative, Psi4, Gpu4Pyscf)}
+"""By the name that ``--peer`` takes."""
+
+
+def find_peers(names: Sequence[str], setup: Setup) -> tuple[list[Peer], dict[str, str]]:
+    """Make the peers that can run.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Keys of `PEERS`.
+    setup : Setup
+
+    Returns
+    -------
+    ready : list of Peer
+    missing : dict of str to str
+        The others, with the reason.
+    """
+    ready: list[Peer] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        obstacle = PEERS[name].obstacle(setup)
+        if obstacle is None:
+            ready.append(PEERS[name](setup))
+        else:
+            missing[name] = obstacle
+    return ready, missing

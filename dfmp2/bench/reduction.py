@@ -1,0 +1,73 @@
+"""What the reduction of T takes of the time of a pair block on the CPU.
+
+Inside a run the two are not told apart: each thread makes a block of T and reduces it while it is
+in cache. Here blocks of the same shape go through the same two calls on as many threads at once,
+with a clock around each.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from dfmp2.backends.torch import _t_block, blocks_at_once
+from dfmp2.planning.plan import gemm_width
+
+__all__ = ["reduction_share"]
+
+SECONDS = 0.2
+"""Of each thread, at least."""
+
+
+def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None) -> float:
+    """Share of the reduction in the time of a pair block.
+
+    Parameters
+    ----------
+    nvir, naux : int
+    dtype : {"float64", "float32"}
+        Of B and T; energies are float64 in any case.
+    threads : int, optional
+        Working at the same time; torch's own number if not given.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+    """
+    from dfmp2.backends.reduction import reduce_pairs
+
+    threads = threads or torch.get_num_threads()
+    kind = getattr(torch, dtype)
+    at_once = blocks_at_once(nvir, kind.itemsize)
+    e_vir = np.linspace(0.1, 3.0, nvir)
+    e_ij = np.full(at_once, -1.0)
+
+    def work(seed: int) -> tuple[float, float]:
+        generator = torch.Generator().manual_seed(seed)
+        b = torch.randn((1 + at_once, nvir, naux), dtype=kind, generator=generator).transpose(1, 2)
+        b_i = torch.zeros((gemm_width(nvir), naux), dtype=kind).T
+        b_i[:, :nvir] = b[0]
+        memory = torch.empty((at_once * nvir, b_i.shape[1]), dtype=kind)
+        sums = np.zeros((2, at_once))
+        gemm, reduction = 0.0, 0.0
+        first = True
+        while gemm + reduction < SECONDS:
+            start = time.perf_counter()
+            t = _t_block(b_i, b[1:], memory).numpy()
+            made = time.perf_counter()
+            reduce_pairs(t, e_ij, e_vir, 0, 1, sums[0], sums[1])
+            if not first:  # memory is touched and code is compiled by now
+                gemm += made - start
+                reduction += time.perf_counter() - made
+            first = False
+        return gemm, reduction
+
+    with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
+        found = list(pool.map(work, range(threads)))
+    gemm = sum(one for one, _ in found)
+    reduction = sum(other for _, other in found)
+    return reduction / (gemm + reduction)

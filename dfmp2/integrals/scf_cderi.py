@@ -1,0 +1,215 @@
+"""The integrals that a density-fitted SCF left, taken over by MP2 where the user asks for it.
+
+PySCF's `mf.with_df` holds sum_Q (L^-1)_PQ (Q|mn) with L L^T = (P|Q). Both half transforms of that
+are B[i,P,a] at once: no integral is computed again, and no metric factored or solved with. The
+energies are those of the ordinary path to rounding, if the auxiliary sets are the same. Whether
+they are is decided by their shells, not by their names, and what lies in `with_df` is compared on
+the first shell with what it has to be.
+
+Only on request: an SCF is usually fitted with a Coulomb/exchange (JK) set, which was not optimised
+for correlation energies, and MP2 never takes over a set in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from dfmp2.errors import InputError
+from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
+from dfmp2.integrals.libcint import AuxBlock, Memory, ThreeCentreIntegrals
+from dfmp2.molecules.plain import basis_label
+
+__all__ = ["ScfIntegrals", "require_same_set"]
+
+SAME = 1e-9
+"""Relative difference up to which stored integrals are those computed again. libcint repeats its
+own to 1e-14; those of another molecule or set differ in the first digits."""
+
+
+class ScfIntegrals:
+    """`dfmp2.integrals.libcint.IntegralSource` that reads what an SCF left.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+        Density-fitted and converged.
+    aux : AuxBasis
+        The auxiliary set that MP2 is asked to use.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to take over: the SCF was not density-fitted or has another auxiliary
+        set, its integrals are gone, or they are not those of this molecule and set.
+    """
+
+    stage = "SCF's integrals"
+    metric: str | None = "Cholesky, by the SCF"
+    on_device = False
+
+    def __init__(self, mf: Any, aux: AuxBasis) -> None:
+        self._df = require_same_set(mf, aux)
+        if self._df._cderi is None:
+            raise InputError(
+                "integrals scf: mf.with_df holds no integrals (they are dropped by reset and "
+                "by pickling); run mf.with_df.build(), or leave integrals at auto"
+            )
+        rows = int(self._df.get_naoaux())
+        if rows != aux.naux:
+            raise InputError(
+                f"integrals scf: the SCF's integrals have {rows} auxiliary vectors of "
+                f"{aux.naux} (linear dependence, by a threshold that is not MP2's); leave "
+                "integrals at auto"
+            )
+        _require_content(self._df, mf.mol, aux)
+        where = "in memory" if isinstance(self._df._cderi, np.ndarray) else "read from its file"
+        self.origin = f"the SCF's, fitted with {_name(self._df)}, {where}"
+
+    def integrals(
+        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+    ) -> _Rows:
+        """Blocks of at most `block` auxiliary vectors, all of them: they have no shells."""
+        return _Rows(self._df, int(mol.nao_nr()), int(auxmol.nao_nr()), block)
+
+
+class _Rows:
+    """`BlockedIntegrals` from the packed rows of a density-fitting object."""
+
+    def __init__(self, with_df: Any, nao: int, naux: int, block: int) -> None:
+        self._df, self._nao, self._size = with_df, nao, min(block, naux)
+        starts = range(0, naux, block)
+        # What was orthonormalised has no shells any more.
+        self.blocks = [AuxBlock(-1, -1, p0, min(p0 + block, naux)) for p0 in starts]
+
+    def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        from pyscf import lib
+
+        nao = self._nao
+        memory = np.empty(self._size * nao * nao)
+        for block, packed in zip(self.blocks, self._df.loop(self._size), strict=True):
+            size = block.p1 - block.p0
+            out = memory[: size * nao * nao].reshape(size, nao, nao)
+            lib.unpack_tril(packed, out=out)
+            del packed  # the next one is being read already
+            yield block, out
+
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+        """Yield each block with its lower triangles [P,mn], copied into the memory named."""
+        rows = zip(self.blocks, self._df.loop(self._size), strict=True)
+        for number, (block, stored) in enumerate(rows):
+            out = memory(number)[: stored.size].reshape(stored.shape)
+            out[:] = stored
+            yield block, out
+
+
+def require_same_set(mf: Any, aux: AuxBasis) -> Any:
+    """The density-fitting object of a mean field, if its auxiliary functions are those of `aux`.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+        Need not have run.
+    aux : AuxBasis
+
+    Returns
+    -------
+    pyscf.df.DF
+
+    Raises
+    ------
+    InputError
+        If the SCF is not density-fitted, or with other functions; the message names a difference.
+    """
+    from pyscf import df
+
+    with_df = getattr(mf, "with_df", None)
+    if not isinstance(with_df, df.DF):
+        read = getattr(mf, "read_from", None)
+        why = f"{read} holds none" if read else "the SCF is not density-fitted"
+        raise InputError(
+            f"integrals scf: there are no integrals to reuse ({why}); fit the SCF with MP2's "
+            "auxiliary set (--density-fit, mf.density_fit), or leave integrals at auto"
+        )
+    auxmol = with_df.auxmol
+    if auxmol is None:
+        auxmol = make_auxmol(mf.mol, with_df.auxbasis)
+    if auxmol.natm != aux.mol.natm or not np.allclose(
+        auxmol.atom_coords(), aux.mol.atom_coords(), rtol=0, atol=SAME
+    ):
+        raise InputError(
+            "integrals scf: mf.with_df was made for atoms that lie elsewhere (the molecule "
+            "was changed after the SCF); run the SCF again, or leave integrals at auto"
+        )
+    if difference := _difference(auxmol, aux.mol):
+        raise InputError(
+            f"integrals scf: the SCF is fitted with {_name(with_df)}, MP2 would be with "
+            f"{aux}: {difference}; name one set for both (--auxbasis and --scf-auxbasis, auxbasis "
+            "and mf.density_fit), or leave integrals at auto"
+        )
+    return with_df
+
+
+def _name(with_df: Any) -> str:
+    if with_df.auxbasis is None:
+        return "PySCF's JK set"
+    names = {name.strip() for name in basis_label(with_df.auxbasis).split(",")}
+    short = {name.split(": ")[-1] for name in names}
+    return short.pop() if len(short) == 1 else basis_label(with_df.auxbasis)
+
+
+def _difference(scf: Any, mp2: Any) -> str:
+    """The first difference between two sets on the same atoms in words; empty if there is none."""
+    for atom in range(scf.natm):
+        label = mp2.atom_symbol(atom)
+        ours, theirs = _shells(mp2, atom), _shells(scf, atom)
+        if [x[:2] for x in ours] != [x[:2] for x in theirs] or scf.cart != mp2.cart:
+            return f"{_functions(scf, atom)} functions on {label}, not {_functions(mp2, atom)}"
+        if not all(
+            np.allclose(a, b, rtol=1e-10, atol=0)
+            for one, other in zip(ours, theirs, strict=True)
+            for a, b in zip(one[2:], other[2:], strict=True)
+        ):
+            return f"other exponents or coefficients on {label}"
+    return ""
+
+
+def _shells(mol: Any, atom: int) -> list[tuple[int, tuple[int, ...], Any, Any]]:
+    """Angular momentum, shape, exponents and coefficients of each shell on an atom."""
+    found = []
+    for shell in mol.atom_shell_ids(atom):
+        coefficients = mol._libcint_ctr_coeff(shell)
+        found.append((mol.bas_angular(shell), coefficients.shape, mol.bas_exp(shell), coefficients))
+    return found
+
+
+def _functions(mol: Any, atom: int) -> int:
+    loc = mol.ao_loc_nr()
+    return int(sum(loc[shell + 1] - loc[shell] for shell in mol.atom_shell_ids(atom)))
+
+
+def _require_content(with_df: Any, mol: Any, aux: AuxBasis) -> None:
+    """Compare the first shell's rows with what they must be: they need no other shell.
+
+    L is lower triangular, so its first rows are the factor of the first shell's own metric.
+    """
+    ((block, eri),) = ThreeCentreIntegrals(mol, aux.mol, 1, shells=[0])
+    lower = scipy.linalg.cholesky(aux.mol.intor("int2c2e", shls_slice=(0, 1, 0, 1)), lower=True)
+    nao = eri.shape[1]
+    packed = eri[(slice(None), *np.tril_indices(nao))]
+    expected = scipy.linalg.solve_triangular(lower, packed, lower=True)
+    rows = with_df.loop(block.p1)
+    stored = next(rows)
+    rows.close()
+    if stored.shape == expected.shape:
+        worst = float(np.abs(stored - expected).max(initial=0.0))
+        if worst <= SAME * float(np.abs(expected).max(initial=0.0)):
+            return
+    raise InputError(
+        "integrals scf: what mf.with_df holds are not the Cholesky-fitted integrals of this "
+        "molecule, basis and auxiliary set; run the SCF again, or leave integrals at auto"
+    )

@@ -1,0 +1,68 @@
+"""Who makes the three-centre integrals of a run: chosen before the work starts, and recorded.
+
+Once chosen, a source that fails is an error; another one never takes over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from dfmp2.errors import InputError
+from dfmp2.fitting.auxbasis import AuxBasis
+from dfmp2.integrals.gpu4pyscf import Gpu4PyscfIntegrals, why_not_gpu4pyscf
+from dfmp2.integrals.libcint import LIBCINT, IntegralSource, Libcint
+
+if TYPE_CHECKING:
+    from dfmp2.backends.selection import Selection
+    from dfmp2.backends.torch import TorchBackend
+
+__all__ = ["SOURCES", "choose_source"]
+
+SOURCES = ("auto", "libcint", "gpu4pyscf", "scf")
+
+
+def choose_source(name: str, mf: Any, aux: AuxBasis, selection: Selection) -> IntegralSource:
+    """The source of that name for one run.
+
+    Parameters
+    ----------
+    name : str
+        One of `SOURCES`. "auto" takes gpu4pyscf where torch computes on a CUDA device and
+        gpu4pyscf can make these integrals, else libcint.
+    mf : pyscf.scf.hf.RHF
+        Converged; read by "scf" alone.
+    aux : AuxBasis
+    selection : Selection
+
+    Returns
+    -------
+    IntegralSource
+
+    Raises
+    ------
+    InputError
+        For an unknown name, "scf" where there is nothing to take over, or "gpu4pyscf" without a
+        CUDA device.
+    BackendUnavailable
+        For "gpu4pyscf" where it is not installed or cannot make these integrals.
+    """
+    if name not in SOURCES:
+        raise InputError(f"integrals {name!r} is unknown; choose one of {', '.join(SOURCES)}")
+    if name == "scf":
+        from dfmp2.integrals.scf_cderi import ScfIntegrals
+
+        return ScfIntegrals(mf, aux)
+    where = selection.backend.where
+    on_cuda = where.backend == "pytorch" and where.mode == "cuda"
+    if name == "gpu4pyscf":
+        if not on_cuda:
+            raise InputError(
+                f"integrals gpu4pyscf: it computes on CUDA devices, this run is on {where}; use "
+                "--device cuda, or leave integrals at auto"
+            )
+        return Gpu4PyscfIntegrals(mf.mol, aux.mol, cast("TorchBackend", selection.backend))
+    if name == "libcint" or not on_cuda:
+        return LIBCINT
+    if why_not := why_not_gpu4pyscf(mf.mol, aux.mol):
+        return Libcint(f"gpu4pyscf not used: {why_not}")
+    return Gpu4PyscfIntegrals(mf.mol, aux.mol, cast("TorchBackend", selection.backend))

@@ -1,0 +1,169 @@
+"""Comparison with PySCF: the same energy from independent code on the same orbitals.
+
+`pyscf.mp.dfmp2` shares the integrals (libcint), the orbitals and the auxiliary basis with dfmp2,
+and nothing else. Conventional MP2 without fitting tells how large the fitting error is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dfmp2.errors import ValidationError
+from dfmp2.results.result import Result
+
+__all__ = [
+    "FP64_TOLERANCE",
+    "Comparison",
+    "compare",
+    "default_tolerance",
+    "pyscf_dfmp2",
+    "require_agreement",
+]
+
+FP64_TOLERANCE = 1e-8
+"""Hartree. Two float64 programs on the same orbitals agree to about 1e-12 of their energy; what
+remains of this allows for an SCF that was repeated."""
+
+
+def default_tolerance(result: Result) -> float:
+    """The difference from PySCF that a result may show, hartree."""
+    if result.settings["precision"] == "fp64":
+        return FP64_TOLERANCE
+    return float(result.settings["accuracy"])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A result beside PySCF's. Energies in hartree.
+
+    Attributes
+    ----------
+    name : str
+    e_corr : float
+        Of dfmp2.
+    e_corr_pyscf : float
+        Of `pyscf.mp.dfmp2`.
+    tolerance : float
+    e_corr_exact : float or None
+        Conventional MP2, where it was asked for.
+    hf_difference : float
+        Reference energy of the result minus that of the SCF it is compared on.
+    """
+
+    name: str
+    e_corr: float
+    e_corr_pyscf: float
+    tolerance: float
+    e_corr_exact: float | None = None
+    hf_difference: float = 0.0
+
+    @property
+    def difference(self) -> float:
+        """dfmp2 minus PySCF."""
+        return self.e_corr - self.e_corr_pyscf
+
+    @property
+    def fitting_error(self) -> float | None:
+        """dfmp2 minus conventional MP2; a property of the auxiliary basis."""
+        return None if self.e_corr_exact is None else self.e_corr - self.e_corr_exact
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the difference is within the tolerance (false for NaN)."""
+        return abs(self.difference) <= self.tolerance and abs(self.hf_difference) <= self.tolerance
+
+
+def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> Comparison:
+    """Compute the energy again with PySCF.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+        The mean field `result` was computed from, or the same one converged again.
+    result : Result
+    tolerance : float
+        Hartree.
+    exact : bool
+        Also run conventional MP2.
+
+    Returns
+    -------
+    Comparison
+    """
+    from pyscf.mp import mp2
+
+    frozen = list(result.frozen) or None
+    hf_difference = result.e_hf - float(mf.e_tot)
+    if not result.sizes["nocc"] or not result.sizes["nvir"]:
+        zero = 0.0 if exact else None  # nothing to correlate; PySCF refuses such molecules
+        return Comparison(result.molecule.name, result.e_corr, 0.0, tolerance, zero, hf_difference)
+    reference = pyscf_dfmp2(mf, result.molecule.auxbasis, frozen)
+    reference.kernel(with_t2=False)
+    e_exact = None
+    if exact:
+        conventional = mp2.RMP2(_plain(mf), frozen=frozen)
+        conventional.verbose = 0
+        conventional.kernel(with_t2=False)
+        e_exact = float(conventional.e_corr)
+    return Comparison(
+        name=result.molecule.name,
+        e_corr=result.e_corr,
+        e_corr_pyscf=float(reference.e_corr),
+        tolerance=tolerance,
+        e_corr_exact=e_exact,
+        hf_difference=hf_difference,
+    )
+
+
+def pyscf_dfmp2(mf: Any, auxbasis: Any, frozen: list[int] | None) -> Any:
+    """PySCF's own DF-MP2 on the orbitals of a mean field, not yet run.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+    auxbasis : dict
+    frozen : list of int or None
+
+    Returns
+    -------
+    pyscf.mp.dfmp2.DFMP2
+    """
+    from pyscf import df
+    from pyscf.mp import dfmp2
+
+    # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
+    fitted = _plain(mf)
+    fitted.with_df = df.DF(mf.mol, auxbasis=auxbasis)
+    reference = dfmp2.DFMP2(fitted, frozen=frozen)
+    reference.verbose = 0
+    return reference
+
+
+def require_agreement(comparisons: list[Comparison]) -> None:
+    """Raise where a comparison failed.
+
+    Raises
+    ------
+    ValidationError
+        Naming each molecule, its difference and the tolerance.
+    """
+    failed = [c for c in comparisons if not c.agrees]
+    if failed:
+        lines = ", ".join(
+            f"{c.name} by {c.difference:.2e} Eh (E(HF) by {c.hf_difference:.2e})" for c in failed
+        )
+        raise ValidationError(
+            f"the energy differs from PySCF's: {lines} (tolerance {failed[0].tolerance:g} Eh)"
+        )
+
+
+def _plain(mf: Any) -> Any:
+    """The same orbitals in a mean field without density fitting or second-order solver."""
+    from pyscf import scf
+
+    plain = scf.RHF(mf.mol)
+    plain.verbose, plain.chkfile, plain.max_memory = 0, None, mf.max_memory
+    plain.mo_coeff, plain.mo_occ, plain.mo_energy = mf.mo_coeff, mf.mo_occ, mf.mo_energy
+    plain.e_tot, plain.converged = mf.e_tot, True
+    return plain

@@ -1,0 +1,4 @@
+"""The equations.
+
+B and orbital energies come in. Pair energies go out.
+"""

@@ -1,0 +1,276 @@
+"""How large a run is, and in what pieces it is done: a pure function of sizes and budget.
+
+Forecast and execution share this module, so that ``dfmp2 plan`` shows what ``dfmp2 run`` does.
+Memory is counted above the process's resident memory at the start of the DF-MP2 part.
+
+B stays in memory where it fits. Otherwise it lies in the run file, and one block of i, as large as
+memory allows, meets short blocks of j that are read ahead: orbital j is read once for its own block
+and once for each block before it, so the largest first block means the fewest reads. With bi
+orbitals i in memory, the work on one row of B takes bi nvir / 400 times as long as reading it (at
+100 GFLOP/s and 1 GB/s): the disk hides behind the GEMMs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import ceil, sqrt
+
+from dfmp2.errors import ResourceError
+from dfmp2.planning.gpu import device_memory, device_peak
+from dfmp2.results.sizes import Sizes
+from dfmp2.runfile.layout import bytes_on_disk, spare_rows
+from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
+
+__all__ = ["Plan", "Sizes", "gemm_width", "make_plan", "ranges"]
+
+ERI_BLOCK = 64 * BYTES_PER_MB
+"""Bytes of one unpacked block of (mn|P). Larger blocks are slower: their pages are never warm."""
+
+T_BLOCK = BYTES_PER_MB
+"""Bytes of one thread's block of T (or one T_ij, where that is larger): it is reduced while it is
+in the core's own cache."""
+
+OVERHEAD = 48 * BYTES_PER_MB
+"""Bytes for what is not counted by formula: libcint's buffers, BLAS packing, the heap's own gaps.
+Measured between 3 MB (water) and 62 MB (stacked uracil dimer)."""
+
+READ_AHEAD = 16
+"""One in so many rows of B in memory is for each of the two blocks that are read ahead."""
+
+GEMM_COLUMNS = 24
+"""Columns that a float64 GEMM with 512-bit registers works on at once: with 192 it is 11 % faster
+than with 190, and as much in float32 (MKL, one core of an AMD EPYC)."""
+
+PAIR_BLOCK_FLOPS = 5e10
+"""Operations in one block of pairs, at least: about half a second of two cores, so that the threads
+rarely wait for each other and progress is still seen."""
+
+
+PAIR_BLOCK_FLOPS_GPU = 1e13
+"""The same on a GPU, which is waited for once a block: tenths of a second at its float64 rate."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Block sizes, memory forecast and operation counts of one run.
+
+    Attributes
+    ----------
+    sizes : Sizes
+    aux_block : int
+        Auxiliary functions per integral block.
+    occ_block : int
+        Occupied orbitals per pair block, B in memory.
+    in_memory : bool
+        B stays in memory.
+    i_rows, j_rows : int
+        Occupied orbitals per pair block, B in the run file.
+    solve_rows : int
+        Occupied orbitals whose metric solve is done at once, B in the run file.
+    reads : float
+        How often the pair stage reads B from the run file.
+    memory : dict of str to float
+        MB by item.
+    peak : float
+        MB at the largest moment.
+    disk : dict of str to float
+        MB of the run file by item.
+    flops : dict of str to float
+        Floating-point operations by stage.
+    max_memory : float
+        The budget, MB.
+    least_in_memory : float
+        The smallest budget with B in memory, MB.
+    device_memory : dict of str to float
+        MB by item on the GPU that computes; empty where the host does.
+    device_peak : float
+        MB there at the largest moment.
+    """
+
+    sizes: Sizes
+    aux_block: int
+    occ_block: int
+    in_memory: bool
+    i_rows: int
+    j_rows: int
+    solve_rows: int
+    reads: float
+    memory: dict[str, float]
+    peak: float
+    disk: dict[str, float]
+    flops: dict[str, float]
+    max_memory: float
+    least_in_memory: float
+    device_memory: dict[str, float] = field(default_factory=dict)
+    device_peak: float = 0.0
+
+    def pair_ranges(self) -> list[tuple[slice, list[slice]]]:
+        """Each block of i with the blocks of j that it meets, itself first.
+
+        With B in memory all blocks are alike. From the run file one long block of i meets short
+        blocks of j.
+        """
+        nocc = self.sizes.nocc
+        if self.in_memory:
+            square = ranges(0, nocc, self.occ_block)
+            return [(i, square[number:]) for number, i in enumerate(square)]
+        own = ranges(0, nocc, self.i_rows)
+        return [(i, [i, *ranges(i.stop, nocc, self.j_rows)]) for i in own]
+
+
+def ranges(start: int, stop: int, size: int) -> list[slice]:
+    """Cut [start, stop) in pieces of `size` and a rest."""
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def gemm_width(nvir: int) -> int:
+    """Columns of T_ij in memory: virtual orbitals, with empty ones where the GEMM gains more."""
+    width = ceil(nvir / GEMM_COLUMNS) * GEMM_COLUMNS
+    return width if width - nvir <= nvir // 50 else nvir
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """What the items of a run take in memory."""
+
+    b: int
+    row: int
+    metric: int
+    t: int
+    per_aux: int
+    per_aux_disk: int
+    tables: int
+
+    def peak_in_memory(self, aux_block: int) -> int:
+        return OVERHEAD + self.b + max(aux_block * self.per_aux, self.metric, self.t)
+
+    def peak_on_disk(self, aux_block: int, rows: int, solve_rows: int) -> int:
+        solve = self.metric + (solve_rows + 1) * self.row
+        transform = aux_block * self.per_aux_disk
+        return OVERHEAD + self.tables + max(transform, solve, self.t + rows * self.row)
+
+
+def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Bytes:
+    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    d = BYTES_PER_DOUBLE
+    # per auxiliary function: packed, unpacked, first and second half-transformed integrals
+    packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
+    per_aux = d * (packed + (0 if on_gpu else nao * nao + nocc * nao + nocc * nvir))
+    width = gemm_width(nvir)
+    t = max(T_BLOCK, d * nvir * width) + (d * width * naux if width > nvir else 0)
+    return _Bytes(
+        b=0 if on_gpu else d * nocc * nvir * naux,
+        row=d * nvir * naux,
+        metric=0 if metric_done else 2 * d * naux * naux,  # (P|Q) and its factor
+        t=0 if on_gpu else threads * t,
+        per_aux=per_aux,
+        per_aux_disk=per_aux + 2 * d * nocc * nvir,  # the block of B, and in the file's order
+        tables=4 * nocc * naux,  # checksums
+    )
+
+
+def make_plan(
+    sizes: Sizes,
+    max_memory: float,
+    threads: int = 1,
+    aux_block: int | None = None,
+    occ_block: int | None = None,
+    metric_done: bool = False,
+    on_gpu: bool = False,
+) -> Plan:
+    """Choose block sizes that keep the run within its budget.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    max_memory : float
+        MB (10^6 bytes) above the resident memory at the start of DF-MP2.
+    threads : int
+        Threads that each hold a block of T.
+    aux_block, occ_block : int, optional
+        Use these block sizes instead of the best ones.
+    metric_done : bool
+        The integrals are an SCF's, which hold the metric already: it is neither made nor solved
+        with, and they are read, one block ahead, instead of computed. B stays in memory.
+    on_gpu : bool
+        B and all that follows is on a GPU; the host holds two blocks of packed integrals.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ResourceError
+        If even the smallest blocks need more; the message says how much.
+    """
+    budget = max_memory * BYTES_PER_MB
+    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    size = _bytes(sizes, threads, metric_done, on_gpu)
+    smallest = min(max(sizes.aux_shell, 1), naux)
+    in_memory = size.peak_in_memory(smallest) <= budget
+    least = size.peak_in_memory(smallest)
+    where = "in memory"
+    if not (metric_done or on_gpu):
+        least = min(least, size.peak_on_disk(smallest, 3, 1))
+        where = "in the run file"
+    if not least <= budget:  # true for NaN, too
+        raise ResourceError(
+            f"max_memory is {max_memory:.0f} MB, but this run needs at least "
+            f"{-(-least // BYTES_PER_MB)} MB, even with B[i,P,a] ({size.b / BYTES_PER_MB:.0f} MB) "
+            f"{where}; raise --max-memory or freeze the core"
+        )
+    if aux_block is None:
+        best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * nao * nao), smallest)
+        held, each = (size.b, size.per_aux) if in_memory else (size.tables, size.per_aux_disk)
+        aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, naux)))
+    if occ_block is None:
+        pair_flops = 2.0 * naux * nvir * nvir
+        block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
+        most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
+        occ_block = max(1, ceil(nocc / max(1, ceil(nocc / most))))  # equal blocks
+    free = budget - OVERHEAD - size.tables
+    rows = int(max(3, (free - size.t) // max(size.row, 1)))
+    j_rows = max(1, min(rows // READ_AHEAD, nocc))
+    i_rows = max(1, min(rows - 2 * j_rows, nocc))
+    solve_rows = int((free - size.metric) // max(size.row, 1)) - 1
+    solve_rows = max(1, min(solve_rows, spare_rows(sizes)))
+    if in_memory:
+        peak, reads = size.peak_in_memory(aux_block), 0.0
+        memory = {"B[i,P,a]": size.b}
+    else:
+        peak = size.peak_on_disk(aux_block, i_rows + 2 * j_rows, solve_rows)
+        # each block of i reads itself and all orbitals after it
+        reads = sum(nocc - i0 for i0 in range(0, nocc, i_rows)) / max(nocc, 1)
+        memory = {"rows of B[i,P,a]": (i_rows + 2 * j_rows) * size.row, "checksums": size.tables}
+    memory |= {
+        "metric and its factor": size.metric,
+        "integral block": aux_block * (size.per_aux if in_memory else size.per_aux_disk),
+        "T blocks": size.t,
+        "libraries": OVERHEAD,
+    }
+    small, large = bytes_on_disk(sizes, nao)
+    on_device = device_memory(sizes, aux_block) if on_gpu else {}
+    disk = {"run file without B": small, "B and the metric's factor": large}
+    return Plan(
+        sizes=sizes,
+        aux_block=aux_block,
+        occ_block=occ_block,
+        in_memory=in_memory,
+        i_rows=i_rows,
+        j_rows=j_rows,
+        solve_rows=solve_rows,
+        reads=reads,
+        memory={name: item / BYTES_PER_MB for name, item in memory.items()},
+        peak=peak / BYTES_PER_MB,
+        disk={name: item / BYTES_PER_MB for name, item in disk.items()},
+        flops={
+            "AO->MO": 2.0 * naux * nao * nocc * (nao + nvir),
+            "metric solve": 0.0 if metric_done else 1.0 * naux * naux * nocc * nvir,
+            "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
+        },
+        max_memory=max_memory,
+        least_in_memory=ceil(size.peak_in_memory(smallest) / BYTES_PER_MB),
+        device_memory={name: item / BYTES_PER_MB for name, item in on_device.items()},
+        device_peak=device_peak(on_device) / BYTES_PER_MB,
+    )

@@ -1,0 +1,215 @@
+"""Where float32 may enter: an a-priori estimate of its error for each stage.
+
+Trainium has no float64, so a stage goes to it only while the estimated error of all stages there
+stays within the accuracy asked for; the others run on the host in float64. Stages are admitted from
+the last to the first, because a stage on the host makes its successors' input exact.
+
+Model. Rounding puts an error of standard deviation s into each element of B. To first order the
+energy moves by s times the norm of dE/dB, which is at least 0.1 sqrt(nocc), since
+sum dE/dB B = 2 E. To second order every error makes T larger:
+
+    first order    0.1 sqrt(nocc) s
+    second order   4 s^2 |B|^2 nocc nvir <1/D>,     |B|^2 = nocc (0.35 + 0.08 nvir / nocc) Eh
+
+with <1/D> the mean inverse denominator. |B|^2 was fitted to nine molecules from water/cc-pVDZ to
+benzene/aug-cc-pVDZ. The true error has either sign; tests hold it below twice the estimate.
+s is known stage by stage:
+
+AO->MO
+    Measured on a sample of auxiliary shells, in float32 against float64; the solve with the metric
+    multiplies the error of function P by the square root of (J^-1)_PP. The auxiliary functions are
+    those of `dfmp2.fitting.orthonormal`, for which that is several times smaller. Rounding the
+    orbital coefficients adds 5e-8 sqrt(nocc) Eh, which was fitted.
+metric solve
+    Blocked Cholesky with diagonal blocks inverted in float64: 2.5 rounding units, more once the
+    condition of the scaled metric passes 1e8.
+pair energies
+    One rounding unit of the energy, taken as 0.04 Eh per correlated orbital.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_UP, Context
+from math import hypot
+
+import numpy as np
+import scipy.integrate
+import scipy.linalg
+from numpy.typing import NDArray
+
+from dfmp2.fitting.auxbasis import AuxBasis, Metric, factor_metric
+from dfmp2.integrals.libcint import ThreeCentreIntegrals, metric_integrals
+from dfmp2.references.mean_field import Reference
+from dfmp2.units import FLOAT32_UNIT as UNIT
+
+__all__ = ["STAGES", "Placement", "place_fitted", "place_stages", "rounded_up"]
+
+SAMPLE_FUNCTIONS = 96
+"""Auxiliary functions on which the AO->MO error is measured: those that the metric amplifies most,
+by whole shells."""
+
+ORBITALS = 5e-8
+"""Hartree per square root of an occupied orbital: what rounded orbital coefficients cost."""
+
+STAGES = ("AO->MO", "metric solve", "pair energies")
+
+Array = NDArray[np.float64]
+
+
+def rounded_up(error: float) -> str:
+    """An error estimate with one digit, never smaller than it is."""
+    return f"{float(Context(prec=1, rounding=ROUND_UP).create_decimal(repr(float(error)))):.0e}"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the stages run.
+
+    Attributes
+    ----------
+    estimates : dict of str to float
+        Estimated error of float32 in each stage that has one, hartree.
+    on_host : dict of str to str
+        Stages that run on the host in float64, each with the reason.
+    """
+
+    estimates: dict[str, float]
+    on_host: dict[str, str]
+
+    @property
+    def error(self) -> float:
+        """Estimated error of all stages in float32, hartree; their errors are independent."""
+        return hypot(*(e for stage, e in self.estimates.items() if stage not in self.on_host))
+
+    def __str__(self) -> str:
+        parts = []
+        for stage in STAGES:
+            where = "fp64 on the host" if stage in self.on_host else "fp32"
+            if stage in self.estimates:
+                parts.append(f"{stage} {where} (fp32 error {self.estimates[stage]:.0e} Eh)")
+            elif stage in self.on_host:
+                parts.append(f"{stage} {where} ({self.on_host[stage]})")
+        return "; ".join(parts) + f"; estimated error {rounded_up(self.error)} Eh"
+
+
+def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placement:
+    """Decide which stages may run in float32.
+
+    Parameters
+    ----------
+    reference : Reference
+    aux : AuxBasis
+    accuracy : float
+        Largest estimated error of all stages together, hartree.
+
+    Returns
+    -------
+    Placement
+    """
+    matrix = metric_integrals(aux.mol)
+    diagonal = np.diag(matrix).copy()
+    metric = factor_metric(matrix)
+    nocc, nvir = reference.nocc, reference.nvir
+
+    norm = nocc * (0.35 + 0.08 * nvir / nocc)
+    curvature = 4 * norm * nocc * nvir * _mean_inverse_denominator(reference)
+
+    def energy_error(s: float) -> float:
+        return 0.1 * float(np.sqrt(nocc)) * s + curvature * s * s
+
+    if metric.kind == "cholesky":
+        estimates = {
+            "AO->MO": hypot(
+                energy_error(_transform_error(reference, aux, metric, diagonal)),
+                ORBITALS * float(np.sqrt(nocc)),
+            ),
+            "metric solve": energy_error(_solve_error(matrix, metric)),
+            "pair energies": _pair_error(nocc),
+        }
+    else:  # near-singular metric: no bound worth the name
+        estimates = {
+            "AO->MO": np.inf,
+            "metric solve": np.inf,
+            "pair energies": _pair_error(nocc),
+        }
+    on_host: dict[str, str] = {}
+    for stage in reversed(STAGES):
+        admitted = [estimates[later] for later in STAGES[STAGES.index(stage) :]]
+        if on_host:
+            on_host[stage] = "the next stage needs float64 input"
+        elif hypot(*admitted) > accuracy:
+            on_host[stage] = f"float32 would cost {estimates[stage]:.0e} Eh"
+    return Placement(estimates, on_host)
+
+
+def place_fitted(reference: Reference, accuracy: float) -> Placement:
+    """The same where the integrals hold the metric already, as those of an SCF do.
+
+    They lie on the host in float64 and are transformed there; there is nothing to solve.
+
+    Parameters
+    ----------
+    reference : Reference
+    accuracy : float
+
+    Returns
+    -------
+    Placement
+    """
+    error = _pair_error(reference.nocc)
+    on_host = {"AO->MO": "the SCF's integrals lie there"}
+    if error > accuracy:
+        on_host["pair energies"] = f"float32 would cost {error:.0e} Eh"
+    return Placement({"pair energies": error}, on_host)
+
+
+def _pair_error(nocc: int) -> float:
+    """What float32 costs in the pair energies, hartree."""
+    return UNIT * 0.04 * nocc
+
+
+def _mean_inverse_denominator(reference: Reference) -> float:
+    """Mean of 1/(e_a + e_b - e_i - e_j), by its separable Laplace transform."""
+    t = np.geomspace(1e-3, 1e3, 200)[:, None]
+    middle = (reference.e_occ.max() + reference.e_vir.min()) / 2
+    decay = np.exp(-t * (reference.e_vir - middle)).mean(axis=1)
+    decay *= np.exp(t * (reference.e_occ - middle)).mean(axis=1)
+    return float(scipy.integrate.trapezoid(decay**2, t[:, 0]))
+
+
+def _solve_error(matrix: Array, metric: Metric) -> float:
+    """Standard deviation of the error that a float32 solve leaves in an element of B."""
+    scale = 1 / np.sqrt(np.diag(matrix))  # how functions are normalised costs no accuracy
+    norm = float((np.abs(matrix) * np.outer(scale, scale)).sum(axis=0).max())
+    factor = np.asfortranarray(metric.factor * scale[:, None])
+    reciprocal, _ = scipy.linalg.lapack.dpocon(factor, norm, uplo="L")
+    condition = 1 / max(float(reciprocal), UNIT**2)
+    return 2.5 * UNIT * max(1.0, float(np.sqrt(condition / 1e8)))
+
+
+def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagonal: Array) -> float:
+    """Standard deviation of the error that a float32 transform leaves in an element of B."""
+    inverse = scipy.linalg.solve_triangular(
+        metric.factor, np.eye(aux.naux), lower=True, check_finite=False
+    )
+    amplification = np.einsum("PQ,PQ->Q", inverse, inverse)  # (J^-1)_QQ
+    weight = amplification * diagonal
+    loc = aux.mol.ao_loc_nr()
+    sizes = np.diff(loc)
+    order = np.argsort(np.add.reduceat(weight, loc[:-1]) / sizes)[::-1]
+    enough = int(np.searchsorted(np.cumsum(sizes[order]), SAMPLE_FUNCTIONS)) + 1
+    shells = np.sort(order[:enough]).tolist()
+    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1, shells=shells)
+    single = (reference.c_occ.astype(np.float32), reference.c_vir.astype(np.float32))
+    known, sampled = 0.0, 0.0
+    for block, eri in integrals:
+        exact = np.einsum("Pmi,ma->Pia", eri @ reference.c_occ, reference.c_vir, optimize=True)
+        rough = np.einsum(
+            "Pmi,ma->Pia", eri.astype(np.float32) @ single[0], single[1], optimize=True
+        )
+        variance = np.mean((rough - exact) ** 2, axis=(1, 2))
+        known += float(variance @ amplification[block.p0 : block.p1])
+        sampled += float(weight[block.p0 : block.p1].sum())
+    # Shells outside the sample are taken to err like those inside, in units of (P|P).
+    return float(np.sqrt(known * weight.sum() / sampled / aux.naux))

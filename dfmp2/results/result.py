@@ -1,0 +1,291 @@
+"""The result of a run: energies, what they were computed from, and where.
+
+A `Result` is all that a report, a JSON file or a comparison needs; it holds no PySCF object and
+reads back equal from its own JSON. The JSON is a QCSchema AtomicResult
+(https://molssi-qc-schema.readthedocs.io); what that schema has no name for is under
+``extras.dfmp2``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.errors import CheckpointError, ValidationError
+from dfmp2.molecules.plain import MoleculeRecord, element_of
+from dfmp2.results.provenance import Provenance
+
+__all__ = ["MoleculeRecord", "Result", "read_results", "scs_energy", "sos_energy"]
+
+_NEEDED = {
+    "labels": "basis auxbasis auxbasis_reason metric precision ecp frozen scf",
+    "settings": "fused precision accuracy density_fit conv_tol",
+    "sizes": "nao nocc nvir naux",
+    "memory": "forecast max_memory",
+}
+"""What every reader of a result may rely on."""
+
+ROUNDING = 1e-11
+"""Hartree. Energies summed again from stored pair energies differ by less."""
+
+SCS = (6 / 5, 1 / 3)
+"""Weights of the opposite- and same-spin parts: Grimme, J. Chem. Phys. 118, 9095 (2003),
+doi:10.1063/1.1569242."""
+
+SOS = 1.3
+"""Weight of the opposite-spin part alone: Jung, Lochan, Dutoi, Head-Gordon, J. Chem. Phys. 121,
+9793 (2004), doi:10.1063/1.1809602."""
+
+
+def scs_energy(e_os: float, e_ss: float) -> float:
+    """Spin-component-scaled correlation energy."""
+    return SCS[0] * e_os + SCS[1] * e_ss
+
+
+def sos_energy(e_os: float) -> float:
+    """Scaled-opposite-spin correlation energy."""
+    return SOS * e_os
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One DF-MP2 energy and everything needed to judge it. Energies in hartree.
+
+    Attributes
+    ----------
+    molecule : MoleculeRecord
+    reference : str
+        "RHF" or "RKS".
+    e_hf : float
+        Energy of the reference.
+    e_os_pairs, e_ss_pairs : ndarray, shape (nocc, nocc)
+        Symmetric; the sum over all elements is the energy.
+    occupied, frozen : tuple of int
+        Indices of the correlated occupied and of the frozen orbitals.
+    sizes : dict of str to int
+        nao, nocc, nvir, naux.
+    labels : dict of str to str
+        What a summary prints: basis, auxbasis and the reason for it, metric, frozen core, SCF.
+    settings : dict
+        fused, precision, max_memory, density_fit.
+    memory : dict of str to float
+        MB: forecast and, where it could be measured, peak.
+    provenance : Provenance
+    notes : tuple of str
+        Warnings and remarks that belong to the number.
+    versions : dict of str to str
+    """
+
+    molecule: MoleculeRecord
+    reference: str
+    e_hf: float
+    e_os_pairs: NDArray[np.float64]
+    e_ss_pairs: NDArray[np.float64]
+    occupied: tuple[int, ...]
+    frozen: tuple[int, ...]
+    sizes: dict[str, int]
+    labels: dict[str, str]
+    settings: dict[str, Any]
+    memory: dict[str, float]
+    provenance: Provenance
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def e_corr_os(self) -> float:
+        """Opposite-spin correlation energy."""
+        return float(self.e_os_pairs.sum())
+
+    @property
+    def e_corr_ss(self) -> float:
+        """Same-spin correlation energy."""
+        return float(self.e_ss_pairs.sum())
+
+    @property
+    def e_corr(self) -> float:
+        """MP2 correlation energy."""
+        return self.e_corr_os + self.e_corr_ss
+
+    @property
+    def e_tot(self) -> float:
+        """Reference plus MP2 correlation energy."""
+        return self.e_hf + self.e_corr
+
+    @property
+    def e_tot_scs(self) -> float:
+        """Total SCS-MP2 energy."""
+        return self.e_hf + scs_energy(self.e_corr_os, self.e_corr_ss)
+
+    @property
+    def e_tot_sos(self) -> float:
+        """Total SOS-MP2 energy."""
+        return self.e_hf + sos_energy(self.e_corr_os)
+
+    @property
+    def pair_energies(self) -> NDArray[np.float64]:
+        """Correlation energy by pair, shape (nocc, nocc), symmetric; its sum is `e_corr`."""
+        return self.e_os_pairs + self.e_ss_pairs
+
+    def to_qcschema(self) -> dict[str, Any]:
+        """The result as a QCSchema AtomicResult, made of plain JSON types."""
+        mol = self.molecule
+        atoms = [element_of(symbol) for symbol in mol.symbols]
+        names = self.labels
+        return {
+            "schema_name": "qcschema_output",
+            "schema_version": 1,
+            "molecule": {
+                "schema_name": "qcschema_molecule",
+                "schema_version": 2,
+                "name": mol.name,
+                "symbols": [symbol for symbol, _ in atoms],
+                "geometry": [x for xyz in mol.coordinates for x in xyz],
+                "real": [real for _, real in atoms],
+                "molecular_charge": mol.charge,
+                "molecular_multiplicity": mol.spin + 1,
+                "fix_com": True,
+                "fix_orientation": True,
+            },
+            "driver": "energy",
+            "model": {"method": "df-mp2", "basis": names["basis"]},
+            "keywords": {key: value for key, value in self.settings.items() if value is not None},
+            "properties": {
+                "return_energy": self.e_tot,
+                "scf_total_energy": self.e_hf,
+                "mp2_correlation_energy": self.e_corr,
+                "mp2_total_energy": self.e_tot,
+                "mp2_same_spin_correlation_energy": self.e_corr_ss,
+                "mp2_opposite_spin_correlation_energy": self.e_corr_os,
+                "calcinfo_natom": len(mol.symbols),
+                "calcinfo_nbasis": self.sizes["nao"],
+            },
+            "return_result": self.e_tot,
+            "success": True,
+            "provenance": {
+                "creator": "dfmp2",
+                "version": self.versions.get("dfmp2", ""),
+                "routine": "dfmp2.DFMP2",
+            },
+            "extras": {"dfmp2": self._extras()},
+        }
+
+    def _extras(self) -> dict[str, Any]:
+        mol = self.molecule
+        return {
+            "molecule": {
+                "name": mol.name,
+                "symbols": list(mol.symbols),
+                "coordinates": [list(xyz) for xyz in mol.coordinates],
+                "charge": mol.charge,
+                "spin": mol.spin,
+                "basis": mol.basis,
+                "auxbasis": mol.auxbasis,
+                "ecp": mol.ecp,
+                "cart": mol.cart,
+            },
+            "reference": self.reference,
+            "e_hf": self.e_hf,
+            "e_tot_scs": self.e_tot_scs,
+            "e_tot_sos": self.e_tot_sos,
+            "e_os_pairs": self.e_os_pairs.tolist(),
+            "e_ss_pairs": self.e_ss_pairs.tolist(),
+            "occupied": list(self.occupied),
+            "frozen": list(self.frozen),
+            "sizes": self.sizes,
+            "labels": self.labels,
+            "settings": self.settings,
+            "memory_mb": self.memory,
+            "provenance": self.provenance.to_dict(),
+            "notes": list(self.notes),
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_qcschema(cls, data: dict[str, Any], source: str) -> Result:
+        """Inverse of `to_qcschema`.
+
+        Parameters
+        ----------
+        data : dict
+            Parsed JSON, written by this or an earlier version of dfmp2.
+        source : str
+            Name of the file, for error messages.
+
+        Raises
+        ------
+        CheckpointError
+            If the data were not written by dfmp2.
+        ValidationError
+            If its energies contradict each other.
+        """
+        try:
+            own = data["extras"]["dfmp2"]
+            result = cls(
+                molecule=MoleculeRecord.from_plain(own["molecule"]),
+                reference=own["reference"],
+                e_hf=float(own["e_hf"]),
+                e_os_pairs=_square(own["e_os_pairs"]),
+                e_ss_pairs=_square(own["e_ss_pairs"]),
+                occupied=tuple(own["occupied"]),
+                frozen=tuple(own["frozen"]),
+                sizes=own["sizes"],
+                labels=own["labels"],
+                settings=own["settings"],
+                memory=own["memory_mb"],
+                provenance=Provenance.from_dict(own["provenance"]),
+                notes=tuple(own["notes"]),
+                versions=own["versions"],
+            )
+            for part, keys in _NEEDED.items():
+                for key in keys.split():
+                    getattr(result, part)[key]
+            energies = {"return_result": result.e_tot, **result.to_qcschema()["properties"]}
+            for name, value in energies.items():
+                stored = {**data, **data["properties"]}.get(name, value)
+                if not abs(stored - value) <= ROUNDING:
+                    raise ValidationError(
+                        f"{source}: {name} is {stored}, but its pair energies give {value:.10f}; "
+                        "the file was changed after dfmp2 wrote it"
+                    )
+            return result
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"{source}: is no result of dfmp2 ({type(error).__name__}: {error}); "
+                "write one with dfmp2 run --json FILE"
+            ) from error
+
+
+def read_results(path: str) -> list[Result]:
+    """Read the results in a JSON file: one AtomicResult, or a list of them.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    list of Result
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read or was not written by dfmp2.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: is not JSON ({error})") from error
+    return [
+        Result.from_qcschema(item, path) for item in (data if isinstance(data, list) else [data])
+    ]
+
+
+def _square(rows: Any) -> NDArray[np.float64]:
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows))
