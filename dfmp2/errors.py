@@ -16,6 +16,8 @@ __all__ = [
     "KernelError",
     "NkiFallbackWarning",
     "NotConvergedError",
+    "OutputError",
+    "PeerError",
     "ResourceError",
     "UnsupportedReferenceError",
     "ValidationError",
@@ -62,18 +64,32 @@ class CheckpointError(DFMP2Error, OSError):
     exit_code = 6
 
 
+class OutputError(DFMP2Error, OSError):
+    """A JSON file or a figure cannot be written."""
+
+    exit_code = 6
+
+
 class BackendUnavailable(DFMP2Error, RuntimeError):
     """The backend or device asked for by name is not there."""
 
     exit_code = 7
 
 
-class KernelError(BackendUnavailable):
+class KernelError(DFMP2Error, RuntimeError):
     """A NKI kernel raised; the message names the operation and the cause."""
+
+    exit_code = 7
 
 
 class DeviceLostError(KernelError):
-    """What a device held cannot be read back, so the work on it cannot go on."""
+    """The data on a device cannot be read back, so the work on it cannot go on."""
+
+
+class PeerError(DFMP2Error, RuntimeError):
+    """A program that `dfmp2 bench` compares with failed."""
+
+    exit_code = 7
 
 
 class DFMP2Warning(UserWarning):
