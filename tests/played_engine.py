@@ -14,7 +14,7 @@ ORDERS = ("at once", "as late as may be", "copies first", "arithmetic first")
 
 
 class PlayedEngine:
-    """`dfmp2.tensors.overlap.Engine` that holds work back until something waits for it.
+    """`dfmp2.backends.protocol.Engine` that holds work back until something waits for it.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class PlayedGpu(TorchBackend):
 
 
 def played_selection(backend: Backend) -> Any:
-    """What replaces `dfmp2.workflow.compute.select`."""
+    """Replaces `dfmp2.workflow.prepare.select`."""
     from dfmp2.backends.selection import Selection
 
     return lambda *_: Selection(backend, "a test")

@@ -13,7 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.molecules.build import build_mole, read_geometry
+from dfmp2.molecules.build import build_mole
+from dfmp2.molecules.files import read_geometry
+from dfmp2.references.frozen import frozen_orbitals
+from dfmp2.references.mean_field import read_mean_field
+from dfmp2.references.reference import Reference, make_reference
+from dfmp2.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ROOT / "inputs"
@@ -59,6 +64,59 @@ def mean_field(name: str, basis: str | None = None, density_fit: bool = False) -
     """Mean field of a file in inputs/, in its double-zeta basis if not told otherwise."""
     geometry = read_geometry(str(INPUTS / f"{name}.xyz"))
     return converge(build_mole(geometry, basis or basis_of(name)), density_fit)
+
+
+def reference_of(mf: Any, frozen: Any = None) -> Reference:
+    """The reference that MP2 makes of a mean field."""
+    solution = read_mean_field(mf)
+    nocc = int(np.count_nonzero(solution.mo_occ))
+    return make_reference(solution, frozen_orbitals(mf.mol, frozen, solution.nmo, nocc))
+
+
+def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options: Any) -> Any:
+    """A calculation on a mean field; by torch on the CPU, if no backend is given."""
+    from dfmp2.backends.selection import select
+    from dfmp2.results.stages import Precision
+    from dfmp2.workflow.prepare import Choice, forecast, prepare
+
+    settings, solution = Settings(**options), read_mean_field(mf)
+    choice = Choice(selection or select("pytorch", "cpu"), Precision(precision))
+    known = forecast(mf.mol, settings, solution.nmo)
+    return prepare("test", solution, settings, choice, known)
+
+
+def planned(name: str, basis: str, **options: Any) -> Any:
+    """A job of the command line on a file in inputs/, by torch on the CPU."""
+    from dfmp2.workflow.jobs import PlannedJob, forecast_job, read_jobs
+    from dfmp2.workflow.prepare import choose
+
+    settings = Settings(basis=basis, backend="pytorch", device="cpu", **options)
+    (job,) = read_jobs(str(INPUTS / f"{name}.xyz"), settings)
+    return PlannedJob.of(job, choose(settings), forecast_job(job))
+
+
+def timing_orbitals(name: str, basis: str) -> Any:
+    """A mean field with the loosely converged orbitals that `dfmp2 bench` times with."""
+    from dfmp2.bench.compare import orbitals
+    from dfmp2.references.mean_field import as_mean_field
+
+    return as_mean_field(orbitals(planned(name, basis)))
+
+
+def built(problem: Any) -> tuple[Any, Any]:
+    """B of a prepared calculation, and the `Work` that made it."""
+    from dfmp2.backends.recording import RecordingBackend
+    from dfmp2.results.provenance import Provenance
+    from dfmp2.runfile.checkpoint import Checkpoint
+    from dfmp2.tensors.build import build_b
+    from dfmp2.tensors.problem import Work
+
+    choice, checkpoint = problem.choice, Checkpoint(None, problem.reference.closed.nocc)
+    provenance = Provenance()
+    where = choice.selection.backend.where
+    checkpoint.begin(provenance, where, choice.precision, problem.settings.accuracy)
+    work = Work(RecordingBackend(choice.selection.backend, provenance), checkpoint)
+    return build_b(problem, work)[0], work
 
 
 @cache

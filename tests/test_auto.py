@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.bench.compare import orbitals
-from dfmp2.workflow.jobs import JobOptions, prepare
-from tests.systems import CLUSTERS, INPUTS, LARGE, SMALL
+from tests.systems import CLUSTERS, INPUTS, LARGE, SMALL, timing_orbitals
 
 ACCURACY = 1e-6
 """Hartree: the default of `DFMP2.accuracy`."""
@@ -63,8 +61,7 @@ def _marked(case: tuple[str, str]) -> Any:
 def test_error_is_below_the_estimate_and_the_accuracy(
     name: str, basis: str, request: pytest.FixtureRequest
 ) -> None:
-    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
-    mf = orbitals(job)
+    mf = timing_orbitals(name, basis)
     exact = DFMP2(mf).set(backend="pytorch", device="cpu", precision="fp64").run()
     mp = DFMP2(mf).set(backend="pytorch", device="cpu", precision="auto", accuracy=ACCURACY).run()
     error = abs(mp.e_corr - exact.e_corr)

@@ -19,17 +19,17 @@ from dfmp2.bench import own as bench_own
 from dfmp2.bench import reduction as bench_reduction
 from dfmp2.bench.compare import SCF_REMARK, bench, make_setup, orbitals
 from dfmp2.bench.machine import gemm_rate
-from dfmp2.bench.own import device_of
+from dfmp2.bench.own import require_device
 from dfmp2.bench.pairs import Pairs, Run, interleave
-from dfmp2.bench.peers import PEERS, Psi4, find_peers
+from dfmp2.bench.peers import PEERS, Psi4, Setup, find_peers
 from dfmp2.bench.psi4 import gbs, input_files, read_output, read_timer
 from dfmp2.bench.scaling import exponent, exponents, medians
 from dfmp2.errors import BackendUnavailable, InputError, ValidationError
-from dfmp2.workflow.jobs import Calculation, Job, JobOptions, prepare
+from dfmp2.references.mean_field import as_mean_field, read_mean_field
+from dfmp2.settings import Settings
+from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job, read_jobs
+from dfmp2.workflow.prepare import choose
 from tests.systems import INPUTS, mean_field, molecule, pyscf_mp2
-
-CPU = Calculation(device="cpu")
-
 
 RATES = {"float64": 100.0, "float32": 200.0}
 
@@ -40,9 +40,26 @@ def _no_gemm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: RATES[dtype])
 
 
-def job_of(name: str, basis: str = "sto-3g") -> Job:
-    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
-    return job
+def planned(job: Job) -> PlannedJob:
+    """The job as a command plans it."""
+    return PlannedJob.of(job, choose(job.settings), forecast_job(job))
+
+
+def job_of(name: str, basis: str = "sto-3g", **options: Any) -> PlannedJob:
+    settings = Settings(basis=basis, device="cpu", **options)
+    (job,) = read_jobs(str(INPUTS / f"{name}.xyz"), settings)
+    return planned(job)
+
+
+def job_on(mf: Any, **options: Any) -> PlannedJob:
+    """A job with the orbitals of a mean field."""
+    settings = Settings(device="cpu", **options)
+    return planned(Job(name="water", mol=mf.mol, settings=settings, solution=read_mean_field(mf)))
+
+
+def setup_of(mf: Any, **options: Any) -> Setup:
+    job = job_on(mf, **options)
+    return make_setup(job, orbitals(job))
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -157,8 +174,8 @@ def test_exponents_by_program() -> None:
 
 
 def test_bench_of_water() -> None:
-    calculation = Calculation(device="cpu", frozen=1, precision="fp32")
-    found = bench(job_of("water"), calculation, ["pyscf", "pyscf-native"], 1, silent)
+    job = job_of("water", frozen=1, precision="fp32")
+    found = bench(job, ["pyscf", "pyscf-native"], 1, silent)
     assert [pairs.peer for pairs in found.beside] == ["pyscf", "pyscf-native"]
     assert found.missing == {}
     assert found.peak is not None
@@ -183,8 +200,7 @@ def test_bench_of_water() -> None:
 
 
 def test_reduction_has_no_share_where_it_is_an_operation_of_its_own() -> None:
-    calculation = Calculation(device="cpu", fused=False)
-    assert bench(job_of("water"), calculation, [], 1, silent).reduction is None
+    assert bench(job_of("water", fused=False), [], 1, silent).reduction is None
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -210,7 +226,7 @@ def test_share_of_the_reduction_is_what_it_takes(
 def test_loose_orbitals_are_good_enough_for_other_programs() -> None:
     """Psi4 converges its own orbitals; those of the SCF made here must be within its tolerance."""
     tight = pyscf_mp2(mean_field("water", density_fit=True)).e_corr
-    loose = pyscf_mp2(orbitals(job_of("water", "cc-pvdz"))).e_corr
+    loose = pyscf_mp2(as_mean_field(orbitals(job_of("water", "cc-pvdz")))).e_corr
     assert loose == pytest.approx(tight, abs=2e-7, rel=0)
 
 
@@ -220,9 +236,9 @@ def test_the_scfs_integrals_take_no_memory_from_pyscf() -> None:
 
 def test_a_jobs_own_mean_field_is_used() -> None:
     mf = mean_field("water")
-    job = Job("water", mf.mol, JobOptions(), mean_field=mf)
-    assert orbitals(job) is mf
-    found = bench(job, CPU, [], 1, silent)
+    job = job_on(mf)
+    assert orbitals(job).mo_coeff is mf.mo_coeff
+    found = bench(job, [], 1, silent)
     assert found.result.e_hf == mf.e_tot
     assert "exact integrals" in found.scf
     assert SCF_REMARK not in found.scf
@@ -231,19 +247,19 @@ def test_a_jobs_own_mean_field_is_used() -> None:
 def test_nothing_to_time(tmp_path: Path) -> None:
     path = tmp_path / "helium.xyz"
     path.write_text("1\n\nHe 0 0 0\n")
-    (job,) = prepare(str(path), JobOptions(basis="sto-3g"))
+    (job,) = read_jobs(str(path), Settings(basis="sto-3g", device="cpu"))
     with pytest.raises(InputError, match="nothing to time"):
-        bench(job, CPU, ["pyscf"], 1, silent)
+        bench(planned(job), ["pyscf"], 1, silent)
 
 
 @pytest.mark.parametrize("by_variable", [False, True])
 def test_a_simulator_is_refused(by_variable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    calculation = Calculation(backend="auto" if by_variable else "simulator")
+    calculation = Settings(backend="auto" if by_variable else "simulator")
     if by_variable:
         monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
     assert select(calculation.backend).backend.where.mode == "simulator"
     with pytest.raises(BackendUnavailable, match="simulator's seconds are no device's seconds"):
-        device_of(calculation)
+        require_device(choose(calculation))
 
 
 def test_gemm_rate_is_that_of_a_gemm() -> None:
@@ -256,12 +272,12 @@ def test_gemm_rate_is_that_of_a_gemm() -> None:
 
 def test_peers_that_cannot_do_the_problem_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    setup = make_setup(mean_field("water"), CPU)
+    setup = setup_of(mean_field("water"))
     ready, missing = find_peers(list(PEERS), setup)
     assert [peer.name for peer in ready] == ["pyscf", "pyscf-native"]
     assert missing["psi4"] == missing["gpu4pyscf"] == "not installed"
     for frozen in ([1], [0, 20]):
-        setup = make_setup(mean_field("water"), Calculation(frozen=frozen))
+        setup = setup_of(mean_field("water"), frozen=frozen)
         ready, missing = find_peers(list(PEERS), setup)
         assert [peer.name for peer in ready] == ["pyscf"]
         assert "lowest occupied" in missing["pyscf-native"]
@@ -274,10 +290,10 @@ def test_psi4_does_not_get_what_its_input_does_not_hold(monkeypatch: pytest.Monk
         ("Ne 0 0 0; Ghost-H 0 0 2", {}, "ghost"),
         ("Ne 0 0 0", {"cart": True}, "Cartesian"),
     ):
-        mf = SimpleNamespace(mol=molecule(atoms, **options))
-        setup = SimpleNamespace(mf=mf, only_core_frozen=lambda: True)
+        solution = SimpleNamespace(mol=molecule(atoms, **options))
+        setup = SimpleNamespace(solution=solution, only_core_frozen=lambda: True)
         assert reason in str(Psi4.obstacle(setup))  # type: ignore[arg-type]
-    setup.mf.mol = molecule("Ne 0 0 0")
+    setup.solution.mol = molecule("Ne 0 0 0")
     assert Psi4.obstacle(setup) is None  # type: ignore[arg-type]
 
 
@@ -331,8 +347,10 @@ def test_other_text_is_an_error(read: Any) -> None:
 
 def test_psi4_input_follows_the_mean_field() -> None:
     exact = mean_field("water")
-    fitted = orbitals(job_of("water", "cc-pvdz"))
-    setup = make_setup(exact, CPU)
+    solution = orbitals(job_of("water", "cc-pvdz"))
+    fitted = as_mean_field(solution)
+    fitted.with_df = solution.with_df
+    setup = setup_of(exact)
     files = input_files(exact, setup.aux.mol, 1)
     assert set(files) == {"input.dat", "orb.gbs", "aux.gbs"}
     assert "scf_type pk" in files["input.dat"]
@@ -361,7 +379,7 @@ def fake_psi4(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Psi
     program.write_text(f"#!/bin/sh\n{script}")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-    return Psi4(make_setup(mean_field("water"), CPU))
+    return Psi4(setup_of(mean_field("water")))
 
 
 def test_psi4_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,9 +411,11 @@ def test_psi4_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("name", ["water", pytest.param("hydrogen_iodide", marks=pytest.mark.slow)])
 def test_psi4_computes_the_same_problem(name: str) -> None:
     """One with a fitted SCF, one with an effective core potential."""
-    mf = orbitals(job_of(name, "cc-pvdz")) if name == "water" else mean_field(name)
-    setup = make_setup(mf, Calculation(frozen=1))
+    exact = job_on(mean_field(name), frozen=1)
+    job = job_of(name, "cc-pvdz", frozen=1) if name == "water" else exact
+    solution = orbitals(job)
+    setup = make_setup(job, solution)
     run = Psi4(setup).run()
-    expected = pyscf_mp2(mf, setup.aux.spec, [0]).e_corr
+    expected = pyscf_mp2(as_mean_field(solution), setup.aux.spec, [0]).e_corr
     assert run.e_corr == pytest.approx(expected, abs=Psi4.tolerance, rel=0)
     assert run.seconds > 0

@@ -7,8 +7,8 @@ import pytest
 
 from dfmp2 import DFMP2
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
-from dfmp2.fitting.orthonormal import conditioned
-from dfmp2.integrals.libcint import largest_shell, metric_integrals
+from dfmp2.fitting.metric import metric_integrals
+from dfmp2.fitting.orthonormal import orthonormal_form
 from tests.systems import mean_field, molecule
 
 ALL = 10**6
@@ -20,7 +20,7 @@ def test_energy_is_the_same(name: str) -> None:
     """Any basis of one auxiliary space gives one fit, to the accuracy of the metric's factor."""
     mf = mean_field(name)
     plain = DFMP2(mf).run()
-    aux = conditioned(choose_auxbasis(mf.mol), mf.mol, ALL)
+    aux = orthonormal_form(choose_auxbasis(mf.mol), mf.mol, ALL)
     other = DFMP2(mf, auxbasis=aux.mol._basis).run()
     assert aux.naux == plain.result.sizes["naux"]
     assert other.e_corr == pytest.approx(plain.e_corr, abs=1e-11, rel=0)
@@ -30,20 +30,20 @@ def test_energy_is_the_same(name: str) -> None:
 def test_functions_of_an_atom_are_orthonormal(block: int) -> None:
     mol = molecule("Ne 0 0 0", "aug-cc-pvdz")
     aux = choose_auxbasis(mol)
-    made = conditioned(aux, mol, block)
+    made = orthonormal_form(aux, mol, block)
     # PySCF scales each function to norm one; what is left is that they are orthogonal.
     metric = metric_integrals(made.mol)
     scale = np.sqrt(np.diag(metric))
     assert metric / np.outer(scale, scale) == pytest.approx(np.eye(aux.naux), abs=1e-9)
     plain = metric_integrals(aux.mol)
     assert np.linalg.cond(metric) < 1e-3 * np.linalg.cond(plain)
-    assert largest_shell(made.mol) <= max(block, largest_shell(aux.mol))
+    assert made.largest_shell <= max(block, aux.largest_shell)
 
 
 def test_labels_are_kept() -> None:
     mf = mean_field("water")
     aux = choose_auxbasis(mf.mol)
-    made = conditioned(aux, mf.mol, ALL)
+    made = orthonormal_form(aux, mf.mol, ALL)
     assert (made.spec, made.names, made.reason) == (aux.spec, aux.names, aux.reason)
 
 
@@ -54,7 +54,7 @@ def test_ghosts_and_cartesian_functions() -> None:
         "O 0 0 0.12; H 0 0.76 -0.47; H 0 -0.76 -0.47; Ghost-O 0 0 3", "def2-tzvp", cart=True
     )
     mf = scf.RHF(mol).run(conv_tol=1e-11)
-    aux = conditioned(choose_auxbasis(mol), mol, ALL)
+    aux = orthonormal_form(choose_auxbasis(mol), mol, ALL)
     exact, other = DFMP2(mf).run(), DFMP2(mf, auxbasis=aux.mol._basis).run()
     assert other.e_corr == pytest.approx(exact.e_corr, abs=1e-10, rel=0)
 
@@ -63,4 +63,4 @@ def test_dependent_functions_are_left_alone() -> None:
     mol = molecule("He 0 0 0", "cc-pvdz")
     shell = [0, [1.0, 1.0]]
     aux = AuxBasis(choose_auxbasis(mol, {"He": [shell, [0, [1.0, 1.0]]]}).mol, {}, {}, "a test")
-    assert conditioned(aux, mol, ALL) is aux
+    assert orthonormal_form(aux, mol, ALL) is aux

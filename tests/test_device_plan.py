@@ -12,7 +12,8 @@ from dfmp2.backends.selection import computes_on_cuda, set_backend
 from dfmp2.cli.table import summary
 from dfmp2.errors import ResourceError
 from dfmp2.planning.gpu import TEMPORARIES, device_memory, device_peak, pairs_at_once
-from dfmp2.planning.plan import Sizes, make_plan
+from dfmp2.planning.plan import make_plan
+from dfmp2.results.sizes import Sizes
 from tests.cli.common import WATER, dfmp2, fact
 from tests.played_engine import PlayedEngine, PlayedGpu, played_selection
 from tests.systems import mean_field
@@ -101,9 +102,9 @@ def played(monkeypatch: pytest.MonkeyPatch, free: int) -> DFMP2:
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda *_: 20)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 20 + 3_000_000)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *_: None)
-    monkeypatch.setattr("dfmp2.interfaces.pyscf.computes_on_cuda", lambda *_: True)
+    monkeypatch.setattr("dfmp2.workflow.prepare.computes_on_cuda", lambda *_: True)
     backend = PlayedGpu(PlayedEngine())
-    monkeypatch.setattr("dfmp2.workflow.compute.select", played_selection(backend))
+    monkeypatch.setattr("dfmp2.workflow.prepare.select", played_selection(backend))
     return DFMP2(mean_field("water")).set(integrals="libcint")
 
 
@@ -111,7 +112,7 @@ def test_run_that_does_not_fit_is_refused_before_it_starts(monkeypatch: pytest.M
     def never(*_: Any) -> Any:
         raise AssertionError("started")
 
-    monkeypatch.setattr("dfmp2.interfaces.pyscf.Pipeline", never)
+    monkeypatch.setattr("dfmp2.interfaces.pyscf.compute", never)
     needed = played(monkeypatch, 10**12).plan().device_peak
     mp = played(monkeypatch, int(needed * 1e6) - 1)
     says = rf"a played GPU has \d+ MB free, but this run needs {needed:.0f} MB there \(MB: B\["
@@ -128,7 +129,7 @@ def test_command_line_refuses_before_the_scf(monkeypatch: pytest.MonkeyPatch) ->
     played(monkeypatch, 10**6)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     backend = PlayedGpu(PlayedEngine())
-    monkeypatch.setattr("dfmp2.backends.selection.select", played_selection(backend))
+    monkeypatch.setattr("dfmp2.workflow.prepare.select", played_selection(backend))
     monkeypatch.setattr("dfmp2.workflow.jobs.run_scf", never)
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--device", "cuda")
     assert done.exit_code == 5
@@ -158,6 +159,7 @@ def test_t_blocks_respect_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU's pair energies, done on the CPU: the same whatever fits at once."""
     import numpy as np
 
+    from dfmp2.backends.protocol import PairBlock
     from dfmp2.backends.torch import TorchBackend
     from dfmp2.kernels import reference
     from tests.systems import rng
@@ -168,8 +170,9 @@ def test_t_blocks_respect_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     b.copy_(torch.from_numpy(host))
     e_occ, e_vir = rng(1).uniform(-2.0, -0.5, 5), rng(2).uniform(0.1, 3.0, 9)
     exact = reference.pair_energy(host, host, e_occ, e_occ, e_vir, True)
+    block = PairBlock(b, b, e_occ, e_occ, e_vir, e_vir, diagonal=True)
     for free in (0, TEMPORARIES * 8 * 81 * 2, 10**12):
         monkeypatch.setattr("dfmp2.backends.torch.free_memory", lambda _, free=free: free)
-        found = backend._pair_energy_cuda(b, b, e_occ, e_occ, e_vir, True)
+        found = backend._pair_energy_cuda(block)
         for mine, defined in zip(found, exact, strict=True):
             np.testing.assert_allclose(mine, defined, rtol=0, atol=1e-11)

@@ -3,22 +3,25 @@ programs' stored values."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.backends.recording import RecordedBackend
-from dfmp2.backends.selection import select
-from dfmp2.fitting.auxbasis import choose_auxbasis
-from dfmp2.interfaces.pyscf import _no_progress
 from dfmp2.methods.pair_energies import pair_energies
-from dfmp2.planning.plan import Sizes, make_plan
-from dfmp2.references.mean_field import make_reference
-from dfmp2.results.provenance import Provenance
-from dfmp2.runfile.checkpoint import Checkpoint
-from dfmp2.tensors.build import Transform
-from tests.systems import CLUSTERS, DATA, LARGE, SMALL, mean_field, pyscf_mp2, references
+from tests.systems import (
+    CLUSTERS,
+    DATA,
+    LARGE,
+    SMALL,
+    built,
+    mean_field,
+    prepared,
+    pyscf_mp2,
+    reference_of,
+    references,
+)
 
 AGREEMENT = 1e-9
 """Hartree. On the same orbitals and integrals the programs differ by roundoff, seen up to 2e-15;
@@ -114,7 +117,7 @@ def test_frozen_rows_are_the_chemical_core() -> None:
     assert len(frozen) >= 3
     for key, row in frozen.items():
         mf = mean_field(key.split("/")[0], row["basis"])
-        assert make_reference(mf, "auto").frozen == tuple(range(row["frozen"]))
+        assert reference_of(mf, "auto").frozen == tuple(range(row["frozen"]))
 
 
 def test_pair_energies_beside_a_direct_evaluation() -> None:
@@ -146,14 +149,11 @@ def test_pair_energies_beside_a_direct_evaluation() -> None:
 def test_blocks_do_not_change_the_energy(aux_block: int, occ_block: int, fused: bool) -> None:
     """Down to one auxiliary shell and one orbital per block."""
     mf = mean_field("water")
-    reference, aux = make_reference(mf), choose_auxbasis(mf.mol)
-    sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
-    plan = make_plan(sizes, 4000.0, 1, min(aux_block, aux.naux), min(occ_block, reference.nocc))
-    backend = RecordedBackend(select("pytorch", "cpu").backend, Provenance())
-    checkpoint = Checkpoint(None, reference.nocc)
-    checkpoint.begin(backend.provenance, backend.where, "fp64", 1e-6)
-    b, _ = Transform(reference, aux, plan, backend, _no_progress, checkpoint).fitted()
-    e_os, e_ss = pair_energies(b, reference, plan, backend, _no_progress, fused, checkpoint)
+    problem = prepared(mf, fused=fused)
+    aux_block, occ_block = min(aux_block, problem.aux.naux), min(occ_block, 5)
+    problem = replace(problem, plan=replace(problem.plan, aux_block=aux_block, occ_block=occ_block))
+    b, work = built(problem)
+    e_os, e_ss = pair_energies(b, problem, work)
     expected = pyscf_mp2(mf)
     assert abs(e_os.sum() - expected.e_corr_os) <= 1e-12
     assert abs(e_ss.sum() - expected.e_corr_ss) <= 1e-12

@@ -9,7 +9,7 @@ import pytest
 
 from dfmp2.doctor.evidence import Item, claim, machine, mode_of, on_device, timing_text, write
 from dfmp2.errors import BackendUnavailable
-from dfmp2.results.provenance import Failure, OperationRecord, Provenance, Where
+from dfmp2.results.provenance import Failure, Operation, Provenance, Where
 from tests.played import instance
 
 DEVICE = Where("nki", "device", "trn1 NeuronCore")
@@ -22,11 +22,11 @@ PLACES = {
 
 
 def ran(*modes: str, calls: int = 1) -> Provenance:
-    rows = [OperationRecord("s", "gemm", PLACES[mode], "float32", calls) for mode in modes]
+    rows = [Operation("s", "gemm", PLACES[mode], "float32", calls) for mode in modes]
     return Provenance(rows)
 
 
-FAILED = Provenance([OperationRecord("s", "gemm", DEVICE, "float32", 1)],
+FAILED = Provenance([Operation("s", "gemm", DEVICE, "float32", 1)],
                     failures=[Failure("gemm", "NRT_RESOURCE", 1)])  # fmt: skip
 NOT_ON_DEVICE = {
     "nothing": Provenance(),
@@ -38,7 +38,7 @@ NOT_ON_DEVICE = {
     "part simulated": ran("device", "simulator"),
     "a kernel failed": FAILED,
     "named like it": Provenance(
-        [OperationRecord("s", "gemm", Where("nki", "cpu", "Trainium"), "float32", 1)]
+        [Operation("s", "gemm", Where("nki", "cpu", "Trainium"), "float32", 1)]
     ),
 }
 

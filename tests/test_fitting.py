@@ -11,8 +11,9 @@ import pytest
 from dfmp2 import DFMP2
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import DFMP2Warning, InputError
-from dfmp2.fitting.auxbasis import LINEAR_DEPENDENCE, choose_auxbasis, factor_metric
-from dfmp2.integrals.libcint import ThreeCentreIntegrals, metric_integrals
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.fitting.metric import LINEAR_DEPENDENCE, factor_metric, metric_integrals
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from tests.systems import converge, mean_field, molecule, pyscf_mp2, rng
 
 WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"

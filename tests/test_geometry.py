@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.build import basis_entry, build_mole, read_geometry
+from dfmp2.molecules.basis import basis_entry, parse_basis
+from dfmp2.molecules.build import build_mole
+from dfmp2.molecules.files import read_geometry
 from dfmp2.molecules.xyz import check_fields, parse_xyz
-from dfmp2.workflow.jobs import parse_basis, parse_frozen
+from dfmp2.references.frozen import parse_frozen
 from tests.systems import CLUSTERS, DATA, INPUTS, LARGE, ROOT, SMALL
 
 

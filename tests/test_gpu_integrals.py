@@ -24,6 +24,7 @@ from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.integrals.gpu4pyscf import Gpu4PyscfIntegrals, why_not_gpu4pyscf
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.integrals.source import SOURCES, choose_source
+from dfmp2.references.mean_field import read_mean_field
 from tests.cli.common import WATER, dfmp2, fact
 from tests.played_engine import PlayedEngine, PlayedGpu, played_selection
 from tests.systems import mean_field, molecule
@@ -94,7 +95,7 @@ def on_gpu() -> PlayedGpu:
 
 def source(mf: Any, backend: TorchBackend | None = None, name: str = "auto") -> Any:
     aux = choose_auxbasis(mf.mol)
-    return choose_source(name, mf, aux, Selection(backend or on_gpu(), "a test"))
+    return choose_source(name, read_mean_field(mf), aux, Selection(backend or on_gpu(), "a test"))
 
 
 # The integrals
@@ -145,7 +146,7 @@ def test_few_large_calls(played: Played, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_whole_run(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfmp2.workflow.compute.select", played_selection(on_gpu()))
+    monkeypatch.setattr("dfmp2.workflow.prepare.select", played_selection(on_gpu()))
     monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
     monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8)
     mp = DFMP2(mean_field("water")).run()
@@ -245,7 +246,7 @@ def test_failure_half_way_is_an_error(
         return eri
 
     played.change = fails
-    monkeypatch.setattr("dfmp2.workflow.compute.select", played_selection(on_gpu()))
+    monkeypatch.setattr("dfmp2.workflow.prepare.select", played_selection(on_gpu()))
     monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
     monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8)
     says = rf"it failed \({error.__name__}: kernel failed\); use --integrals libcint"

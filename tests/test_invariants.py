@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,16 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfmp2 import DFMP2
-from dfmp2.backends.recording import RecordedBackend
-from dfmp2.backends.selection import select
-from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.methods.pair_energies import pair_energies
-from dfmp2.planning.plan import Sizes, make_plan
-from dfmp2.references.mean_field import make_reference
-from dfmp2.results.provenance import Provenance
-from dfmp2.runfile.checkpoint import Checkpoint
-from dfmp2.tensors.build import Transform
-from tests.systems import converge, mean_field, molecule, pyscf_mp2
+from tests.systems import built, converge, mean_field, molecule, prepared, pyscf_mp2
 
 WATER = [
     ("O", (0.0, 0.0, 0.117)),
@@ -147,17 +140,13 @@ def test_frozen_pairs_are_those_left_out() -> None:
 )  # fmt: skip
 def test_block_sizes(aux_block: int, occ_block: int, fused: bool, narrow: bool) -> None:
     mf = mean_field("water")
-    reference, aux = make_reference(mf), choose_auxbasis(mf.mol)
-    sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
-    plan = make_plan(sizes, 4000.0, 1, aux_block, occ_block)
-    backend = RecordedBackend(select("pytorch", "cpu").backend, Provenance())
-    checkpoint = Checkpoint(None, reference.nocc)
-    silent = lambda *_: None  # noqa: E731
-    b, _ = Transform(reference, aux, plan, backend, silent, checkpoint).fitted()
-    checkpoint.begin(backend.provenance, backend.where, "fp64", 1e-6)
+    problem = prepared(mf, fused=fused)
+    plan = replace(problem.plan, aux_block=aux_block, occ_block=occ_block)
+    problem = replace(problem, plan=plan)
+    b, work = built(problem)
     if narrow:
-        b.to_float32(backend)
-    e_os, e_ss = pair_energies(b, reference, plan, backend, silent, fused, checkpoint)
+        b.to_float32(work.backend)
+    e_os, e_ss = pair_energies(b, problem, work)
     whole = DFMP2(mf).run()
     tolerance = 1e-6 if narrow else SAME
     assert abs(e_os.sum() - whole.e_corr_os) <= tolerance
@@ -167,17 +156,12 @@ def test_block_sizes(aux_block: int, occ_block: int, fused: bool, narrow: bool) 
 def test_smallest_blocks_are_one_shell_and_one_orbital() -> None:
     """The plan's extremes are reached: as many blocks as there are shells, and pairs."""
     mf = mean_field("water")
-    reference, aux = make_reference(mf), choose_auxbasis(mf.mol)
-    sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
-    backend = RecordedBackend(select("pytorch", "cpu").backend, Provenance())
-    plan = make_plan(sizes, 4000.0, 1, 1, 1)
-    checkpoint = Checkpoint(None, reference.nocc)
-    silent = lambda *_: None  # noqa: E731
-    b, _ = Transform(reference, aux, plan, backend, silent, checkpoint).fitted()
-    checkpoint.begin(backend.provenance, backend.where, "fp64", 1e-6)
-    pair_energies(b, reference, plan, backend, silent, True, checkpoint)
-    calls = {row.operation: row.calls for row in backend.provenance.operations}
-    assert calls == {"ao2mo": aux.mol.nbas, "trsm": 1, "pair_energy": 15}
+    problem = prepared(mf)
+    problem = replace(problem, plan=replace(problem.plan, aux_block=1, occ_block=1))
+    b, work = built(problem)
+    pair_energies(b, problem, work)
+    calls = {row.operation: row.calls for row in work.backend.provenance.operations}
+    assert calls == {"ao2mo": problem.aux.mol.nbas, "trsm": 1, "pair_energy": 15}
 
 
 @pytest.mark.parametrize("name", ["water", "ethylene", "benzene"])
@@ -187,9 +171,3 @@ def test_float32_pair_products_stay_within_1e_6(name: str) -> None:
     for fused in (True, False):
         single = DFMP2(mf).set(fused=fused, precision="fp32").run()
         assert 0 < abs(single.e_corr - exact.e_corr) < 1e-6
-
-
-def test_more_functions_lower_the_energy() -> None:
-    """Correlation energies of fitted sets follow the variational bound of the pairs."""
-    small, large = DFMP2(mean_field("water")).run(), DFMP2(mean_field("water", "aug-cc-pvtz")).run()
-    assert large.e_corr < small.e_corr - 0.05

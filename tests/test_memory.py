@@ -20,7 +20,8 @@ import json, sys
 import numpy as np
 from dfmp2 import DFMP2
 from dfmp2.workflow.peak_memory import PeakMeter
-from dfmp2.molecules.build import build_mole, read_geometry
+from dfmp2.molecules.build import build_mole
+from dfmp2.molecules.files import read_geometry
 from pyscf import scf
 
 file, basis, budget, density_fit, converge = json.loads(sys.argv[1])

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dfmp2.interfaces.pyscf
+import dfmp2.runfile.opening
+import dfmp2.workflow.prepare
 from dfmp2 import DFMP2
-from dfmp2.planning.plan import Plan, Sizes, make_plan
+from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.rows import Rows
 from tests.systems import converge, mean_field, molecule
 
@@ -31,13 +33,13 @@ def on_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
             made, in_memory=False, i_rows=i_rows, j_rows=j_rows, solve_rows=solve_rows, aux_block=11
         )
 
-    monkeypatch.setattr(dfmp2.interfaces.pyscf, "make_plan", plan)
+    monkeypatch.setattr(dfmp2.workflow.prepare, "make_plan", plan)
     return i_rows, j_rows, solve_rows
 
 
 def in_memory(mf: Any, **options: Any) -> DFMP2:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dfmp2.interfaces.pyscf, "make_plan", make_plan)
+        patch.setattr(dfmp2.workflow.prepare, "make_plan", make_plan)
         return DFMP2(mf).run(**options)
 
 
@@ -121,13 +123,13 @@ def test_without_a_run_file_a_temporary_one_is_used_and_removed(
 ) -> None:
     monkeypatch.setattr("pyscf.lib.param.TMPDIR", str(tmp_path))
     created: list[str] = []
-    original = dfmp2.workflow.continuation.RunFile.create
+    original = dfmp2.runfile.opening.RunFile.create
 
     def spied(path: str, *args: Any, **kwargs: Any) -> Any:
         created.append(path)
         return original(path, *args, **kwargs)
 
-    monkeypatch.setattr(dfmp2.workflow.continuation.RunFile, "create", spied)
+    monkeypatch.setattr(dfmp2.runfile.opening.RunFile, "create", spied)
     DFMP2(mean_field("water")).run()
     assert created
     assert Path(created[0]).is_relative_to(tmp_path)

@@ -18,7 +18,10 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable, InputError
-from dfmp2.workflow.compute import PRECISIONS, Outcome, Pipeline, Request, choose
+from dfmp2.settings import Settings
+from dfmp2.workflow.compute import _Calculation
+from dfmp2.workflow.labels import Outcome
+from dfmp2.workflow.prepare import choose
 from tests.backends.fakes import FakeDevice, write_package
 from tests.systems import INPUTS, ROOT, mean_field
 
@@ -35,8 +38,8 @@ def _own_ledger(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setattr("dfmp2.backends.compiled.ledger_path", lambda: tmp_path / "programs.json")
 
 
-def request(backend: str, precision: str | None = None, device: str | None = None) -> Request:
-    return Request(backend, device, precision)
+def request(backend: str, precision: str | None = None, device: str | None = None) -> Settings:
+    return Settings(backend=backend, device=device, precision=precision)
 
 
 @pytest.mark.parametrize(
@@ -53,16 +56,17 @@ def request(backend: str, precision: str | None = None, device: str | None = Non
 )
 def test_precision_of_a_request(backend: str, precision: str | None, expected: str) -> None:
     device = "cpu" if backend == "pytorch" else None
-    selection, found = choose(request(backend, precision, device))
-    assert found == expected
-    assert selection.is_nki == (backend == "simulator")
+    choice = choose(request(backend, precision, device))
+    assert choice.precision == expected
+    assert choice.selection.is_nki == (backend == "simulator")
 
 
 @pytest.mark.parametrize("backend", ["pytorch", "simulator"])
 def test_unknown_precision(backend: str) -> None:
-    with pytest.raises(InputError, match="precision 'fp16' is unknown; choose one of fp64, fp32"):
+    with pytest.raises(
+        InputError, match="precision 'fp16' is unknown; choose one of fp64, fp32"
+    ):
         choose(request(backend, "fp16"))
-    assert PRECISIONS == ("fp64", "fp32", "auto")
 
 
 def test_wrong_precision_is_found_before_a_missing_backend(monkeypatch: Any) -> None:
@@ -86,7 +90,7 @@ def test_unusable_requests_compute_nothing(monkeypatch: Any) -> None:
     def never(*_: Any) -> Outcome:
         raise AssertionError("computed")
 
-    monkeypatch.setattr(DFMP2, "_reference", never)
+    monkeypatch.setattr(DFMP2, "_solution", never)
     with pytest.raises(InputError):
         DFMP2(mean_field("water")).set(backend="simulator", precision="fp64").run()
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
@@ -114,7 +118,7 @@ def test_stages_on_the_host_and_on_the_device_hand_b_over(monkeypatch: Any) -> N
         monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_, placed=placed: placed)
         device = FakeDevice()
         selection = Selection(NkiBackend(DeviceRunner(device)), "a test", TorchBackend("cpu"))
-        monkeypatch.setattr("dfmp2.workflow.compute.select", lambda *_, chosen=selection: chosen)
+        monkeypatch.setattr("dfmp2.workflow.prepare.select", lambda *_, chosen=selection: chosen)
         mp = DFMP2(mean_field("water")).run()
         rows = {row.stage: row.where.mode for row in mp.result.provenance.operations}
         assert rows == {s: "cpu" if s in STAGES[:count] else "device" for s in STAGES}
@@ -132,26 +136,26 @@ def test_nothing_is_kept_of_a_device_that_was_lost(monkeypatch: Any) -> None:
 
     alive: list[weakref.ref[Any]] = []
     seen: list[bool] = []
-    by_torch = Pipeline._by_torch
+    by_torch = _Calculation._by_torch
 
     class B:
         pass
 
-    def by_nki(self: Pipeline, *_: Any) -> Outcome:
+    def by_nki(self: _Calculation, *_: Any) -> Outcome:
         b = B()
         alive.append(weakref.ref(b))
         raise DeviceLostError("gone")
 
-    def again(self: Pipeline, *arguments: Any) -> Outcome:
+    def again(self: _Calculation, *arguments: Any) -> Outcome:
         seen.append(alive[0]() is None)
         return by_torch(self, *arguments)
 
-    monkeypatch.setattr(Pipeline, "_by_nki", by_nki)
-    monkeypatch.setattr(Pipeline, "_by_torch", again)
+    monkeypatch.setattr(_Calculation, "_by_nki", by_nki)
+    monkeypatch.setattr(_Calculation, "_by_torch", again)
     selection = Selection(
         NkiBackend(DeviceRunner(FakeDevice())), "a test", TorchBackend("cpu"), may_fall_back=True
     )
-    monkeypatch.setattr("dfmp2.workflow.compute.select", lambda *_: selection)
+    monkeypatch.setattr("dfmp2.workflow.prepare.select", lambda *_: selection)
     with pytest.warns(NkiFallbackWarning, match="the device was lost"):
         DFMP2(mean_field("water")).run()
     assert seen == [True]

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from dfmp2.errors import ResourceError
-from dfmp2.planning.plan import OVERHEAD, Sizes, gemm_width, make_plan
+from dfmp2.planning.plan import OVERHEAD, gemm_width, make_plan
+from dfmp2.results.sizes import Sizes
 
 BENZENE = Sizes(nao=264, nocc=21, nvir=243, naux=654, aux_shell=11)
 LARGE = Sizes(nao=1000, nocc=100, nvir=900, naux=3000, aux_shell=11)

@@ -12,10 +12,9 @@ import pytest
 from dfmp2 import DFMP2
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.fitting.auxbasis import choose_auxbasis
-from dfmp2.fitting.orthonormal import conditioned
+from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.precision.estimate import STAGES, place_stages
-from dfmp2.references.mean_field import make_reference
-from tests.systems import SMALL, mean_field, molecule
+from tests.systems import SMALL, mean_field, molecule, reference_of
 
 ACCURACY = 1e-6
 """Hartree: the default of `DFMP2.accuracy`."""
@@ -142,8 +141,8 @@ def test_estimates_bound_the_error(name: str) -> None:
 
 def placement(name: str, accuracy: float) -> Any:
     mf = system(name)
-    aux = conditioned(choose_auxbasis(mf.mol), mf.mol, 10**6)
-    return place_stages(make_reference(mf), aux, accuracy)
+    aux = orthonormal_form(choose_auxbasis(mf.mol), mf.mol, 10**6)
+    return place_stages(mf.mol, reference_of(mf).closed, aux, accuracy)
 
 
 def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
@@ -234,7 +233,8 @@ def test_estimate_grows_as_atoms_close_in_on_each_other() -> None:
     errors = []
     for distance in (20.0, 6.0, 3.0):
         mf = converge(molecule(f"Ne 0 0 0; Ne 0 0 {distance}", "aug-cc-pvdz"))
-        placed = place_stages(make_reference(mf), choose_auxbasis(mf.mol), ACCURACY)
+        aux = choose_auxbasis(mf.mol)
+        placed = place_stages(mf.mol, reference_of(mf).closed, aux, ACCURACY)
         errors.append(placed.estimates["AO->MO"])
     # At 20 and 6 Å there is next to no overlap: only rounding tells these two apart.
     assert errors[2] > max(errors[:2])

@@ -16,7 +16,9 @@ from dfmp2 import DFMP2
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.integrals.scf_cderi import ScfIntegrals
-from dfmp2.planning.plan import Sizes, make_plan
+from dfmp2.planning.plan import make_plan
+from dfmp2.references.mean_field import read_mean_field
+from dfmp2.results.sizes import Sizes
 from tests.cli.common import WATER, dfmp2, energy, fact
 from tests.systems import ROOT, converge, mean_field, molecule
 from tests.test_memory import SMALL_ERROR
@@ -151,7 +153,7 @@ def test_simulator_that_is_not_accurate_enough() -> None:
 def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPatch) -> None:
     mf = fitted()
     expected = computed(mf, "cc-pvdz-jkfit").e_corr
-    source = ScfIntegrals(mf, choose_auxbasis(mf.mol, "cc-pvdz-jkfit"))
+    source = ScfIntegrals(read_mean_field(mf), choose_auxbasis(mf.mol, "cc-pvdz-jkfit"))
 
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("computed again")
@@ -197,7 +199,8 @@ import json
 import numpy as np
 from pyscf import scf
 from dfmp2 import DFMP2
-from dfmp2.molecules.build import build_mole, read_geometry
+from dfmp2.molecules.build import build_mole
+from dfmp2.molecules.files import read_geometry
 
 mol = build_mole(read_geometry("inputs/benzene.xyz"), "cc-pvtz")
 mf = scf.RHF(mol).density_fit(auxbasis="cc-pvtz-ri")

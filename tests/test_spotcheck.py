@@ -90,8 +90,8 @@ def test_a_pair_that_holds_no_energy_does_not_decide() -> None:
         stage=lambda name: nullcontext(),
         pair_energy=lambda *_: (np.triu(exact) / 4, np.triu(exact) * 3 / 4),
     )
-    reference: Any = SimpleNamespace(nocc=nocc, e_occ=np.zeros(nocc), e_vir=np.ones(2))
-    check = SpotCheck(InMemory(np.zeros((nocc, 3, 2))), reference, backend)
+    spin: Any = SimpleNamespace(nocc=nocc, e_occ=np.zeros(nocc), e_vir=np.ones(2))
+    check = SpotCheck(InMemory(np.zeros((nocc, 3, 2)), backend), spin, backend)
     lost = np.abs(rough - exact).sum()
     upper = np.triu(np.ones((nocc, nocc), dtype=bool))
     assert check.error(rough / 2, rough / 2, upper) == pytest.approx(CAUTION * lost, rel=1e-6)

@@ -1,25 +1,20 @@
-"""What torch can do on a CUDA device alone: streams, events, pinned memory, free memory.
+"""Streams, events, pinned memory and free memory of a CUDA device, through torch.
 
-Written after torch's documentation; it has not run on a GPU.
+Written from the documentation of torch. It has not run on a GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
 
 import torch
 
 from dfmp2.errors import ResourceError
+from dfmp2.planning.plan import Plan
 from dfmp2.units import BYTES_PER_MB
 
-if TYPE_CHECKING:
-    from dfmp2.backends.protocol import Backend
-    from dfmp2.backends.torch import TorchBackend
-    from dfmp2.planning.plan import Plan
-
-__all__ = ["CudaEngine", "GpuMemory", "free_memory", "require_memory"]
+__all__ = ["CudaEngine", "GpuPeak", "free_memory", "require_memory"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class _Piece:
 
 
 class CudaEngine:
-    """`dfmp2.tensors.overlap.Engine` of a CUDA device.
+    """`dfmp2.backends.protocol.Engine` of a CUDA device.
 
     Arithmetic goes to torch's current stream, copies to one of their own.
 
@@ -93,47 +88,40 @@ def free_memory(device: torch.device) -> int:
     return int(free) + int(kept)
 
 
-def require_memory(plan: Plan, backend: Backend) -> None:
+def require_memory(plan: Plan, device: torch.device, name: str) -> None:
     """Refuse a run that the GPU cannot hold.
 
     Parameters
     ----------
     plan : Plan
         With its forecast for the GPU.
-    backend : TorchBackend
+    device : torch.device
+    name : str
+        Of the device, for the message.
 
     Raises
     ------
     ResourceError
-        Naming what is needed and what is free.
+        With the memory that is needed and the memory that is free.
     """
-    free = free_memory(cast("TorchBackend", backend).device) / BYTES_PER_MB
+    free = free_memory(device) / BYTES_PER_MB
     if plan.device_peak <= free:
         return
     items = ", ".join(f"{item} {size:.0f}" for item, size in plan.device_memory.items())
     raise ResourceError(
-        f"{backend.where.device} has {free:.0f} MB free, but this run needs "
-        f"{plan.device_peak:.0f} MB there (MB: {items}); end what else uses the GPU, freeze the "
-        "core, or use --device cpu"
+        f"{name} has {free:.0f} MB free, but this run needs {plan.device_peak:.0f} MB there (MB: "
+        f"{items}); end what else uses the GPU, freeze the core, or use --device cpu"
     )
 
 
-class GpuMemory:
-    """Refuses a run that does not fit, and measures one that does.
+class GpuPeak:
+    """The peak memory of a run on a GPU, above the level at construction."""
 
-    Parameters
-    ----------
-    plan : Plan
-    backend : TorchBackend
-    """
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        torch.cuda.reset_peak_memory_stats(device)
+        self._before = torch.cuda.memory_allocated(device)
 
-    def __init__(self, plan: Plan, backend: Backend) -> None:
-        require_memory(plan, backend)
-        self._plan, self._device = plan, cast("TorchBackend", backend).device
-        torch.cuda.reset_peak_memory_stats(self._device)
-        self._before = torch.cuda.memory_allocated(self._device)
-
-    def found(self) -> dict[str, float]:
-        """Forecast and peak in MB; what CuPy takes and torch only keeps is not in the peak."""
-        peak = torch.cuda.max_memory_allocated(self._device) - self._before
-        return {"gpu_forecast": self._plan.device_peak, "gpu_peak": peak / BYTES_PER_MB}
+    def peak(self) -> float:
+        """MB; memory that CuPy takes or that torch keeps without use is not in it."""
+        return (torch.cuda.max_memory_allocated(self._device) - self._before) / BYTES_PER_MB

@@ -13,7 +13,7 @@ import numpy as np
 
 from dfmp2.backends.buckets import padded, padded_energies
 from dfmp2.backends.launching import Runner, device_operation
-from dfmp2.backends.protocol import Array, Tensor
+from dfmp2.backends.protocol import Array, PairBlock, Tensor
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
@@ -36,14 +36,11 @@ class NkiBackend:
     ----------
     runner : Runner
         A simulator or a device.
-    device_loop : bool
-        Use the form of `pair_energy` that loops on the device; unproven on hardware.
     """
 
-    def __init__(self, runner: Runner, device_loop: bool = False) -> None:
+    def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.where = runner.where
-        self._device_loop = device_loop
 
     def asarray(self, x: Array) -> Tensor:
         return self.runner.put(np.asarray(x, dtype=np.float32))
@@ -124,26 +121,19 @@ class NkiBackend:
         return e_os[:items], e_ss[:items]
 
     @device_operation
-    def pair_energy(
-        self,
-        b_i: Tensor,
-        b_j: Tensor,
-        e_i: Array,
-        e_j: Array,
-        e_vir: Array,
-        diagonal: bool = False,
-    ) -> tuple[Array, Array]:
-        check_shapes("pair_energy", "iPa jPa a", b_i=b_i, b_j=b_j, e_vir=e_vir)
+    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
+        block.require_closed()
+        b_i, b_j, ni, nj = block.b_i, block.b_j, len(block.e_i), len(block.e_j)
+        check_shapes("pair_energy", "iPa jPa a", b_i=b_i, b_j=b_j, e_vir=block.e_a)
         left = padded(b_i, exact=(1,))
-        right = left if diagonal else padded(b_j, exact=(1,))
+        right = left if block.diagonal else padded(b_j, exact=(1,))
         e_os, e_ss = pair_energy(
             left,
             right,
-            padded_energies(e_i),
-            padded_energies(e_j),
-            padded_energies(e_vir, True),
-            diagonal,
+            padded_energies(block.e_i),
+            padded_energies(block.e_j),
+            padded_energies(block.e_a, True),
+            block.diagonal,
             launch=self.runner,
-            device_loop=self._device_loop,
         )
-        return e_os[: len(e_i), : len(e_j)], e_ss[: len(e_i), : len(e_j)]
+        return e_os[:ni, :nj], e_ss[:ni, :nj]

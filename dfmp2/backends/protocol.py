@@ -1,28 +1,119 @@
-"""What a backend must do: the arithmetic of the pipeline, and nothing else.
+"""The operations of a backend, and the blocks of data that they take.
 
-Shapes use the letters of `dfmp2.kernels.reference`, which defines each operation. A `Tensor`
-is whatever the backend computes on; only `asarray` and `to_host` cross the border to NumPy.
+Shapes use the letters of `dfmp2.kernels.reference`, which defines each operation. A `Tensor` is an
+array of the backend. Only `asarray` and `to_host` convert from and to NumPy.
 
-B is addressed as B[i,P,a]. Which of its indices is contiguous is the backend's choice, made in
-`empty_b`: strides, not names, carry it.
+B is indexed as B[i,P,a]. Each backend chooses in `empty_b` which index is contiguous in memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2.errors import BackendUnavailable
 from dfmp2.results.provenance import Where
 
-if TYPE_CHECKING:
-    from dfmp2.tensors.overlap import Engine
-
-__all__ = ["Array", "Backend", "Tensor"]
+__all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "Tensor"]
 
 Array = NDArray[np.float64]
+
 Tensor = Any
+"""A torch.Tensor, or a NumPy array in a simulator of NKI: the backends' libraries are optional."""
+
+Event = Any
+"""The end of one piece of work in a queue of an `Engine`."""
+
+
+class PairCase(Enum):
+    """Which spins the two orbitals of a pair have, and so which energies it gives.
+
+    closed
+        Both spins at once, for a closed shell: e_os = - sum_ab T_ab^2 / D and
+        e_ss = - 1/2 sum_ab (T_ab - T_ba)^2 / D.
+    same_spin
+        One spin: e_ss as above, e_os = 0.
+    opposite_spin
+        i, a of one spin and j, b of the other: e_os = - sum_ab T_ab^2 / D, e_ss = 0.
+    """
+
+    CLOSED = "closed"
+    SAME_SPIN = "same_spin"
+    OPPOSITE_SPIN = "opposite_spin"
+
+
+@dataclass(frozen=True, eq=False)
+class PairBlock:
+    """Two blocks of occupied orbitals with their B and energies.
+
+    Attributes
+    ----------
+    b_i, b_j : Tensor, shapes (ni, naux, nvir_a) and (nj, naux, nvir_b)
+    e_i, e_j : ndarray, shapes (ni,) and (nj,), float64, hartree
+    e_a, e_b : ndarray, shapes (nvir_a,) and (nvir_b,), float64, hartree
+        Energies of the virtual orbitals; the same array unless the spins differ.
+    case : PairCase
+    diagonal : bool
+        Both blocks are the same orbitals, and only pairs i <= j are wanted.
+    """
+
+    b_i: Tensor
+    b_j: Tensor
+    e_i: Array
+    e_j: Array
+    e_a: Array
+    e_b: Array
+    case: PairCase = PairCase.CLOSED
+    diagonal: bool = False
+
+    @property
+    def npair(self) -> int:
+        """Number of pairs that are wanted."""
+        ni, nj = len(self.e_i), len(self.e_j)
+        return ni * (ni + 1) // 2 if self.diagonal else ni * nj
+
+    def require_closed(self) -> None:
+        """Refuse a block that this version has no reduction for.
+
+        Raises
+        ------
+        BackendUnavailable
+        """
+        if self.case is not PairCase.CLOSED:
+            raise BackendUnavailable(
+                f"pair block of case {self.case.value}: the backends of this version reduce closed "
+                "shells only; use a closed-shell reference"
+            )
+
+
+class Engine(Protocol):
+    """Two queues of a device, one for copies and one for arithmetic, and the host beside them.
+
+    Work of one queue is done in the order of the calls.
+    """
+
+    def host_memory(self, count: int) -> Tensor:
+        """Flat float64 memory of the host that the device can read directly."""
+
+    def device_memory(self, count: int) -> Tensor:
+        """Flat float64 memory of the device, free for both queues."""
+
+    def copy(self, source: Tensor, target: Tensor, after: Event | None) -> Event:
+        """Queue a copy to the device that begins after an event of the arithmetic."""
+
+    def compute(self, work: Callable[[], None], after: Event | None) -> Event:
+        """Queue the arithmetic of `work`; it begins after an event of the copies."""
+
+    def wait(self, event: Event) -> None:
+        """Hold the host until the event."""
+
+    def seconds(self, event: Event) -> float:
+        """Time that the device took for a piece of work whose end was waited for."""
 
 
 class Backend(Protocol):
@@ -40,16 +131,16 @@ class Backend(Protocol):
         """Wait until these tensors hold their values; cuts a lazy graph."""
 
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
-        """Uninitialised B[i,P,a] in the memory order that the other operations like best."""
+        """Uninitialised B[i,P,a] in the memory order that the other operations need."""
 
     def to_float32(self, b: Tensor) -> Tensor:
-        """B[i,P,a] rounded to float32, in the same memory; `b` is gone afterwards."""
+        """B[i,P,a] rounded to float32 in the same memory, which overwrites `b`."""
 
     def engine(self) -> Engine | None:
-        """Queues that work beside the host; None where the device waits for each operation."""
+        """Queues that work beside the host; None where each operation is waited for."""
 
     def warm_up(self) -> None:
-        """Run one small GEMM and triangular solve, so that libraries have loaded their parts."""
+        """Run one small GEMM and triangular solve, so that libraries are loaded."""
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         """C[m,n] = sum_k A[m,k] B[k,n]."""
@@ -69,13 +160,8 @@ class Backend(Protocol):
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         """e_os[x], e_ss[x] of T[x,a,b]; float64 on the host."""
 
-    def pair_energy(
-        self,
-        b_i: Tensor,
-        b_j: Tensor,
-        e_i: Array,
-        e_j: Array,
-        e_vir: Array,
-        diagonal: bool = False,
-    ) -> tuple[Array, Array]:
-        """e_os[i,j], e_ss[i,j] of two blocks of B, T never stored; float64 on the host."""
+    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
+        """e_os[i,j], e_ss[i,j] of two blocks of B, T never stored; float64 on the host.
+
+        Of a diagonal block only i <= j are valid.
+        """

@@ -1,33 +1,34 @@
-"""The backend that the pipeline sees: it files what was done, and by whom.
+"""A backend whose every operation is recorded in the provenance.
 
-The pipeline computes only through this class, so that no arithmetic escapes the provenance. A row
-is added after an operation has returned, never before. It also decides two things per call:
+A calculation computes only through this class. An operation is recorded after it has returned. The
+class decides two things for each operation:
 
-- where a stage runs, when its precision keeps it off the device (`placement`);
-- what happens when a kernel raises: the error goes on to the caller, or, where that was allowed
-  before the work started, torch does the operation on the host, one warning tells each distinct
-  error and the provenance counts every such call.
+- where a stage runs: on the host, if the precision keeps it off the device (`placement`);
+- what happens when a kernel raises: the error is raised again, or, where that was allowed before
+  the work started, torch does the operation on the host. Each distinct error then gives one
+  warning, and the provenance counts every such operation.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from dfmp2.backends.launching import overwrite
-from dfmp2.backends.protocol import Array, Backend, Tensor
+from dfmp2.backends.protocol import Array, Backend, Engine, PairBlock, Tensor
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
-from dfmp2.results.provenance import Provenance, Where
-from dfmp2.tensors.overlap import Engine, HalfTransform, device_blocks, host_blocks
+from dfmp2.results.provenance import Provenance
+from dfmp2.results.stages import Stage
 
-__all__ = ["RecordedBackend"]
+__all__ = ["RecordingBackend", "moved"]
 
 
-class RecordedBackend:
-    """`backend`, with each call filed in `provenance`.
+class RecordingBackend:
+    """A backend with each operation recorded in `provenance`.
 
     Parameters
     ----------
@@ -35,10 +36,15 @@ class RecordedBackend:
     provenance : Provenance
     host : Backend, optional
         Does the stages of `placement`, and the operations whose kernel raised if `may_fall_back`.
-    placement : mapping of str to str, optional
+    placement : mapping of Stage to str, optional
         Stages that run on `host`, each with the reason.
     may_fall_back : bool
         Whether `host` may take over an operation whose kernel raised.
+
+    Attributes
+    ----------
+    current : Backend
+        The backend of the stage at work.
     """
 
     def __init__(
@@ -46,128 +52,87 @@ class RecordedBackend:
         backend: Backend,
         provenance: Provenance,
         host: Backend | None = None,
-        placement: Mapping[str, str] | None = None,
+        placement: Mapping[Stage, str] | None = None,
         may_fall_back: bool = False,
     ) -> None:
         self.provenance = provenance
         self._device, self._host = backend, host
         self._placement = dict(placement or {})
         self._may_fall_back = may_fall_back
-        self._current: Backend = backend
-        self._home: Backend = backend
-
-    @property
-    def where(self) -> Where:
-        """Where this stage runs."""
-        return self._current.where
+        self.current: Backend = backend
 
     @contextmanager
-    def stage(self, name: str, like: str = "") -> Iterator[None]:
-        """Time a stage on the backend it is placed on, with the device's queue empty at its end.
+    def stage(self, name: Stage, like: Stage | None = None) -> Iterator[None]:
+        """Time a stage on the backend it is placed on. The device's queue is empty at its end.
 
         A stage that moves the data of another one is placed `like` that one.
         """
-        outer = self._current
+        outer = self.current
         if (like or name) in self._placement and self._host is not None:
-            self._current = self._host
+            self.current = self._host
         else:
-            self._current = self._device
+            self.current = self._device
         try:
             with self.provenance.stage(name):
                 yield
-                self._current.materialize()
+                self.current.materialize()
         finally:
-            self._current = outer
+            self.current = outer
 
-    # Moving data is no arithmetic and leaves no row.
+    # These move data. They are no arithmetic and are not recorded.
 
     def asarray(self, x: Array) -> Tensor:
-        return self._current.asarray(x)
+        return self.current.asarray(x)
 
     def to_host(self, x: Tensor) -> Array:
-        return self._current.to_host(x)
+        return self.current.to_host(x)
 
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
-        self._home = self._current
-        return self._current.empty_b(nocc, naux, nvir)
-
-    def adopt(self, b: Tensor) -> Tensor:
-        """B on the backend of this stage, moved there if the last stage ran elsewhere."""
-        if self._home is self._current:
-            return b
-        moved = _moved(b, self._home, self._current)
-        self._home = self._current
-        return moved
+        return self.current.empty_b(nocc, naux, nvir)
 
     def to_float32(self, b: Tensor) -> Tensor:
-        return self._current.to_float32(b)
+        return self.current.to_float32(b)
 
     def engine(self) -> Engine | None:
-        return self._current.engine()
+        return self.current.engine()
 
-    def ao2mo_beside(
-        self,
-        engine: Engine,
-        integrals: Any,
-        on_device: bool,
-        c_occ: Tensor,
-        c_vir: Tensor,
-        out: Tensor,
-        report: Callable[[int], None],
-    ) -> None:
-        """All blocks of `ao2mo` in the engine's queues, filed when the last has left them.
-
-        `integrals` are blocks that the device makes where `on_device`, else
-        `dfmp2.integrals.libcint.HostIntegrals`.
-        """
-        work = HalfTransform(self._current.ao2mo, c_occ, c_vir, out)
-        (nao, nocc), nvir = c_occ.shape, c_vir.shape[1]
-        handed_over = device_blocks if on_device else host_blocks
-        seconds = handed_over(integrals, engine, work, report)
-        for block, taken in zip(integrals.blocks, seconds, strict=True):
-            flops = 2.0 * (block.p1 - block.p0) * nao * nocc * (nao + nvir)
-            self._file(self._current, "ao2mo", out.dtype, taken, flops)
-
-    def _filed(
-        self, operation: str, dtype: Any, flops: float, call: Callable[[Backend], Any]
-    ) -> Any:
-        start = time.perf_counter()
-        result = call(self._current)
-        self._file(self._current, operation, dtype, time.perf_counter() - start, flops)
-        return result
-
-    def _file(self, by: Backend, operation: str, dtype: Any, seconds: float, flops: float) -> None:
+    def record(self, operation: str, dtype: Any, seconds: float, flops: float) -> None:
+        """Record an operation of the current backend that was queued and is finished."""
         name = str(dtype).removeprefix("torch.")
-        self.provenance.add(operation, by.where, name, seconds, flops)
+        self.provenance.add(operation, self.current.where, name, seconds, flops)
+
+    # The operations
 
     def _tried(self, operation: str, dtype: Any, flops: float, arguments: tuple[Any, ...]) -> Any:
         """Do an operation; `arguments` are as its method takes them."""
+        start = time.perf_counter()
         try:
-            return self._filed(
-                operation, dtype, flops, lambda backend: getattr(backend, operation)(*arguments)
-            )
+            result = getattr(self.current, operation)(*arguments)
         except KernelError as error:
             if not self._may_fall_back or self._host is None or isinstance(error, DeviceLostError):
                 raise
-            self._tell(operation, error)
+            self._warn(operation, error)
+        else:
+            self.record(operation, dtype, time.perf_counter() - start, flops)
+            return result
         return self._rescued(self._host, operation, flops, arguments)
 
-    def _tell(self, operation: str, error: KernelError) -> None:
+    def _warn(self, operation: str, error: KernelError) -> None:
         if self.provenance.failed(operation, str(error)):
             warnings.warn(
-                f"{operation}: torch does what a NKI kernel could not ({error}); set "
-                "DFMP2_REQUIRE_NKI=1 to make this an error",
+                f"{operation}: torch does this operation, because the NKI kernel failed ({error}); "
+                "set DFMP2_REQUIRE_NKI=1 to make this an error",
                 NkiFallbackWarning,
-                stacklevel=5,
+                stacklevel=4,
             )
 
     def _rescued(
         self, host: Backend, operation: str, flops: float, arguments: tuple[Any, ...]
     ) -> Any:
         """The operation by torch on the host in float64, its result back on the device."""
-        device = self._current
+        device = self.current
         written: Tensor = arguments[-1]
-        own = [x if _is_plain(x) else _moved(x, device, host) for x in arguments]
+        own = [_moved_argument(x, device, host) for x in arguments]
         if operation == "ao2mo":
             own[-1] = host.empty_b(*written.shape)
         start = time.perf_counter()
@@ -175,9 +140,9 @@ class RecordedBackend:
         seconds = time.perf_counter() - start
         self.provenance.add(operation, host.where, "float64", seconds, flops, fallback=True)
         if operation == "ao2mo":
-            overwrite(written, _moved(own[-1], host, device))
+            overwrite(written, moved(own[-1], host, device))
             return None
-        return result if isinstance(result, tuple) else _moved(result, host, device)
+        return result if isinstance(result, tuple) else moved(result, host, device)
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         flops = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
@@ -207,28 +172,23 @@ class RecordedBackend:
         e_os, e_ss = self._tried("mp2_energy", t.dtype, flops, (t, e_ij, e_vir))
         return e_os, e_ss
 
-    def pair_energy(
-        self,
-        b_i: Tensor,
-        b_j: Tensor,
-        e_i: Array,
-        e_j: Array,
-        e_vir: Array,
-        diagonal: bool = False,
-    ) -> tuple[Array, Array]:
-        ni, naux, nvir = b_i.shape
-        npair = ni * (ni + 1) // 2 if diagonal else ni * b_j.shape[0]
-        flops = npair * nvir * nvir * (2.0 * naux + 8)
-        e_os, e_ss = self._tried(
-            "pair_energy", b_i.dtype, flops, (b_i, b_j, e_i, e_j, e_vir, diagonal)
-        )
+    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
+        _, naux, nvir = block.b_i.shape
+        flops = block.npair * nvir * block.b_j.shape[2] * (2.0 * naux + 8)
+        e_os, e_ss = self._tried("pair_energy", block.b_i.dtype, flops, (block,))
         return e_os, e_ss
 
 
-def _is_plain(x: Any) -> bool:
-    """Whether an argument is no tensor of the device: a flag, or a float64 array of the host."""
-    return isinstance(x, bool) or str(getattr(x, "dtype", "")) == "float64"
+def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:
+    """A tensor of one backend as a tensor of another."""
+    return x if source is target else target.asarray(source.to_host(x))
 
 
-def _moved(x: Tensor, source: Backend, target: Backend) -> Tensor:
-    return target.asarray(source.to_host(x))
+def _moved_argument(x: Any, source: Backend, target: Backend) -> Any:
+    """An argument of an operation; flags and float64 arrays of the host stay."""
+    if isinstance(x, PairBlock):
+        b_i = moved(x.b_i, source, target)
+        b_j = b_i if x.diagonal else moved(x.b_j, source, target)
+        return replace(x, b_i=b_i, b_j=b_j)
+    on_host = isinstance(x, bool) or str(getattr(x, "dtype", "")) == "float64"
+    return x if on_host else moved(x, source, target)

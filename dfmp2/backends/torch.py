@@ -17,12 +17,11 @@ import numpy as np
 import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
-from dfmp2.backends.protocol import Array, Tensor
+from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor
 from dfmp2.errors import BackendUnavailable
 from dfmp2.planning.gpu import SOLVE_COLUMNS, pairs_at_once
 from dfmp2.planning.plan import T_BLOCK, gemm_width
 from dfmp2.results.provenance import Where
-from dfmp2.tensors.overlap import Engine
 
 __all__ = ["TorchBackend", "blocks_at_once"]
 
@@ -181,28 +180,20 @@ class TorchBackend:
         e_os, e_ss = sums.sum(axis=0)
         return e_os, e_ss
 
-    def pair_energy(
-        self,
-        b_i: Tensor,
-        b_j: Tensor,
-        e_i: Array,
-        e_j: Array,
-        e_vir: Array,
-        diagonal: bool = False,
-    ) -> tuple[Array, Array]:
-        compute = self._pair_energy_cpu if self.device.type == "cpu" else self._pair_energy_cuda
-        return compute(b_i, b_j, e_i, e_j, e_vir, diagonal)
+    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
+        block.require_closed()
+        on_cpu = self.device.type == "cpu"
+        return self._pair_energy_cpu(block) if on_cpu else self._pair_energy_cuda(block)
 
-    def _pair_energy_cpu(
-        self, b_i: Tensor, b_j: Tensor, e_i: Array, e_j: Array, e_vir: Array, diagonal: bool
-    ) -> tuple[Array, Array]:
+    def _pair_energy_cpu(self, block: PairBlock) -> tuple[Array, Array]:
         from dfmp2.backends.reduction import reduce_pairs
 
+        b_i, b_j, e_i, e_j, e_vir = block.b_i, block.b_j, block.e_i, block.e_j, block.e_a
         _, naux, nvir = b_i.shape
         width = gemm_width(nvir)
         e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
         at_once = blocks_at_once(nvir, b_i.element_size())
-        tasks = iter(list(_rows(len(e_i), len(e_j), at_once, diagonal)))
+        tasks = iter(list(_rows(block, at_once)))
 
         def work(_: int) -> None:
             memory = torch.empty((at_once * nvir, width), dtype=b_i.dtype)
@@ -217,16 +208,15 @@ class TorchBackend:
         list(self._pool.map(work, range(self._threads)))
         return e_os, e_ss
 
-    def _pair_energy_cuda(
-        self, b_i: Tensor, b_j: Tensor, e_i: Array, e_j: Array, e_vir: Array, diagonal: bool
-    ) -> tuple[Array, Array]:
+    def _pair_energy_cuda(self, block: PairBlock) -> tuple[Array, Array]:
+        b_i, b_j = block.b_i, block.b_j
         nvir = b_i.shape[2]
-        at_once = min(len(e_j), pairs_at_once(nvir, free_memory(b_i.device)))
+        at_once = min(len(b_j), pairs_at_once(nvir, free_memory(b_i.device)))
         memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype, device=b_i.device)
-        virtual = self.asarray(e_vir)
-        e_ij = self.asarray(e_i)[:, None] + self.asarray(e_j)
+        virtual = self.asarray(block.e_a)
+        e_ij = self.asarray(block.e_i)[:, None] + self.asarray(block.e_j)
         sums = torch.zeros((2, *e_ij.shape), dtype=torch.float64, device=b_i.device)
-        for i, j in _rows(len(e_i), len(e_j), at_once, diagonal):
+        for i, j in _rows(block, at_once):
             sums[0, i, j], sums[1, i, j] = _energy(
                 _t_block(b_i[i], b_j[j], memory), e_ij[i, j], virtual
             )
@@ -245,10 +235,11 @@ def blocks_at_once(nvir: int, itemsize: int) -> int:
     return max(1, T_BLOCK // (itemsize * nvir * nvir))
 
 
-def _rows(ni: int, nj: int, at_once: int, diagonal: bool) -> Iterator[tuple[int, slice]]:
-    """Each i with runs of j; i <= j only where the two blocks are the same."""
-    for i in range(ni):
-        for j0 in range(i if diagonal else 0, nj, at_once):
+def _rows(block: PairBlock, at_once: int) -> Iterator[tuple[int, slice]]:
+    """Each i of a block with runs of j; i <= j only where both blocks are the same."""
+    nj = len(block.e_j)
+    for i in range(len(block.e_i)):
+        for j0 in range(i if block.diagonal else 0, nj, at_once):
             yield i, slice(j0, min(j0 + at_once, nj))
 
 

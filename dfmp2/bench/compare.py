@@ -1,24 +1,24 @@
 """dfmp2 timed beside other programs, the DF-MP2 part alone.
 
-All start from one mean field with one auxiliary basis and as many threads; see
-`dfmp2.bench.pairs` for how they take turns. Imports and compilation are left out;
+All programs get the same orbitals, the same auxiliary basis and the same number of threads.
+`dfmp2.bench.pairs` runs them in turn. Imports and compilation are not in the times;
 `dfmp2.bench.machine.start_up` measures them.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-from dfmp2.bench.own import Own, Stage, device_of
+from dfmp2.bench.own import Own, StageRate, require_device
 from dfmp2.bench.pairs import Pairs, Run, interleave
 from dfmp2.bench.peers import Setup, find_peers
 from dfmp2.errors import InputError
+from dfmp2.references.scf import run_scf
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
-from dfmp2.workflow.jobs import Calculation, Job
+from dfmp2.workflow.jobs import Job, PlannedJob
 
 __all__ = ["Bench", "bench", "make_setup", "orbitals"]
 
@@ -42,7 +42,7 @@ class Bench:
         By peer.
     missing : dict of str to str
         Peers that did not run, and why.
-    stages : list of Stage
+    stages : list of StageRate
     gemm_peak : dict of str to float
         GFLOP/s of a square GEMM by dtype: median of what was measured before each run.
     threads : int
@@ -58,7 +58,7 @@ class Bench:
     own: list[Run]
     beside: list[Pairs]
     missing: dict[str, str]
-    stages: list[Stage]
+    stages: list[StageRate]
     gemm_peak: dict[str, float]
     threads: int
     scf: str
@@ -67,8 +67,7 @@ class Bench:
 
 
 def bench(
-    job: Job,
-    calculation: Calculation,
+    job: PlannedJob,
     peers: Sequence[str],
     pairs: int,
     progress: Callable[[str, int, int], None],
@@ -77,14 +76,13 @@ def bench(
 
     Parameters
     ----------
-    job : Job
-    calculation : Calculation
+    job : PlannedJob
     peers : sequence of str
         Keys of `dfmp2.bench.peers.PEERS`.
     pairs : int
         Timed pairs per peer.
     progress : callable
-        Called with stage, steps done, steps in all.
+        Called as progress(stage, steps done, steps in all).
 
     Returns
     -------
@@ -99,18 +97,14 @@ def bench(
     ValidationError
         If a peer's energy differs from that of dfmp2.
     """
-    from pyscf import lib
-
-    device_of(calculation)
-    mf = orbitals(job)
+    require_device(job.choice)
+    solution = orbitals(job)
     progress("SCF", 1, 1)
-    if calculation.max_memory is not None:
-        mf.max_memory = calculation.max_memory
-    setup = make_setup(mf, calculation)
+    setup = make_setup(job, solution)
     if not setup.nocc or not setup.nvir:
         raise InputError(f"{job.name}: no correlated orbitals, so there is nothing to time")
-    with _torch_threads(int(lib.num_threads())):
-        own = Own(job, mf, calculation)
+    with _torch_threads(setup.threads):
+        own = Own(job, solution)
         ready, missing = find_peers(peers, setup)
 
         def run_once() -> Run:
@@ -119,7 +113,7 @@ def bench(
 
         runs, beside = interleave(run_once, ready, pairs, progress)
         last = own.results[-1]
-        remark = "" if job.mean_field is not None else f" ({SCF_REMARK})"
+        remark = "" if job.solution is not None else f" ({SCF_REMARK})"
         return Bench(
             result=last,
             own=runs,
@@ -134,40 +128,35 @@ def bench(
         )
 
 
-def make_setup(mf: Any, calculation: Calculation) -> Setup:
+def make_setup(job: PlannedJob, solution: ScfSolution) -> Setup:
     """What peers are given: orbitals, auxiliary basis, frozen orbitals and threads of dfmp2."""
     from pyscf import lib
 
-    from dfmp2.fitting.auxbasis import choose_auxbasis
-    from dfmp2.references.mean_field import make_reference
-
-    reference = make_reference(mf, calculation.frozen)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the runs themselves will say it
-        aux = choose_auxbasis(mf.mol, calculation.auxbasis)
+    prepared = job.prepared(solution)
+    spin = prepared.reference.closed
     return Setup(
-        mf=mf,
-        aux=aux,
-        frozen=reference.frozen,
-        nocc=reference.nocc,
-        nvir=reference.nvir,
+        solution=solution,
+        aux=prepared.aux,
+        frozen=prepared.reference.frozen,
+        nocc=spin.nocc,
+        nvir=spin.nvir,
         threads=int(lib.num_threads()),
+        max_memory=prepared.plan.max_memory,
     )
 
 
-def orbitals(job: Job) -> Any:
-    """The mean field to time on: the job's own, or a loosely converged density-fitted one.
+def orbitals(job: Job) -> ScfSolution:
+    """The orbitals to time on: the job's own, or loosely converged density-fitted ones.
 
-    The SCF's integrals are let go: PySCF counts them against its memory, and would take smaller
-    blocks for as long as they are held.
+    The integrals of the SCF are released. PySCF counts them against its memory, and would take
+    smaller blocks while they are held.
     """
-    from dfmp2.references.scf import run_scf
-
-    if job.mean_field is not None:
-        return job.mean_field
-    mf = run_scf(job.mol, True, CONV_TOL, job.options.max_cycle, gradient_tol=GRADIENT_TOL)
-    mf.with_df.reset()
-    return mf
+    if job.solution is not None:
+        return job.solution
+    settings = replace(job.settings, density_fit=True, conv_tol=CONV_TOL)
+    solution = run_scf(job.mol, settings, GRADIENT_TOL)
+    solution.with_df.reset()
+    return solution
 
 
 @contextmanager

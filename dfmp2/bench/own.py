@@ -1,27 +1,28 @@
-"""The runs of dfmp2 that are timed, and what its stages reach of the machine's GEMM rate."""
+"""The timed runs of dfmp2, and the rates of its stages beside the GEMM rate of the machine."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from dfmp2.bench.machine import gemm_rate
 from dfmp2.bench.pairs import Run
 from dfmp2.errors import BackendUnavailable
 from dfmp2.interfaces.validation import default_tolerance
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
-from dfmp2.workflow.jobs import Calculation, Job
+from dfmp2.results.stages import Precision, Stage
+from dfmp2.tensors.problem import silent
+from dfmp2.workflow.jobs import PlannedJob, compute_job
+from dfmp2.workflow.prepare import Choice
 
-__all__ = ["Own", "Stage", "device_of"]
-
-PAIR_STAGE = "pair energies"
+__all__ = ["Own", "StageRate", "require_device"]
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageRate:
     """One stage of dfmp2: medians over the timed runs.
 
     Attributes
@@ -41,19 +42,19 @@ class Stage:
 
 
 class Own:
-    """dfmp2 on one mean field; keeps the result of every run."""
+    """Runs of dfmp2 on one molecule, each with its result."""
 
-    def __init__(self, job: Job, mf: Any, calculation: Calculation) -> None:
-        self._job, self._mf, self._calculation = job, mf, calculation
-        self._device = device_of(calculation)
+    def __init__(self, job: PlannedJob, solution: ScfSolution) -> None:
+        self._job, self._solution = job, solution
+        self._device = job.choice.torch_device
         dtypes = ["float64"]
-        if calculation.precision in ("fp32", "auto"):
+        if job.choice.precision is not Precision.FP64:
             dtypes.append("float32")
         self.results: list[Result] = []
         self._rates: dict[str, list[float]] = {dtype: [] for dtype in dtypes}
 
     def measure_gemm(self) -> None:
-        """Measure what the stages' rates are compared with; once before each run."""
+        """Measure the GEMM rate, once before each run."""
         if self._device is not None:
             for dtype, rates in self._rates.items():
                 rates.append(gemm_rate(self._device, dtype))
@@ -61,7 +62,7 @@ class Own:
     def run(self) -> Run:
         """Time the DF-MP2 part once."""
         start = time.perf_counter()
-        result = self._job.compute(self._mf, self._calculation, _silent)
+        result = compute_job(self._job, self._solution, silent)
         seconds = time.perf_counter() - start
         self.results.append(result)
         error = 0.0 if result.settings["precision"] == "fp64" else default_tolerance(result)
@@ -76,7 +77,7 @@ class Own:
         """GFLOP/s by dtype, the warm-up left out."""
         return {dtype: median(rates[1:]) for dtype, rates in self._rates.items() if rates[1:]}
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[StageRate]:
         """Medians over all runs but the first, which is a warm-up."""
         peak = self.gemm_peak()
         timed = [result.provenance for result in self.results[1:]]
@@ -85,15 +86,15 @@ class Own:
             rows = [stage for p in timed for stage in p.stages if stage.name == name]
             rate, dtype = median(row.gflops for row in rows), _dtype(timed[-1], name)
             of_peak = rate / peak[dtype] if dtype in peak else None
-            found.append(Stage(name, median(row.seconds for row in rows), rate, dtype, of_peak))
+            found.append(StageRate(name, median(row.seconds for row in rows), rate, dtype, of_peak))
         return found
 
     def reduction(self) -> float | None:
-        """Share of the reduction in a pair block's time on the CPU; None where that has no sense.
+        """Share of the reduction in a pair block's time on the CPU; None elsewhere.
 
         Fused blocks only: without fusion the two are operations of their own.
         """
-        stage = next((row for row in self.stages() if row.name == PAIR_STAGE), None)
+        stage = next((row for row in self.stages() if row.name == Stage.PAIRS), None)
         last = self.results[-1]
         on_cpu = getattr(self._device, "type", None) == "cpu"
         if stage is None or not on_cpu or not last.settings["fused"]:
@@ -103,27 +104,22 @@ class Own:
         return reduction_share(last.sizes["nvir"], last.sizes["naux"], stage.dtype)
 
 
-def device_of(calculation: Calculation) -> Any:
-    """The device that torch computes on; None where NKI computes on one of its own.
+def require_device(choice: Choice) -> None:
+    """Refuse a backend whose seconds are not those of a device.
 
     Raises
     ------
-    InputError, BackendUnavailable
-        As from `dfmp2.workflow.compute.choose`, and if the backend is a simulator.
+    BackendUnavailable
+        If the backend is a simulator.
     """
-    backend = calculation.require_backend().backend
-    if backend.where.mode == "simulator":
+    where = choice.selection.backend.where
+    if where.mode == "simulator":
         raise BackendUnavailable(
-            f"{backend.where}: a simulator's seconds are no device's seconds; "
+            f"{where}: a simulator's seconds are no device's seconds; "
             "use --backend pytorch, or nki on a Neuron device"
         )
-    return getattr(backend, "device", None)
 
 
 def _dtype(provenance: Provenance, stage: str) -> str:
     rows = [row for row in provenance.operations if row.stage == stage and row.flops]
     return max(rows, key=lambda row: row.flops).dtype if rows else ""
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    pass

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+import numpy as np
+
 from dfmp2.bench.pairs import Peer, Run
 from dfmp2.bench.psi4 import psi4_energy, psi4_obstacle, psi4_version
 from dfmp2.fitting.auxbasis import AuxBasis
+from dfmp2.references.mean_field import as_mean_field
+from dfmp2.references.solution import ScfSolution
 from dfmp2.workflow.peak_memory import PeakMeter
 
 __all__ = ["PEERS", "Gpu4Pyscf", "Psi4", "Pyscf", "PyscfNative", "Setup", "find_peers"]
@@ -31,25 +35,32 @@ class Setup:
 
     Attributes
     ----------
-    mf : pyscf.scf.hf.RHF
+    solution : ScfSolution
     aux : AuxBasis
     frozen : tuple of int
         Indices of the orbitals that are not correlated.
     nocc, nvir : int
         Correlated orbitals.
     threads : int
+    max_memory : float
+        MB that each program may use.
     """
 
-    mf: Any
+    solution: ScfSolution
     aux: AuxBasis
     frozen: tuple[int, ...]
     nocc: int
     nvir: int
     threads: int
+    max_memory: float
+
+    def mean_field(self) -> Any:
+        """The orbitals as a mean field of PySCF."""
+        return as_mean_field(self.solution, self.max_memory)
 
     def only_core_frozen(self) -> bool:
         """Whether the frozen orbitals are the lowest occupied ones."""
-        occupied = int(self.mf.mol.tot_electrons()) // 2
+        occupied = int(np.count_nonzero(self.solution.mo_occ))
         lowest = self.frozen == tuple(range(len(self.frozen)))
         return lowest and len(self.frozen) <= occupied
 
@@ -75,7 +86,9 @@ class Pyscf:
         setup = self._setup
         meter = PeakMeter()
         start = time.perf_counter()
-        mp2 = pyscf_dfmp2(setup.mf, setup.aux.spec, list(setup.frozen) or None)
+        mp2 = pyscf_dfmp2(
+            setup.solution, setup.aux.spec, list(setup.frozen) or None, setup.max_memory
+        )
         mp2.kernel(with_t2=False)
         return Run(time.perf_counter() - start, float(mp2.e_corr), meter.peak())
 
@@ -101,8 +114,8 @@ class PyscfNative:
         setup = self._setup
         meter = PeakMeter()
         start = time.perf_counter()
-        with DFRMP2(setup.mf, len(setup.frozen) or None, setup.aux.spec) as mp2:
-            mp2.verbose, mp2.max_memory = 0, setup.mf.max_memory
+        with DFRMP2(setup.mean_field(), len(setup.frozen) or None, setup.aux.spec) as mp2:
+            mp2.verbose, mp2.max_memory = 0, setup.max_memory
             e_corr = float(mp2.kernel())
         return Run(time.perf_counter() - start, e_corr, meter.peak())
 
@@ -133,7 +146,7 @@ class Gpu4Pyscf:
 
         setup = self._setup
         start = time.perf_counter()
-        mp2 = DFMP2(setup.mf, auxbasis=setup.aux.mol)
+        mp2 = DFMP2(setup.mean_field(), auxbasis=setup.aux.mol)
         mp2.verbose, mp2.frozen = 0, list(setup.frozen) or None
         e_corr = float(mp2.kernel())  # waits for the device
         return Run(time.perf_counter() - start, e_corr)
@@ -153,12 +166,14 @@ class Psi4:
         """Why it cannot run, or None."""
         if not setup.only_core_frozen():
             return "freezes the lowest occupied orbitals only"
-        return psi4_obstacle(setup.mf.mol)
+        return psi4_obstacle(setup.solution.mol)
 
     def run(self) -> Run:
         """Run Psi4 once; its SCF is not in the time."""
         setup = self._setup
-        return Run(*psi4_energy(setup.mf, setup.aux.mol, len(setup.frozen), setup.threads))
+        mf = setup.mean_field()
+        mf.with_df = setup.solution.with_df
+        return Run(*psi4_energy(mf, setup.aux.mol, len(setup.frozen), setup.threads))
 
 
 PEERS: dict[str, Any] = {peer.name: peer for peer in (Pyscf, PyscfNative, Psi4, Gpu4Pyscf)}

@@ -11,7 +11,7 @@ from dfmp2.cli.options import calculation_options, geometry_options, set_threads
 if TYPE_CHECKING:
     from dfmp2.bench.compare import Bench
     from dfmp2.cli.progress import Reporter
-    from dfmp2.workflow.jobs import Job
+    from dfmp2.workflow.jobs import PlannedJob
 
 __all__ = ["bench"]
 
@@ -46,7 +46,6 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
 )
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def bench(
-    molecules: tuple[str, ...],
     threads: int | None,
     pairs: int,
     peers: tuple[str, ...],
@@ -65,26 +64,30 @@ def bench(
     set_threads(threads)
     from dfmp2.bench.compare import bench as run_bench
     from dfmp2.bench.machine import start_up
-    from dfmp2.bench.own import device_of
+    from dfmp2.bench.own import require_device
     from dfmp2.cli.bench_figure import plot
     from dfmp2.cli.bench_table import bench_data, bench_text, closing_text, report_data
     from dfmp2.cli.figure import check_target
     from dfmp2.cli.output import JsonOutput
-    from dfmp2.cli.session import for_each, read_jobs
+    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.workflow.prepare import choose
 
     output = JsonOutput(json_target)
     if plot_target is not None:
         check_target(plot_target)
-    jobs, calculation = read_jobs(molecules, {**options, **SCF})
-    device_of(calculation)
+    settings = settings_of({**options, **SCF})
+    jobs = read_molecules(options["molecules"], settings)
+    choice = choose(settings)
+    require_device(choice)
+    planned = plan_jobs(jobs, choice)
     found: list[Bench] = []
 
-    def work(job: Job, report: Reporter) -> None:
-        found.append(run_bench(job, calculation, peers or PEERS, pairs, report))
+    def work(job: PlannedJob, report: Reporter) -> None:
+        found.append(run_bench(job, peers or PEERS, pairs, report))
         output.echo(bench_text(found[-1]))
 
     try:
-        for_each(jobs, quiet, work)
+        for_each(planned, quiet, work)
     finally:
         if found:
             started = start_up()

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from dfmp2 import defaults
+
 __all__ = [
     "calculation_options",
     "checkpoint_options",
@@ -87,7 +89,7 @@ scf_options = _stack(
     click.option(
         "--reference",
         type=click.Choice(["rhf", "uhf", "rohf"], case_sensitive=False),
-        default="rhf",
+        default=defaults.REFERENCE,
         show_default=True,
         help="Kind of SCF. This version treats rhf.",
     ),
@@ -99,14 +101,14 @@ scf_options = _stack(
     click.option(
         "--conv-tol",
         type=POSITIVE,
-        default=1e-10,
+        default=defaults.CONV_TOL,
         show_default=True,
         help="SCF energy threshold, Eh.",
     ),
     click.option(
         "--max-cycle",
         type=click.IntRange(1),
-        default=100,
+        default=defaults.MAX_CYCLE,
         show_default=True,
         help="SCF iterations allowed.",
     ),
@@ -158,7 +160,7 @@ calculation_options = _stack(
         help="Orbitals not correlated: the lowest N, indices from 0 such as 0,1,5, or the chemical "
         "core. Default: none.",
     ),
-    _settings(1e-6, True),
+    _settings(defaults.ACCURACY, defaults.FUSED),
 )
 
 checkpoint_options = _stack(
@@ -177,7 +179,7 @@ checkpoint_options = _stack(
 interval_option = click.option(
     "--checkpoint-interval",
     type=click.FloatRange(0),
-    default=30.0,
+    default=defaults.CHECKPOINT_INTERVAL,
     show_default=True,
     metavar="SECONDS",
     help="Time between two commits to the run file: what a kill can cost.",

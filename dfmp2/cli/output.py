@@ -13,7 +13,7 @@ from dfmp2.errors import CheckpointError
 
 if TYPE_CHECKING:
     from dfmp2.interfaces.validation import Comparison
-    from dfmp2.workflow.kept import Done
+    from dfmp2.workflow.jobs import Done
 
 __all__ = ["JsonOutput", "compare_done", "report_done"]
 
@@ -97,7 +97,7 @@ def report_done(done: Done, output: JsonOutput, verbose: bool) -> None:
     from dfmp2.cli.table import operations_text, summary
 
     output.add(done.result.to_qcschema())
-    output.echo(summary(done.result, origin=done.read_from or ""))
+    output.echo(summary(done.result, origin=done.result.read_from or ""))
     if verbose:
         output.echo(operations_text(done.result))
 
@@ -110,6 +110,6 @@ def compare_done(
     from dfmp2.interfaces.validation import compare, default_tolerance
 
     limit = default_tolerance(done.result) if tolerance is None else tolerance
-    comparison = compare(done.mean_field, done.result, limit, exact)
+    comparison = compare(done.solution, done.result, limit, exact)
     output.echo(comparison_text(comparison))
     return comparison

@@ -22,14 +22,7 @@ __all__ = ["plan"]
 @calculation_options
 @integrals_option
 @checkpoint_options
-def plan(
-    molecules: tuple[str, ...],
-    threads: int | None,
-    checkpoint: str | None,
-    no_checkpoint: bool,
-    restart: bool,
-    **options: Any,
-) -> None:
+def plan(threads: int | None, **options: Any) -> None:
     """Show the memory, disk, blocks and work of `dfmp2 run` with the same options.
 
     Nothing is computed, not even the SCF, and the backend need not be there. The memory is a
@@ -38,27 +31,28 @@ def plan(
     """
     set_threads(threads)
     from dfmp2.backends.compiled import compiled_before
-    from dfmp2.backends.selection import select
-    from dfmp2.cli.session import keep_of, read_jobs
+    from dfmp2.cli.session import forecasts, read_molecules, settings_of
     from dfmp2.cli.table import plan_text, programs_text
     from dfmp2.errors import BackendUnavailable
+    from dfmp2.workflow.prepare import choose
 
-    keep = keep_of(molecules, checkpoint, no_checkpoint, restart)
-    jobs, calculation = read_jobs(molecules, options, keep)
-    known: set[str] | None = None
+    settings = settings_of(options)
+    jobs = read_molecules(options["molecules"], settings)
+    choice, known = None, None
     try:
-        selection = select(calculation.backend, calculation.device)
-        backend = f"{selection.reason}: {selection.backend.where}"
-        if selection.is_nki:
-            known = compiled_before(selection.backend.where.device)
+        choice = choose(settings)
+        where = choice.selection.backend.where
+        backend = f"{choice.selection.reason}: {where}"
+        if choice.selection.is_nki:
+            known = compiled_before(where.device)
     except BackendUnavailable as error:
         # A plan may be made on another machine than the run.
         backend = f"not available here: {error}"
-        known = set() if calculation.backend == "nki" else None
-    for job in jobs:
-        plan, auxbasis = job.forecast(calculation)
-        click.echo(plan_text(job.name, plan, auxbasis, backend))
+        known = set() if settings.backend == "nki" else None
+    for job, needed in forecasts(jobs, choice, disk=True):
+        plan, aux = needed.plan, needed.aux
+        click.echo(plan_text(job.name, plan, f"{aux} ({aux.reason})", backend))
         if known is not None:
             from dfmp2.workflow.programs import needed_programs
 
-            click.echo(programs_text(needed_programs(plan, calculation.fused), known))
+            click.echo(programs_text(needed_programs(plan, settings), known))

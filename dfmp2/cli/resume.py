@@ -38,7 +38,6 @@ def resume(
     validate: bool,
     validate_exact: bool,
     tolerance: float | None,
-    checkpoint_interval: float,
     json_target: str | None,
     quiet: bool,
     verbose: bool,
@@ -54,13 +53,13 @@ def resume(
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.progress import reporting
     from dfmp2.interfaces.validation import require_agreement
-    from dfmp2.workflow.kept import Keep, resume_job
+    from dfmp2.workflow.jobs import resume_job
 
     output = JsonOutput(json_target)
     changes = {name: value for name, value in options.items() if value is not None}
     with reporting(quiet) as report:
         report.start(Path(file).name)
-        done = resume_job(file, changes, Keep(interval=checkpoint_interval), report)
+        done = resume_job(file, changes, report)
     try:
         report_done(done, output, verbose)
         if validate or validate_exact:

@@ -19,7 +19,7 @@ from dfmp2.cli.options import (
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
-    from dfmp2.workflow.jobs import Job
+    from dfmp2.workflow.jobs import PlannedJob
 
 __all__ = ["run"]
 
@@ -44,15 +44,10 @@ Example:
 @interval_option
 @output_options
 def run(
-    molecules: tuple[str, ...],
     threads: int | None,
     validate: bool,
     validate_exact: bool,
     tolerance: float | None,
-    checkpoint: str | None,
-    no_checkpoint: bool,
-    restart: bool,
-    checkpoint_interval: float,
     json_target: str | None,
     quiet: bool,
     verbose: bool,
@@ -70,24 +65,25 @@ def run(
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
-    from dfmp2.cli.session import for_each, keep_of, read_jobs
+    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
     from dfmp2.interfaces.validation import Comparison, require_agreement
-    from dfmp2.workflow.kept import run_kept
+    from dfmp2.workflow.jobs import run_job
+    from dfmp2.workflow.prepare import choose
 
     output = JsonOutput(json_target)
-    keep = keep_of(molecules, checkpoint, no_checkpoint, restart, checkpoint_interval)
-    jobs, calculation = read_jobs(molecules, options, keep)
-    calculation.require_backend()
+    settings = settings_of(options)
+    jobs = read_molecules(options["molecules"], settings)
+    planned = plan_jobs(jobs, choose(settings), disk=True)
     comparisons: list[Comparison] = []
 
-    def work(job: Job, report: Reporter) -> None:
-        done = run_kept(job, calculation, keep, report)
+    def work(job: PlannedJob, report: Reporter) -> None:
+        done = run_job(job, report)
         report_done(done, output, verbose)
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))
 
     try:
-        for_each(jobs, quiet, work)
+        for_each(planned, quiet, work)
     finally:
         output.close()
     require_agreement(comparisons)

@@ -1,82 +1,109 @@
-"""What ``run``, ``plan`` and ``validate`` share: reading molecules and taking them in turn."""
+"""What the commands share: settings from options, reading molecules, taking them in turn."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfmp2.cli.progress import Reporter, print_line, reporting
 from dfmp2.errors import DFMP2Error, DFMP2Warning, InputError
+from dfmp2.settings import Settings
 
 if TYPE_CHECKING:
-    from dfmp2.workflow.jobs import Calculation, Job
-    from dfmp2.workflow.kept import Keep
+    from dfmp2.workflow.jobs import Job, PlannedJob
+    from dfmp2.workflow.prepare import Choice, Forecast
 
-__all__ = ["for_each", "keep_of", "read_jobs"]
+__all__ = ["for_each", "forecasts", "plan_jobs", "read_molecules", "settings_of"]
+
+J = TypeVar("J", bound="Job")
 
 
-def read_jobs(
-    molecules: tuple[str, ...], options: dict[str, Any], keep: Keep | None = None
-) -> tuple[list[Job], Calculation]:
-    """Read every molecule and check what can be checked before any work.
+def settings_of(options: dict[str, Any]) -> Settings:
+    """The settings that the options of a command stand for.
 
-    Parameters
-    ----------
-    molecules : tuple of str
-        Arguments of the command.
-    options : dict
-        Values of `molecule_options` and `calculation_options`, by name.
-    keep : Keep, optional
-        The disk must hold the run files, too.
+    Raises
+    ------
+    InputError
+        For a value that is not understood, or options that contradict each other.
     """
-    from dfmp2.workflow.jobs import Calculation, JobOptions, parse_basis, parse_frozen, prepare
-    from dfmp2.workflow.kept import check_disk
+    from dfmp2.molecules.basis import parse_basis
+    from dfmp2.references.frozen import parse_frozen
 
-    def chosen(names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: options[name] for name in names}
-
-    job_options = JobOptions(
-        basis=parse_basis(options["basis"]),
-        scf_auxbasis=parse_basis(options.get("scf_auxbasis")),
-        **chosen(("charge", "spin", "ecp", "reference", "density_fit", "conv_tol", "max_cycle")),
-    )
-    calculation = Calculation(
-        auxbasis=parse_basis(options["auxbasis"]),
-        frozen=parse_frozen(options["frozen"]),
-        integrals=options.get("integrals", "auto"),
-        **chosen(("max_memory", "backend", "device", "precision", "accuracy", "fused")),
-    )
-    jobs = [job for molecule in molecules for job in prepare(molecule, job_options)]
-    for job in jobs:
-        plan, _ = job.forecast(calculation)
-        if keep is not None:
-            check_disk(plan, keep)
-    return jobs, calculation
-
-
-def keep_of(
-    molecules: tuple[str, ...],
-    checkpoint: str | None,
-    no_checkpoint: bool,
-    restart: bool,
-    checkpoint_interval: float = 30.0,
-) -> Keep:
-    """How the runs are kept, from the values of `checkpoint_options`."""
-    from dfmp2.workflow.kept import Keep
-
-    if no_checkpoint and (checkpoint is not None or restart):
+    keep = not options.get("no_checkpoint", False)
+    checkpoint, molecules = options.get("checkpoint"), options["molecules"]
+    if not keep and (checkpoint is not None or options["restart"]):
         raise InputError("--no-checkpoint contradicts --checkpoint and --restart; leave one out")
     if checkpoint is not None and len(molecules) > 1:
         raise InputError(
             f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
             "leave it out, and each gets its own"
         )
-    return Keep(checkpoint, not no_checkpoint, restart, checkpoint_interval)
+    bases = {name: parse_basis(options.get(name)) for name in ("basis", "scf_auxbasis", "auxbasis")}
+    frozen = parse_frozen(options["frozen"])
+    return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep})
 
 
-def for_each(jobs: list[Job], quiet: bool, work: Callable[[Job, Reporter], None]) -> None:
+def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
+    """Read every molecule of a command.
+
+    Raises
+    ------
+    InputError
+    """
+    from dfmp2.workflow.jobs import read_jobs
+
+    return [job for molecule in molecules for job in read_jobs(molecule, settings)]
+
+
+def forecasts(
+    jobs: Sequence[Job], choice: Choice | None, disk: bool = False
+) -> list[tuple[Job, Forecast]]:
+    """Forecast every job, and print its warnings.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    choice : Choice or None
+        The backend; None where it is not on this machine.
+    disk : bool
+        The disk must hold the run files, too.
+    """
+    from dfmp2.workflow.jobs import forecast_job, require_disk
+
+    found = []
+    for job in jobs:
+        with _warnings_printed(job.name):
+            known = forecast_job(job, choice)
+        if disk:
+            require_disk(known.plan, job.settings)
+        found.append((job, known))
+    return found
+
+
+def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[PlannedJob]:
+    """The jobs with their backend and forecasts; parameters as of `forecasts`."""
+    from dfmp2.workflow.jobs import PlannedJob
+
+    return [PlannedJob.of(job, choice, known) for job, known in forecasts(jobs, choice, disk)]
+
+
+@contextmanager
+def _warnings_printed(name: str) -> Iterator[None]:
+    """Print the warnings of dfmp2 as lines on stderr at the end."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DFMP2Warning)
+        try:
+            yield
+        finally:
+            for warning in caught:
+                if issubclass(warning.category, DFMP2Warning):
+                    print_line(f"Warning: {name}: {warning.message}")
+
+
+def for_each(jobs: Sequence[J], quiet: bool, work: Callable[[J, Reporter], None]) -> None:
     """Do `work` for every job; one that fails does not cost the others their results.
 
     Raises
@@ -88,8 +115,7 @@ def for_each(jobs: list[Job], quiet: bool, work: Callable[[Job, Reporter], None]
     with reporting(quiet) as report:
         for job in jobs:
             started = time.perf_counter()
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", DFMP2Warning)
+            with _warnings_printed(job.name):
                 try:
                     report.start(job.name)
                     work(job, report)
@@ -97,9 +123,6 @@ def for_each(jobs: list[Job], quiet: bool, work: Callable[[Job, Reporter], None]
                     failures.append(error)
                     if len(jobs) > 1:
                         print_line(f"Error: {job.name}: {error}")
-            for warning in caught:
-                if issubclass(warning.category, DFMP2Warning):
-                    print_line(f"Warning: {job.name}: {warning.message}")
             if not quiet:
                 print_line(f"{job.name}: {time.perf_counter() - started:.1f} s, SCF included")
     if len(failures) == 1 == len(jobs):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dfmp2.cli.table import aligned, operations_text, summary
-from dfmp2.molecules.plain import basis_label
+from dfmp2.molecules.basis import basis_label
 from dfmp2.runfile.status import RunStatus
 
 __all__ = ["status_text"]
@@ -26,7 +26,11 @@ def status_text(status: RunStatus, verbose: bool = False) -> str:
     if status.result is None:
         lines = [_unfinished(status), *damage, f"  {_next_step(status)}", ""]
     else:
-        lines = [summary(status.result, origin=status.origin), *damage, *[""][: len(damage)]]
+        lines = [
+            summary(status.result, origin=status.result.read_from or ""),
+            *damage,
+            *[""][: len(damage)],
+        ]
         if verbose:
             lines.append(operations_text(status.result))
     return "\n".join([*lines, _sessions(status, verbose)]) + "\n"

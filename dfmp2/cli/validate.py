@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from dfmp2.cli.options import (
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
-    from dfmp2.workflow.jobs import Job
+    from dfmp2.workflow.jobs import PlannedJob, StoredJob
 
 __all__ = ["validate"]
 
@@ -26,7 +27,6 @@ __all__ = ["validate"]
 @validation_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def validate(
-    molecules: tuple[str, ...],
     threads: int | None,
     validate_exact: bool,
     tolerance: float | None,
@@ -39,7 +39,7 @@ def validate(
     dfmp2: its SCF is converged again and PySCF's energy compared with the stored one.
     """
     set_threads(threads)
-    from dfmp2.cli.session import for_each, read_jobs
+    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
     from dfmp2.cli.table import comparison_text
     from dfmp2.interfaces.validation import (
         Comparison,
@@ -47,18 +47,23 @@ def validate(
         default_tolerance,
         require_agreement,
     )
+    from dfmp2.workflow.jobs import StoredJob, compute_job
+    from dfmp2.workflow.prepare import choose
 
-    jobs, calculation = read_jobs(molecules, options)
-    if any(job.stored is None for job in jobs):
-        calculation.require_backend()
+    settings = settings_of(options)
+    chosen = cache(lambda: choose(settings))  # a stored result needs no backend
+    jobs: list[PlannedJob | StoredJob] = [
+        job if isinstance(job, StoredJob) else plan_jobs([job], chosen())[0]
+        for job in read_molecules(options["molecules"], settings)
+    ]
     comparisons: list[Comparison] = []
 
-    def work(job: Job, report: Reporter) -> None:
-        mf = job.converge()
+    def work(job: PlannedJob | StoredJob, report: Reporter) -> None:
+        solution = job.converge()
         report("SCF", 1, 1)
-        result = job.stored or job.compute(mf, calculation, report)
+        result = job.result if isinstance(job, StoredJob) else compute_job(job, solution, report)
         limit = default_tolerance(result) if tolerance is None else tolerance
-        comparisons.append(compare(mf, result, limit, validate_exact))
+        comparisons.append(compare(solution, result, limit, validate_exact))
         click.echo(comparison_text(comparisons[-1]))
 
     for_each(jobs, quiet, work)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection, require_nki, select
 from dfmp2.doctor.finding import Asked, Finding
 from dfmp2.errors import BackendUnavailable, DFMP2Error
@@ -42,7 +42,7 @@ def check_first_operation(asked: Asked, selection: Selection | None) -> Finding:
     if selection is None:
         return Finding(name, "fail", "not tried: no backend", "", _matters(asked))
     provenance = Provenance()
-    backend = RecordedBackend(selection.backend, provenance)
+    backend = RecordingBackend(selection.backend, provenance)
     rng = np.random.default_rng(3)
     a, b = rng.random((40, 72)), rng.random((72, 33))
     try:

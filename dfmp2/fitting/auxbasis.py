@@ -1,7 +1,7 @@
-"""Density fitting: the auxiliary basis and why it was chosen, and the factor of its metric.
+"""The auxiliary basis of RI-MP2, and why it was chosen.
 
-The default is the set that was optimised for RI-MP2 with the orbital basis, element by element.
-A Coulomb/exchange set that a density-fitted SCF used is never taken over: it was optimised for
+The default is the set that was optimised for RI-MP2 with the orbital basis, element by element. The
+Coulomb/exchange (JK) set of a density-fitted SCF is never the default. It was optimised for
 occupied densities and leaves larger errors in correlation energies.
 """
 
@@ -12,26 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
-from numpy.typing import NDArray
 
 from dfmp2.errors import DFMP2Warning, InputError
-from dfmp2.molecules.build import basis_entry
+from dfmp2.molecules.basis import basis_entry, basis_names, pure_symbol
+from dfmp2.settings import BasisSpec
 
-__all__ = [
-    "LINEAR_DEPENDENCE",
-    "AuxBasis",
-    "Metric",
-    "choose_auxbasis",
-    "factor_metric",
-    "make_auxmol",
-]
-
-LINEAR_DEPENDENCE = 1e-10
-"""Metric eigenvalues up to this are dropped when Cholesky fails: PySCF's value for DF-MP2.
-Another threshold would give another energy than the reference."""
-
-AuxSpec = Any  # what PySCF takes as a basis: a name, or a dict of element -> name or shells
+__all__ = ["AuxBasis", "choose_auxbasis", "make_auxmol"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +34,25 @@ class AuxBasis:
         The same with a readable name for each element.
     reason : str
         Why this set was chosen.
+    remarks : tuple of str
+        Warnings about it, which belong to the result.
     """
 
     mol: Any
     spec: dict[str, Any]
     names: dict[str, str]
     reason: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def naux(self) -> int:
         """Number of auxiliary functions."""
         return int(self.mol.nao_nr())
+
+    @property
+    def largest_shell(self) -> int:
+        """Functions in the largest shell, which libcint cannot split."""
+        return int(np.diff(self.mol.ao_loc_nr()).max(initial=1))
 
     def __str__(self) -> str:
         distinct = sorted(set(self.names.values()))
@@ -67,7 +61,7 @@ class AuxBasis:
         return ", ".join(f"{symbol}: {name}" for symbol, name in sorted(self.names.items()))
 
 
-def choose_auxbasis(mol: Any, auxbasis: AuxSpec = None) -> AuxBasis:
+def choose_auxbasis(mol: Any, auxbasis: BasisSpec = None) -> AuxBasis:
     """Choose the auxiliary basis for RI-MP2.
 
     Parameters
@@ -104,25 +98,25 @@ def choose_auxbasis(mol: Any, auxbasis: AuxSpec = None) -> AuxBasis:
             missing.append((symbol, orbital or "a basis given as shells"))
         else:
             spec[symbol] = names[symbol] = fitted
+    remarks = []
     if missing:
         even_tempered = _even_tempered(mol)
         for symbol, orbital in missing:
             spec[symbol] = even_tempered[symbol]
             names[symbol] = "even-tempered"
-            warnings.warn(
+            remarks.append(
                 f"no RI-MP2 auxiliary set is known for {symbol} in {orbital}; PySCF's "
                 "even-tempered set is used, whose fitting error is not documented (auxbasis names "
-                "another)",
-                DFMP2Warning,
-                stacklevel=3,
+                "another)"
             )
+            warnings.warn(remarks[-1], DFMP2Warning, stacklevel=3)
     reason = "the RI-MP2 set of the orbital basis"
     if missing:
         reason += "; even-tempered for " + ", ".join(symbol for symbol, _ in missing)
-    return AuxBasis(make_auxmol(mol, spec), spec, names, reason)
+    return AuxBasis(make_auxmol(mol, spec), spec, names, reason, tuple(remarks))
 
 
-def _requested(mol: Any, symbols: list[str], auxbasis: AuxSpec) -> AuxBasis:
+def _requested(mol: Any, symbols: list[str], auxbasis: BasisSpec) -> AuxBasis:
     from pyscf.lib.exceptions import BasisNotFoundError
 
     if isinstance(auxbasis, dict):
@@ -134,7 +128,7 @@ def _requested(mol: Any, symbols: list[str], auxbasis: AuxSpec) -> AuxBasis:
             )
     else:
         spec = dict.fromkeys(symbols, auxbasis)
-    names = {s: v if isinstance(v, str) else "given as shells" for s, v in spec.items()}
+    names = basis_names(spec)
     for symbol, value in spec.items():
         if isinstance(value, str) and not _has_element(value, symbol):
             raise InputError(
@@ -182,15 +176,12 @@ def _fitted_set(mol: Any, orbital: str | None, symbol: str) -> str | None:
 
 def _has_element(basis: str, symbol: str) -> bool:
     from pyscf import gto
-    from pyscf.data.elements import _std_symbol_without_ghost
     from pyscf.lib.exceptions import BasisNotFoundError
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", UserWarning
-            )  # PySCF's advice to install another package
-            return bool(gto.basis.load(basis, _std_symbol_without_ghost(symbol)))
+            warnings.simplefilter("ignore", UserWarning)  # advice to install a package
+            return bool(gto.basis.load(basis, pure_symbol(symbol)))
     except (BasisNotFoundError, KeyError):
         return False
 
@@ -200,71 +191,3 @@ def _even_tempered(mol: Any) -> dict[str, Any]:
 
     sets: dict[str, Any] = aug_etb(mol)
     return sets
-
-
-@dataclass(frozen=True, eq=False)
-class Metric:
-    """The factored metric (P|Q).
-
-    Attributes
-    ----------
-    factor : ndarray, float64
-        kind "cholesky": lower triangular L[P,Q] with L L^T = (P|Q).
-        kind "eigen": R[Q,P], rows v / sqrt(w), zero where an eigenvector is left out, so that B
-        keeps its shape and is fitted where it lies.
-    kind : str
-        "cholesky" or "eigen".
-    dropped : int
-        Eigenvectors left out because of linear dependence (kind "eigen").
-    """
-
-    factor: NDArray[np.float64]
-    kind: str
-    dropped: int = 0
-
-    def __str__(self) -> str:
-        if self.kind == "cholesky":
-            return "Cholesky"
-        return (
-            f"eigen-decomposition, {self.dropped} vectors with |w| <= {LINEAR_DEPENDENCE} dropped"
-        )
-
-
-def factor_metric(metric: NDArray[np.float64]) -> Metric:
-    """Factor the metric in float64: Cholesky, and only where that fails eigenvectors.
-
-    Parameters
-    ----------
-    metric : ndarray, shape (naux, naux), float64
-        (P|Q), symmetric; overwritten where Cholesky fails.
-
-    Returns
-    -------
-    Metric
-
-    Raises
-    ------
-    InputError
-        If the metric has an eigenvalue below -`LINEAR_DEPENDENCE`, or is not finite.
-    """
-    import torch
-
-    if not np.isfinite(metric).all():
-        raise InputError("the auxiliary metric (P|Q) is not finite; check the auxiliary basis")
-    # Not by SciPy: its BLAS keeps its threads spinning for a while after a call, on the cores that
-    # the metric solve and the pair GEMMs are waiting for.
-    lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(metric))
-    if not failed:
-        return Metric(lower.numpy(), "cholesky")
-    del lower
-    w, v = scipy.linalg.eigh(metric.T, overwrite_a=True, check_finite=False)
-    if w[0] < -LINEAR_DEPENDENCE:
-        raise InputError(
-            f"the auxiliary metric (P|Q) has the negative eigenvalue {w[0]:.3g}: it is no metric; "
-            "choose another auxiliary basis"
-        )
-    keep = w > LINEAR_DEPENDENCE
-    scale = np.zeros_like(w)
-    scale[keep] = 1 / np.sqrt(w[keep])
-    v *= scale
-    return Metric(np.ascontiguousarray(v.T), "eigen", int(np.sum(~keep)))

@@ -1,10 +1,10 @@
-"""The same auxiliary space in functions that float32 can carry.
+"""Auxiliary functions that are orthonormal on each atom, for the AO->MO transform in float32.
 
-Auxiliary sets put several exponents on one centre. Their functions overlap so much that the metric
+Auxiliary sets have several exponents on one atom. Their functions overlap so much that the metric
 is ill-conditioned, and its inverse multiplies every rounding error of the AO->MO transform. Here
 the functions of one angular momentum on one atom are replaced by combinations that are orthonormal
-in the Coulomb metric. libcint evaluates the combinations itself, in float64, so the cancellation in
-them happens before anything is rounded. The space is the same, and so is every energy.
+in the Coulomb metric. libcint evaluates the combinations in float64, so they cancel before anything
+is rounded. The space is the same, and so is every energy.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
 
-__all__ = ["conditioned"]
+__all__ = ["orthonormal_form"]
 
 
-def conditioned(aux: AuxBasis, mol: Any, block: int) -> AuxBasis:
-    """The auxiliary basis in radial functions that are orthonormal on each atom.
+def orthonormal_form(aux: AuxBasis, mol: Any, block: int) -> AuxBasis:
+    """The auxiliary basis in functions that are orthonormal on each atom.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ One function of gpu4pyscf is used, the one its module exports:
 [m,n,P] in PySCF's order. A block is made by handing over the auxiliary shells of that block alone,
 and reaches torch without a copy through the array interface that both share (DLPack).
 
-This was written from gpu4pyscf's public source (1.8.1) and never ran on a GPU. Therefore, before
-any work starts, one auxiliary shell of each angular momentum is computed by libcint, too, and a
+This was written from gpu4pyscf's public source (1.8.1) and never ran on a GPU. Therefore one
+auxiliary shell of each angular momentum is also computed by libcint before the work starts, and a
 difference is an error.
 """
 
@@ -20,8 +20,10 @@ import numpy as np
 
 from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import BackendUnavailable
-from dfmp2.integrals.libcint import AuxBlock, ThreeCentreIntegrals, shell_blocks
+from dfmp2.integrals.blocks import AuxBlock, shell_blocks
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.planning.gpu import GPU_ERI_BLOCK
+from dfmp2.results.stages import Stage
 from dfmp2.units import BYTES_PER_DOUBLE
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def why_not_gpu4pyscf(mol: Any, auxmol: Any) -> str:
 
 
 class Gpu4PyscfIntegrals:
-    """`dfmp2.integrals.libcint.IntegralSource` by gpu4pyscf.
+    """`dfmp2.integrals.blocks.IntegralSource` by gpu4pyscf.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ class Gpu4PyscfIntegrals:
         If gpu4pyscf is not there, fails, or gives other integrals than libcint.
     """
 
-    stage = "integrals"
+    stage = Stage.INTEGRALS
     metric: str | None = None
     on_device = True
 
@@ -113,7 +115,7 @@ class Gpu4PyscfIntegrals:
 
 
 class _DeviceBlocks:
-    """`dfmp2.integrals.libcint.BlockedIntegrals` as tensors of the device."""
+    """`dfmp2.integrals.blocks.BlockedIntegrals` as tensors of the device."""
 
     def __init__(
         self,

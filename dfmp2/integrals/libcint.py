@@ -1,106 +1,27 @@
-"""Three-centre integrals (mn|P): where they can come from, and libcint's, in blocks of shells.
+"""Three-centre integrals (mn|P) by libcint, in blocks of auxiliary shells.
 
-Only the packed lower triangle of mn is computed; libcint's optimiser screens negligible shell
-pairs. Blocks follow auxiliary shells because libcint cannot split one.
+Only the packed lower triangle of mn is computed. libcint's optimiser screens negligible shell
+pairs. Blocks consist of whole auxiliary shells because libcint cannot split one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import repeat
 from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "LIBCINT",
-    "AuxBlock",
-    "BlockedIntegrals",
-    "HostIntegrals",
-    "IntegralSource",
-    "Libcint",
-    "Memory",
-    "ThreeCentreIntegrals",
-    "largest_shell",
-    "metric_integrals",
-    "shell_blocks",
-]
+from dfmp2.integrals.blocks import AuxBlock, IntegralSource, Memory, shell_blocks
+from dfmp2.results.stages import Stage
+
+__all__ = ["LIBCINT", "Libcint", "ThreeCentreIntegrals"]
 
 PARTS = 8
-"""Runs of shells per thread that a block is made in: whoever is done takes another."""
-
-
-def metric_integrals(auxmol: Any) -> NDArray[np.float64]:
-    """Coulomb metric (P|Q), shape (naux, naux), hartree."""
-    metric: NDArray[np.float64] = auxmol.intor("int2c2e", hermi=1)
-    return metric
-
-
-def largest_shell(auxmol: Any) -> int:
-    """Functions in the largest auxiliary shell."""
-    return int(np.diff(auxmol.ao_loc_nr()).max(initial=1))
-
-
-@dataclass(frozen=True)
-class AuxBlock:
-    """Auxiliary shells [shell0, shell1), which are the functions [p0, p1)."""
-
-    shell0: int
-    shell1: int
-    p0: int
-    p1: int
-
-
-Memory = Callable[[int], NDArray[np.float64]]
-"""Gives the flat memory for a block by its number; what lay there is not needed any more."""
-
-
-class BlockedIntegrals(Protocol):
-    """Integrals [P,m,n], block after block."""
-
-    @property
-    def blocks(self) -> list[AuxBlock]:
-        """The blocks, in the order of P."""
-
-    def __iter__(self) -> Iterator[tuple[AuxBlock, Any]]:
-        """Yield each block with its integrals; the memory is used again for the next."""
-
-
-class HostIntegrals(BlockedIntegrals, Protocol):
-    """Integrals that are made on the host, and can be handed over packed."""
-
-    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its lower triangles [P,mn], written into the memory named."""
-
-
-class IntegralSource(Protocol):
-    """Who makes the integrals; chosen before the work starts.
-
-    Attributes
-    ----------
-    stage : str
-        Name of the stage that their making is timed under.
-    origin : str
-        What the result says of them.
-    metric : str or None
-        How the metric was factored that they hold already: they are then (L^-1 (.|mn))_P.
-    on_device : bool
-        They are made on the device that transforms them, as its tensors.
-    """
-
-    stage: str
-    origin: str
-    metric: str | None
-    on_device: bool
-
-    def integrals(
-        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
-    ) -> BlockedIntegrals:
-        """Those of all or some auxiliary shells, at most `block` functions at a time."""
+"""Runs of shells per thread in one block. A thread that is done takes the next run."""
 
 
 class ThreeCentreIntegrals:
@@ -147,16 +68,16 @@ class ThreeCentreIntegrals:
             yield block, unpacked[: block.p1 - block.p0]
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its lower triangles [P,mn], written into the memory named."""
+        """Yield each block with its lower triangles [P,mn], written into the buffer."""
         return self._made(memory, None)
 
     def _made(
         self, memory: Memory, unpacked: NDArray[np.float64] | None
     ) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Packed blocks, whose squares lie in `unpacked`, if there is one.
+        """Packed blocks, and their squares in `unpacked`, if it is given.
 
-        Each thread makes and unpacks shells of its own. PySCF's OpenMP threads would do that, too,
-        but keep a core busy with waiting for some time afterwards, when others have work for it.
+        Each thread makes and unpacks shells of its own. PySCF's OpenMP threads are not used: they
+        keep waiting on their cores for some time after a call, and slow the next work down.
         """
         from pyscf import lib
         from pyscf.gto import moleintor
@@ -184,15 +105,15 @@ class ThreeCentreIntegrals:
 
 
 class Libcint:
-    """Integrals computed by libcint, as they are needed.
+    """Integrals computed by libcint when they are needed.
 
     Parameters
     ----------
     remark : str, optional
-        Why not by another program.
+        Why no other program computes them.
     """
 
-    stage = "integrals"
+    stage = Stage.INTEGRALS
     metric: str | None = None
     on_device = False
 
@@ -206,26 +127,3 @@ class Libcint:
 
 
 LIBCINT: IntegralSource = Libcint()
-
-
-def shell_blocks(
-    loc: NDArray[np.int32], size: int, shells: Sequence[int] | None = None
-) -> list[AuxBlock]:
-    """Runs of consecutive shells with at most `size` functions; one shell where it has more.
-
-    Parameters
-    ----------
-    loc : ndarray, shape (nshell + 1,)
-        First function of each shell, and their number.
-    size : int
-    shells : sequence of int, optional
-        These shells alone, in ascending order.
-    """
-    runs: list[list[int]] = []
-    for shell in range(len(loc) - 1) if shells is None else shells:
-        run = runs[-1] if runs else []
-        if run and run[-1] + 1 == shell and loc[shell + 1] - loc[run[0]] <= size:
-            run.append(shell)
-        else:
-            runs.append([shell])
-    return [AuxBlock(run[0], run[-1] + 1, int(loc[run[0]]), int(loc[run[-1] + 1])) for run in runs]

@@ -1,13 +1,13 @@
-"""The integrals that a density-fitted SCF left, taken over by MP2 where the user asks for it.
+"""The integrals of a density-fitted SCF, reused by MP2 where the user asks for it.
 
-PySCF's `mf.with_df` holds sum_Q (L^-1)_PQ (Q|mn) with L L^T = (P|Q). Both half transforms of that
-are B[i,P,a] at once: no integral is computed again, and no metric factored or solved with. The
-energies are those of the ordinary path to rounding, if the auxiliary sets are the same. Whether
-they are is decided by their shells, not by their names, and what lies in `with_df` is compared on
-the first shell with what it has to be.
+PySCF's `mf.with_df` holds sum_Q (L^-1)_PQ (Q|mn) with L L^T = (P|Q). Both half transforms of it
+give B[i,P,a]: no integral is computed again, and the metric is neither factored nor solved. The
+energies equal those of the ordinary path to rounding, if the auxiliary sets are the same. Their
+shells are compared, not their names, and the first shell of the integrals is compared with
+libcint's.
 
-Only on request: an SCF is usually fitted with a Coulomb/exchange (JK) set, which was not optimised
-for correlation energies, and MP2 never takes over a set in silence.
+This is done on request only: an SCF is usually fitted with a Coulomb/exchange (JK) set, which was
+not optimised for correlation energies.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from numpy.typing import NDArray
 
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
-from dfmp2.integrals.libcint import AuxBlock, Memory, ThreeCentreIntegrals
-from dfmp2.molecules.plain import basis_label
+from dfmp2.integrals.blocks import AuxBlock, Memory
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.molecules.basis import basis_label
+from dfmp2.references.solution import ScfSolution
+from dfmp2.results.stages import Stage
 
 __all__ = ["ScfIntegrals", "require_same_set"]
 
@@ -32,12 +35,12 @@ own to 1e-14; those of another molecule or set differ in the first digits."""
 
 
 class ScfIntegrals:
-    """`dfmp2.integrals.libcint.IntegralSource` that reads what an SCF left.
+    """`dfmp2.integrals.blocks.IntegralSource` that reads the integrals of an SCF.
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
-        Density-fitted and converged.
+    solution : ScfSolution
+        Density-fitted.
     aux : AuxBasis
         The auxiliary set that MP2 is asked to use.
 
@@ -48,12 +51,13 @@ class ScfIntegrals:
         set, its integrals are gone, or they are not those of this molecule and set.
     """
 
-    stage = "SCF's integrals"
+    stage = Stage.SCF_INTEGRALS
     metric: str | None = "Cholesky, by the SCF"
     on_device = False
 
-    def __init__(self, mf: Any, aux: AuxBasis) -> None:
-        self._df = require_same_set(mf, aux)
+    def __init__(self, solution: ScfSolution, aux: AuxBasis) -> None:
+        mol = solution.mol
+        self._df = require_same_set(mol, solution.with_df, aux, solution.read_from)
         if self._df._cderi is None:
             raise InputError(
                 "integrals scf: mf.with_df holds no integrals (they are dropped by reset and "
@@ -66,7 +70,7 @@ class ScfIntegrals:
                 f"{aux.naux} (linear dependence, by a threshold that is not MP2's); leave "
                 "integrals at auto"
             )
-        _require_content(self._df, mf.mol, aux)
+        _require_content(self._df, mol, aux)
         where = "in memory" if isinstance(self._df._cderi, np.ndarray) else "read from its file"
         self.origin = f"the SCF's, fitted with {_name(self._df)}, {where}"
 
@@ -99,7 +103,7 @@ class _Rows:
             yield block, out
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its lower triangles [P,mn], copied into the memory named."""
+        """Yield each block with its lower triangles [P,mn], copied into the buffer."""
         rows = zip(self.blocks, self._df.loop(self._size), strict=True)
         for number, (block, stored) in enumerate(rows):
             out = memory(number)[: stored.size].reshape(stored.shape)
@@ -107,14 +111,17 @@ class _Rows:
             yield block, out
 
 
-def require_same_set(mf: Any, aux: AuxBasis) -> Any:
-    """The density-fitting object of a mean field, if its auxiliary functions are those of `aux`.
+def require_same_set(mol: Any, with_df: Any, aux: AuxBasis, read_from: str | None = None) -> Any:
+    """Check that the auxiliary functions of an SCF are those of `aux`.
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
-        Need not have run.
+    mol : pyscf.gto.Mole
+    with_df : pyscf.df.DF or None
+        Density-fitting object of the SCF, which need not have run.
     aux : AuxBasis
+    read_from : str, optional
+        File that the SCF was read from.
 
     Returns
     -------
@@ -127,17 +134,15 @@ def require_same_set(mf: Any, aux: AuxBasis) -> Any:
     """
     from pyscf import df
 
-    with_df = getattr(mf, "with_df", None)
     if not isinstance(with_df, df.DF):
-        read = getattr(mf, "read_from", None)
-        why = f"{read} holds none" if read else "the SCF is not density-fitted"
+        why = f"{read_from} holds none" if read_from else "the SCF is not density-fitted"
         raise InputError(
             f"integrals scf: there are no integrals to reuse ({why}); fit the SCF with MP2's "
             "auxiliary set (--density-fit, mf.density_fit), or leave integrals at auto"
         )
     auxmol = with_df.auxmol
     if auxmol is None:
-        auxmol = make_auxmol(mf.mol, with_df.auxbasis)
+        auxmol = make_auxmol(mol, with_df.auxbasis)
     if auxmol.natm != aux.mol.natm or not np.allclose(
         auxmol.atom_coords(), aux.mol.atom_coords(), rtol=0, atol=SAME
     ):

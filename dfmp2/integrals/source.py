@@ -1,16 +1,18 @@
-"""Who makes the three-centre integrals of a run: chosen before the work starts, and recorded.
+"""Choose the source of the three-centre integrals, before the work starts.
 
-Once chosen, a source that fails is an error; another one never takes over.
+A chosen source that fails is an error. No other source replaces it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import AuxBasis
+from dfmp2.integrals.blocks import IntegralSource
 from dfmp2.integrals.gpu4pyscf import Gpu4PyscfIntegrals, why_not_gpu4pyscf
-from dfmp2.integrals.libcint import LIBCINT, IntegralSource, Libcint
+from dfmp2.integrals.libcint import LIBCINT, Libcint
+from dfmp2.references.solution import ScfSolution
 
 if TYPE_CHECKING:
     from dfmp2.backends.selection import Selection
@@ -21,7 +23,9 @@ __all__ = ["SOURCES", "choose_source"]
 SOURCES = ("auto", "libcint", "gpu4pyscf", "scf")
 
 
-def choose_source(name: str, mf: Any, aux: AuxBasis, selection: Selection) -> IntegralSource:
+def choose_source(
+    name: str, solution: ScfSolution, aux: AuxBasis, selection: Selection
+) -> IntegralSource:
     """The source of that name for one run.
 
     Parameters
@@ -29,8 +33,8 @@ def choose_source(name: str, mf: Any, aux: AuxBasis, selection: Selection) -> In
     name : str
         One of `SOURCES`. "auto" takes gpu4pyscf where torch computes on a CUDA device and
         gpu4pyscf can make these integrals, else libcint.
-    mf : pyscf.scf.hf.RHF
-        Converged; read by "scf" alone.
+    solution : ScfSolution
+        Its integrals are used by "scf" alone.
     aux : AuxBasis
     selection : Selection
 
@@ -51,7 +55,7 @@ def choose_source(name: str, mf: Any, aux: AuxBasis, selection: Selection) -> In
     if name == "scf":
         from dfmp2.integrals.scf_cderi import ScfIntegrals
 
-        return ScfIntegrals(mf, aux)
+        return ScfIntegrals(solution, aux)
     where = selection.backend.where
     on_cuda = where.backend == "pytorch" and where.mode == "cuda"
     if name == "gpu4pyscf":
@@ -60,9 +64,9 @@ def choose_source(name: str, mf: Any, aux: AuxBasis, selection: Selection) -> In
                 f"integrals gpu4pyscf: it computes on CUDA devices, this run is on {where}; use "
                 "--device cuda, or leave integrals at auto"
             )
-        return Gpu4PyscfIntegrals(mf.mol, aux.mol, cast("TorchBackend", selection.backend))
+        return Gpu4PyscfIntegrals(solution.mol, aux.mol, cast("TorchBackend", selection.backend))
     if name == "libcint" or not on_cuda:
         return LIBCINT
-    if why_not := why_not_gpu4pyscf(mf.mol, aux.mol):
+    if why_not := why_not_gpu4pyscf(solution.mol, aux.mol):
         return Libcint(f"gpu4pyscf not used: {why_not}")
-    return Gpu4PyscfIntegrals(mf.mol, aux.mol, cast("TorchBackend", selection.backend))
+    return Gpu4PyscfIntegrals(solution.mol, aux.mol, cast("TorchBackend", selection.backend))

@@ -1,10 +1,8 @@
-"""The driver: a PySCF-style class that takes a mean field through the pipeline."""
+"""The class `DFMP2` for scripts of PySCF users: a thin caller of `dfmp2.workflow`."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,32 +10,22 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
-from dfmp2.backends.cuda import GpuMemory
-from dfmp2.backends.selection import computes_on_cuda
 from dfmp2.errors import InputError
-from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
-from dfmp2.integrals.libcint import largest_shell
-from dfmp2.integrals.source import choose_source
-from dfmp2.molecules.build import warn_missing_ecp
-from dfmp2.planning.plan import Plan, Sizes, make_plan
-from dfmp2.references.mean_field import Frozen, Reference, make_reference
+from dfmp2.planning.plan import Plan
+from dfmp2.references.mean_field import read_mean_field
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
-from dfmp2.runfile.checkpoint import INTERVAL, Checkpoint
-from dfmp2.runfile.content import load_result, origin, store_result
-from dfmp2.runfile.file import RunFile
-from dfmp2.tensors.build import Progress
-from dfmp2.workflow.compute import Outcome, Pipeline, Request, choose
-from dfmp2.workflow.continuation import (
-    check_nki,
-    check_request,
-    run_file_of,
-    scratch_run,
-    with_stored_orbitals,
-)
-from dfmp2.workflow.labels import nothing_to_correlate, result_of
-from dfmp2.workflow.peak_memory import PeakMeter
+from dfmp2.settings import Frozen, Settings
+from dfmp2.tensors.problem import Progress, silent
+from dfmp2.workflow.compute import compute
+from dfmp2.workflow.continuation import run_file_of, with_stored_orbitals
+from dfmp2.workflow.prepare import Prepared, choose, forecast, prepare
 
 __all__ = ["DFMP2"]
+
+_SCF_ONLY = {f.name for f in fields(Settings) if f.metadata.get("stored") == "options"}
+_OPTIONS = [f for f in fields(Settings) if f.name not in {*_SCF_ONLY, "keep", "restart"}]
+"""Settings that are attributes of the class: all but those of an SCF of dfmp2's own."""
 
 
 class DFMP2(lib.StreamObject):  # type: ignore[misc]
@@ -61,7 +49,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Of the pair GEMMs: "fp64" (default on CPU and CUDA), "fp32" or "auto". Energies are
         always summed in fp64. NKI backends compute in fp32 what `accuracy` allows.
     accuracy : float
-        Hartree; the error a reduced precision may make.
+        Largest acceptable energy error from reduced precision, hartree.
     backend, device : str or None
         See `dfmp2.set_backend`; None takes the default.
     max_memory : float
@@ -71,10 +59,9 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
     integrals : str
-        Who makes the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
-        installed, else libcint), "libcint", "gpu4pyscf", or "scf": those of a density-fitted SCF
-        are taken over, an error where `auxbasis` is not the SCF's own set (JK sets are not
-        optimised for correlation).
+        Source of the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
+        installed, else libcint), "libcint", "gpu4pyscf", or "scf" (those of a density-fitted SCF,
+        an error if `auxbasis` is not the SCF's own set; JK sets are not optimised for correlation).
     checkpoint : str or None
         Run file to keep the work in, or to continue from; None keeps nothing.
     checkpoint_interval : float
@@ -82,7 +69,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     result : Result or None
         Everything about the finished run.
     read_from : str or None
-        Run file, device and time, where the result was there already and nothing was computed.
+        Run file, device and time, if the result was read and nothing was computed.
 
     Examples
     --------
@@ -97,10 +84,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     .. [1] F. Weigend, M. Häser, Theor. Chem. Acc. 97, 331 (1997), doi:10.1007/s002140050269.
     """
 
-    _keys = {  # noqa: RUF012  (PySCF's own protocol)
-        "mol", "frozen", "auxbasis", "mo_coeff", "mo_occ", "precision", "accuracy", "backend",
-        "device", "fused", "allow_ks", "integrals", "result", "progress", "name", "checkpoint",
-        "checkpoint_interval", "run_file", "resuming", "read_from",
+    _keys = {f.name for f in _OPTIONS} | {
+        "mol", "mo_coeff", "mo_occ", "result", "progress", "name", "read_from",
     }  # fmt: skip
 
     def __init__(
@@ -111,29 +96,19 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         mo_coeff: NDArray[np.float64] | None = None,
         mo_occ: NDArray[np.float64] | None = None,
     ) -> None:
+        for option in _OPTIONS:
+            setattr(self, option.name, option.default)
         self._scf = mf
         self.mol = getattr(mf, "mol", None)
         self.verbose = getattr(mf, "verbose", 0)
         self.stdout = getattr(mf, "stdout", None)
         self.max_memory = getattr(mf, "max_memory", lib.param.MAX_MEMORY)
-        self.frozen = frozen
-        self.auxbasis = auxbasis
-        self.mo_coeff = mo_coeff
-        self.mo_occ = mo_occ
-        self.precision: str | None = None
-        self.accuracy = 1e-6
-        self.backend: str | None = None
-        self.device: str | None = None
-        self.fused = True
-        self.allow_ks = False
-        self.integrals = "auto"
-        self.progress: Progress = _no_progress
+        self.frozen, self.auxbasis = frozen, auxbasis
+        self.mo_coeff, self.mo_occ = mo_coeff, mo_occ
+        self.checkpoint: str | None = None
+        self.progress: Progress = silent
         self.name = "molecule"
         self.result: Result | None = None
-        self.checkpoint: str | None = None
-        self.checkpoint_interval = INTERVAL
-        self.run_file: RunFile | None = None
-        self.resuming = False
         self.read_from: str | None = None
 
     def set(self, *args: Any, **kwargs: Any) -> DFMP2:
@@ -161,77 +136,25 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         DFMP2Error
             One of its kinds, see `dfmp2.errors`.
         """
-        request = Request(self.backend, self.device, self.precision)
-        selection, precision = choose(request)
+        settings = self._settings()
+        choice = choose(settings)
+        solution = self._solution()
         if self.checkpoint is not None and self.mo_coeff is None:
-            self._scf = with_stored_orbitals(self._scf, self.checkpoint)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            reference = self._reference()
-            warn_missing_ecp(reference.mol)
-            aux = choose_auxbasis(reference.mol, self.auxbasis)
-        for warning in caught:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-        notes = [str(warning.message) for warning in caught]
-        source = choose_source(self.integrals, self._scf, aux, selection)
-        plan = self.plan(reference, aux)
-        with self._kept(reference, aux, plan) as (file, kept):
-            checkpoint = Checkpoint(file, reference.nocc, self.checkpoint_interval)
-            if file is not None and kept:
-                check_nki(file, checkpoint)
-                if not self.resuming:
-                    check_request(
-                        file, checkpoint.table, request, selection, precision, self.accuracy
-                    )
-                self.result = load_result(file)
-                if self.result is not None:
-                    self.read_from = origin(file, self.result)
-                    self._log(self.result)
-                    return self.result.e_corr, None
-            self.read_from = None
-            gpu = GpuMemory(plan, selection.backend) if plan.device_memory else None
-            selection.backend.warm_up()
-            meter = PeakMeter()
-            if reference.nocc and reference.nvir:
-                stages = Pipeline(
-                    reference, aux, plan, self.accuracy, self.fused, self.progress, checkpoint,
-                    source,
-                )  # fmt: skip
-                outcome = stages.run(selection, precision)
-            else:
-                notes.append(nothing_to_correlate(reference))
-                outcome = Outcome.empty(reference.nocc, precision, selection.reason)
-            memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
-            if (peak := meter.peak()) is not None:
-                memory["peak"] = peak
-            if gpu is not None:
-                memory |= gpu.found()
-            notes += checkpoint.notes
-            self.result = result_of(self, reference, aux, source, outcome, memory, notes)
-            if file is not None and kept:
-                store_result(file, self.result)
+            solution = with_stored_orbitals(solution, self.checkpoint)
+        known = forecast(solution.mol, settings, solution.nmo, choice)
+        prepared = prepare(self.name, solution, settings, choice, known)
+        self.result = self._compute(prepared)
+        self.read_from = self.result.read_from
         self._log(self.result)
         return self.result.e_corr, None
 
-    @contextmanager
-    def _kept(
-        self, reference: Reference, aux: AuxBasis, plan: Plan
-    ) -> Iterator[tuple[RunFile | None, bool]]:
-        """The run file, if there is to be one, and whether it outlives the run."""
-        if self.run_file is not None:
-            yield self.run_file, True
-        elif self.checkpoint is not None:
-            with run_file_of(self, reference, aux, plan) as file:
-                yield file, True
-        elif plan.in_memory:
-            yield None, False
-        else:
-            with scratch_run(plan.sizes) as file:
-                yield file, False
+    def _compute(self, prepared: Prepared) -> Result:
+        if self.checkpoint is None:
+            return compute(prepared, progress=self.progress)
+        with run_file_of(prepared, self.checkpoint, own_orbitals=self.mo_coeff is None) as file:
+            return compute(prepared, file, progress=self.progress)
 
-    def plan(self, reference: Reference | None = None, aux: AuxBasis | None = None) -> Plan:
+    def plan(self) -> Plan:
         """Block sizes and memory that `kernel` will use.
 
         Raises
@@ -239,23 +162,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         ResourceError
             If `max_memory` is too small.
         """
-        reference = reference or self._reference()
-        aux = aux or choose_auxbasis(reference.mol, self.auxbasis)
-        sizes = Sizes(
-            reference.nao, reference.nocc, reference.nvir, aux.naux, largest_shell(aux.mol)
-        )
-        return make_plan(
-            sizes,
-            self.max_memory,
-            lib.num_threads(),
-            metric_done=self.integrals == "scf",
-            on_gpu=computes_on_cuda(self.backend, self.device),
-        )
+        solution = self._solution()
+        return forecast(solution.mol, self._settings(), solution.nmo).plan
 
-    def _reference(self) -> Reference:
-        return make_reference(
-            self._scf, self.frozen, self.mo_coeff, self.mo_occ, allow_ks=self.allow_ks
-        )
+    def _settings(self) -> Settings:
+        return Settings(**{option.name: getattr(self, option.name) for option in _OPTIONS})
+
+    def _solution(self) -> ScfSolution:
+        return read_mean_field(self._scf, self.mo_coeff, self.mo_occ, self.allow_ks)
 
     def _log(self, result: Result) -> None:
         log = logger.new_logger(self)
@@ -279,7 +193,3 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     e_tot_sos = property(lambda self: self._finished().e_tot_sos)
     pair_energies = property(lambda self: self._finished().pair_energies)
     t2 = None
-
-
-def _no_progress(stage: str, done: int, total: int) -> None:
-    pass

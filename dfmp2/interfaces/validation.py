@@ -1,7 +1,7 @@
 """Comparison with PySCF: the same energy from independent code on the same orbitals.
 
 `pyscf.mp.dfmp2` shares the integrals (libcint), the orbitals and the auxiliary basis with dfmp2,
-and nothing else. Conventional MP2 without fitting tells how large the fitting error is.
+and nothing else. Conventional MP2, without fitting, gives the fitting error.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dfmp2 import defaults
 from dfmp2.errors import ValidationError
+from dfmp2.references.mean_field import as_mean_field
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
 
 __all__ = [
-    "FP64_TOLERANCE",
     "Comparison",
     "compare",
     "default_tolerance",
@@ -21,15 +23,11 @@ __all__ = [
     "require_agreement",
 ]
 
-FP64_TOLERANCE = 1e-8
-"""Hartree. Two float64 programs on the same orbitals agree to about 1e-12 of their energy; what
-remains of this allows for an SCF that was repeated."""
-
 
 def default_tolerance(result: Result) -> float:
     """The difference from PySCF that a result may show, hartree."""
     if result.settings["precision"] == "fp64":
-        return FP64_TOLERANCE
+        return defaults.TOLERANCE
     return float(result.settings["accuracy"])
 
 
@@ -74,13 +72,15 @@ class Comparison:
         return abs(self.difference) <= self.tolerance and abs(self.hf_difference) <= self.tolerance
 
 
-def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> Comparison:
+def compare(
+    solution: ScfSolution, result: Result, tolerance: float, exact: bool = False
+) -> Comparison:
     """Compute the energy again with PySCF.
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
-        The mean field `result` was computed from, or the same one converged again.
+    solution : ScfSolution
+        The orbitals `result` was computed from, or the same SCF converged again.
     result : Result
     tolerance : float
         Hartree.
@@ -94,15 +94,15 @@ def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> C
     from pyscf.mp import mp2
 
     frozen = list(result.frozen) or None
-    hf_difference = result.e_hf - float(mf.e_tot)
+    hf_difference = result.e_hf - solution.e_tot
     if not result.sizes["nocc"] or not result.sizes["nvir"]:
         zero = 0.0 if exact else None  # nothing to correlate; PySCF refuses such molecules
         return Comparison(result.molecule.name, result.e_corr, 0.0, tolerance, zero, hf_difference)
-    reference = pyscf_dfmp2(mf, result.molecule.auxbasis, frozen)
+    reference = pyscf_dfmp2(solution, result.molecule.auxbasis, frozen)
     reference.kernel(with_t2=False)
     e_exact = None
     if exact:
-        conventional = mp2.RMP2(_plain(mf), frozen=frozen)
+        conventional = mp2.RMP2(as_mean_field(solution), frozen=frozen)
         conventional.verbose = 0
         conventional.kernel(with_t2=False)
         e_exact = float(conventional.e_corr)
@@ -116,14 +116,21 @@ def compare(mf: Any, result: Result, tolerance: float, exact: bool = False) -> C
     )
 
 
-def pyscf_dfmp2(mf: Any, auxbasis: Any, frozen: list[int] | None) -> Any:
-    """PySCF's own DF-MP2 on the orbitals of a mean field, not yet run.
+def pyscf_dfmp2(
+    solution: ScfSolution,
+    auxbasis: Any,
+    frozen: list[int] | None,
+    max_memory: float | None = None,
+) -> Any:
+    """PySCF's own DF-MP2 on converged orbitals, not yet run.
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
+    solution : ScfSolution
     auxbasis : dict
     frozen : list of int or None
+    max_memory : float, optional
+        MB that PySCF may use.
 
     Returns
     -------
@@ -133,8 +140,8 @@ def pyscf_dfmp2(mf: Any, auxbasis: Any, frozen: list[int] | None) -> Any:
     from pyscf.mp import dfmp2
 
     # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
-    fitted = _plain(mf)
-    fitted.with_df = df.DF(mf.mol, auxbasis=auxbasis)
+    fitted = as_mean_field(solution, max_memory)
+    fitted.with_df = df.DF(solution.mol, auxbasis=auxbasis)
     reference = dfmp2.DFMP2(fitted, frozen=frozen)
     reference.verbose = 0
     return reference
@@ -156,14 +163,3 @@ def require_agreement(comparisons: list[Comparison]) -> None:
         raise ValidationError(
             f"the energy differs from PySCF's: {lines} (tolerance {failed[0].tolerance:g} Eh)"
         )
-
-
-def _plain(mf: Any) -> Any:
-    """The same orbitals in a mean field without density fitting or second-order solver."""
-    from pyscf import scf
-
-    plain = scf.RHF(mf.mol)
-    plain.verbose, plain.chkfile, plain.max_memory = 0, None, mf.max_memory
-    plain.mo_coeff, plain.mo_occ, plain.mo_energy = mf.mo_coeff, mf.mo_occ, mf.mo_energy
-    plain.e_tot, plain.converged = mf.e_tot, True
-    return plain

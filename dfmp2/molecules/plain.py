@@ -1,18 +1,21 @@
-"""A molecule written down in plain data, complete enough to build it again."""
+"""The description of a molecule in plain data, complete enough to build it again."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["MoleculeRecord", "basis_label", "element_of"]
+import numpy as np
+
+__all__ = ["PlainMolecule", "describe_molecule", "element_of", "plain_basis"]
 
 _LABEL = re.compile(r"(?P<ghost>ghost[-_:.]?|x[-_:.])?(?P<element>[a-z]{1,2})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class MoleculeRecord:
+class PlainMolecule:
     """The molecule and its bases, complete enough to build it again.
 
     Attributes
@@ -42,7 +45,7 @@ class MoleculeRecord:
     cart: bool = False
 
     @classmethod
-    def from_plain(cls, data: dict[str, Any]) -> MoleculeRecord:
+    def from_plain(cls, data: dict[str, Any]) -> PlainMolecule:
         """Inverse of `dataclasses.asdict`, also after JSON made lists of tuples."""
         symbols = tuple(data["symbols"])
         coordinates = tuple((x, y, z) for x, y, z in data["coordinates"])
@@ -57,20 +60,39 @@ def element_of(label: str) -> tuple[str, bool]:
     return match["element"].capitalize(), match["ghost"] is None
 
 
-def basis_label(basis: Any, by_element: bool = False) -> str:
-    """A basis of PySCF in one line.
+def describe_molecule(name: str, mol: Any, auxbasis: Any) -> PlainMolecule:
+    """The molecule with its basis sets as plain data.
 
     Parameters
     ----------
-    basis : str, dict or list
-    by_element : bool
-        Name the elements also where all have the same basis: an ECP may be on some alone.
+    name : str
+    mol : pyscf.gto.Mole
+    auxbasis : str or dict
+        As PySCF takes it.
     """
-    if isinstance(basis, str):
-        return basis
+    symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
+    xyz = mol.atom_coords(unit="Bohr")
+    return PlainMolecule(
+        name=name,
+        symbols=symbols,
+        coordinates=tuple((float(x), float(y), float(z)) for x, y, z in xyz),
+        charge=int(mol.charge),
+        spin=int(mol.spin),
+        basis=plain_basis(mol.basis, symbols),
+        auxbasis=plain_basis(auxbasis, symbols),
+        ecp=plain_basis(mol.ecp, symbols) if mol.ecp else {},
+        cart=bool(mol.cart),
+    )
+
+
+def plain_basis(basis: Any, symbols: Iterable[str]) -> dict[str, Any]:
+    """A basis of PySCF as element -> name, or shells in lists of numbers."""
     if not isinstance(basis, dict):
-        return "given as shells"
-    names = {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
-    if not by_element and len(set(names.values())) == 1:
-        return str(next(iter(names.values())))
-    return ", ".join(f"{key}: {name}" for key, name in names.items())
+        basis = dict.fromkeys(sorted(set(symbols)), basis)
+    return {key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()}
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_lists(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

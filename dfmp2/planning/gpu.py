@@ -1,16 +1,12 @@
-"""What a run holds on a GPU, and in what pieces it works there: pure functions of sizes.
+"""Memory and block sizes on a GPU: pure functions of sizes.
 
-Written from the sizes of the tensors; no GPU has measured it.
+The figures follow from the sizes of the tensors. They were not measured on a GPU.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from dfmp2.results.sizes import Sizes
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
-
-if TYPE_CHECKING:
-    from dfmp2.results.sizes import Sizes
 
 __all__ = ["GPU_ERI_BLOCK", "SOLVE_COLUMNS", "device_memory", "device_peak", "pairs_at_once"]
 

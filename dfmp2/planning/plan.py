@@ -1,13 +1,13 @@
-"""How large a run is, and in what pieces it is done: a pure function of sizes and budget.
+"""Block sizes and forecasts of memory, disk and work: a pure function of sizes and budget.
 
-Forecast and execution share this module, so that ``dfmp2 plan`` shows what ``dfmp2 run`` does.
-Memory is counted above the process's resident memory at the start of the DF-MP2 part.
+``dfmp2 plan`` and ``dfmp2 run`` share this module, so the plan shows the blocks of the run. Memory
+is counted above the resident memory of the process at the start of the DF-MP2 part.
 
-B stays in memory where it fits. Otherwise it lies in the run file, and one block of i, as large as
-memory allows, meets short blocks of j that are read ahead: orbital j is read once for its own block
-and once for each block before it, so the largest first block means the fewest reads. With bi
+B stays in memory where it fits. Otherwise it is in the run file. One block of i, as large as memory
+allows, is then combined with short blocks of j that are read ahead. Orbital j is read once for its
+own block and once for each block before it, so a large first block means few reads. With bi
 orbitals i in memory, the work on one row of B takes bi nvir / 400 times as long as reading it (at
-100 GFLOP/s and 1 GB/s): the disk hides behind the GEMMs.
+100 GFLOP/s and 1 GB/s), so the GEMMs hide the time of reading.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from math import ceil, sqrt
 from dfmp2.errors import ResourceError
 from dfmp2.planning.gpu import device_memory, device_peak
 from dfmp2.results.sizes import Sizes
+from dfmp2.results.stages import Stage
 from dfmp2.runfile.layout import bytes_on_disk, spare_rows
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 
-__all__ = ["Plan", "Sizes", "gemm_width", "make_plan", "ranges"]
+__all__ = ["Plan", "gemm_width", "make_plan", "ranges"]
 
 ERI_BLOCK = 64 * BYTES_PER_MB
 """Bytes of one unpacked block of (mn|P). Larger blocks are slower: their pages are never warm."""
@@ -105,10 +106,10 @@ class Plan:
     device_peak: float = 0.0
 
     def pair_ranges(self) -> list[tuple[slice, list[slice]]]:
-        """Each block of i with the blocks of j that it meets, itself first.
+        """Each block of i with its blocks of j, itself first.
 
-        With B in memory all blocks are alike. From the run file one long block of i meets short
-        blocks of j.
+        With B in memory all blocks are alike. From the run file one long block of i is combined
+        with short blocks of j.
         """
         nocc = self.sizes.nocc
         if self.in_memory:
@@ -174,7 +175,6 @@ def make_plan(
     max_memory: float,
     threads: int = 1,
     aux_block: int | None = None,
-    occ_block: int | None = None,
     metric_done: bool = False,
     on_gpu: bool = False,
 ) -> Plan:
@@ -187,13 +187,13 @@ def make_plan(
         MB (10^6 bytes) above the resident memory at the start of DF-MP2.
     threads : int
         Threads that each hold a block of T.
-    aux_block, occ_block : int, optional
-        Use these block sizes instead of the best ones.
+    aux_block : int, optional
+        Use this block size instead of the best one.
     metric_done : bool
-        The integrals are an SCF's, which hold the metric already: it is neither made nor solved
-        with, and they are read, one block ahead, instead of computed. B stays in memory.
+        The integrals are an SCF's and hold the metric already. They are read, one block ahead, and
+        neither the metric nor its solve is computed. B stays in memory.
     on_gpu : bool
-        B and all that follows is on a GPU; the host holds two blocks of packed integrals.
+        B and all that follows is on a GPU. The host holds two blocks of packed integrals.
 
     Returns
     -------
@@ -205,43 +205,23 @@ def make_plan(
         If even the smallest blocks need more; the message says how much.
     """
     budget = max_memory * BYTES_PER_MB
-    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     size = _bytes(sizes, threads, metric_done, on_gpu)
-    smallest = min(max(sizes.aux_shell, 1), naux)
-    in_memory = size.peak_in_memory(smallest) <= budget
-    least = size.peak_in_memory(smallest)
-    where = "in memory"
-    if not (metric_done or on_gpu):
-        least = min(least, size.peak_on_disk(smallest, 3, 1))
-        where = "in the run file"
-    if not least <= budget:  # true for NaN, too
-        raise ResourceError(
-            f"max_memory is {max_memory:.0f} MB, but this run needs at least "
-            f"{-(-least // BYTES_PER_MB)} MB, even with B[i,P,a] ({size.b / BYTES_PER_MB:.0f} MB) "
-            f"{where}; raise --max-memory or freeze the core"
-        )
+    smallest = min(max(sizes.aux_shell, 1), sizes.naux)
+    least_in_memory = size.peak_in_memory(smallest)
+    in_memory = least_in_memory <= budget
+    _require_budget(size, max_memory, smallest, only_in_memory=metric_done or on_gpu)
     if aux_block is None:
-        best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * nao * nao), smallest)
+        best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * sizes.nao**2), smallest)
         held, each = (size.b, size.per_aux) if in_memory else (size.tables, size.per_aux_disk)
-        aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, naux)))
-    if occ_block is None:
-        pair_flops = 2.0 * naux * nvir * nvir
-        block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
-        most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
-        occ_block = max(1, ceil(nocc / max(1, ceil(nocc / most))))  # equal blocks
-    free = budget - OVERHEAD - size.tables
-    rows = int(max(3, (free - size.t) // max(size.row, 1)))
-    j_rows = max(1, min(rows // READ_AHEAD, nocc))
-    i_rows = max(1, min(rows - 2 * j_rows, nocc))
-    solve_rows = int((free - size.metric) // max(size.row, 1)) - 1
-    solve_rows = max(1, min(solve_rows, spare_rows(sizes)))
+        aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, sizes.naux)))
+    i_rows, j_rows, solve_rows = _rows_from_disk(sizes, size, budget)
     if in_memory:
         peak, reads = size.peak_in_memory(aux_block), 0.0
         memory = {"B[i,P,a]": size.b}
     else:
         peak = size.peak_on_disk(aux_block, i_rows + 2 * j_rows, solve_rows)
         # each block of i reads itself and all orbitals after it
-        reads = sum(nocc - i0 for i0 in range(0, nocc, i_rows)) / max(nocc, 1)
+        reads = sum(sizes.nocc - i0 for i0 in range(0, sizes.nocc, i_rows)) / max(sizes.nocc, 1)
         memory = {"rows of B[i,P,a]": (i_rows + 2 * j_rows) * size.row, "checksums": size.tables}
     memory |= {
         "metric and its factor": size.metric,
@@ -249,28 +229,66 @@ def make_plan(
         "T blocks": size.t,
         "libraries": OVERHEAD,
     }
-    small, large = bytes_on_disk(sizes, nao)
+    small, large = bytes_on_disk(sizes, sizes.nao)
     on_device = device_memory(sizes, aux_block) if on_gpu else {}
-    disk = {"run file without B": small, "B and the metric's factor": large}
     return Plan(
         sizes=sizes,
         aux_block=aux_block,
-        occ_block=occ_block,
+        occ_block=_occ_block(sizes, on_gpu),
         in_memory=in_memory,
         i_rows=i_rows,
         j_rows=j_rows,
         solve_rows=solve_rows,
         reads=reads,
-        memory={name: item / BYTES_PER_MB for name, item in memory.items()},
+        memory=_in_mb(memory),
         peak=peak / BYTES_PER_MB,
-        disk={name: item / BYTES_PER_MB for name, item in disk.items()},
-        flops={
-            "AO->MO": 2.0 * naux * nao * nocc * (nao + nvir),
-            "metric solve": 0.0 if metric_done else 1.0 * naux * naux * nocc * nvir,
-            "pair energies": sizes.npair * nvir * nvir * (2.0 * naux + 8),
-        },
+        disk=_in_mb({"run file without B": small, "B and the metric's factor": large}),
+        flops=_flops(sizes, metric_done),
         max_memory=max_memory,
-        least_in_memory=ceil(size.peak_in_memory(smallest) / BYTES_PER_MB),
-        device_memory={name: item / BYTES_PER_MB for name, item in on_device.items()},
+        least_in_memory=ceil(least_in_memory / BYTES_PER_MB),
+        device_memory=_in_mb(on_device),
         device_peak=device_peak(on_device) / BYTES_PER_MB,
     )
+
+
+def _require_budget(size: _Bytes, max_memory: float, smallest: int, only_in_memory: bool) -> None:
+    least, where = size.peak_in_memory(smallest), "in memory"
+    if not only_in_memory:
+        least, where = min(least, size.peak_on_disk(smallest, 3, 1)), "in the run file"
+    if not least <= max_memory * BYTES_PER_MB:  # true for NaN, too
+        raise ResourceError(
+            f"max_memory is {max_memory:.0f} MB, but this run needs at least "
+            f"{-(-least // BYTES_PER_MB)} MB, even with B[i,P,a] ({size.b / BYTES_PER_MB:.0f} MB) "
+            f"{where}; raise --max-memory or freeze the core"
+        )
+
+
+def _occ_block(sizes: Sizes, on_gpu: bool) -> int:
+    """Occupied orbitals per pair block with B in memory: equal blocks of enough work."""
+    pair_flops = 2.0 * sizes.naux * sizes.nvir**2
+    block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
+    most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
+    return max(1, ceil(sizes.nocc / max(1, ceil(sizes.nocc / most))))
+
+
+def _rows_from_disk(sizes: Sizes, size: _Bytes, budget: float) -> tuple[int, int, int]:
+    """Rows of B per block of i, per block of j, and per metric solve, with B in the run file."""
+    free = budget - OVERHEAD - size.tables
+    rows = int(max(3, (free - size.t) // max(size.row, 1)))
+    j_rows = max(1, min(rows // READ_AHEAD, sizes.nocc))
+    i_rows = max(1, min(rows - 2 * j_rows, sizes.nocc))
+    solve_rows = int((free - size.metric) // max(size.row, 1)) - 1
+    return i_rows, j_rows, max(1, min(solve_rows, spare_rows(sizes)))
+
+
+def _flops(sizes: Sizes, metric_done: bool) -> dict[str, float]:
+    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    return {
+        Stage.AO2MO.value: 2.0 * naux * nao * nocc * (nao + nvir),
+        Stage.SOLVE.value: 0.0 if metric_done else 1.0 * naux * naux * nocc * nvir,
+        Stage.PAIRS.value: sizes.npair * nvir * nvir * (2.0 * naux + 8),
+    }
+
+
+def _in_mb(sizes: dict[str, int]) -> dict[str, float]:
+    return {name: size / BYTES_PER_MB for name, size in sizes.items()}

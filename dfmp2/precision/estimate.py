@@ -1,8 +1,8 @@
-"""Where float32 may enter: an a-priori estimate of its error for each stage.
+"""Which stages may run in float32: an estimate of the error of each stage, before the work.
 
-Trainium has no float64, so a stage goes to it only while the estimated error of all stages there
-stays within the accuracy asked for; the others run on the host in float64. Stages are admitted from
-the last to the first, because a stage on the host makes its successors' input exact.
+Trainium has no float64. A stage runs there only while the estimated error of all stages there is
+within the accuracy asked for. The others run on the host in float64. Stages are admitted from the
+last to the first, because a stage on the host gives the next stages exact input.
 
 Model. Rounding puts an error of standard deviation s into each element of B. To first order the
 energy moves by s times the norm of dE/dB, which is at least 0.1 sqrt(nocc), since
@@ -12,8 +12,8 @@ sum dE/dB B = 2 E. To second order every error makes T larger:
     second order   4 s^2 |B|^2 nocc nvir <1/D>,     |B|^2 = nocc (0.35 + 0.08 nvir / nocc) Eh
 
 with <1/D> the mean inverse denominator. |B|^2 was fitted to nine molecules from water/cc-pVDZ to
-benzene/aug-cc-pVDZ. The true error has either sign; tests hold it below twice the estimate.
-s is known stage by stage:
+benzene/aug-cc-pVDZ. The true error has either sign; tests check that it is below twice the
+estimate. s is known stage by stage:
 
 AO->MO
     Measured on a sample of auxiliary shells, in float32 against float64; the solve with the metric
@@ -32,15 +32,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_UP, Context
 from math import hypot
+from typing import Any
 
 import numpy as np
 import scipy.integrate
 import scipy.linalg
 from numpy.typing import NDArray
 
-from dfmp2.fitting.auxbasis import AuxBasis, Metric, factor_metric
-from dfmp2.integrals.libcint import ThreeCentreIntegrals, metric_integrals
-from dfmp2.references.mean_field import Reference
+from dfmp2.fitting.auxbasis import AuxBasis
+from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.references.reference import SpinBlock
+from dfmp2.results.stages import Stage
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
 __all__ = ["STAGES", "Placement", "place_fitted", "place_stages", "rounded_up"]
@@ -52,13 +55,14 @@ by whole shells."""
 ORBITALS = 5e-8
 """Hartree per square root of an occupied orbital: what rounded orbital coefficients cost."""
 
-STAGES = ("AO->MO", "metric solve", "pair energies")
+STAGES = (Stage.AO2MO, Stage.SOLVE, Stage.PAIRS)
+"""Stages that an estimate decides on, in their order."""
 
 Array = NDArray[np.float64]
 
 
 def rounded_up(error: float) -> str:
-    """An error estimate with one digit, never smaller than it is."""
+    """An error estimate as text with one digit, rounded up."""
     return f"{float(Context(prec=1, rounding=ROUND_UP).create_decimal(repr(float(error)))):.0e}"
 
 
@@ -68,14 +72,14 @@ class Placement:
 
     Attributes
     ----------
-    estimates : dict of str to float
+    estimates : dict of Stage to float
         Estimated error of float32 in each stage that has one, hartree.
-    on_host : dict of str to str
+    on_host : dict of Stage to str
         Stages that run on the host in float64, each with the reason.
     """
 
-    estimates: dict[str, float]
-    on_host: dict[str, str]
+    estimates: dict[Stage, float]
+    on_host: dict[Stage, str]
 
     @property
     def error(self) -> float:
@@ -93,12 +97,14 @@ class Placement:
         return "; ".join(parts) + f"; estimated error {rounded_up(self.error)} Eh"
 
 
-def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placement:
+def place_stages(mol: Any, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> Placement:
     """Decide which stages may run in float32.
 
     Parameters
     ----------
-    reference : Reference
+    mol : pyscf.gto.Mole
+        The molecule with its orbital basis.
+    spin : SpinBlock
     aux : AuxBasis
     accuracy : float
         Largest estimated error of all stages together, hartree.
@@ -110,30 +116,30 @@ def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placem
     matrix = metric_integrals(aux.mol)
     diagonal = np.diag(matrix).copy()
     metric = factor_metric(matrix)
-    nocc, nvir = reference.nocc, reference.nvir
+    nocc, nvir = spin.nocc, spin.nvir
 
     norm = nocc * (0.35 + 0.08 * nvir / nocc)
-    curvature = 4 * norm * nocc * nvir * _mean_inverse_denominator(reference)
+    curvature = 4 * norm * nocc * nvir * _mean_inverse_denominator(spin)
 
     def energy_error(s: float) -> float:
         return 0.1 * float(np.sqrt(nocc)) * s + curvature * s * s
 
     if metric.kind == "cholesky":
         estimates = {
-            "AO->MO": hypot(
-                energy_error(_transform_error(reference, aux, metric, diagonal)),
+            Stage.AO2MO: hypot(
+                energy_error(_transform_error(mol, spin, aux, metric, diagonal)),
                 ORBITALS * float(np.sqrt(nocc)),
             ),
-            "metric solve": energy_error(_solve_error(matrix, metric)),
-            "pair energies": _pair_error(nocc),
+            Stage.SOLVE: energy_error(_solve_error(matrix, metric)),
+            Stage.PAIRS: _pair_error(nocc),
         }
-    else:  # near-singular metric: no bound worth the name
+    else:  # near-singular metric: there is no useful bound
         estimates = {
-            "AO->MO": np.inf,
-            "metric solve": np.inf,
-            "pair energies": _pair_error(nocc),
+            Stage.AO2MO: np.inf,
+            Stage.SOLVE: np.inf,
+            Stage.PAIRS: _pair_error(nocc),
         }
-    on_host: dict[str, str] = {}
+    on_host: dict[Stage, str] = {}
     for stage in reversed(STAGES):
         admitted = [estimates[later] for later in STAGES[STAGES.index(stage) :]]
         if on_host:
@@ -143,25 +149,25 @@ def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placem
     return Placement(estimates, on_host)
 
 
-def place_fitted(reference: Reference, accuracy: float) -> Placement:
+def place_fitted(spin: SpinBlock, accuracy: float) -> Placement:
     """The same where the integrals hold the metric already, as those of an SCF do.
 
     They lie on the host in float64 and are transformed there; there is nothing to solve.
 
     Parameters
     ----------
-    reference : Reference
+    spin : SpinBlock
     accuracy : float
 
     Returns
     -------
     Placement
     """
-    error = _pair_error(reference.nocc)
-    on_host = {"AO->MO": "the SCF's integrals lie there"}
+    error = _pair_error(spin.nocc)
+    on_host = {Stage.AO2MO: "the SCF's integrals lie there"}
     if error > accuracy:
-        on_host["pair energies"] = f"float32 would cost {error:.0e} Eh"
-    return Placement({"pair energies": error}, on_host)
+        on_host[Stage.PAIRS] = f"float32 would cost {error:.0e} Eh"
+    return Placement({Stage.PAIRS: error}, on_host)
 
 
 def _pair_error(nocc: int) -> float:
@@ -169,12 +175,12 @@ def _pair_error(nocc: int) -> float:
     return UNIT * 0.04 * nocc
 
 
-def _mean_inverse_denominator(reference: Reference) -> float:
+def _mean_inverse_denominator(spin: SpinBlock) -> float:
     """Mean of 1/(e_a + e_b - e_i - e_j), by its separable Laplace transform."""
     t = np.geomspace(1e-3, 1e3, 200)[:, None]
-    middle = (reference.e_occ.max() + reference.e_vir.min()) / 2
-    decay = np.exp(-t * (reference.e_vir - middle)).mean(axis=1)
-    decay *= np.exp(t * (reference.e_occ - middle)).mean(axis=1)
+    middle = (spin.e_occ.max() + spin.e_vir.min()) / 2
+    decay = np.exp(-t * (spin.e_vir - middle)).mean(axis=1)
+    decay *= np.exp(t * (spin.e_occ - middle)).mean(axis=1)
     return float(scipy.integrate.trapezoid(decay**2, t[:, 0]))
 
 
@@ -188,7 +194,9 @@ def _solve_error(matrix: Array, metric: Metric) -> float:
     return 2.5 * UNIT * max(1.0, float(np.sqrt(condition / 1e8)))
 
 
-def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagonal: Array) -> float:
+def _transform_error(
+    mol: Any, spin: SpinBlock, aux: AuxBasis, metric: Metric, diagonal: Array
+) -> float:
     """Standard deviation of the error that a float32 transform leaves in an element of B."""
     inverse = scipy.linalg.solve_triangular(
         metric.factor, np.eye(aux.naux), lower=True, check_finite=False
@@ -200,11 +208,11 @@ def _transform_error(reference: Reference, aux: AuxBasis, metric: Metric, diagon
     order = np.argsort(np.add.reduceat(weight, loc[:-1]) / sizes)[::-1]
     enough = int(np.searchsorted(np.cumsum(sizes[order]), SAMPLE_FUNCTIONS)) + 1
     shells = np.sort(order[:enough]).tolist()
-    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1, shells=shells)
-    single = (reference.c_occ.astype(np.float32), reference.c_vir.astype(np.float32))
+    integrals = ThreeCentreIntegrals(mol, aux.mol, 1, shells=shells)
+    single = (spin.c_occ.astype(np.float32), spin.c_vir.astype(np.float32))
     known, sampled = 0.0, 0.0
     for block, eri in integrals:
-        exact = np.einsum("Pmi,ma->Pia", eri @ reference.c_occ, reference.c_vir, optimize=True)
+        exact = np.einsum("Pmi,ma->Pia", eri @ spin.c_occ, spin.c_vir, optimize=True)
         rough = np.einsum(
             "Pmi,ma->Pia", eri.astype(np.float32) @ single[0], single[1], optimize=True
         )

@@ -1,11 +1,11 @@
-"""What float32 pair GEMMs really cost: a sample of pairs, computed again in float64.
+"""The error of float32 pair GEMMs: a sample of pairs is computed again in float64.
 
 A few occupied orbitals keep their B in float64 before it is rounded. All pairs among them are
-computed again from it, so the comparison holds the rounding of B as well as the sums of the GEMM.
-What the sample loses per hartree of its energy, all with one sign, is taken for the molecule
-`CAUTION` times: an upper estimate as long as the sample is typical, since true errors have both
-signs. The largest relative error of a single pair would not do. It is that of a pair with next to
-no energy, and large molecules have ever more of them.
+computed again from it, so the comparison includes the rounding of B and the sums of the GEMM. The
+absolute errors of the sample are added, divided by its energy, and multiplied by the energy of the
+molecule and by `CAUTION`. This is an upper estimate if the sample is typical, because true errors
+have both signs and cancel in part. The largest relative error of a single pair is no use here: it
+belongs to pairs with almost no energy, and large molecules have many of them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.protocol import Array
-from dfmp2.backends.recording import RecordedBackend
-from dfmp2.references.mean_field import Reference
-from dfmp2.tensors.held import FittedB
+from dfmp2.backends.protocol import Array, PairBlock
+from dfmp2.backends.recording import RecordingBackend
+from dfmp2.references.reference import SpinBlock
+from dfmp2.results.stages import Stage
+from dfmp2.tensors.held import HeldB
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
 __all__ = ["CAUTION", "SAMPLE", "SpotCheck", "expected_error"]
@@ -43,17 +44,17 @@ class SpotCheck:
 
     Parameters
     ----------
-    b : FittedB, shape (nocc, naux, nvir), float64
-    reference : Reference
-    backend : RecordedBackend
+    b : HeldB, shape (nocc, naux, nvir), float64
+    spin : SpinBlock
+    backend : RecordingBackend
     """
 
-    def __init__(self, b: FittedB, reference: Reference, backend: RecordedBackend) -> None:
-        rng = np.random.default_rng(reference.nocc)
-        count = min(SAMPLE, reference.nocc)
-        self._index: NDArray[np.intp] = np.sort(rng.choice(reference.nocc, count, replace=False))
+    def __init__(self, b: HeldB, spin: SpinBlock, backend: RecordingBackend) -> None:
+        rng = np.random.default_rng(spin.nocc)
+        count = min(SAMPLE, spin.nocc)
+        self._index: NDArray[np.intp] = np.sort(rng.choice(spin.nocc, count, replace=False))
         self._b = b.some(self._index, backend)
-        self._reference, self._backend = reference, backend
+        self._spin, self._backend = spin, backend
         self.pairs = count * (count + 1) // 2
 
     def error(self, e_os: Array, e_ss: Array, rough_pairs: NDArray[np.bool_]) -> float:
@@ -69,12 +70,12 @@ class SpotCheck:
         """
         square = np.ix_(self._index, self._index)
         if not rough_pairs[square].any():
-            return expected_error(self._reference.nocc)
-        e_occ = self._reference.e_occ[self._index]
-        with self._backend.stage("spot check"):
-            os, ss = self._backend.pair_energy(
-                self._b, self._b, e_occ, e_occ, self._reference.e_vir, True
-            )
+            return expected_error(self._spin.nocc)
+        e_occ = self._spin.e_occ[self._index]
+        e_vir, b = self._spin.e_vir, self._b
+        block = PairBlock(b, b, e_occ, e_occ, e_vir, e_vir, diagonal=True)
+        with self._backend.stage(Stage.SPOT_CHECK):
+            os, ss = self._backend.pair_energy(block)
         compared = rough_pairs[square]  # i <= j
         exact, rough = (os + ss)[compared], (e_os + e_ss)[square][compared]
         weight = (2.0 - np.eye(len(e_occ)))[compared]  # the pair (j,i) has the energy of (i,j)

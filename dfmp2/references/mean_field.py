@@ -1,103 +1,48 @@
-"""From a mean-field object to the reference of MP2: orbitals, energies, what is correlated.
+"""From a mean-field object of PySCF to a checked `ScfSolution`, and back.
 
-The adapter between PySCF's SCF and the method: nothing after this module knows which class of
-mean field it was. What MP2 cannot be trusted on is refused here, with what to do.
+A mean field that closed-shell MP2 is wrong for is refused here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.solution import ScfSolution
 
-__all__ = ["Frozen", "Reference", "frozen_orbitals", "make_reference"]
-
-Frozen = int | Sequence[int] | str | None
-"""None, a number of lowest orbitals, a list of orbital indices from 0, or "auto"."""
+__all__ = ["as_mean_field", "read_mean_field"]
 
 NOT_CANONICAL = 1e-5
 """Hartree. Largest Fock element between two different orbitals that passes for zero: an SCF
 converged to PySCF's default orbital gradient stays below it."""
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """A closed-shell reference determinant, split for MP2.
-
-    Attributes
-    ----------
-    mol : pyscf.gto.Mole
-    kind : str
-        "RHF", or "RKS" where Kohn-Sham orbitals were asked for.
-    e_ref : float
-        Energy of the reference, hartree.
-    c_occ, c_vir : ndarray, shapes (nao, nocc) and (nao, nvir)
-        Correlated orbitals.
-    e_occ, e_vir : ndarray, shapes (nocc,) and (nvir,)
-        Their energies, hartree.
-    frozen : tuple of int
-        Orbitals left out, as indices from 0.
-    occupied, virtual : tuple of int
-        Indices of the correlated orbitals in the mean field's set.
-    """
-
-    mol: Any
-    kind: str
-    e_ref: float
-    c_occ: NDArray[np.float64]
-    c_vir: NDArray[np.float64]
-    e_occ: NDArray[np.float64]
-    e_vir: NDArray[np.float64]
-    frozen: tuple[int, ...]
-    occupied: tuple[int, ...]
-    virtual: tuple[int, ...]
-
-    @property
-    def nao(self) -> int:
-        """Number of atomic orbitals."""
-        return int(self.c_occ.shape[0])
-
-    @property
-    def nocc(self) -> int:
-        """Number of correlated occupied orbitals."""
-        return int(self.c_occ.shape[1])
-
-    @property
-    def nvir(self) -> int:
-        """Number of correlated virtual orbitals."""
-        return int(self.c_vir.shape[1])
-
-
-def make_reference(
+def read_mean_field(
     mf: Any,
-    frozen: Frozen = None,
     mo_coeff: NDArray[np.float64] | None = None,
     mo_occ: NDArray[np.float64] | None = None,
     allow_ks: bool = False,
-) -> Reference:
-    """Check a mean field and split its orbitals.
+) -> ScfSolution:
+    """Check a mean field and take its orbitals.
 
     Parameters
     ----------
     mf : pyscf.scf.hf.RHF
         Converged restricted mean field, density-fitted or not.
-    frozen : None, int, sequence of int, or "auto"
-        Orbitals left out of the correlation treatment.
-    mo_coeff, mo_occ : ndarray, optional
+    mo_coeff : ndarray, shape (nao, nmo), optional
         Canonical orbitals to use instead of the mean field's own; their energies are the diagonal
         of its Fock matrix.
+    mo_occ : ndarray, shape (nmo,), optional
+        Their occupations.
     allow_ks : bool
         Take Kohn-Sham orbitals and energies as they are, as double hybrids do.
 
     Returns
     -------
-    Reference
+    ScfSolution
 
     Raises
     ------
@@ -106,7 +51,7 @@ def make_reference(
     NotConvergedError
         If the SCF is not converged.
     InputError
-        For orbitals that are not canonical, a bad `frozen`, or a gap that is not positive.
+        For orbitals that are not canonical.
     """
     kind = _kind(mf, allow_ks)
     own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
@@ -114,26 +59,44 @@ def make_reference(
     occ = np.asarray(mf.mo_occ if mo_occ is None else mo_occ)
     _check_orbitals(mf, coeff, occ)
     if own:
-        energy, e_ref = np.asarray(mf.mo_energy), float(mf.e_tot)
+        energy, e_tot = np.asarray(mf.mo_energy), float(mf.e_tot)
     else:
-        energy, e_ref = _rebuilt(mf, coeff, occ)
-    left_out = frozen_orbitals(mf.mol, frozen, len(occ), int(np.sum(occ > 0)))
-    active = np.ones(len(occ), dtype=bool)
-    active[list(left_out)] = False
-    occupied, virtual = np.flatnonzero(active & (occ > 0)), np.flatnonzero(active & (occ == 0))
-    _check_gap(energy, occupied, virtual)
-    return Reference(
+        energy, e_tot = _rebuilt(mf, coeff, occ)
+    return ScfSolution(
         mol=mf.mol,
         kind=kind,
-        e_ref=e_ref,
-        c_occ=np.ascontiguousarray(coeff[:, occupied], dtype=np.float64),
-        c_vir=np.ascontiguousarray(coeff[:, virtual], dtype=np.float64),
-        e_occ=np.array(energy[occupied], dtype=np.float64),
-        e_vir=np.array(energy[virtual], dtype=np.float64),
-        frozen=left_out,
-        occupied=tuple(int(i) for i in occupied),
-        virtual=tuple(int(a) for a in virtual),
+        e_tot=e_tot,
+        mo_coeff=coeff,
+        mo_energy=energy,
+        mo_occ=occ,
+        conv_tol=float(mf.conv_tol),
+        with_df=getattr(mf, "with_df", None) or None,
     )
+
+
+def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any:
+    """The orbitals in a plain `scf.RHF`, without density fitting or second-order solver.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+    max_memory : float, optional
+        MB that PySCF may use; its own default if not given.
+
+    Returns
+    -------
+    pyscf.scf.hf.RHF
+        Converged.
+    """
+    from pyscf import scf
+
+    mf = scf.RHF(solution.mol)
+    mf.verbose, mf.chkfile = 0, None
+    if max_memory is not None:
+        mf.max_memory = max_memory
+    mf.mo_coeff, mf.mo_occ = solution.mo_coeff, solution.mo_occ
+    mf.mo_energy, mf.e_tot, mf.converged = solution.mo_energy, solution.e_tot, True
+    return mf
 
 
 def _kind(mf: Any, allow_ks: bool) -> str:
@@ -205,74 +168,3 @@ def _rebuilt(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> tuple[NDArray[n
             f"{worst:.2g} Eh; use canonical orbitals (mf.canonicalize)"
         )
     return energy, float(mf.energy_tot(dm=density, vhf=potential))
-
-
-def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int, ...]:
-    """Indices of the orbitals that `frozen` leaves out.
-
-    Parameters
-    ----------
-    mol : pyscf.gto.Mole
-        Needed for "auto": its chemical core (electrons inside an ECP and ghost atoms do not
-        count).
-    frozen : None, int, sequence of int, or "auto"
-    nmo, nocc : int
-        Numbers of orbitals, and of occupied ones.
-
-    Returns
-    -------
-    tuple of int
-
-    Raises
-    ------
-    InputError
-        If an index does not exist or no occupied orbital would be left where there is one.
-    """
-    if frozen is None:
-        return ()
-    if isinstance(frozen, str):
-        if frozen != "auto":
-            raise InputError(f"frozen={frozen!r} is not understood; use a number, a list or 'auto'")
-        from pyscf.data.elements import chemcore
-
-        return tuple(range(min(int(chemcore(mol)), nocc)))
-    if isinstance(frozen, (bool, float)):
-        raise InputError(f"frozen={frozen!r} is not understood; use a number, a list or 'auto'")
-    if isinstance(frozen, (int, np.integer)):
-        if frozen < 0:
-            raise InputError(f"frozen={frozen} is negative; give the number of lowest orbitals")
-        if frozen >= max(nocc, 1):
-            raise InputError(
-                f"frozen={frozen} leaves nothing to correlate: there are {nocc} occupied orbitals"
-            )
-        return tuple(range(int(frozen)))
-    indices = _indices(frozen)
-    if indices and not (indices[0] >= 0 and indices[-1] < nmo):
-        bad = indices[-1] if indices[0] >= 0 else indices[0]
-        raise InputError(f"frozen orbital {bad} does not exist: there are {nmo}, counted from 0")
-    if nocc and set(range(nocc)) <= set(indices):
-        raise InputError(
-            f"frozen={indices} leaves nothing to correlate: it holds all {nocc} occupied orbitals"
-        )
-    return tuple(indices)
-
-
-def _indices(frozen: Sequence[int]) -> list[int]:
-    try:
-        return sorted({index(i) for i in frozen})  # 1.0 or "1" are mistakes, not orbitals
-    except TypeError:
-        raise InputError(
-            f"frozen={frozen!r} is not understood; use a number, a list of whole numbers or 'auto'"
-        ) from None
-
-
-def _check_gap(energy: NDArray[Any], occupied: NDArray[Any], virtual: NDArray[Any]) -> None:
-    if not (len(occupied) and len(virtual)):
-        return
-    i, a = occupied[np.argmax(energy[occupied])], virtual[np.argmin(energy[virtual])]
-    if energy[a] - energy[i] <= 0:
-        raise InputError(
-            f"virtual orbital {a} ({energy[a]:.6f} Eh) lies not above occupied orbital {i} "
-            f"({energy[i]:.6f} Eh): the MP2 denominators vanish; this reference is not the ground "
-            "state, or has no gap"
-        )

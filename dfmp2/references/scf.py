@@ -1,57 +1,36 @@
-"""Hartree-Fock for users who start from a molecule, and converged ones from chkfiles."""
+"""Hartree-Fock for users who start from a molecule."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["CONV_TOL", "load_chkfile", "new_scf", "run_scf"]
+from dfmp2 import defaults
+from dfmp2.errors import NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.solution import ScfSolution
+from dfmp2.settings import Settings
 
-CONV_TOL = 1e-10
-"""Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
-
-GRADIENT_TOL = 1e-7
-
-SCF_KEYS = ("e_tot", "mo_energy", "mo_occ", "mo_coeff")
-
-CHKFILE_GRADIENT = 1e-3
-"""A chkfile says neither whether its SCF converged nor of which method it is. A density-fitted
-SCF's orbitals leave an exact gradient near 1e-4; unfinished or Kohn-Sham ones exceed this."""
+__all__ = ["new_scf", "require_closed_shell", "run_scf", "stored_solution"]
 
 
 def run_scf(
-    mol: Any,
-    density_fit: bool = False,
-    conv_tol: float = CONV_TOL,
-    max_cycle: int = 100,
-    max_memory: float | None = None,
-    gradient_tol: float = GRADIENT_TOL,
-    auxbasis: Any = None,
-) -> Any:
+    mol: Any, settings: Settings, gradient_tol: float = defaults.GRADIENT_TOL
+) -> ScfSolution:
     """Converge a restricted Hartree-Fock calculation.
 
     Parameters
     ----------
     mol : pyscf.gto.Mole
-    density_fit : bool
-        Fit the SCF's own integrals too. The default is an exact SCF.
-    conv_tol : float
-        Energy threshold, hartree.
-    max_cycle : int
-        Iterations allowed.
-    max_memory : float, optional
-        MB that the SCF may use.
+    settings : Settings
+        Read: `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
-    auxbasis : str or dict, optional
-        Auxiliary set of a density-fitted SCF; PySCF's Coulomb/exchange (JK) set by default.
 
     Returns
     -------
-    pyscf.scf.hf.RHF
-        Converged.
+    ScfSolution
 
     Raises
     ------
@@ -60,88 +39,82 @@ def run_scf(
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
-    if mol.spin != 0:
-        raise UnsupportedReferenceError(
-            f"spin {mol.spin}: this version treats closed shells (RHF) only; open-shell MP2 is in "
-            "pyscf.mp.dfump2_native"
-        )
-    mf = new_scf(mol, density_fit, auxbasis)
-    mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = conv_tol, gradient_tol, max_cycle
-    if max_memory is not None:
-        mf.max_memory = max_memory
+    require_closed_shell(mol)
+    mf = new_scf(mol, settings)
+    mf.conv_tol, mf.conv_tol_grad = settings.conv_tol, gradient_tol
+    mf.max_cycle = settings.max_cycle
     mf.kernel()
     if not mf.converged:
         raise NotConvergedError(
-            f"the SCF did not converge to {conv_tol:g} Eh in {max_cycle} iterations; raise "
-            "--max-cycle, or converge it in PySCF and pass its chkfile"
+            f"the SCF did not converge to {settings.conv_tol:g} Eh in {settings.max_cycle} "
+            "iterations; raise --max-cycle, or converge it in PySCF and pass its chkfile"
         )
-    return mf
+    values = {name: getattr(mf, name) for name in ("mo_coeff", "mo_energy", "mo_occ")}
+    return _solution(mf, settings.conv_tol, float(mf.e_tot), values)
 
 
-def new_scf(mol: Any, density_fit: bool = False, auxbasis: Any = None) -> Any:
-    """A silent restricted Hartree-Fock object, not yet run; parameters as of `run_scf`."""
+def stored_solution(
+    mol: Any, settings: Settings, orbitals: dict[str, Any], read_from: str | None
+) -> ScfSolution:
+    """The solution whose arrays a run file holds.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+    settings : Settings
+        Of the SCF. With `integrals` "scf", its three-centre integrals are made again.
+    orbitals : dict
+        mo_coeff (nao, nmo), mo_energy (nmo,), mo_occ (nmo,), float64; e_tot in hartree, and
+        conv_tol.
+    read_from : str or None
+        File that a script or chkfile had the orbitals from.
+    """
+    mf = new_scf(mol, settings)
+    if settings.integrals == "scf":
+        mf.with_df.build()
+    values = {name: orbitals[name] for name in ("mo_coeff", "mo_energy", "mo_occ")}
+    return _solution(mf, orbitals["conv_tol"], orbitals["e_tot"], values, read_from)
+
+
+def _solution(
+    mf: Any,
+    conv_tol: float,
+    e_tot: float,
+    orbitals: dict[str, NDArray[np.float64]],
+    read_from: str | None = None,
+) -> ScfSolution:
+    return ScfSolution(
+        mol=mf.mol,
+        kind="RHF",
+        e_tot=e_tot,
+        conv_tol=conv_tol,
+        with_df=getattr(mf, "with_df", None) or None,
+        read_from=read_from,
+        **orbitals,
+    )
+
+
+def new_scf(mol: Any, settings: Settings) -> Any:
+    """A silent restricted Hartree-Fock object, not yet run."""
     from pyscf import scf
 
     mf = scf.RHF(mol)
-    if density_fit:
-        mf = mf.density_fit(auxbasis=auxbasis)
+    if settings.density_fit:
+        mf = mf.density_fit(auxbasis=settings.scf_auxbasis)
     mf.verbose = 0
     mf.chkfile = None  # PySCF writes one to a temporary folder otherwise
     return mf
 
 
-def load_chkfile(path: str) -> Any:
-    """Mean field from a PySCF chkfile, without running the SCF again.
-
-    Parameters
-    ----------
-    path : str
-        Written by a PySCF SCF (``mf.chkfile``).
-
-    Returns
-    -------
-    pyscf.scf.hf.RHF
+def require_closed_shell(mol: Any, source: str = "") -> None:
+    """Refuse a molecule with unpaired electrons.
 
     Raises
     ------
-    InputError
-        If the file holds no SCF.
-    NotConvergedError
-        If its orbitals do not solve the Hartree-Fock equations.
     UnsupportedReferenceError
-        If the orbitals are not restricted, or the molecule has unpaired electrons.
     """
-    import h5py
-    import numpy as np
-    from pyscf import gto
-
-    try:
-        with h5py.File(path, "r") as file:
-            text = file["mol"][()]
-            stored = {key: file["scf"][key][()] for key in SCF_KEYS}
-        json.loads(text)  # a damaged entry is found before PySCF evaluates it
-        mol = gto.loads(text)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: is no PySCF chkfile with a finished SCF ({error}); write one with "
-            "mf.chkfile, or give the geometry"
-        ) from error
-    mol.verbose = 0
-    if np.ndim(stored["mo_coeff"]) != 2 or mol.spin != 0:
+    if mol.spin != 0:
         raise UnsupportedReferenceError(
-            f"{path}: holds an open-shell or generalised SCF; this version treats closed shells "
-            "(RHF) only"
+            f"{source + ': ' if source else ''}spin {mol.spin} (unpaired electrons): this version "
+            "treats closed shells (RHF) only; open-shell MP2 is in pyscf.mp.dfump2_native"
         )
-    mf = new_scf(mol)
-    mf.mo_coeff, mf.mo_occ = stored["mo_coeff"], stored["mo_occ"]
-    mf.mo_energy, mf.e_tot = stored["mo_energy"], float(stored["e_tot"])
-    fock = mf.mo_coeff.T @ mf.get_fock() @ mf.mo_coeff
-    occupied = mf.mo_occ > 0
-    gradient = float(np.abs(fock[np.ix_(~occupied, occupied)]).max(initial=0.0))
-    if gradient > CHKFILE_GRADIENT:
-        raise NotConvergedError(
-            f"{path}: its orbitals are not converged Hartree-Fock orbitals (largest orbital "
-            f"gradient {gradient:.1e}); converge a scf.RHF and pass its chkfile"
-        )
-    mf.converged, mf.read_from = True, path
-    return mf

@@ -1,7 +1,7 @@
-"""Who did which arithmetic: the record from which every statement about devices is made.
+"""Which device did which arithmetic.
 
-Each operation of the pipeline adds to one row per (stage, operation, backend, mode, device,
-dtype). The summary line that names a device is made from these rows and from nothing else.
+Each operation adds to one row per (stage, operation, backend, mode, device, dtype). Every printed
+statement about a device is made from these rows alone. They are a log and decide nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Failure", "OperationRecord", "Provenance", "StageRecord", "Where"]
+from dfmp2.results.stages import Stage
+
+__all__ = ["Failure", "Operation", "Provenance", "StageTime", "Where"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Where:
 
 
 @dataclass
-class OperationRecord:
+class Operation:
     """Sum of all calls of one operation in one stage, on one device, in one dtype."""
 
     stage: str
@@ -52,7 +54,7 @@ class OperationRecord:
 
 
 @dataclass
-class StageRecord:
+class StageTime:
     """Wall time of one stage, and the flops counted in it."""
 
     name: str
@@ -78,25 +80,25 @@ class Failure:
 class Provenance:
     """Every operation and every stage of one run, in order of first use."""
 
-    operations: list[OperationRecord] = field(default_factory=list)
-    stages: list[StageRecord] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
+    stages: list[StageTime] = field(default_factory=list)
     reason: str = ""
     failures: list[Failure] = field(default_factory=list)
     _stage: str = ""
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; operations inside are filed under its name."""
-        record = next((s for s in self.stages if s.name == name), None)
-        if record is None:
-            record = StageRecord(name)
-            self.stages.append(record)
-        outer, self._stage = self._stage, name
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Time a stage; operations inside are recorded under its name."""
+        timed = next((s for s in self.stages if s.name == name), None)
+        if timed is None:
+            timed = StageTime(name.value)
+            self.stages.append(timed)
+        outer, self._stage = self._stage, name.value
         start = time.perf_counter()
         try:
             yield
         finally:
-            record.seconds += time.perf_counter() - start
+            timed.seconds += time.perf_counter() - start
             self._stage = outer
 
     def add(
@@ -108,14 +110,8 @@ class Provenance:
         flops: float,
         fallback: bool = False,
     ) -> None:
-        """Count one finished call. Call it only after the work was done where it says."""
-        key = (self._stage, operation, where, dtype)
-        for row in self.operations:
-            if (row.stage, row.operation, row.where, row.dtype) == key:
-                break
-        else:
-            row = OperationRecord(*key)
-            self.operations.append(row)
+        """Count one finished operation. Call it after the work is done."""
+        row = self._row(self._stage, operation, where, dtype)
         row.calls += 1
         row.fallbacks += fallback
         row.seconds += seconds
@@ -124,8 +120,16 @@ class Provenance:
             if stage.name == self._stage:
                 stage.flops += flops
 
+    def _row(self, *key: Any) -> Operation:
+        """The row of (stage, operation, where, dtype)."""
+        for row in self.operations:
+            if (row.stage, row.operation, row.where, row.dtype) == key:
+                return row
+        self.operations.append(Operation(*key))
+        return self.operations[-1]
+
     def failed(self, operation: str, error: str) -> bool:
-        """Count a kernel that raised; whether this error is new."""
+        """Count a kernel that raised; returns whether this error is new."""
         for failure in self.failures:
             if (failure.operation, failure.error) == (operation, error):
                 failure.count += 1
@@ -134,7 +138,7 @@ class Provenance:
         return True
 
     def device_line(self) -> str:
-        """Name what did the arithmetic, from the rows alone."""
+        """The devices that did the arithmetic, and any fallback, in one line."""
         places = list(dict.fromkeys(str(row.where) for row in self.operations))
         line = "; ".join(places) if places else "nothing was computed"
         if self.failures:
@@ -144,13 +148,9 @@ class Provenance:
         return line
 
     def merge(self, other: Provenance) -> None:
-        """Add what another session did; its reason wins."""
+        """Add the operations of another session; its reason replaces this one."""
         for row in other.operations:
-            key = (row.stage, row.operation, row.where, row.dtype)
-            same = [r for r in self.operations if (r.stage, r.operation, r.where, r.dtype) == key]
-            mine = same[0] if same else OperationRecord(*key)
-            if not same:
-                self.operations.append(mine)
+            mine = self._row(row.stage, row.operation, row.where, row.dtype)
             mine.calls += row.calls
             mine.fallbacks += row.fallbacks
             mine.seconds += row.seconds
@@ -158,7 +158,7 @@ class Provenance:
         for stage in other.stages:
             known = next((s for s in self.stages if s.name == stage.name), None)
             if known is None:
-                self.stages.append(StageRecord(stage.name, stage.seconds, stage.flops))
+                self.stages.append(StageTime(stage.name, stage.seconds, stage.flops))
             else:
                 known.seconds += stage.seconds
                 known.flops += stage.flops
@@ -179,10 +179,9 @@ class Provenance:
         """Inverse of `to_dict`."""
         return cls(
             operations=[
-                OperationRecord(**{**row, "where": Where(**row["where"])})
-                for row in data["operations"]
+                Operation(**{**row, "where": Where(**row["where"])}) for row in data["operations"]
             ],
-            stages=[StageRecord(**stage) for stage in data["stages"]],
+            stages=[StageTime(**stage) for stage in data["stages"]],
             reason=data["reason"],
             failures=[Failure(**failure) for failure in data["failures"]],
         )

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError, ValidationError
-from dfmp2.molecules.plain import MoleculeRecord, element_of
+from dfmp2.molecules.plain import PlainMolecule, element_of
 from dfmp2.results.provenance import Provenance
+from dfmp2.results.spin_scaling import scs_energy, sos_energy
 
-__all__ = ["MoleculeRecord", "Result", "read_results", "scs_energy", "sos_energy"]
+__all__ = ["ROUNDING", "Result", "read_results"]
 
 _NEEDED = {
     "labels": "basis auxbasis auxbasis_reason metric precision ecp frozen scf",
@@ -33,24 +34,6 @@ _NEEDED = {
 ROUNDING = 1e-11
 """Hartree. Energies summed again from stored pair energies differ by less."""
 
-SCS = (6 / 5, 1 / 3)
-"""Weights of the opposite- and same-spin parts: Grimme, J. Chem. Phys. 118, 9095 (2003),
-doi:10.1063/1.1569242."""
-
-SOS = 1.3
-"""Weight of the opposite-spin part alone: Jung, Lochan, Dutoi, Head-Gordon, J. Chem. Phys. 121,
-9793 (2004), doi:10.1063/1.1809602."""
-
-
-def scs_energy(e_os: float, e_ss: float) -> float:
-    """Spin-component-scaled correlation energy."""
-    return SCS[0] * e_os + SCS[1] * e_ss
-
-
-def sos_energy(e_os: float) -> float:
-    """Scaled-opposite-spin correlation energy."""
-    return SOS * e_os
-
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -58,7 +41,7 @@ class Result:
 
     Attributes
     ----------
-    molecule : MoleculeRecord
+    molecule : PlainMolecule
     reference : str
         "RHF" or "RKS".
     e_hf : float
@@ -72,16 +55,19 @@ class Result:
     labels : dict of str to str
         What a summary prints: basis, auxbasis and the reason for it, metric, frozen core, SCF.
     settings : dict
-        fused, precision, max_memory, density_fit.
+        fused, precision (the one used), accuracy, frozen, integrals, density_fit, scf_auxbasis,
+        conv_tol, and every other setting that changes the energy.
     memory : dict of str to float
-        MB: forecast and, where it could be measured, peak.
+        MB: forecast, max_memory and, where it could be measured, peak.
     provenance : Provenance
     notes : tuple of str
         Warnings and remarks that belong to the number.
     versions : dict of str to str
+    read_from : str or None
+        Run file, device and time, where the result was read and not computed. Not part of the JSON.
     """
 
-    molecule: MoleculeRecord
+    molecule: PlainMolecule
     reference: str
     e_hf: float
     e_os_pairs: NDArray[np.float64]
@@ -95,6 +81,7 @@ class Result:
     provenance: Provenance
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    read_from: str | None = None
 
     @property
     def e_corr_os(self) -> float:
@@ -226,7 +213,7 @@ class Result:
         try:
             own = data["extras"]["dfmp2"]
             result = cls(
-                molecule=MoleculeRecord.from_plain(own["molecule"]),
+                molecule=PlainMolecule.from_plain(own["molecule"]),
                 reference=own["reference"],
                 e_hf=float(own["e_hf"]),
                 e_os_pairs=_square(own["e_os_pairs"]),

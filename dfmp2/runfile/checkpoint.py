@@ -1,10 +1,9 @@
-"""What a run remembers across its ends: sessions, B and pair energies, kept when it is due.
+"""Sessions, B and pair energies kept between runs.
 
-A session is one stretch of work by one backend in one precision. It is entered in the journal
-before its first value is committed, so that no number in a run file is without its origin. Between
-two commits lie at least `interval` seconds, which is also what a kill can cost. B is kept only
-where making it again, or what follows from it, would take longer than that.
-"""
+A session is one stretch of work by one backend in one precision. It is written to the journal
+before its first value is committed, so every number in a run file has a recorded origin. At least
+`interval` seconds pass between two commits, and a kill costs at most that much work. B is kept only
+where making it again, or the work that follows from it, would take longer than that."""
 
 from __future__ import annotations
 
@@ -17,24 +16,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2 import defaults
 from dfmp2.errors import CheckpointError
 from dfmp2.results.provenance import Provenance, Where
+from dfmp2.results.stages import PairArithmetic, Precision
+from dfmp2.results.versions import versions
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import PairTable, load_pairs, store_pairs
 from dfmp2.runfile.rows import Rows
-from dfmp2.workflow.labels import versions
 
-__all__ = ["INTERVAL", "Checkpoint"]
+__all__ = ["Checkpoint"]
 
-INTERVAL = 30.0
-"""Seconds between two commits."""
-
-_UNLABELLED = {"fp64": "fp64", "fp32": "fp32 pair GEMMs", "nki": "fp32 by NKI"}
-"""Pairs of a session that ended before it could say how precise they are."""
+_UNLABELLED = {
+    PairArithmetic.FP64: "fp64",
+    PairArithmetic.FP32: "fp32 pair GEMMs",
+    PairArithmetic.NKI: "fp32 by NKI",
+}
+"""Labels for the pairs of a session that ended before it wrote one."""
 
 
 class Checkpoint:
-    """The memory of a run.
+    """What is kept of a run.
 
     Parameters
     ----------
@@ -55,7 +57,9 @@ class Checkpoint:
         What a reader of the result should know.
     """
 
-    def __init__(self, file: RunFile | None, nocc: int, interval: float = INTERVAL) -> None:
+    def __init__(
+        self, file: RunFile | None, nocc: int, interval: float = defaults.CHECKPOINT_INTERVAL
+    ) -> None:
         self._file, self._interval = file, interval
         self._own: dict[int, Provenance] = {}
         self._last, self._room = time.monotonic(), True
@@ -86,7 +90,9 @@ class Checkpoint:
 
     # Sessions
 
-    def begin(self, provenance: Provenance, where: Where, precision: str, accuracy: float) -> None:
+    def begin(
+        self, provenance: Provenance, where: Where, precision: Precision, accuracy: float
+    ) -> None:
         """Start a session: what is committed from now on was done by `provenance`.
 
         Parameters
@@ -95,12 +101,12 @@ class Checkpoint:
             Is entered in the journal with every commit.
         where : Where
             The backend that was chosen.
-        precision : str
-            The precision that was chosen: "fp64", "fp32" or "auto".
+        precision : Precision
+            The precision that was chosen.
         accuracy : float
             Hartree.
         """
-        self._state.pop("result", None)  # of which a pair is to be computed again
+        self._state.pop("result", None)  # it is no longer valid once a pair is computed again
         self.session = self._unused_number()
         self._own[self.session] = provenance
         self._sessions.append(
@@ -110,7 +116,7 @@ class Checkpoint:
                 "backend": where.backend,
                 "mode": where.mode,
                 "device": where.device,
-                "precision": precision,
+                "precision": precision.value,
                 "accuracy": accuracy,
                 "pairs_in": "",
                 "label": "",
@@ -134,33 +140,33 @@ class Checkpoint:
             number += 1
         return number
 
-    def computing(self, precision: str) -> None:
-        """Say in which precision this session computes pairs."""
-        self._sessions[-1]["pairs_in"] = precision
+    def computing(self, arithmetic: PairArithmetic) -> None:
+        """Record how this session computes pairs."""
+        self._sessions[-1]["pairs_in"] = arithmetic.value
 
-    def computed(self, precision: str) -> NDArray[np.bool_]:
-        """Pairs that were computed in this precision."""
-        return np.isin(self.table.session, self._ids(precision))
+    def computed(self, arithmetic: PairArithmetic) -> NDArray[np.bool_]:
+        """Pairs that were computed so, shape (nocc, nocc)."""
+        return np.isin(self.table.session, self._ids(arithmetic))
 
-    def reject(self, precision: str) -> None:
-        """Take all pairs that were computed in this precision as never computed."""
+    def reject(self, arithmetic: PairArithmetic) -> None:
+        """Drop all pairs that were computed so."""
         for session in self._sessions:
-            session["rejected"] |= session["pairs_in"] == precision
-        self.table.forget(self.computed(precision))
+            session["rejected"] |= session["pairs_in"] == arithmetic
+        self.table.forget(self.computed(arithmetic))
 
-    def rejected(self, precision: str, accuracy: float) -> bool:
-        """Whether a session found this precision too rough for this accuracy (hartree)."""
+    def rejected(self, arithmetic: PairArithmetic, accuracy: float) -> bool:
+        """Whether a session rejected such pairs for this accuracy (hartree)."""
         return any(
-            s["rejected"] and s["pairs_in"] == precision and s["accuracy"] >= accuracy
+            s["rejected"] and s["pairs_in"] == arithmetic and s["accuracy"] >= accuracy
             for s in self._sessions
         )
 
     def forget_uncommitted(self) -> None:
-        """Take what is not in the file as never computed: its device failed."""
+        """Drop the pairs that are not in the file: their device failed."""
         self.table.forget(~self.table.stored)
 
-    def _ids(self, precision: str) -> list[int]:
-        return [s["id"] for s in self._sessions if s["pairs_in"] == precision]
+    def _ids(self, arithmetic: PairArithmetic) -> list[int]:
+        return [s["id"] for s in self._sessions if s["pairs_in"] == arithmetic]
 
     def label(self, text: str) -> str:
         """Describe the pairs in this session's precision; returns the description of all pairs."""
@@ -169,11 +175,12 @@ class Checkpoint:
             if session["pairs_in"] == self._sessions[-1]["pairs_in"]:
                 session["label"] = text
             if count := int(np.count_nonzero(self.table.session == session["id"])):
-                own = session["label"] or _UNLABELLED[session["pairs_in"]]
+                own = session["label"] or _UNLABELLED[PairArithmetic(session["pairs_in"])]
                 labels[own] = labels.get(own, 0) + count
         if len(labels) > 1:
             text = "; ".join(f"{count} pairs {label}" for label, count in labels.items())
-        if self.b_precision == "fp32" and self._sessions[-1]["pairs_in"] != "nki":
+        by_nki = self._sessions[-1]["pairs_in"] == PairArithmetic.NKI
+        if self.b_precision is Precision.FP32 and not by_nki:
             text += "; B of the run file in fp32, by NKI"
         return text
 
@@ -186,20 +193,18 @@ class Checkpoint:
         return stored
 
     @property
-    def b_precision(self) -> str:
-        """Precision of the B in the file, "fp64" where there is none."""
-        stored: str = self._state.get("b", {}).get("precision", "fp64")
-        return stored
+    def b_precision(self) -> Precision:
+        """Precision of the B in the file, FP64 where there is none."""
+        return Precision(self._state.get("b", {}).get("precision", Precision.FP64))
 
-    def begin_b(self, form: str, precision: str) -> None:
-        """Say how this session makes B, should it come into the file."""
+    def begin_b(self, form: str, precision: Precision) -> None:
+        """Record how this session makes B, in case it is written to the file."""
         if self.rows is None:
             return
         if not self.rows.sessions():
-            self._state["b"] = {"aux": form, "precision": precision}
-        elif self.rows.fitted() < self.table.nocc:
-            known = self._state["b"]
-            known["precision"] = min(known["precision"], precision)  # "fp32" < "fp64"
+            self._state["b"] = {"aux": form, "precision": precision.value}
+        elif self.rows.fitted() < self.table.nocc and precision is Precision.FP32:
+            self._state["b"]["precision"] = precision.value
 
     # Commits
 
@@ -209,9 +214,14 @@ class Checkpoint:
         return time.monotonic() - self._last >= self._interval
 
     def keeps_b(self, seconds: float = 0.0) -> bool:
-        """Whether B, which is in memory, is kept: so much work follows from it.
+        """Whether to write B, which is in memory: a commit is due, or much work follows from it.
 
-        A disk that is too small for B does not end a run that can do without.
+        Parameters
+        ----------
+        seconds : float
+            Work that follows from B.
+
+        Where the disk is too small, the run goes on without.
         """
         if self.rows is None or not self._room or not (self.due or seconds >= self._interval):
             return False

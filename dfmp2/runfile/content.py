@@ -7,12 +7,14 @@ again only as long as every basis set keeps the meaning of its name, and only by
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import load_pairs
@@ -21,8 +23,6 @@ __all__ = [
     "load_centroids",
     "load_result",
     "load_scf",
-    "origin",
-    "read_scf",
     "store_result",
     "store_scf",
 ]
@@ -33,57 +33,38 @@ _ORBITALS = ("mo_coeff", "mo_energy", "mo_occ")
 _PAIRS = ("e_os_pairs", "e_ss_pairs")
 
 
-def store_scf(file: RunFile, mf: Any, read_from: str | None) -> None:
-    """Commit a converged mean field."""
-    values = {name: np.asarray(getattr(mf, name), dtype=np.float64) for name in _ORBITALS}
-    values["energy"] = np.array([float(mf.e_tot)])
+def store_scf(file: RunFile, solution: ScfSolution) -> None:
+    """Commit a converged SCF."""
+    values = {name: np.asarray(getattr(solution, name), dtype=np.float64) for name in _ORBITALS}
+    values["energy"] = np.array([solution.e_tot])
     for name, value in values.items():
         file.write(f"scf/{name}", value)
-    centroids = _centroids(mf, file.input["fields"]["frozen"])
+    centroids = _centroids(solution, file.input["fields"]["frozen"])
     file.write("scf/centroids", centroids)
     file.state["scf"] = {
         "crc32": _checksum(values),
         "centroids_crc32": zlib.crc32(centroids.tobytes()),
-        "conv_tol": float(mf.conv_tol),
-        "read_from": read_from,
+        "conv_tol": solution.conv_tol,
+        "read_from": solution.read_from,
     }
     file.save()
     file.sync()
 
 
-def load_scf(file: RunFile, mf: Any) -> bool:
-    """Give `mf` the orbitals of a run file, as if it had converged to them.
+def load_scf(file: RunFile) -> dict[str, Any] | None:
+    """The stored orbitals; None where there are none.
 
     Returns
     -------
-    bool
-        Whether there are any.
+    dict
+        mo_coeff (nao, nmo), mo_energy (nmo,), mo_occ (nmo,), e_tot and conv_tol in hartree, and
+        read_from, the file that a user had them from.
 
     Raises
     ------
     CheckpointError
-        If they do not match their checksum. All that follows was made from them, so that other
-        orbitals, converged again, would not belong to it.
-    """
-    values = read_scf(file)
-    if values is None:
-        return False
-    stored = file.state["scf"]
-    for name in _ORBITALS:
-        setattr(mf, name, values[name])
-    mf.e_tot, mf.converged, mf.conv_tol = float(values["energy"][0]), True, stored["conv_tol"]
-    if stored["read_from"] is not None:
-        mf.read_from = stored["read_from"]
-    return True
-
-
-def read_scf(file: RunFile) -> dict[str, Array] | None:
-    """The stored orbitals by name (mo_coeff, mo_energy, mo_occ) and the energy, shape (1,).
-
-    Raises
-    ------
-    CheckpointError
-        If they do not match their checksum.
+        If they do not match their checksum. B and the pair energies were made from them and do not
+        belong to orbitals that are converged again.
     """
     stored = file.state.get("scf")
     if stored is None:
@@ -93,7 +74,13 @@ def read_scf(file: RunFile) -> dict[str, Array] | None:
         raise CheckpointError(
             f"{file.path}: its orbitals are damaged (checksum); compute again with --restart"
         )
-    return values
+    energy = float(values.pop("energy")[0])
+    return {
+        **values,
+        "e_tot": energy,
+        "conv_tol": stored["conv_tol"],
+        "read_from": stored["read_from"],
+    }
 
 
 def load_centroids(file: RunFile) -> Array | None:
@@ -130,27 +117,25 @@ def load_result(file: RunFile) -> Result | None:
     if table.missing.any() and file.shape.sizes.nvir:  # without virtual orbitals, all are zero
         return None
     own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, table.symmetric(), strict=True))}
-    return Result.from_qcschema({**data, "extras": {"dfmp2": own}}, file.path)
-
-
-def origin(file: RunFile, result: Result) -> str:
-    """Where a result that was not computed now comes from."""
+    result = Result.from_qcschema({**data, "extras": {"dfmp2": own}}, file.path)
     times = [session["started"] for session in file.state["sessions"]]
     when = f" at {times[-1]}" if times else ""
-    return f"run file {file.path}, computed on {result.provenance.device_line()}{when}"
+    return replace(
+        result,
+        read_from=f"run file {file.path}, computed on {result.provenance.device_line()}{when}",
+    )
 
 
-def _centroids(mf: Any, frozen: list[int]) -> Array:
+def _centroids(solution: ScfSolution, frozen: list[int]) -> Array:
     """<i|r|i> of the correlated occupied orbitals, shape (nocc, 3), bohr, in the molecule's frame.
 
-    Every other quantity of a run is the same for all origins; this one must not depend on the
-    common origin that the user set for another purpose.
+    The origin is set here because a user may have set another one in the molecule.
     """
     left_out = set(frozen)
-    occupied = [i for i in np.flatnonzero(np.asarray(mf.mo_occ) > 0) if i not in left_out]
-    coeff = np.asarray(mf.mo_coeff)[:, occupied]
-    with mf.mol.with_common_orig((0.0, 0.0, 0.0)):
-        position = mf.mol.intor("int1e_r", comp=3, hermi=1)
+    occupied = [i for i in np.flatnonzero(solution.mo_occ > 0) if i not in left_out]
+    coeff = solution.mo_coeff[:, occupied]
+    with solution.mol.with_common_orig((0.0, 0.0, 0.0)):
+        position = solution.mol.intor("int1e_r", comp=3, hermi=1)
     return np.array([((x @ coeff) * coeff).sum(axis=0) for x in position]).T.copy()
 
 

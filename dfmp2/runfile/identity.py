@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dfmp2.molecules.basis import basis_names
+
 __all__ = ["difference", "fields_of", "fingerprint", "orbital_fields"]
 
 
@@ -31,7 +33,13 @@ def fields_of(mol: Any, auxmol: Any, frozen: tuple[int, ...]) -> dict[str, Any]:
 
 
 def orbital_fields(mo_coeff: Any, mo_energy: Any) -> dict[str, Any]:
-    """The fields of a reference that was brought along."""
+    """The field of orbitals that were converged elsewhere.
+
+    Parameters
+    ----------
+    mo_coeff : ndarray, shape (nao, nmo)
+    mo_energy : ndarray, hartree
+    """
     digest = hashlib.sha256()
     for array in (mo_coeff, mo_energy):
         digest.update(np.ascontiguousarray(array, dtype=np.float64).tobytes())
@@ -60,9 +68,7 @@ def difference(stored: dict[str, Any], asked: dict[str, Any]) -> str | None:
 
 
 def _names(basis: Any) -> Any:
-    if isinstance(basis, dict):
-        return {k: v if isinstance(v, str) else "given as shells" for k, v in basis.items()}
-    return basis if isinstance(basis, str) else "given as shells" if basis else "none"
+    return basis_names(basis) if basis or isinstance(basis, dict) else "none"
 
 
 def _digest(data: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pair energies: a table that knows which pairs it has, and its counterpart in the run file."""
+"""The table of pair energies in memory, and in the run file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Part = tuple[slice, slice, bool]
 
 
 class PairTable:
-    """Energies of the pairs i <= j in hartree, and who computed each.
+    """Energies of the pairs i <= j in hartree, and the session that computed each.
 
     Attributes
     ----------
@@ -75,14 +75,22 @@ class PairTable:
             for run in _runs(line):
                 yield one, run, False
 
-    def add(self, i: slice, j: slice, e_os: Array, e_ss: Array, session: int) -> None:
-        """Take the energies of a block; what lies below the diagonal is left out."""
-        new = self.missing[i, j]
-        self.e_os[i, j][new], self.e_ss[i, j][new] = e_os[new], e_ss[new]
-        self.session[i, j][new] = session
+    def add(self, where: tuple[slice, slice], e_os: Array, e_ss: Array, session: int) -> None:
+        """Add the missing energies of a block; elements below the diagonal are left out.
+
+        Parameters
+        ----------
+        where : tuple of slice
+            Rows i and columns j of the block.
+        e_os, e_ss : ndarray, shape (ni, nj), float64, hartree
+        session : int
+        """
+        new = self.missing[where]
+        self.e_os[where][new], self.e_ss[where][new] = e_os[new], e_ss[new]
+        self.session[where][new] = session
 
     def forget(self, gone: NDArray[np.bool_]) -> None:
-        """Take these pairs as never computed."""
+        """Drop these pairs: they count as not computed."""
         self.session[gone], self.stored[gone] = 0, False
         self.e_os[gone], self.e_ss[gone] = 0.0, 0.0
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError
-from dfmp2.fitting.auxbasis import Metric
+from dfmp2.fitting.metric import Metric
 from dfmp2.runfile.file import RunFile
 
 __all__ = ["Rows", "contiguous_rows"]

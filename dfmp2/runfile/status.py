@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.results.result import ROUNDING, Result
 from dfmp2.results.sizes import Sizes
-from dfmp2.runfile.content import load_centroids, load_result, origin, read_scf
+from dfmp2.runfile.content import load_centroids, load_result, load_scf
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import PairTable, load_pairs
 
@@ -59,8 +59,6 @@ class RunStatus:
         The pairs that count: whole, and of sessions that were not rejected.
     result : Result or None
         Of a finished run.
-    origin : str
-        Where and when the result was computed.
     damage : tuple of str
         What does not match its checksum; nothing of it is in the other attributes.
     resumable : bool
@@ -78,7 +76,6 @@ class RunStatus:
     fitted: int
     table: PairTable
     result: Result | None
-    origin: str
     damage: tuple[str, ...]
     resumable: bool
 
@@ -140,7 +137,7 @@ def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
         table, pairs = load_pairs(file, file.accepted_sessions)
         damage = [_named("pair", pairs)] if pairs else []
         try:
-            scf, resumable = read_scf(file), True
+            scf, resumable = load_scf(file), True
         except CheckpointError:
             scf, resumable = None, False
             damage.append("the orbitals of the SCF")
@@ -163,13 +160,12 @@ def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
             sizes=file.shape.sizes,
             input=file.input,
             state=file.state,
-            e_scf=None if scf is None else float(scf["energy"][0]),
+            e_scf=None if scf is None else scf["e_tot"],
             centroids=centroids,
             raw=int(np.count_nonzero(raw)),
             fitted=int(np.count_nonzero(row)),
             table=table,
             result=result,
-            origin="" if result is None else origin(file, result),
             damage=tuple(damage),
             resumable=resumable,
         )

@@ -1,9 +1,8 @@
-"""B[i,P,a] wherever it is kept: in the backend's memory, or in a run file and read block by block.
+"""B[i,P,a] in the memory of a backend, or in a run file that is read block by block.
 
-Both hand out the same thing, blocks of pairs with the B of their orbitals, in an order that serves
-them: from memory square blocks, from the file one long-lived block of i against short blocks of j
-that a thread reads ahead. Each orbital is then read once per block of i that lies before it.
-"""
+Both return blocks of occupied orbitals with their B. From memory these are square blocks. From the
+file one long block of i is combined with short blocks of j, which a thread reads ahead. Each
+orbital is then read once for each block of i before it."""
 
 from __future__ import annotations
 
@@ -15,16 +14,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.protocol import Tensor
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.protocol import Backend, Tensor
+from dfmp2.backends.recording import RecordingBackend, moved
 from dfmp2.planning.plan import Plan
 from dfmp2.runfile.rows import Rows
 
-__all__ = ["FittedB", "InMemory", "OnDisk", "PairBlock"]
+__all__ = ["HeldB", "InMemory", "OnDisk", "OrbitalBlocks"]
 
 
 @dataclass(frozen=True, eq=False)
-class PairBlock:
+class OrbitalBlocks:
     """Two ranges of occupied orbitals and their B; the same range twice on the diagonal."""
 
     i: slice
@@ -33,44 +32,52 @@ class PairBlock:
     b_j: Tensor
 
 
-class FittedB(Protocol):
+class HeldB(Protocol):
     """B[i,P,a], shape (nocc, naux, nvir)."""
 
-    def some(self, index: NDArray[np.intp], backend: RecordedBackend) -> Tensor:
+    def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals in float64."""
 
-    def to_float32(self, backend: RecordedBackend) -> None:
-        """Hand out float32 from now on."""
+    def to_float32(self, backend: RecordingBackend) -> None:
+        """Return float32 from now on."""
 
     def pair_blocks(
-        self, missing: NDArray[np.bool_], plan: Plan, backend: RecordedBackend
-    ) -> Iterator[PairBlock]:
+        self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
+    ) -> Iterator[OrbitalBlocks]:
         """Every block with a missing pair i <= j."""
 
 
 class InMemory:
-    """B as a tensor of the backend."""
+    """B as a tensor.
 
-    def __init__(self, b: Tensor) -> None:
-        self.tensor = b
+    Parameters
+    ----------
+    b : Tensor, shape (nocc, naux, nvir)
+    backend : Backend
+        Whose tensor it is.
+    """
 
-    def some(self, index: NDArray[np.intp], backend: RecordedBackend) -> Tensor:
+    def __init__(self, b: Tensor, backend: Backend) -> None:
+        self.tensor, self._backend = b, backend
+
+    def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals."""
         return self.tensor[index]  # a copy: the index is an array
 
-    def to_float32(self, backend: RecordedBackend) -> None:
+    def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
         self.tensor = backend.to_float32(self.tensor)
 
     def pair_blocks(
-        self, missing: NDArray[np.bool_], plan: Plan, backend: RecordedBackend
-    ) -> Iterator[PairBlock]:
-        """Slices of B."""
-        self.tensor = b = backend.adopt(self.tensor)
+        self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
+    ) -> Iterator[OrbitalBlocks]:
+        """Slices of B, on the backend of this stage."""
+        self.tensor = b = moved(self.tensor, self._backend, backend.current)
+        self._backend = backend.current
         for i, partners in plan.pair_ranges():
             for j in partners:
                 if missing[i, j].any():
-                    yield PairBlock(i, j, b[i], b[j])
+                    yield OrbitalBlocks(i, j, b[i], b[j])
 
 
 class OnDisk:
@@ -80,20 +87,20 @@ class OnDisk:
         self._rows, self._naux, self._nvir = rows, naux, nvir
         self._rounded = False
 
-    def some(self, index: NDArray[np.intp], backend: RecordedBackend) -> Tensor:
+    def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals."""
         memory = self._memory(len(index))
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
         return backend.asarray(memory.swapaxes(1, 2))
 
-    def to_float32(self, backend: RecordedBackend) -> None:
-        """Round each block when it is handed out."""
+    def to_float32(self, backend: RecordingBackend) -> None:
+        """Round each block when it is read."""
         self._rounded = True
 
     def pair_blocks(
-        self, missing: NDArray[np.bool_], plan: Plan, backend: RecordedBackend
-    ) -> Iterator[PairBlock]:
+        self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
+    ) -> Iterator[OrbitalBlocks]:
         """One block of i in memory, against itself and then against all j after it."""
         own, ahead = self._memory(plan.i_rows), [self._memory(plan.j_rows) for _ in range(2)]
         with ThreadPoolExecutor(1, "dfmp2-read") as reader:
@@ -104,13 +111,13 @@ class OnDisk:
                 reading = [reader.submit(self._read, j, ahead[0]) for j in wanted[:1]]
                 b_i = self._tensor(self._read(i, own), backend)
                 if missing[i, i].any():
-                    yield PairBlock(i, i, b_i, b_i)
+                    yield OrbitalBlocks(i, i, b_i, b_i)
                 for k, j in enumerate(wanted):
                     b_j = self._tensor(reading.pop().result(), backend)
                     if k + 1 < len(wanted):
                         memory = ahead[(k + 1) % 2]
                         reading.append(reader.submit(self._read, wanted[k + 1], memory))
-                    yield PairBlock(i, j, b_i, b_j)
+                    yield OrbitalBlocks(i, j, b_i, b_j)
 
     def _memory(self, rows: int) -> NDArray[np.float64]:
         return np.empty((rows, self._nvir, self._naux))
@@ -120,6 +127,6 @@ class OnDisk:
         self._rows.get_fitted(rows.start, part)
         return part
 
-    def _tensor(self, rows: NDArray[np.float64], backend: RecordedBackend) -> Tensor:
+    def _tensor(self, rows: NDArray[np.float64], backend: RecordingBackend) -> Tensor:
         b = backend.asarray(rows.swapaxes(1, 2))
         return backend.to_float32(b) if self._rounded else b

@@ -1,61 +1,34 @@
 """The half transforms on a device whose copies and arithmetic run beside the host.
 
-Three things go on at once: the CPU makes the integrals of one block, those of the block before
-travel, and those before them are transformed. Two host and two device buffers are enough, and an
-event guards each use of one:
+Three things happen at the same time: the CPU makes the integrals of one block, the block before it
+is copied to the device, and the block before that is transformed. Two host and two device buffers
+are enough. An event protects each use of a buffer:
 
     host buffer     written again after its copy has finished          the host waits
     device buffer   written again after its block was transformed      the copies wait
     transform       begins after its block has arrived                 the arithmetic waits
 
-The host waits for nothing else until the last block. Only the lower triangles travel; they are
-unpacked on the device. What the device does is behind `Engine`, so that the order above is tested
-without one; `dfmp2.backends.cuda` has CUDA's.
+The host waits for nothing else until the last block. Only the lower triangles are copied. They are
+unpacked on the device. The device is behind `dfmp2.backends.protocol.Engine`, so that the order
+above is tested without one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
-from dfmp2.backends.protocol import Tensor
-from dfmp2.integrals.libcint import AuxBlock, HostIntegrals
+from dfmp2.backends.protocol import Engine, Event, Tensor
+from dfmp2.integrals.blocks import AuxBlock, HostIntegrals
 
-__all__ = ["Engine", "HalfTransform", "device_blocks", "host_blocks"]
-
-Event = Any
-
-
-class Engine(Protocol):
-    """Two queues of a device, one for copies and one for arithmetic, and the host beside them.
-
-    Work of one queue is done in the order of the calls. An event stands for the end of one piece.
-    """
-
-    def host_memory(self, count: int) -> torch.Tensor:
-        """Flat float64 memory of the host that the device can read by itself."""
-
-    def device_memory(self, count: int) -> torch.Tensor:
-        """Flat float64 memory of the device, free for both queues."""
-
-    def copy(self, source: torch.Tensor, target: torch.Tensor, after: Event | None) -> Event:
-        """Queue a copy to the device that begins after an event of the arithmetic."""
-
-    def compute(self, work: Callable[[], None], after: Event | None) -> Event:
-        """Queue the arithmetic that `work` asks for; it begins after an event of the copies."""
-
-    def wait(self, event: Event) -> None:
-        """Hold the host until the event."""
-
-    def seconds(self, event: Event) -> float:
-        """How long the device took for the piece whose end was waited for."""
+__all__ = ["HalfTransform", "device_blocks", "host_blocks"]
 
 
 class HalfTransform:
-    """What is done with one block: unpacked if need be, and transformed into B.
+    """The half transforms of one block into B.
 
     Parameters
     ----------
@@ -107,7 +80,7 @@ def host_blocks(
     engine : Engine
     work : HalfTransform
     report : callable
-        Called with the number of blocks that were handed over.
+        Called with the number of blocks that were queued.
 
     Returns
     -------

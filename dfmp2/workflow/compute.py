@@ -1,230 +1,228 @@
-"""One DF-MP2 calculation: selection, placement of stages, B, pair energies, provenance.
+"""One calculation: place the stages, make B, compute the pair energies, check their precision.
 
-Where a device is lost half-way and falling back was allowed before the work started, torch goes on
-from the reference, which never left the host, and from what was committed to the run file.
+If a device is lost and torch was allowed to take over before the work started, torch continues from
+the reference, which stays on the host, and from the pairs in the run file.
 """
 
 from __future__ import annotations
 
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dfmp2.backends.protocol import Array, Backend
-from dfmp2.backends.recording import RecordedBackend
-from dfmp2.backends.selection import Selection, select
-from dfmp2.errors import InputError, KernelError, NkiFallbackWarning
+from dfmp2.backends.recording import RecordingBackend
+from dfmp2.errors import KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
-from dfmp2.fitting.orthonormal import conditioned
-from dfmp2.integrals.libcint import LIBCINT, IntegralSource
+from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.methods.pair_energies import pair_energies
-from dfmp2.planning.plan import Plan
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
-from dfmp2.references.mean_field import Reference
 from dfmp2.results.provenance import Provenance
+from dfmp2.results.result import Result
+from dfmp2.results.stages import PairArithmetic, Precision, Stage
 from dfmp2.runfile.checkpoint import Checkpoint
-from dfmp2.tensors.build import Progress, Transform
-from dfmp2.tensors.held import FittedB
+from dfmp2.runfile.content import store_result
+from dfmp2.runfile.file import RunFile
+from dfmp2.runfile.opening import scratch_run
+from dfmp2.tensors.build import build_b
+from dfmp2.tensors.held import HeldB
+from dfmp2.tensors.problem import Progress, Work, silent
+from dfmp2.workflow.continuation import finished_result
+from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
+from dfmp2.workflow.peak_memory import PeakMeter
+from dfmp2.workflow.prepare import Prepared
 
-__all__ = ["PRECISIONS", "Outcome", "Pipeline", "Request", "choose"]
+__all__ = ["compute"]
 
-PRECISIONS = ("fp64", "fp32", "auto")
-
-
-@dataclass(frozen=True)
-class Request:
-    """Who computes, and how precisely; the fields are attributes of `dfmp2.DFMP2`."""
-
-    backend: str | None
-    device: str | None
-    precision: str | None
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Pair energies (symmetric, hartree) and how they came about."""
-
-    e_os: Array
-    e_ss: Array
-    metric: str
-    precision: str
-    precision_label: str
-    provenance: Provenance
-
-    @classmethod
-    def empty(cls, nocc: int, precision: str, reason: str) -> Outcome:
-        """Of a molecule with nothing to correlate."""
-        zero = np.zeros((nocc, nocc))
-        return cls(zero, zero, "not needed", precision, precision, Provenance(reason=reason))
+_WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"
 
 
-def choose(request: Request) -> tuple[Selection, str]:
-    """The backend and the precision of a request, and that they fit together.
+def compute(
+    prepared: Prepared,
+    file: RunFile | None = None,
+    resuming: bool = False,
+    progress: Progress = silent,
+) -> Result:
+    """Compute the energies, or the part of them that a run file does not hold.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    file : RunFile, optional
+        Run file of this input, open for writing. It holds the result afterwards.
+    resuming : bool
+        The backend and the precision may differ from those of the pairs in the file.
+    progress : callable
+        Called as progress(stage, steps done, steps in all).
 
     Returns
     -------
-    selection : Selection
-    precision : str
-        "fp64", "fp32" or "auto".
+    Result
+        Its `read_from` says where a finished result was read.
 
     Raises
     ------
-    InputError
-        For an unknown precision, or float64 asked of an NKI backend.
+    CheckpointError
+        If the file cannot be used.
+    KernelError
+        If an NKI kernel fails and torch may not take over.
     BackendUnavailable
-        If the backend cannot be used.
+        If NKI is required and torch computed what is in the file.
     """
-    if request.precision not in (None, *PRECISIONS):
-        raise InputError(
-            f"precision {request.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}"
-        )
-    selection = select(request.backend, request.device)
-    if not selection.is_nki:
-        return selection, request.precision or "fp64"
-    if request.precision == "fp64":
-        raise InputError(
-            "precision fp64: Trainium and its simulators have no float64; use --precision auto, "
-            "which keeps on the host what float32 would spoil, or --backend pytorch"
-        )
-    return selection, "auto"
+    plan, spin = prepared.plan, prepared.reference.closed
+    with ExitStack() as stack:
+        held = file
+        if file is None and not plan.in_memory:
+            held = stack.enter_context(scratch_run(plan.sizes))
+        checkpoint = Checkpoint(held, spin.nocc, prepared.settings.checkpoint_interval)
+        if file is not None:
+            stored = finished_result(prepared, file, checkpoint, resuming)
+            if stored is not None:
+                return stored
+        backend = prepared.choice.selection.backend
+        backend.warm_up()
+        gpu = None
+        if plan.device_memory:
+            from dfmp2.backends.cuda import GpuPeak
+
+            gpu = GpuPeak(prepared.choice.torch_device)
+        meter, notes = PeakMeter(), list(prepared.notes)
+        if spin.nocc and spin.nvir:
+            outcome = _Calculation(prepared, checkpoint, progress).run()
+        else:
+            notes.append(nothing_to_correlate(spin))
+            outcome = _empty(prepared)
+        memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
+        if (peak := meter.peak()) is not None:
+            memory["peak"] = peak
+        if gpu is not None:
+            memory |= {"gpu_forecast": plan.device_peak, "gpu_peak": gpu.peak()}
+        result = result_of(prepared, outcome, memory, (*notes, *checkpoint.notes))
+        if file is not None:
+            store_result(file, result)
+        return result
+
+
+def _empty(prepared: Prepared) -> Outcome:
+    """The outcome of a molecule with nothing to correlate."""
+    choice, nocc = prepared.choice, prepared.reference.closed.nocc
+    zero = np.zeros((nocc, nocc))
+    provenance = Provenance(reason=choice.selection.reason)
+    label = choice.precision.value
+    return Outcome(zero, zero, "not needed", choice.precision, label, provenance)
 
 
 @dataclass(frozen=True, eq=False)
-class Pipeline:
-    """The stages from a reference to its pair energies.
-
-    Attributes
-    ----------
-    reference : Reference
-    aux : AuxBasis
-    plan : Plan
-    accuracy : float
-        Hartree that a reduced precision may cost.
-    fused : bool
-        Reduce T blocks where they are made.
-    progress : callable
-    checkpoint : Checkpoint
-        What earlier sessions did, and where this one leaves its own.
-    source : IntegralSource
-        Who makes the three-centre integrals.
-    """
-
-    reference: Reference
-    aux: AuxBasis
-    plan: Plan
-    accuracy: float
-    fused: bool
-    progress: Progress
+class _Calculation:
+    prepared: Prepared
     checkpoint: Checkpoint
-    source: IntegralSource = LIBCINT
+    progress: Progress
 
-    def run(self, selection: Selection, precision: str) -> Outcome:
-        """Compute the pair energies.
-
-        Raises
-        ------
-        KernelError
-            If a NKI kernel fails and torch may not take over.
-        """
-        provenance = self._session(selection.reason, selection.backend, precision)
+    def run(self) -> Outcome:
+        """The pair energies by the backend that was chosen, or by torch where it is lost."""
+        selection, precision = self.prepared.choice.selection, self.prepared.choice.precision
+        provenance = self._session(selection.backend, precision)
         if not selection.is_nki:
             return self._by_torch(selection.backend, precision, provenance)
         try:
-            return self._by_nki(selection, provenance)
+            return self._by_nki(provenance)
         except KernelError as error:
             if not selection.may_fall_back or selection.host is None:
                 raise type(error)(f"{error}; {_WITHOUT_NKI}") from error
-            lost = str(error)  # the error itself would keep B alive
+            lost = str(error)  # the error itself would keep B in memory
         warnings.warn(
             f"the device was lost, torch computes the rest ({lost}); set "
             "DFMP2_REQUIRE_NKI=1 to make this an error",
             NkiFallbackWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         self.checkpoint.forget_uncommitted()
-        again = self._session(selection.reason, selection.host, "fp64")
+        again = self._session(selection.host, Precision.FP64)
         again.failures += provenance.failures
         again.failed("everything", lost)
-        return self._by_torch(selection.host, "fp64", again)
+        return self._by_torch(selection.host, Precision.FP64, again)
 
-    def _session(self, reason: str, backend: Backend, precision: str) -> Provenance:
-        provenance = Provenance(reason=reason)
-        self.checkpoint.begin(provenance, backend.where, precision, self.accuracy)
+    def _session(self, backend: Backend, precision: Precision) -> Provenance:
+        provenance = Provenance(reason=self.prepared.choice.selection.reason)
+        accuracy = self.prepared.settings.accuracy
+        self.checkpoint.begin(provenance, backend.where, precision, accuracy)
         return provenance
 
-    def _by_nki(self, selection: Selection, provenance: Provenance) -> Outcome:
-        with provenance.stage("error estimate"):
-            if self.source.metric is None:
+    def _by_nki(self, provenance: Provenance) -> Outcome:
+        prepared, selection = self.prepared, self.prepared.choice.selection
+        spin, accuracy = prepared.reference.closed, prepared.settings.accuracy
+        with provenance.stage(Stage.ESTIMATE):
+            if prepared.source.metric is None:
                 aux = self._aux("conditioned")
-                placed = place_stages(self.reference, aux, self.accuracy)
+                placed = place_stages(prepared.reference.mol, spin, aux, accuracy)
             else:
-                aux = self.aux
-                placed = place_fitted(self.reference, self.accuracy)
-        backend = RecordedBackend(
+                aux = prepared.aux
+                placed = place_fitted(spin, accuracy)
+        backend = RecordingBackend(
             selection.backend,
             provenance,
             selection.host,
             placed.on_host,
             selection.may_fall_back,
         )
-        b_in = "fp64" if "metric solve" in placed.on_host else "fp32"
+        b_in = Precision.FP64 if Stage.SOLVE in placed.on_host else Precision.FP32
         self.checkpoint.begin_b("conditioned", b_in)
-        self.checkpoint.computing("nki")
-        b, metric = self._fitted(backend, aux)
-        return self._outcome(backend, b, metric, "fp32", str(placed))
+        b, metric = self._build(backend, aux, PairArithmetic.NKI)
+        return self._outcome(backend, b, metric, Precision.FP32, str(placed))
 
-    def _by_torch(self, torch: Backend, precision: str, provenance: Provenance) -> Outcome:
-        backend = RecordedBackend(torch, provenance)
-        aux = self._aux("plain")
-        self.checkpoint.begin_b("plain", "fp64")
-        expected = expected_error(self.reference.nocc)
-        too_rough = self.checkpoint.rejected("fp32", self.accuracy)
-        if precision == "fp64" or (precision == "auto" and (too_rough or expected > self.accuracy)):
+    def _by_torch(self, torch: Backend, precision: Precision, provenance: Provenance) -> Outcome:
+        checkpoint, accuracy = self.checkpoint, self.prepared.settings.accuracy
+        spin = self.prepared.reference.closed
+        backend, aux = RecordingBackend(torch, provenance), self._aux("plain")
+        checkpoint.begin_b("plain", Precision.FP64)
+        expected = expected_error(spin.nocc)
+        too_rough = checkpoint.rejected(PairArithmetic.FP32, accuracy)
+        if precision is Precision.FP64 or (
+            precision is Precision.AUTO and (too_rough or expected > accuracy)
+        ):
             cost = "was too rough before" if too_rough else f"could cost {expected:.0e} Eh"
-            why = "" if precision == "fp64" else f" (auto: fp32 {cost})"
-            self.checkpoint.computing("fp64")
-            b, metric = self._fitted(backend, aux)
-            return self._outcome(backend, b, metric, "fp64", "fp64" + why)
-        self.checkpoint.computing("fp32")
-        b, metric = self._fitted(backend, aux)
-        check = SpotCheck(b, self.reference, backend)
+            why = "" if precision is Precision.FP64 else f" (auto: fp32 {cost})"
+            b, metric = self._build(backend, aux, PairArithmetic.FP64)
+            return self._outcome(backend, b, metric, Precision.FP64, "fp64" + why)
+        b, metric = self._build(backend, aux, PairArithmetic.FP32)
+        check = SpotCheck(b, spin, backend)
         b.to_float32(backend)
-        outcome = self._outcome(backend, b, metric, "fp32", "")
-        error = check.error(outcome.e_os, outcome.e_ss, self.checkpoint.computed("fp32"))
+        outcome = self._outcome(backend, b, metric, Precision.FP32, "")
+        error = check.error(outcome.e_os, outcome.e_ss, checkpoint.computed(PairArithmetic.FP32))
         found = f"estimated error {rounded_up(error)} Eh from {check.pairs} pairs in fp64"
-        if precision == "auto" and not error <= self.accuracy:  # true for NaN, too
+        if precision is Precision.AUTO and not error <= accuracy:  # true for NaN, too
             del check, b
-            self.checkpoint.reject("fp32")
-            again = self._session(provenance.reason, torch, precision)
-            self.checkpoint.computing("fp64")
-            backend = RecordedBackend(torch, again)
-            b, metric = self._fitted(backend, aux)
-            return self._outcome(backend, b, metric, "fp64", f"fp64 (auto: with fp32, {found})")
-        label = self.checkpoint.label(f"fp32 pair GEMMs, all else fp64 ({found})")
-        return replace(outcome, precision_label=label, provenance=self.checkpoint.merged())
+            checkpoint.reject(PairArithmetic.FP32)
+            backend = RecordingBackend(torch, self._session(torch, precision))
+            b, metric = self._build(backend, aux, PairArithmetic.FP64)
+            label = f"fp64 (auto: with fp32, {found})"
+            return self._outcome(backend, b, metric, Precision.FP64, label)
+        label = checkpoint.label(f"fp32 pair GEMMs, all else fp64 ({found})")
+        return replace(outcome, precision_label=label, provenance=checkpoint.merged())
 
     def _aux(self, form: str) -> AuxBasis:
-        """The auxiliary functions: in the form of the B that is there, else in this one."""
+        """The auxiliary functions in the form of the B in the run file, else in this form."""
+        prepared = self.prepared
         if (self.checkpoint.form or form) == "plain":
-            return self.aux
-        return conditioned(self.aux, self.reference.mol, self.plan.aux_block)
+            return prepared.aux
+        return orthonormal_form(prepared.aux, prepared.reference.mol, prepared.plan.aux_block)
 
-    def _fitted(self, backend: RecordedBackend, aux: AuxBasis) -> tuple[FittedB, str]:
-        return Transform(
-            self.reference, aux, self.plan, backend, self.progress, self.checkpoint, self.source
-        ).fitted()
+    def _build(
+        self, backend: RecordingBackend, aux: AuxBasis, arithmetic: PairArithmetic
+    ) -> tuple[HeldB, str]:
+        self.checkpoint.computing(arithmetic)
+        return build_b(replace(self.prepared, aux=aux), self._work(backend))
+
+    def _work(self, backend: RecordingBackend) -> Work:
+        return Work(backend, self.checkpoint, self.progress)
 
     def _outcome(
-        self, backend: RecordedBackend, b: FittedB, metric: str, precision: str, label: str
+        self, backend: RecordingBackend, b: HeldB, metric: str, precision: Precision, label: str
     ) -> Outcome:
-        checkpoint = self.checkpoint
-        e_os, e_ss = pair_energies(
-            b, self.reference, self.plan, backend, self.progress, self.fused, checkpoint
-        )
-        label = checkpoint.label(label)
-        return Outcome(e_os, e_ss, metric, precision, label, checkpoint.merged())
-
-
-_WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"
+        e_os: Array
+        e_os, e_ss = pair_energies(b, self.prepared, self._work(backend))
+        label = self.checkpoint.label(label)
+        return Outcome(e_os, e_ss, metric, precision, label, self.checkpoint.merged())

@@ -1,182 +1,162 @@
-"""Starting, continuing and refusing: how a calculation meets the run file of its name."""
+"""Continue or refuse a run file: what it holds against what is asked for."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dfmp2.backends.selection import Selection, require_nki
+from dfmp2.backends.selection import require_nki
 from dfmp2.errors import BackendUnavailable, CheckpointError
-from dfmp2.results.sizes import Sizes
-from dfmp2.runfile.content import load_scf, store_scf
-from dfmp2.runfile.file import InUseError, RunFile, is_run_file
-from dfmp2.runfile.identity import difference, fields_of, fingerprint, orbital_fields
+from dfmp2.molecules.plain import describe_molecule
+from dfmp2.references.solution import ScfSolution
+from dfmp2.results.result import Result
+from dfmp2.runfile.checkpoint import Checkpoint
+from dfmp2.runfile.content import load_result, load_scf, store_scf
+from dfmp2.runfile.file import RunFile, is_run_file
+from dfmp2.runfile.identity import fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
-from dfmp2.runfile.pairs import PairTable
-from dfmp2.workflow.compute import Request
-from dfmp2.workflow.labels import molecule_record
+from dfmp2.runfile.opening import open_run
+from dfmp2.workflow.prepare import Forecast, Prepared
 
-if TYPE_CHECKING:
-    from dfmp2.fitting.auxbasis import AuxBasis
-    from dfmp2.interfaces.pyscf import DFMP2
-    from dfmp2.planning.plan import Plan
-    from dfmp2.references.mean_field import Reference
-    from dfmp2.runfile.checkpoint import Checkpoint
-
-__all__ = [
-    "SUFFIX",
-    "check_nki",
-    "check_request",
-    "default_path",
-    "open_run",
-    "run_file_of",
-    "scratch_run",
-    "with_stored_orbitals",
-]
-
-SUFFIX = ".dfmp2.h5"
+__all__ = ["finished_result", "input_of", "run_file_of", "with_stored_orbitals"]
 
 SAME_ENERGY = 1e-9
-"""Hartree. An SCF that is run again comes to 1e-12 of itself; another state is farther away."""
+"""Hartree. An SCF that is run again repeats its energy to 1e-12; another state is farther away."""
 
 SAME_ORBITALS = 1e-7
-"""Hartree for orbital energies, which repeat to 1e-11; also how much of the least common direction
-of two occupied spaces may be missing."""
+"""Hartree for orbital energies, which repeat to 1e-11. Also the largest allowed 1 - s, where s is
+the smallest singular value of the overlap of both occupied spaces."""
 
 
-def default_path(name: str, fields: dict[str, Any]) -> str:
-    """The run file of an input in the current folder; other inputs have other names."""
-    return f"{name}-{fingerprint(fields)}{SUFFIX}"
-
-
-def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = False) -> RunFile:
-    """Open the run file of this input, or make it.
+def input_of(name: str, mol: Any, known: Forecast, fields: dict[str, Any]) -> dict[str, Any]:
+    """The input that a run file belongs to, as plain data.
 
     Parameters
     ----------
-    path : str
-    shape : Shape
-    content : dict
-        Plain data; ``content["fields"]`` is what must agree with a file that exists.
-    restart : bool
-        Start over: an existing run file is replaced.
+    name : str
+        Of the molecule.
+    mol : pyscf.gto.Mole
+    known : Forecast
+    fields : dict
+        What must agree with a file that exists, beside the molecule and its basis sets.
+    """
+    return {
+        "fields": {**fields_of(mol, known.aux.mol, known.frozen), **fields},
+        "name": name,
+        "molecule": asdict(describe_molecule(name, mol, known.aux.spec)),
+        "options": None,
+        "calculation": None,
+    }
 
-    Returns
-    -------
-    RunFile
+
+@contextmanager
+def run_file_of(prepared: Prepared, path: str, own_orbitals: bool) -> Iterator[RunFile]:
+    """Open or create the run file of a script.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    path : str
+    own_orbitals : bool
+        The orbitals are those of the mean field, which are stored. Other ones are not.
 
     Raises
     ------
     CheckpointError
-        If the file belongs to another input (the message names the first field that differs), is
-        damaged, in use, no run file, or cannot be written.
+        If it belongs to another input or cannot be used.
     """
-    if not Path(path).exists():
-        return RunFile.create(path, shape, content)
-    if restart:
-        if not is_run_file(path):
-            raise CheckpointError(f"{path}: is no run file of dfmp2, so it is not replaced")
-        try:
-            RunFile(path).close()
-        except InUseError:
-            raise
-        except CheckpointError:
-            pass  # whatever is wrong with it goes away with it
-        return RunFile.create(path, shape, content, replace=True)
-    file = RunFile(path)
-    differs = difference(file.input["fields"], content["fields"])
-    if differs is not None:
-        file.close()
-        raise CheckpointError(
-            f"{path}: is the run file of another input: {differs}; name another file with "
-            "--checkpoint, or start over with --restart"
-        )
-    return file
-
-
-def run_file_of(driver: DFMP2, reference: Reference, aux: AuxBasis, plan: Plan) -> RunFile:
-    """The run file that a `DFMP2` object names, with its orbitals in it."""
-    mf = driver._scf
-    coeff = mf.mo_coeff if driver.mo_coeff is None else driver.mo_coeff
+    solution, spin, plan = prepared.solution, prepared.reference.closed, prepared.plan
     fields = {
-        **fields_of(reference.mol, aux.mol, reference.frozen),
-        "reference": reference.kind,
-        **orbital_fields(coeff, np.concatenate([reference.e_occ, reference.e_vir])),
+        "reference": solution.kind,
+        **prepared.settings.identity(),
+        **orbital_fields(solution.mo_coeff, np.concatenate([spin.e_occ, spin.e_vir])),
     }
-    content = {
-        "fields": fields,
-        "name": driver.name,
-        "molecule": asdict(molecule_record(driver.name, reference.mol, aux)),
-        "options": None,
-        "calculation": None,
-    }
-    file = open_run(str(driver.checkpoint), Shape(plan.sizes, coeff.shape[1]), content)
-    if "scf" not in file.state and driver.mo_coeff is None:
-        store_scf(file, mf, getattr(mf, "read_from", None))
-    return file
+    known = Forecast(prepared.aux, prepared.reference.frozen, plan, ())
+    content = input_of(prepared.name, solution.mol, known, fields)
+    with open_run(path, Shape(plan.sizes, solution.nmo), content) as file:
+        if "scf" not in file.state and own_orbitals:
+            store_scf(file, solution)
+        yield file
 
 
-def with_stored_orbitals(mf: Any, path: str) -> Any:
-    """The mean field with the orbitals of a run file, where both are the same determinant.
+def with_stored_orbitals(solution: ScfSolution, path: str) -> ScfSolution:
+    """The orbitals of a run file, if they are the same determinant as those of a script.
 
-    A script that is run again converges to other digits in every orbital, and to any rotation of
-    degenerate ones. What the file holds was made from its own orbitals, and goes on with them.
+    An SCF that is run again gives other last digits, and any rotation of degenerate orbitals. B and
+    the pair energies in the file were made from its own orbitals, so the run continues with these.
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
-        Converged.
+    solution : ScfSolution
     path : str
         May not exist.
 
     Returns
     -------
-    pyscf.scf.hf.RHF
-        `mf` itself, where the file has no orbitals, or others.
+    ScfSolution
+        `solution` itself, if the file has no orbitals, or others.
     """
-    if not (isinstance(getattr(mf, "mo_coeff", None), np.ndarray) and is_run_file(path)):
-        return mf
-    stored = mf.copy()
+    if not is_run_file(path):
+        return solution
     with RunFile(path, writable=False) as file:
-        if not load_scf(file, stored):
-            return mf
-    if stored.mo_coeff.shape != mf.mo_coeff.shape or not np.array_equal(stored.mo_occ, mf.mo_occ):
-        return mf
-    overlap = mf.mol.intor_symmetric("int1e_ovlp")
-    occupied = mf.mo_occ > 0
-    common = stored.mo_coeff[:, occupied].T @ overlap @ mf.mo_coeff[:, occupied]
-    same = (
-        abs(stored.e_tot - mf.e_tot) < SAME_ENERGY
-        and np.abs(stored.mo_energy - mf.mo_energy).max(initial=0.0) < SAME_ORBITALS
+        orbitals = load_scf(file)
+    if orbitals is None or not _same_determinant(solution, orbitals):
+        return solution
+    read_from = orbitals.pop("read_from") or solution.read_from
+    return replace(solution, read_from=read_from, **orbitals)
+
+
+def _same_determinant(solution: ScfSolution, stored: dict[str, Any]) -> bool:
+    coeff: NDArray[np.float64] = stored["mo_coeff"]
+    if coeff.shape != solution.mo_coeff.shape:
+        return False
+    if not np.array_equal(stored["mo_occ"], solution.mo_occ):
+        return False
+    overlap = solution.mol.intor_symmetric("int1e_ovlp")
+    occupied = solution.mo_occ > 0
+    common = coeff[:, occupied].T @ overlap @ solution.mo_coeff[:, occupied]
+    energies = np.abs(stored["mo_energy"] - solution.mo_energy)
+    return bool(
+        abs(stored["e_tot"] - solution.e_tot) < SAME_ENERGY
+        and energies.max(initial=0.0) < SAME_ORBITALS
         and np.linalg.svd(common, compute_uv=False).min(initial=1.0) > 1 - SAME_ORBITALS
     )
-    return stored if same else mf
 
 
-@contextmanager
-def scratch_run(sizes: Sizes) -> Iterator[RunFile]:
-    """A run file that is gone afterwards, for a B that does not fit in memory."""
-    from pyscf import lib
+def finished_result(
+    prepared: Prepared, file: RunFile, checkpoint: Checkpoint, resuming: bool
+) -> Result | None:
+    """The result of a run file that is complete; None if there is work left.
 
-    with tempfile.TemporaryDirectory(prefix="dfmp2-", dir=lib.param.TMPDIR) as folder:
-        path = str(Path(folder) / f"scratch{SUFFIX}")
-        with RunFile.create(path, Shape(sizes, sizes.nao), {"fields": {}}) as file:
-            yield file
-
-
-def check_nki(file: RunFile, checkpoint: Checkpoint) -> None:
-    """Refuse what torch left in a run file where only NKI may do the arithmetic.
+    Parameters
+    ----------
+    prepared : Prepared
+    file : RunFile
+    checkpoint : Checkpoint
+        Of this file.
+    resuming : bool
+        The backend and the precision may differ from those of the pairs in the file.
 
     Raises
     ------
     BackendUnavailable
+        If NKI is required and torch computed what is in the file.
+    CheckpointError
+        If another backend, device or precision was asked for by name than that of the pairs.
     """
+    _check_nki(file, checkpoint)
+    if not resuming:
+        _check_request(prepared, file, checkpoint)
+    return load_result(file)
+
+
+def _check_nki(file: RunFile, checkpoint: Checkpoint) -> None:
+    """Refuse the work of torch in a run file where only NKI may do the arithmetic."""
     if not require_nki():
         return
     pairs = {int(number) for number in np.unique(checkpoint.table.session)}
@@ -190,32 +170,20 @@ def check_nki(file: RunFile, checkpoint: Checkpoint) -> None:
             )
 
 
-def check_request(
-    file: RunFile,
-    table: PairTable,
-    request: Request,
-    selection: Selection,
-    precision: str,
-    accuracy: float,
-) -> None:
-    """Refuse to call pairs the work of a backend or precision that did not compute them.
-
-    Raises
-    ------
-    CheckpointError
-        If a backend, device or precision was asked for by name and committed pairs come from
-        another one, or are less accurate than asked for.
-    """
-    committed = {int(number) for number in np.unique(table.session)} - {0}
-    now = selection.backend.where
+def _check_request(prepared: Prepared, file: RunFile, checkpoint: Checkpoint) -> None:
+    """Refuse pairs of another backend or precision than the one asked for by name."""
+    settings, choice = prepared.settings, prepared.choice
+    precision, accuracy = choice.precision, settings.accuracy
+    committed = {int(number) for number in np.unique(checkpoint.table.session)} - {0}
+    now = choice.selection.backend.where
     for session in file.state["sessions"]:
         if session["id"] not in committed:
             continue
         differs = None
-        by_name = request.backend not in (None, "auto") or request.device is not None
+        by_name = settings.backend not in (None, "auto") or settings.device is not None
         if by_name and (session["backend"], session["mode"]) != (now.backend, now.mode):
             differs = f"by {session['backend']} ({session['mode']}), not {now.backend} ({now.mode})"
-        elif request.precision is not None and session["precision"] != precision:
+        elif settings.precision is not None and session["precision"] != precision:
             differs = f"with precision {session['precision']}, not {precision}"
         elif accuracy < session["accuracy"] and session["pairs_in"] != "fp64":
             differs = f"for an accuracy of {session['accuracy']:g} Eh, not {accuracy:g}"

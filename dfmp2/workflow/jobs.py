@@ -1,77 +1,69 @@
-"""From what a user names on a command line to a mean field: one job per molecule.
+"""From what a user names on a command line to a result: one job per molecule.
 
-Everything that can be wrong with an input is found in `prepare`, before any SCF starts.
-"""
+`read_jobs` finds mistakes of the input, `forecast_job` and `require_disk` a lack of memory or disk,
+all before the SCF starts. `run_job` does a job with its run file, `resume_job` continues a run
+file."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dfmp2.errors import InputError, UnsupportedReferenceError
-from dfmp2.molecules.build import BasisSpec, build_mole, is_chkfile, read_geometry
-from dfmp2.molecules.plain import MoleculeRecord
-from dfmp2.references.mean_field import Frozen, frozen_orbitals
-from dfmp2.references.scf import CONV_TOL, load_chkfile, new_scf, run_scf
+from dfmp2 import defaults
+from dfmp2.errors import (
+    CheckpointError,
+    DFMP2Error,
+    InputError,
+    ResourceError,
+    UnsupportedReferenceError,
+)
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.molecules.build import build_mole, rebuild_mole
+from dfmp2.molecules.files import read_geometry
+from dfmp2.molecules.plain import PlainMolecule
+from dfmp2.planning.plan import Plan
+from dfmp2.references.chkfile import is_chkfile, load_chkfile
+from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result, read_results
-from dfmp2.runfile.file import is_run_file
-
-if TYPE_CHECKING:
-    from dfmp2.backends.selection import Selection
-    from dfmp2.interfaces.pyscf import DFMP2
-    from dfmp2.planning.plan import Plan
-    from dfmp2.tensors.build import Progress
+from dfmp2.runfile.content import load_scf, store_scf
+from dfmp2.runfile.file import RunFile, is_run_file
+from dfmp2.runfile.identity import orbital_fields
+from dfmp2.runfile.layout import Shape
+from dfmp2.runfile.opening import default_path, open_run
+from dfmp2.settings import Settings
+from dfmp2.tensors.problem import Progress
+from dfmp2.units import BYTES_PER_MB
+from dfmp2.workflow.compute import compute
+from dfmp2.workflow.continuation import input_of
+from dfmp2.workflow.prepare import (
+    Choice,
+    Forecast,
+    Prepared,
+    choose,
+    forecast,
+    prepare,
+    require_reusable,
+    resized,
+)
 
 __all__ = [
-    "Calculation",
+    "Done",
     "Job",
-    "JobOptions",
-    "mole_of",
-    "parse_basis",
-    "parse_frozen",
-    "prepare",
+    "PlannedJob",
+    "StoredJob",
+    "compute_job",
+    "forecast_job",
+    "read_jobs",
+    "require_disk",
+    "resume_job",
+    "run_job",
 ]
 
 
-@dataclass(frozen=True)
-class Calculation:
-    """How to do the DF-MP2 part; the fields are those of `dfmp2.DFMP2`."""
-
-    auxbasis: Any = None
-    frozen: Frozen = None
-    max_memory: float | None = None
-    backend: str | None = None
-    device: str | None = None
-    precision: str | None = None
-    accuracy: float = 1e-6
-    fused: bool = True
-    integrals: str = "auto"
-
-    def require_backend(self) -> Selection:
-        """Choose the backend; its errors are raised before the SCF."""
-        from dfmp2.workflow.compute import Request, choose
-
-        return choose(Request(self.backend, self.device, self.precision))[0]
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """How to come to a mean field."""
-
-    basis: BasisSpec = None
-    charge: int | None = None
-    spin: int | None = None
-    ecp: str = "auto"
-    reference: str = "rhf"
-    density_fit: bool = False
-    scf_auxbasis: Any = None
-    conv_tol: float = CONV_TOL
-    max_cycle: int = 100
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Job:
     """One molecule, ready for its SCF.
 
@@ -80,108 +72,72 @@ class Job:
     name : str
         File name without folder and suffix.
     mol : pyscf.gto.Mole
-    mean_field : pyscf.scf.hf.RHF or None
-        Already converged, where it came from a chkfile.
-    stored : Result or None
-        The stored result, where it came from JSON.
+    settings : Settings
+    solution : ScfSolution or None
+        Converged orbitals, if they came from a chkfile.
     """
 
     name: str
     mol: Any
-    options: JobOptions
-    mean_field: Any = None
-    stored: Result | None = None
+    settings: Settings
+    solution: ScfSolution | None = None
 
-    def converge(self) -> Any:
-        """The converged mean field; runs the SCF unless there is one.
+    def converge(self) -> ScfSolution:
+        """The converged orbitals; runs the SCF unless there are some.
 
         Raises
         ------
         NotConvergedError
         """
-        if self.mean_field is not None:
-            return self.mean_field
-        options = self.options
-        return run_scf(
-            self.mol,
-            options.density_fit,
-            options.conv_tol,
-            options.max_cycle,
-            auxbasis=options.scf_auxbasis,
+        return self.solution or run_scf(self.mol, self.settings)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoredJob(Job):
+    """A job that converges the SCF of a stored result again, to compare with it."""
+
+    result: Result
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlannedJob(Job):
+    """A job with its backend and its forecast."""
+
+    choice: Choice
+    known: Forecast
+
+    @classmethod
+    def of(cls, job: Job, choice: Choice, known: Forecast) -> PlannedJob:
+        """The job with what was decided for it."""
+        return cls(
+            name=job.name,
+            mol=job.mol,
+            settings=job.settings,
+            solution=job.solution,
+            choice=choice,
+            known=known,
         )
 
-    def forecast(self, calculation: Calculation) -> tuple[Plan, str]:
-        """What the DF-MP2 part will need, before any SCF: the plan and the auxiliary basis.
-
-        Raises
-        ------
-        InputError
-            If `frozen` or `auxbasis` do not fit the molecule, or integrals are to be reused that
-            the SCF will not leave.
-        ResourceError
-            If the memory budget is too small.
-        """
-        import torch
-        from pyscf import lib
-
-        from dfmp2.backends.cuda import require_memory
-        from dfmp2.backends.selection import computes_on_cuda, select
-        from dfmp2.fitting.auxbasis import choose_auxbasis
-        from dfmp2.integrals.libcint import largest_shell
-        from dfmp2.integrals.scf_cderi import require_same_set
-        from dfmp2.planning.plan import Sizes, make_plan
-
-        nao, nocc = int(self.mol.nao_nr()), int(self.mol.tot_electrons()) // 2
-        nmo = nao if self.mean_field is None else self.mean_field.mo_coeff.shape[1]
-        frozen = frozen_orbitals(self.mol, calculation.frozen, nmo, nocc)
-        nfrozen_occ = sum(1 for i in frozen if i < nocc)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the run itself will say it
-            aux = choose_auxbasis(self.mol, calculation.auxbasis)
-            reuse = calculation.integrals == "scf" and self.stored is None
-            if reuse:
-                options = self.options
-                mf = self.mean_field or new_scf(self.mol, options.density_fit, options.scf_auxbasis)
-                require_same_set(mf, aux)
-        sizes = Sizes(
-            nao=nao,
-            nocc=nocc - nfrozen_occ,
-            nvir=nmo - nocc - (len(frozen) - nfrozen_occ),
-            naux=aux.naux,
-            aux_shell=largest_shell(aux.mol),
-        )
-        budget = calculation.max_memory
-        if budget is None:
-            budget = float(lib.param.MAX_MEMORY)
-        on_gpu = computes_on_cuda(calculation.backend, calculation.device)
-        plan = make_plan(sizes, budget, lib.num_threads(), metric_done=reuse, on_gpu=on_gpu)
-        if on_gpu and torch.cuda.is_available():  # a plan may be made on another machine
-            require_memory(plan, select(calculation.backend, calculation.device).backend)
-        return plan, f"{aux} ({aux.reason})"
-
-    def driver(self, mf: Any, calculation: Calculation, progress: Progress) -> DFMP2:
-        """The DF-MP2 part on a converged mean field, ready to run."""
-        from dfmp2.interfaces.pyscf import DFMP2
-
-        driver = DFMP2(mf, frozen=calculation.frozen, auxbasis=calculation.auxbasis)
-        driver.set(name=self.name, verbose=0, progress=progress)
-        for name in (
-            "backend", "device", "precision", "accuracy", "fused", "integrals",
-        ):  # fmt: skip
-            setattr(driver, name, getattr(calculation, name))
-        if calculation.max_memory is not None:
-            driver.max_memory = calculation.max_memory
-        return driver
-
-    def compute(self, mf: Any, calculation: Calculation, progress: Progress) -> Result:
-        """Do the DF-MP2 part, keeping nothing."""
-        driver = self.driver(mf, calculation, progress)
-        driver.kernel()
-        assert driver.result is not None
-        return driver.result
+    def prepared(self, solution: ScfSolution) -> Prepared:
+        """The calculation on converged orbitals."""
+        return prepare(self.name, solution, self.settings, self.choice, self.known)
 
 
-def prepare(source: str, options: JobOptions) -> list[Job]:
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A finished job.
+
+    Attributes
+    ----------
+    result : Result
+    solution : ScfSolution
+    """
+
+    result: Result
+    solution: ScfSolution
+
+
+def read_jobs(source: str, settings: Settings) -> list[Job]:
     """Read one argument of the command line.
 
     Parameters
@@ -189,7 +145,7 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
     source : str
         A geometry file, "-" for XYZ on standard input, a PySCF chkfile, or a JSON result of
         dfmp2.
-    options : JobOptions
+    settings : Settings
 
     Returns
     -------
@@ -201,12 +157,12 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
     InputError
         For anything wrong with the input.
     """
-    if options.reference != "rhf":
+    if settings.reference != "rhf":
         raise UnsupportedReferenceError(
-            f"reference {options.reference!r}: this version treats closed shells (rhf) only; "
+            f"reference {settings.reference!r}: this version treats closed shells (rhf) only; "
             "open-shell MP2 is in pyscf.mp.dfump2_native"
         )
-    if options.scf_auxbasis is not None and not options.density_fit:
+    if settings.scf_auxbasis is not None and not settings.density_fit:
         raise InputError(
             "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
         )
@@ -216,81 +172,206 @@ def prepare(source: str, options: JobOptions) -> list[Job]:
                 f"{source}: is a run file of dfmp2; continue it with dfmp2 resume, look at it with "
                 "dfmp2 show"
             )
-        if options.basis is not None:
+        if settings.basis is not None:
             raise InputError(
                 f"{source}: a chkfile brings its own basis; leave --basis out, or give the geometry"
             )
-        mf = load_chkfile(source)
-        return [Job(Path(source).stem, mf.mol, options, mean_field=mf)]
+        solution = load_chkfile(source)
+        return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
     if Path(source).suffix.lower() == ".json" and Path(source).is_file():
-        if options.basis is not None:
+        if settings.basis is not None:
             raise InputError(f"{source}: a stored result brings its own basis; leave --basis out")
-        return [_from_stored(result, options, source) for result in read_results(source)]
+        return [_stored_job(result, settings, source) for result in read_results(source)]
     geometry = read_geometry(source)
-    if options.basis is None:
+    if settings.basis is None:
         raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
-    mol = build_mole(geometry, options.basis, options.charge, options.spin, options.ecp, source)
-    if mol.spin != 0:
-        raise UnsupportedReferenceError(
-            f"{source}: spin {mol.spin} (unpaired electrons): this version treats closed shells "
-            "(RHF) only; open-shell MP2 is in pyscf.mp.dfump2_native"
-        )
-    if options.scf_auxbasis is not None:
-        from dfmp2.fitting.auxbasis import choose_auxbasis
-
-        choose_auxbasis(mol, options.scf_auxbasis)  # one that does not exist is found here
-    return [Job("stdin" if source == "-" else Path(source).stem, mol, options)]
+    mol = build_mole(geometry, settings.basis, settings.charge, settings.spin, settings.ecp, source)
+    require_closed_shell(mol, source)
+    if settings.scf_auxbasis is not None:
+        choose_auxbasis(mol, settings.scf_auxbasis)  # raises before the SCF if there is no such set
+    name = "stdin" if source == "-" else Path(source).stem
+    return [Job(name=name, mol=mol, settings=settings)]
 
 
-def _from_stored(result: Result, options: JobOptions, source: str) -> Job:
+def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
     if result.reference != "RHF":
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
-    again = JobOptions(
+    again = replace(
+        settings,
         density_fit=bool(result.settings["density_fit"]),
         scf_auxbasis=result.settings.get("scf_auxbasis"),
-        conv_tol=min(float(result.settings["conv_tol"]), CONV_TOL),
-        max_cycle=options.max_cycle,
+        conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
     )
-    return Job(result.molecule.name, mole_of(result.molecule), again, stored=result)
+    mol = rebuild_mole(result.molecule)
+    return StoredJob(name=result.molecule.name, mol=mol, settings=again, result=result)
 
 
-def mole_of(record: MoleculeRecord) -> Any:
-    """The molecule that was written down."""
-    from pyscf import gto
+def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
+    """What the DF-MP2 part of a job needs.
 
-    mol = gto.Mole(verbose=0, unit="Bohr", charge=record.charge, spin=record.spin)
-    mol.atom = list(zip(record.symbols, record.coordinates, strict=True))
-    mol.basis, mol.ecp, mol.cart = record.basis, record.ecp, record.cart
-    mol.build(parse_arg=False, dump_input=False)
-    return mol
+    Parameters
+    ----------
+    job : Job
+    choice : Choice, optional
+        The backend; a plan may be made on another machine.
 
-
-def parse_basis(text: str | None) -> BasisSpec:
-    """A basis name, or ``default=NAME,O=NAME,...`` for a basis per element."""
-    if text is None or "=" not in text:
-        return text
-    basis = {}
-    for part in text.split(","):
-        element, _, name = part.partition("=")
-        if not element.strip() or not name.strip():
-            raise InputError(
-                f"basis {text!r} is not understood: write one name, or ELEMENT=NAME,default=NAME"
-            )
-        basis[element.strip()] = name.strip()
-    return basis
+    Raises
+    ------
+    InputError
+        If `frozen` or `auxbasis` do not fit the molecule, or integrals are to be reused that the
+        SCF will not have.
+    ResourceError
+        If the memory is too small.
+    """
+    nmo = None if job.solution is None else job.solution.nmo
+    known = forecast(job.mol, job.settings, nmo, choice)
+    require_reusable(job.mol, job.settings, known.aux, job.solution)
+    return known
 
 
-def parse_frozen(text: str | None) -> int | list[int] | str | None:
-    """``N`` lowest orbitals, a list ``0,1,5`` of indices from 0, or ``auto``."""
-    if text is None or text in ("none", "auto"):
-        return None if text in (None, "none") else text
+def require_disk(plan: Plan, settings: Settings) -> None:
+    """Refuse a run whose file cannot fit on its disk.
+
+    Raises
+    ------
+    ResourceError
+        With the space needed, the space there is, and the memory that would make the file small.
+    """
+    from pyscf import lib
+
+    path = Path(settings.checkpoint or ".").resolve()
+    if (plan.in_memory and not settings.keep) or (path.is_file() and not settings.restart):
+        return  # no file, or one that has its space
+    folder = (
+        (path.parent if settings.checkpoint else path) if settings.keep else Path(lib.param.TMPDIR)
+    )
+    if not folder.is_dir():
+        return  # making the file raises the error
+    needed = plan.disk["run file without B"] if plan.in_memory else sum(plan.disk.values())
+    free = shutil.disk_usage(folder).free / BYTES_PER_MB
+    if free < needed:
+        raise ResourceError(
+            f"{folder}: the run file needs {needed:.0f} MB, but {free:.0f} MB are free; name a "
+            "file elsewhere with --checkpoint"
+            + ("" if plan.in_memory else f", or use --max-memory {plan.least_in_memory:.0f}")
+        )
+
+
+def compute_job(job: PlannedJob, solution: ScfSolution, progress: Progress) -> Result:
+    """Do the DF-MP2 part of a job without a run file."""
+    return compute(job.prepared(solution), progress=progress)
+
+
+def run_job(job: PlannedJob, progress: Progress) -> Done:
+    """Do a job, or what is left of it.
+
+    Parameters
+    ----------
+    job : PlannedJob
+    progress : callable
+
+    Raises
+    ------
+    CheckpointError
+        If its run file cannot be used.
+    """
+    settings, sizes = job.settings, job.known.plan.sizes
+    if not settings.keep:
+        solution = job.converge()
+        progress("SCF", 1, 1)
+        return Done(compute_job(job, solution, progress), solution)
+    content = _content(job)
+    path = settings.checkpoint or default_path(job.name, content["fields"])
+    nmo = sizes.nao if job.solution is None else job.solution.nmo
+    file = open_run(path, Shape(sizes, nmo), content, settings.restart)
+    return _finish(file, job, progress, resuming=False)
+
+
+def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
+    """Continue a run file, also with other settings.
+
+    Parameters
+    ----------
+    path : str
+    changes : dict
+        Settings that differ from the stored ones.
+    progress : callable
+    """
+    file = RunFile(path)
     try:
-        if "," in text:
-            return [int(item) for item in text.split(",") if item.strip()]
-        return int(text)
-    except ValueError:
-        raise InputError(
-            f"frozen {text!r} is not understood; use a number, a list such as 0,1,5, or auto"
-        ) from None
+        job = _job_of(file, changes)
+        choice = choose(job.settings)
+        planned = PlannedJob.of(job, choice, forecast_job(job, choice))
+    except DFMP2Error:
+        file.close()
+        raise
+    return _finish(file, planned, progress, resuming=True)
+
+
+def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) -> Done:
+    try:
+        orbitals = load_scf(file)
+        if orbitals is not None:
+            read_from = orbitals.pop("read_from")
+            solution = stored_solution(job.mol, job.settings, orbitals, read_from)
+        else:
+            solution = job.converge()
+            if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
+                known = resized(job.mol, job.settings, job.known, solution.nmo)
+                job, old = replace(job, known=known), file
+                shape = Shape(known.plan.sizes, solution.nmo)
+                file = RunFile.create(old.path, shape, old.input, replace=True)
+                old.close()
+            store_scf(file, solution)
+        progress("SCF", 1, 1)
+        return Done(compute(job.prepared(solution), file, resuming, progress), solution)
+    finally:
+        file.close()
+
+
+def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
+    """The job that a run file was made for.
+
+    Raises
+    ------
+    CheckpointError
+        If it was begun by a Python script, or with the orbitals of a chkfile that were not stored
+        yet: an SCF from the start could converge to others.
+    """
+    content = file.input
+    if content["options"] is None:
+        raise CheckpointError(
+            f"{file.path}: was begun by DFMP2 in a Python script, and is continued by it"
+        )
+    if "orbitals" in content["fields"] and "scf" not in file.state:
+        raise CheckpointError(
+            f"{file.path}: was begun with the orbitals of a chkfile, which are not in it yet; "
+            "start again with the chkfile"
+        )
+    try:
+        settings = Settings(**{**content["options"], **content["calculation"], **changes})
+    except TypeError as error:
+        raise CheckpointError(
+            f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
+            "that wrote it"
+        ) from error
+    mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]))
+    return Job(name=content["name"], mol=mol, settings=settings)
+
+
+def _content(job: PlannedJob) -> dict[str, Any]:
+    """The input of a job as its run file stores it."""
+    settings = job.settings
+    fields = {"reference": settings.reference, **settings.identity()}
+    if job.solution is None:
+        fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
+        fields["scf_auxbasis"] = settings.scf_auxbasis
+    else:
+        fields |= orbital_fields(job.solution.mo_coeff, job.solution.mo_energy)
+    return {
+        **input_of(job.name, job.mol, job.known, fields),
+        "options": settings.stored("options"),
+        "calculation": settings.stored("calculation"),
+    }

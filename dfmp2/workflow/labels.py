@@ -1,54 +1,70 @@
-"""How a run names what it did: labels, versions and the molecule, for its result."""
+"""The texts and settings that describe a calculation in its result."""
 
 from __future__ import annotations
 
-import platform
-from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-import numpy as np
-
-import dfmp2
-from dfmp2.fitting.auxbasis import AuxBasis
-from dfmp2.integrals.libcint import IntegralSource
-from dfmp2.molecules.plain import MoleculeRecord, basis_label
-from dfmp2.references.mean_field import Frozen, Reference
+from dfmp2.backends.protocol import Array
+from dfmp2.molecules.basis import basis_label
+from dfmp2.molecules.plain import describe_molecule
+from dfmp2.references.reference import SpinBlock
+from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
+from dfmp2.results.stages import Precision
+from dfmp2.results.versions import versions
+from dfmp2.settings import Frozen
+from dfmp2.workflow.prepare import Prepared
 
-if TYPE_CHECKING:
-    from dfmp2.interfaces.pyscf import DFMP2
-    from dfmp2.workflow.compute import Outcome
-
-__all__ = [
-    "fitted_scf",
-    "frozen_label",
-    "molecule_record",
-    "nothing_to_correlate",
-    "result_of",
-    "scf_label",
-    "versions",
-]
+__all__ = ["Outcome", "frozen_label", "nothing_to_correlate", "result_of"]
 
 
-def nothing_to_correlate(reference: Reference) -> str:
-    """The note of a run without pairs or without virtual orbitals."""
-    what = "occupied" if not reference.nocc else "virtual"
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the stages of a calculation found.
+
+    Attributes
+    ----------
+    e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
+        Pair energies, symmetric.
+    metric : str
+        How the metric was factored.
+    precision : Precision
+        Of the pair energies.
+    precision_label : str
+    provenance : Provenance
+    """
+
+    e_os: Array
+    e_ss: Array
+    metric: str
+    precision: Precision
+    precision_label: str
+    provenance: Provenance
+
+
+def nothing_to_correlate(spin: SpinBlock) -> str:
+    """The note of a calculation without pairs or without virtual orbitals."""
+    what = "virtual" if spin.nocc else "occupied"
     return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
 
 
 def result_of(
-    driver: DFMP2,
-    reference: Reference,
-    aux: AuxBasis,
-    source: IntegralSource,
-    outcome: Outcome,
-    memory: dict[str, float],
-    notes: list[str],
+    prepared: Prepared, outcome: Outcome, memory: dict[str, float], notes: tuple[str, ...]
 ) -> Result:
-    """Everything about a finished run of `driver`."""
-    mf = driver._scf
+    """The result of a finished calculation.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    outcome : Outcome
+    memory : dict of str to float
+        MB, as of `Result`.
+    notes : tuple of str
+    """
+    reference, settings, solution = prepared.reference, prepared.settings, prepared.solution
+    mol, aux, spin = reference.mol, prepared.aux, reference.closed
     return Result(
-        molecule=molecule_record(driver.name, reference.mol, aux),
+        molecule=describe_molecule(prepared.name, mol, aux.spec),
         reference=reference.kind,
         e_hf=reference.e_ref,
         e_os_pairs=outcome.e_os,
@@ -57,33 +73,33 @@ def result_of(
         frozen=reference.frozen,
         sizes={
             "nao": reference.nao,
-            "nocc": reference.nocc,
-            "nvir": reference.nvir,
+            "nocc": spin.nocc,
+            "nvir": spin.nvir,
             "naux": aux.naux,
         },
         labels={
-            "basis": basis_label(reference.mol.basis),
+            "basis": basis_label(mol.basis),
             "auxbasis": str(aux),
             "auxbasis_reason": aux.reason,
-            "integrals": source.origin,
+            "integrals": prepared.source.origin,
             "metric": outcome.metric,
             "precision": outcome.precision_label,
-            "ecp": basis_label(reference.mol.ecp, by_element=True) or "none",
-            "frozen": frozen_label(driver.frozen, reference.frozen),
-            "scf": scf_label(mf, reference.kind),
+            "ecp": basis_label(mol.ecp, by_element=True) or "none",
+            "frozen": frozen_label(settings.frozen, reference.frozen),
+            "scf": solution.label,
         },
         settings={
-            "fused": driver.fused,
-            "precision": outcome.precision,
-            "accuracy": driver.accuracy,
+            **settings.identity(),
+            "precision": outcome.precision.value,
+            "accuracy": settings.accuracy,
             "frozen": list(reference.frozen),
-            **fitted_scf(mf),
-            "integrals": driver.integrals,
-            "conv_tol": float(mf.conv_tol),
+            **solution.fitting,
+            "integrals": settings.integrals,
+            "conv_tol": solution.conv_tol,
         },
         memory=memory,
         provenance=outcome.provenance,
-        notes=tuple(notes),
+        notes=notes,
         versions=versions(),
     )
 
@@ -96,67 +112,3 @@ def frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
     if frozen == tuple(range(len(frozen))):
         return f"the lowest {len(frozen)} ({how})"
     return f"{', '.join(map(str, frozen))} ({how})"
-
-
-def scf_label(mf: Any, kind: str) -> str:
-    """The reference calculation in one line."""
-    if (path := getattr(mf, "read_from", None)) is not None:
-        return f"{kind}, read from {path}"  # which does not say how it was converged
-    fitted = getattr(mf, "with_df", None)
-    integrals = "exact integrals"
-    if fitted:
-        integrals = (
-            f"density-fitted, {basis_label(fitted.auxbasis) if fitted.auxbasis else 'JK set'}"
-        )
-    return f"{kind}, {integrals}, conv_tol {mf.conv_tol:g}"
-
-
-def fitted_scf(mf: Any) -> dict[str, Any]:
-    """Whether and with which auxiliary set the SCF was density-fitted, as settings of a result."""
-    fitted = getattr(mf, "with_df", None)
-    if not fitted:
-        return {"density_fit": False}
-    spec = getattr(fitted, "auxbasis", None)
-    symbols = {mf.mol.atom_symbol(i) for i in range(mf.mol.natm)}
-    return {"density_fit": True, "scf_auxbasis": _plain(spec, symbols) if spec else None}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers came through."""
-    names = ("pyscf", "torch", "numpy")
-    found = {name: metadata.version(name) for name in names}
-    return {"dfmp2": dfmp2.__version__, **found, "python": platform.python_version()}
-
-
-def _plain(basis: Any, symbols: set[str]) -> dict[str, Any]:
-    """A basis as element -> name or plain lists."""
-    if isinstance(basis, dict):
-        return {
-            key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()
-        }
-    return {
-        symbol: basis if isinstance(basis, str) else _lists(basis) for symbol in sorted(symbols)
-    }
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_lists(item) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def molecule_record(name: str, mol: Any, aux: AuxBasis) -> MoleculeRecord:
-    """The molecule with its bases as plain data."""
-    symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
-    x = mol.atom_coords(unit="Bohr")
-    return MoleculeRecord(
-        name=name,
-        symbols=symbols,
-        coordinates=tuple((float(a), float(b), float(c)) for a, b, c in x),
-        charge=int(mol.charge),
-        spin=int(mol.spin),
-        basis=_plain(mol.basis, set(symbols)),
-        auxbasis=_plain(aux.spec, set(symbols)),
-        ecp=_plain(mol.ecp, set(symbols)) if mol.ecp else {},
-        cart=bool(mol.cart),
-    )

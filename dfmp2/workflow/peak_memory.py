@@ -1,4 +1,4 @@
-"""Resident memory of this process, from the kernel's own account (Linux)."""
+"""Resident memory of this process, from /proc (Linux)."""
 
 from __future__ import annotations
 

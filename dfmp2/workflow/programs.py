@@ -1,19 +1,27 @@
-"""Which compiled programs a run needs, found by its own operations on arrays without memory."""
+"""Which compiled NKI programs a run needs, found by running it on arrays without memory."""
 
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.backends.nki import NkiBackend
+from dfmp2.backends.recording import RecordingBackend
+from dfmp2.integrals.libcint import LIBCINT
 from dfmp2.kernels.estimate import Tracer
 from dfmp2.kernels.launch import program_key
-from dfmp2.methods.pair_energies import SMALL_T
+from dfmp2.methods.pair_energies import pair_energies
 from dfmp2.planning.plan import Plan, ranges
-from dfmp2.results.provenance import Where
+from dfmp2.references.reference import Reference, SpinBlock
+from dfmp2.results.provenance import Provenance, Where
+from dfmp2.runfile.checkpoint import Checkpoint
+from dfmp2.settings import Settings
+from dfmp2.tensors.held import InMemory
+from dfmp2.tensors.problem import Problem, Work
 
 __all__ = ["needed_programs"]
 
@@ -31,21 +39,25 @@ class _Tracing:
         return self._tracer(kernel, *operands)
 
     def put(self, x: NDArray[Any]) -> Any:
-        import torch
-
-        return torch.empty(x.shape, device="meta")
+        return _blank(*x.shape)
 
     def get(self, x: Any) -> NDArray[Any]:
         return np.zeros(tuple(x.shape))
 
 
-def needed_programs(plan: Plan, fused: bool, target: str = "trn2") -> dict[str, int]:
+def _blank(*shape: int) -> Any:
+    import torch
+
+    return torch.empty(shape, device="meta")
+
+
+def needed_programs(plan: Plan, settings: Settings, target: str = "trn2") -> dict[str, int]:
     """Programs of a run with all stages on the device, and launches of each.
 
     Parameters
     ----------
     plan : Plan
-    fused : bool
+    settings : Settings
     target : str
         Generation, whose limits are checked while tracing.
 
@@ -54,43 +66,31 @@ def needed_programs(plan: Plan, fused: bool, target: str = "trn2") -> dict[str, 
     dict of str to int
         By `dfmp2.kernels.launch.program_key`.
     """
-    import torch
-
     s = plan.sizes
     if not (s.nocc and s.nvir):
         return {}
     runner = _Tracing(target)
     backend = NkiBackend(runner)
-
-    def blank(*shape: int) -> Any:
-        return torch.empty(shape, device="meta")
-
     for p0 in range(0, s.naux, plan.aux_block):
         block = min(plan.aux_block, s.naux - p0)
-        eri, c_occ, c_vir = blank(block, s.nao, s.nao), blank(s.nao, s.nocc), blank(s.nao, s.nvir)
-        backend.ao2mo(eri, c_occ, c_vir, blank(s.nocc, block, s.nvir))
+        eri, c_occ, c_vir = (
+            _blank(block, s.nao, s.nao),
+            _blank(s.nao, s.nocc),
+            _blank(s.nao, s.nvir),
+        )
+        backend.ao2mo(eri, c_occ, c_vir, _blank(s.nocc, block, s.nvir))
     for rows in ranges(0, s.nocc, s.nocc if plan.in_memory else plan.solve_rows):
-        backend.trsm(np.eye(s.naux), blank(rows.stop - rows.start, s.naux, s.nvir))
-    e_vir = np.ones(s.nvir)
-    for i, partners in plan.pair_ranges():
-        for j in partners:
-            ni, nj = i.stop - i.start, j.stop - j.start
-            b_i, b_j = blank(ni, s.naux, s.nvir), blank(nj, s.naux, s.nvir)
-            if fused:
-                e_i, e_j = np.full(ni, -1.0), np.full(nj, -1.0)
-                backend.pair_energy(b_i, b_j, e_i, e_j, e_vir, i == j)
-            else:
-                _unfused(backend, b_i, b_j, e_vir, i == j)
+        backend.trsm(np.eye(s.naux), _blank(rows.stop - rows.start, s.naux, s.nvir))
+    spin = SpinBlock(
+        c_occ=np.empty((0, s.nocc)),
+        c_vir=np.empty((0, s.nvir)),
+        e_occ=np.full(s.nocc, -1.0),
+        e_vir=np.ones(s.nvir),
+    )
+    reference = Reference(SimpleNamespace(), "RHF", 0.0, (spin,), (), ())
+    aux: Any = SimpleNamespace(naux=s.naux)
+    problem = Problem(settings, reference, aux, LIBCINT, plan)
+    b = InMemory(_blank(s.nocc, s.naux, s.nvir), backend)
+    recording = RecordingBackend(backend, Provenance())
+    pair_energies(b, problem, Work(recording, Checkpoint(None, s.nocc)))
     return dict(runner.programs)
-
-
-def _unfused(backend: NkiBackend, b_i: Any, b_j: Any, e_vir: Any, diagonal: bool) -> None:
-    """The operations of `dfmp2.methods.pair_energies` without fusion, once for each shape."""
-    if diagonal:
-        backend.mp2_energy(backend.syrk(b_i[0], True)[None], np.full(1, -2.0), e_vir)
-    for count in range(1 if diagonal else len(b_j), len(b_j) + (not diagonal)):
-        if len(e_vir) <= SMALL_T:
-            t = backend.batched_gemm(b_i[:1], b_j[:count], True)
-        else:
-            t = backend.gemm(b_i[0], b_j[0], True)[None]
-        backend.mp2_energy(t, np.full(len(t), -2.0), e_vir)

@@ -24,14 +24,15 @@ import numpy as np
 from record import options, prepared
 
 from dfmp2 import DFMP2
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.doctor.evidence import Item, timing_text, write
 from dfmp2.interfaces.validation import compare as compare_with_pyscf
 from dfmp2.kernels import bounds, reference
 from dfmp2.kernels.checks import Outcome, compare
 from dfmp2.kernels.estimate import SHAPES
-from dfmp2.molecules.build import build_mole, read_geometry
+from dfmp2.molecules.build import build_mole
+from dfmp2.molecules.files import read_geometry
 from dfmp2.results.provenance import Provenance
 
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
@@ -41,7 +42,7 @@ BATCH = 8
 TOLERANCE = 1e-6  # hartree
 
 
-class Reading(RecordedBackend):
+class Reading(RecordingBackend):
     """A recorded backend that can bring a result back: the end of what is timed."""
 
     def __init__(self, selection: Selection, provenance: Provenance) -> None:

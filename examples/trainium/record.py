@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection, select
 from dfmp2.doctor import examine, usable
 from dfmp2.doctor.evidence import Item, write
@@ -57,7 +57,7 @@ def prepared(simulator: bool) -> tuple[Selection, str]:
 def one_product(selection: Selection) -> Item:
     """A product of two small matrices."""
     provenance = Provenance()
-    backend = RecordedBackend(selection.backend, provenance)
+    backend = RecordingBackend(selection.backend, provenance)
     rng = np.random.default_rng(5)
     a, b = rng.random((128, 256)), rng.random((256, 512))
     product = selection.backend.to_host(backend.gemm(backend.asarray(a), backend.asarray(b)))

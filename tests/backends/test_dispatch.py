@@ -27,7 +27,7 @@ from tests.backends.fakes import (
     break_simulator,
     install,
 )
-from tests.systems import mean_field
+from tests.systems import mean_field, reference_of
 
 TABLE = """
 asked      USE_SIMULATOR  none       placeholder  old        no-device  device
@@ -102,9 +102,10 @@ def exact() -> float:
 def placed() -> Placement:
     """The estimate of the real code, which takes longer than the run and is the same for all."""
     from dfmp2.fitting.auxbasis import choose_auxbasis
-    from dfmp2.references.mean_field import make_reference
 
-    return place_stages(make_reference(water()), choose_auxbasis(water().mol, "6-31g"), 1e-6)
+    mol = water().mol
+    aux = choose_auxbasis(mol, "6-31g")
+    return place_stages(mol, reference_of(water()).closed, aux, 1e-6)
 
 
 class Machine:
@@ -209,8 +210,8 @@ def assert_rescued(mp: DFMP2, told: list[str], worker: str) -> None:
     error = "trsm_kernel: RuntimeError: NRT_EXEC_BAD_INPUT"
     (text,) = told
     assert text == (
-        f"trsm: torch does what a NKI kernel could not ({error}); set DFMP2_REQUIRE_NKI=1 to make "
-        "this an error"
+        f"trsm: torch does this operation, because the NKI kernel failed ({error}); set "
+        "DFMP2_REQUIRE_NKI=1 to make this an error"
     )
     (failure,) = provenance.failures
     assert (failure.operation, failure.error, failure.count) == ("trsm", error, 1)

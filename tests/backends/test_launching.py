@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,16 @@ from dfmp2 import NkiFallbackWarning
 from dfmp2.backends.compiled import compiled_before
 from dfmp2.backends.launching import DeviceRunner, SimulatorRunner, device_operation, overwrite
 from dfmp2.backends.nki import NkiBackend
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import DeviceLostError, InputError, KernelError
-from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
-from dfmp2.planning.plan import Plan, Sizes, make_plan
 from dfmp2.precision.estimate import Placement
-from dfmp2.references.mean_field import Reference, make_reference
 from dfmp2.runfile.checkpoint import Checkpoint
-from dfmp2.workflow.compute import Outcome, Pipeline
+from dfmp2.workflow.compute import _Calculation
+from dfmp2.workflow.labels import Outcome
 from tests.backends.fakes import SIMULATE, FakeDevice, Fault
-from tests.systems import ROOT, mean_field
+from tests.systems import ROOT, mean_field, prepared
 
 ENERGY = 1e-6
 """Hartree: the accuracy that float32 is placed for."""
@@ -55,20 +54,22 @@ class CutsOnlyAfter(WithoutCuts):
         return result
 
 
-@cache
-def system() -> tuple[Reference, AuxBasis, Plan]:
+NVIR = 2
+"""Virtual orbitals of water in STO-3G."""
+
+
+def computed(selection: Selection, precision: str, fused: bool = True) -> Outcome:
     """Water in blocks so small that each stage takes several calls."""
     mf = mean_field("water", "sto-3g")
-    reference, aux = make_reference(mf), choose_auxbasis(mf.mol, "6-31g")
-    sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
-    return reference, aux, make_plan(sizes, 4000.0, 1, aux_block=7, occ_block=3)
+    problem = prepared(mf, selection, precision, auxbasis="6-31g", fused=fused)
+    problem = replace(problem, plan=replace(problem.plan, aux_block=7, occ_block=3))
+    return _Calculation(problem, Checkpoint(None, 5), lambda *_: None).run()
 
 
 @pytest.fixture
 def small_launches(monkeypatch: Any) -> None:
     """Let one operation take several launches, as large molecules do."""
-    nvir = system()[0].nvir
-    monkeypatch.setattr(dfmp2.backends.nki, "RIGHT_HAND_SIDES", 2 * nvir)
+    monkeypatch.setattr(dfmp2.backends.nki, "RIGHT_HAND_SIDES", 2 * NVIR)
     monkeypatch.setattr(dfmp2.kernels.ao2mo, "INSTRUCTION_LIMIT", 20)
     monkeypatch.setattr(dfmp2.kernels.pair_plan, "INSTRUCTION_LIMIT", 40)
 
@@ -82,21 +83,13 @@ def _all_on_the_device(monkeypatch: Any) -> None:
 
 def pipeline(device: FakeDevice, fused: bool, runner: type[DeviceRunner] = DeviceRunner) -> Outcome:
     """The whole pipeline on a device, as `auto` runs it."""
-    reference, aux, plan = system()
     selection = Selection(NkiBackend(runner(device)), "a test", TorchBackend("cpu"), True)
-    stages = Pipeline(
-        reference, aux, plan, 1e-6, fused, lambda *_: None, Checkpoint(None, reference.nocc)
-    )
-    return stages.run(selection, "auto")
+    return computed(selection, "auto", fused)
 
 
 @cache
 def exact() -> Outcome:
-    reference, aux, plan = system()
-    selection = Selection(TorchBackend("cpu"), "a test")
-    checkpoint = Checkpoint(None, reference.nocc)
-    stages = Pipeline(reference, aux, plan, 1e-6, True, lambda *_: None, checkpoint)
-    return stages.run(selection, "fp64")
+    return computed(Selection(TorchBackend("cpu"), "a test"), "fp64")
 
 
 def assert_exact(found: Outcome, tolerance: float = ENERGY) -> None:
@@ -387,7 +380,7 @@ def test_rescue_needs_permission() -> None:
 
     fault = Fault("raise", 1)
     device = NkiBackend(DeviceRunner(FakeDevice(fault)))
-    backend = RecordedBackend(device, Provenance(), TorchBackend("cpu"))
+    backend = RecordingBackend(device, Provenance(), TorchBackend("cpu"))
     with pytest.raises(KernelError, match="gemm_kernel"):
         backend.gemm(*(device.asarray(np.eye(2)) for _ in range(2)))
     assert backend.provenance.operations == []

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,8 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.precision.estimate import Placement
-from dfmp2.workflow.compute import Outcome, Pipeline
+from dfmp2.workflow.compute import _Calculation
+from dfmp2.workflow.labels import Outcome
 from tests.backends.fakes import SIMULATE
 
 pytestmark = [
@@ -112,20 +114,14 @@ def device(monkeypatch: Any) -> Iterator[LazyDevice]:
 
 
 def pipeline(selection: Selection, fused: bool) -> Outcome:
-    from dfmp2.fitting.auxbasis import choose_auxbasis
-    from dfmp2.planning.plan import Sizes, make_plan
-    from dfmp2.references.mean_field import make_reference
     from dfmp2.runfile.checkpoint import Checkpoint
-    from tests.systems import mean_field
+    from tests.systems import mean_field, prepared
 
+    precision = "auto" if selection.is_nki else "fp64"
     mf = mean_field("water", "sto-3g")
-    reference, aux = make_reference(mf), choose_auxbasis(mf.mol, "6-31g")
-    sizes = Sizes(reference.nao, reference.nocc, reference.nvir, aux.naux)
-    plan = make_plan(sizes, 4000.0, 1, aux_block=7, occ_block=3)
-    stages = Pipeline(
-        reference, aux, plan, 1e-6, fused, lambda *_: None, Checkpoint(None, reference.nocc)
-    )
-    return stages.run(selection, "auto" if selection.is_nki else "fp64")
+    problem = prepared(mf, selection, precision, auxbasis="6-31g", fused=fused)
+    problem = replace(problem, plan=replace(problem.plan, aux_block=7, occ_block=3))
+    return _Calculation(problem, Checkpoint(None, 5), lambda *_: None).run()
 
 
 def on_device(device: LazyDevice, fused: bool, runner: type[DeviceRunner]) -> Outcome:

@@ -11,9 +11,16 @@ from dfmp2.backends.buckets import bucket, padded, padded_energies
 from dfmp2.backends.compiled import compiled_before, ledger_path, note_compiled
 from dfmp2.backends.launching import SimulatorRunner
 from dfmp2.backends.nki import NkiBackend
+from dfmp2.backends.selection import Selection
+from dfmp2.backends.torch import TorchBackend
 from dfmp2.kernels import simulator
-from dfmp2.planning.plan import Sizes, make_plan
+from dfmp2.planning.plan import make_plan
+from dfmp2.precision.estimate import STAGES, Placement
+from dfmp2.results.sizes import Sizes
+from dfmp2.settings import Settings
+from dfmp2.workflow.compute import compute
 from dfmp2.workflow.programs import needed_programs
+from tests.systems import mean_field, prepared
 
 
 def test_buckets_hold_their_numbers_and_waste_little() -> None:
@@ -34,48 +41,30 @@ def test_padding_is_zeros_and_far_energies() -> None:
 
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
-@pytest.mark.parametrize("sizes", [Sizes(24, 5, 19, 84), Sizes(70, 3, 67, 30)], ids=str)
-def test_forecast_programs_are_those_that_run(fused: bool, sizes: Sizes) -> None:
-    """The plan names exactly the programs that the pipeline then launches."""
-    from dfmp2.backends.recording import RecordedBackend
-    from dfmp2.methods.pair_energies import pair_energies
-    from dfmp2.references.mean_field import Reference
-    from dfmp2.results.provenance import Provenance
-    from dfmp2.runfile.checkpoint import Checkpoint
-    from dfmp2.tensors.held import InMemory
-
-    plan = make_plan(sizes, 4000, aux_block=50)
+@pytest.mark.parametrize("basis", ["sto-3g", "6-31g"])
+def test_forecast_programs_are_those_that_run(
+    fused: bool, basis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan names the programs that the run then launches, as often as it launches them."""
     runner = SimulatorRunner(simulator.simulate, "bundled")
-    backend = RecordedBackend(NkiBackend(runner), Provenance())
-    rng = np.random.default_rng(0)
-    b = backend.empty_b(sizes.nocc, sizes.naux, sizes.nvir)
-    c_occ = backend.asarray(rng.normal(size=(sizes.nao, sizes.nocc)))
-    c_vir = backend.asarray(rng.normal(size=(sizes.nao, sizes.nvir)))
-    for p0 in range(0, sizes.naux, 50):
-        out = b[:, p0 : p0 + 50]
-        eri = rng.normal(size=(out.shape[1], sizes.nao, sizes.nao))
-        backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
-    b = backend.trsm(np.eye(sizes.naux), b)
-    reference = Reference(
-        None, "RHF", 0.0, c_occ, c_vir, -1 - np.arange(1.0, 1 + sizes.nocc),
-        np.arange(1.0, 1 + sizes.nvir), (), (), (),
-    )  # fmt: skip
-    checkpoint = Checkpoint(None, sizes.nocc)
-    checkpoint.begin(backend.provenance, backend.where, "fp32", 1e-6)
-    pair_energies(InMemory(b), reference, plan, backend, lambda *_: None, fused, checkpoint)
-    assert set(needed_programs(plan, fused)) == set(runner.programs)
-    if fused:
-        assert needed_programs(plan, fused) == dict(runner.programs)
+    selection = Selection(NkiBackend(runner), "a test", TorchBackend("cpu"))
+    mf = mean_field("water", basis)
+    problem = prepared(mf, selection, "auto", fused=fused, auxbasis="def2-svp-ri")
+    everything = Placement(dict.fromkeys(STAGES, 0.0), {})
+    monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_: everything)
+    monkeypatch.setattr("dfmp2.methods.pair_energies.SMALL_T", 4)
+    compute(problem)
+    assert needed_programs(problem.plan, problem.settings) == dict(runner.programs)
 
 
 def test_two_molecules_of_one_bucket_share_programs() -> None:
-    first = needed_programs(make_plan(Sizes(117, 21, 96, 420), 4000), True)
-    second = needed_programs(make_plan(Sizes(110, 23, 87, 400), 4000), True)
+    first = needed_programs(make_plan(Sizes(117, 21, 96, 420), 4000), Settings())
+    second = needed_programs(make_plan(Sizes(110, 23, 87, 400), 4000), Settings())
     assert {p for p in first if "pair" in p} == {p for p in second if "pair" in p}
 
 
 def test_nothing_to_compute_needs_no_program() -> None:
-    assert needed_programs(make_plan(Sizes(2, 0, 2, 10), 4000), True) == {}
+    assert needed_programs(make_plan(Sizes(2, 0, 2, 10), 4000), Settings()) == {}
 
 
 def test_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What RecordedBackend writes down: rows, calls, dtype and flop counts."""
+"""What RecordingBackend writes down: rows, calls, dtype and flop counts."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ import numpy as np
 import pytest
 import torch
 
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.protocol import PairBlock
+from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.results.provenance import Provenance
+from dfmp2.results.stages import Stage
 
 
 @pytest.fixture
-def recorded() -> RecordedBackend:
-    return RecordedBackend(TorchBackend("cpu"), Provenance())
+def recorded() -> RecordingBackend:
+    return RecordingBackend(TorchBackend("cpu"), Provenance())
 
 
 def ones(*shape: int) -> torch.Tensor:
     return torch.ones(shape, dtype=torch.float64)
 
 
-def b_ones(backend: RecordedBackend, nocc: int, naux: int, nvir: int) -> Any:
+def b_ones(backend: RecordingBackend, nocc: int, naux: int, nvir: int) -> Any:
     return backend.empty_b(nocc, naux, nvir).fill_(1.0)
 
 
-def calls(backend: RecordedBackend) -> dict[str, Any]:
+def calls(backend: RecordingBackend) -> dict[str, Any]:
     """One call of each operation, with its flops counted by hand."""
     e = -np.ones(3)
     f = np.ones(5)
@@ -44,9 +46,12 @@ def calls(backend: RecordedBackend) -> dict[str, Any]:
             2 * 4 * 6 * 6 * 3 + 2 * 4 * 6 * 3 * 5,
         ),
         "mp2_energy": (lambda: backend.mp2_energy(ones(3, 5, 5), 2 * e, f), 8 * 3 * 25),
-        "pair_energy": (lambda: backend.pair_energy(b, b, e, e, f), 9 * 25 * (2 * 4 + 8)),
+        "pair_energy": (
+            lambda: backend.pair_energy(PairBlock(b, b, e, e, f, f)),
+            9 * 25 * (2 * 4 + 8),
+        ),
         "pair_energy, diagonal": (
-            lambda: backend.pair_energy(b, b, e, e, f, True),
+            lambda: backend.pair_energy(PairBlock(b, b, e, e, f, f, diagonal=True)),
             6 * 25 * (2 * 4 + 8),
         ),
     }
@@ -59,56 +64,60 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_flops(recorded: RecordedBackend, name: str) -> None:
+def test_flops(recorded: RecordingBackend, name: str) -> None:
     call, flops = calls(recorded)[name]
-    with recorded.stage("here"):
+    with recorded.stage(Stage.PAIRS):
         call()
     (row,) = recorded.provenance.operations
-    assert (row.stage, row.operation) == ("here", name.split(",")[0])
+    assert (row.stage, row.operation) == ("pair energies", name.split(",")[0])
     assert (row.dtype, row.calls, row.fallbacks) == ("float64", 1, 0)
     assert row.flops == flops
-    assert row.where == recorded.where
+    assert row.where == recorded.current.where
     assert recorded.provenance.stages[0].flops == flops
     assert 0 < row.seconds <= recorded.provenance.stages[0].seconds
 
 
-def test_every_operation_is_counted(recorded: RecordedBackend) -> None:
+def test_every_operation_is_counted(recorded: RecordingBackend) -> None:
     """An operation of the protocol that returns without a row would escape the provenance."""
     arithmetic = {"gemm", "batched_gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy"}
     assert {name.split(",")[0] for name in NAMES} == arithmetic
-    assert arithmetic <= set(vars(RecordedBackend))
+    assert arithmetic <= set(vars(RecordingBackend))
 
 
-def test_rows_are_kept_by_stage_operation_and_dtype(recorded: RecordedBackend) -> None:
-    with recorded.stage("one"):
+def test_rows_are_kept_by_stage_operation_and_dtype(recorded: RecordingBackend) -> None:
+    with recorded.stage(Stage.AO2MO):
         recorded.gemm(ones(2, 2), ones(2, 2))
         recorded.gemm(ones(2, 2), ones(2, 2))
         recorded.gemm(ones(2, 2).float(), ones(2, 2).float())
-    with recorded.stage("two"):
+    with recorded.stage(Stage.SOLVE):
         recorded.gemm(ones(2, 2), ones(2, 2))
     rows = [(r.stage, r.dtype, r.calls) for r in recorded.provenance.operations]
-    assert rows == [("one", "float64", 2), ("one", "float32", 1), ("two", "float64", 1)]
-    assert [s.name for s in recorded.provenance.stages] == ["one", "two"]
+    assert rows == [
+        ("AO->MO", "float64", 2),
+        ("AO->MO", "float32", 1),
+        ("metric solve", "float64", 1),
+    ]
+    assert [s.name for s in recorded.provenance.stages] == ["AO->MO", "metric solve"]
 
 
-def test_an_operation_that_raises_leaves_no_row(recorded: RecordedBackend) -> None:
-    with recorded.stage("one"), pytest.raises(RuntimeError):
+def test_an_operation_that_raises_leaves_no_row(recorded: RecordingBackend) -> None:
+    with recorded.stage(Stage.AO2MO), pytest.raises(RuntimeError):
         recorded.gemm(ones(2, 3), ones(2, 3))
     assert recorded.provenance.operations == []
     assert recorded.provenance.device_line() == "nothing was computed"
 
 
-def test_device_line_is_made_from_rows(recorded: RecordedBackend) -> None:
+def test_device_line_is_made_from_rows(recorded: RecordingBackend) -> None:
     recorded.gemm(ones(2, 2), ones(2, 2))
-    assert recorded.provenance.device_line() == str(recorded.where)
+    assert recorded.provenance.device_line() == str(recorded.current.where)
     assert recorded.provenance.failed("gemm", "broken")
     assert not recorded.provenance.failed("gemm", "broken")
     assert recorded.provenance.device_line() == (
-        f"{recorded.where}; FELL BACK to torch 2 times (gemm: broken)"
+        f"{recorded.current.where}; FELL BACK to torch 2 times (gemm: broken)"
     )
 
 
-def test_provenance_survives_json(recorded: RecordedBackend) -> None:
-    with recorded.stage("one"):
+def test_provenance_survives_json(recorded: RecordingBackend) -> None:
+    with recorded.stage(Stage.AO2MO):
         recorded.gemm(ones(2, 2), ones(2, 2))
     assert Provenance.from_dict(recorded.provenance.to_dict()) == recorded.provenance

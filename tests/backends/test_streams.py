@@ -128,7 +128,7 @@ def test_nothing_to_transform() -> None:
 def test_whole_run(order: str, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run()
     monkeypatch.setattr(
-        "dfmp2.workflow.compute.select", played_selection(PlayedGpu(PlayedEngine(order)))
+        "dfmp2.workflow.prepare.select", played_selection(PlayedGpu(PlayedEngine(order)))
     )
     monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 20)
     mp = DFMP2(mean_field("water")).run(precision=precision, integrals="libcint")
@@ -148,7 +148,7 @@ def test_integrals_of_an_scf_travel_packed(monkeypatch: pytest.MonkeyPatch) -> N
     mf = fitted()
     exact = DFMP2(mf, auxbasis="cc-pvdz-jkfit").set(backend="pytorch", device="cpu").run()
     monkeypatch.setattr(
-        "dfmp2.workflow.compute.select", played_selection(PlayedGpu(PlayedEngine()))
+        "dfmp2.workflow.prepare.select", played_selection(PlayedGpu(PlayedEngine()))
     )
     monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
     mp = DFMP2(mf, auxbasis="cc-pvdz-jkfit").run(integrals="scf")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dfmp2.backends.protocol import PairBlock
 from dfmp2.backends.reduction import TILE
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable
@@ -180,7 +181,7 @@ def test_pair_energy(backend: TorchBackend, nvir: int, ni: int, nj: int, diagona
         b_j, host_j, nj = b_i, host_i, ni
     e_occ, e_vir = orbital_energies(ni + nj, nvir)
     e_i, e_j = e_occ[:ni], e_occ[:nj] if diagonal else e_occ[ni:]
-    found = backend.pair_energy(b_i, b_j, e_i, e_j, e_vir, diagonal)
+    found = backend.pair_energy(PairBlock(b_i, b_j, e_i, e_j, e_vir, e_vir, diagonal=diagonal))
     defined = reference.pair_energy(host_i, host_j, e_i, e_j, e_vir, diagonal)
     for mine, exact in zip(found, defined, strict=True):
         close(mine, exact, nvir * nvir * naux, scale=naux)
@@ -195,7 +196,9 @@ def test_pair_energy_in_float32(backend: TorchBackend, nvir: int) -> None:
     e_occ, e_vir = orbital_energies(3, nvir)
     narrow = backend.to_float32(b)
     assert narrow.dtype == torch.float32
-    e_os, e_ss = backend.pair_energy(narrow, narrow, e_occ, e_occ, e_vir, True)
+    e_os, e_ss = backend.pair_energy(
+        PairBlock(narrow, narrow, e_occ, e_occ, e_vir, e_vir, diagonal=True)
+    )
     exact_os, exact_ss = reference.pair_energy(host, host, e_occ, e_occ, e_vir, True)
     # Rounding of T (|T| <= naux) in relative terms, squared and summed over nvir^2 elements.
     close(e_os, exact_os, nvir * nvir * naux, scale=naux, eps=EPS32)
@@ -209,7 +212,7 @@ def test_more_pairs_than_fit_in_one_block_of_t(backend: TorchBackend) -> None:
     nvir, naux, nocc = 90, 4, 33
     b, host = b_block(backend, nocc, naux, nvir, 9)
     e_occ, e_vir = orbital_energies(nocc, nvir)
-    found = backend.pair_energy(b, b, e_occ, e_occ, e_vir, True)
+    found = backend.pair_energy(PairBlock(b, b, e_occ, e_occ, e_vir, e_vir, diagonal=True))
     defined = reference.pair_energy(host, host, e_occ, e_occ, e_vir, True)
     for mine, exact in zip(found, defined, strict=True):
         close(mine, exact, nvir * nvir * naux, scale=naux)

@@ -39,7 +39,8 @@ def alkane(carbons: int) -> list[Any]:
 
 def waters(count: int) -> list[Any]:
     """The cluster of ten, and copies of it side by side, Å."""
-    from dfmp2.molecules.build import build_mole, read_geometry
+    from dfmp2.molecules.build import build_mole
+    from dfmp2.molecules.files import read_geometry
 
     ten = build_mole(read_geometry(str(INPUTS / "water10.xyz")), "sto-3g")
     x = ten.atom_coords(unit="Ang")

@@ -16,9 +16,8 @@ import pytest
 from dfmp2.bench.compare import orbitals
 from dfmp2.bench.peers import Psi4
 from dfmp2.bench.psi4 import psi4_obstacle
-from dfmp2.workflow.jobs import JobOptions, prepare
 from tests.benchmarks.test_beside_pyscf import CASES, ROUNDS, Case, measure, rows
-from tests.systems import INPUTS
+from tests.systems import planned
 
 FASTER = {"fp64": 1.3, "auto": 2.0}
 """Both programs do the same GEMMs, so in float64 there is little to gain where psi4's BLAS is good:
@@ -30,10 +29,10 @@ pytestmark = pytest.mark.benchmark_peer
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_faster_than_psi4(case: Case, benchmark: Any, report: list[str]) -> None:
-    (job,) = prepare(str(INPUTS / f"{case.name}.xyz"), JobOptions(basis=case.basis))
+    job = planned(case.name, case.basis)
     if (obstacle := psi4_obstacle(job.mol)) is not None:
         pytest.skip(f"psi4: {obstacle}")
-    found = measure(orbitals(job), job, ROUNDS, benchmark, Psi4, Psi4.tolerance)
+    found = measure(job, orbitals(job), ROUNDS, benchmark, Psi4, Psi4.tolerance)
     report += rows(case, found)
     for precision, threshold in FASTER.items():
         assert median(found.beside[precision].ratios) >= threshold

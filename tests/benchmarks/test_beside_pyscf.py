@@ -11,7 +11,7 @@ and listed by `test_start_up`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -22,9 +22,11 @@ from dfmp2.bench.machine import start_up
 from dfmp2.bench.own import Own
 from dfmp2.bench.pairs import Pairs, Run
 from dfmp2.bench.peers import Pyscf
+from dfmp2.references.solution import ScfSolution
+from dfmp2.results.stages import Precision
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
-from dfmp2.workflow.jobs import Calculation, JobOptions, prepare
-from tests.systems import INPUTS
+from dfmp2.workflow.jobs import PlannedJob
+from tests.systems import planned
 
 ROUNDS = 5
 
@@ -92,17 +94,20 @@ class Found:
 
 
 def measure(
-    mf: Any,
-    job: Any,
+    job: PlannedJob,
+    solution: ScfSolution,
     rounds: int,
     benchmark: Any = None,
     program: Any = Pyscf,
     fp64_tolerance: float = 1e-9,
 ) -> Found:
     """Time dfmp2 in both precisions, with another program in between."""
-    calculations = {name: Calculation(precision=name) for name in ("fp64", "auto")}
-    own = {name: Own(job, mf, calculation) for name, calculation in calculations.items()}
-    peer = program(make_setup(mf, calculations["fp64"]))
+    own = {}
+    for name in (Precision.FP64, Precision.AUTO):
+        settings = replace(job.settings, precision=name.value)
+        choice = replace(job.choice, precision=name)
+        own[name.value] = Own(replace(job, settings=settings, choice=choice), solution)
+    peer = program(make_setup(job, solution))
     pairs = {name: Pairs(peer.name, peer.version) for name in own}
     peaks: list[float] = []
 
@@ -159,8 +164,8 @@ def rows(case: Case, found: Found) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_faster_than_pyscf_in_less_memory(case: Case, benchmark: Any, report: list[str]) -> None:
-    (job,) = prepare(str(INPUTS / f"{case.name}.xyz"), JobOptions(basis=case.basis))
-    found = measure(orbitals(job), job, ROUNDS, benchmark)
+    job = planned(case.name, case.basis)
+    found = measure(job, orbitals(job), ROUNDS, benchmark)
     report += rows(case, found)
     benchmark.extra_info.update({name: pairs.ratios for name, pairs in found.beside.items()})
     check(case, found, report)

@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 
 from dfmp2 import DFMP2
-from dfmp2.bench.compare import orbitals
-from dfmp2.workflow.jobs import JobOptions, prepare
-from tests.systems import INPUTS
+from tests.systems import timing_orbitals
 
 PAIRS = 5
 
@@ -49,8 +47,7 @@ def _beside(mf: Any, folder: Path, **options: Any) -> tuple[list[float], float]:
 )
 def test_cost_of_a_run_file(name: str, basis: str, report: list[str], tmp_path: Path) -> None:
     """At the default interval; the promise is 5 %, and as much again is left to noise."""
-    (job,) = prepare(str(INPUTS / f"{name}.xyz"), JobOptions(basis=basis))
-    ratios, _ = _beside(orbitals(job), tmp_path)
+    ratios, _ = _beside(timing_orbitals(name, basis), tmp_path)
     report.append(
         f"{name}/{basis}: with a run file {median(ratios):.3f} ({min(ratios):.3f}-"
         f"{max(ratios):.3f}) of the time without"
@@ -60,8 +57,8 @@ def test_cost_of_a_run_file(name: str, basis: str, report: list[str], tmp_path: 
 
 def test_cost_of_b_out_of_core(report: list[str], tmp_path: Path) -> None:
     """B takes 299 MB, the run may use 150."""
-    (job,) = prepare(str(INPUTS / "water10.xyz"), JobOptions(basis="cc-pvtz"))
-    ratios, peak = _beside(orbitals(job), tmp_path, max_memory=150)
+    mf = timing_orbitals("water10", "cc-pvtz")
+    ratios, peak = _beside(mf, tmp_path, max_memory=150)
     report.append(
         f"water10/cc-pvtz with --max-memory 150: {median(ratios):.3f} ({min(ratios):.3f}-"
         f"{max(ratios):.3f}) of the in-memory time, peak {peak:.0f} MB"

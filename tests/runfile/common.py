@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import h5py
 import numpy as np
 import pytest
 
-from dfmp2.backends.recording import RecordedBackend
+from dfmp2.backends.recording import RecordingBackend
 from dfmp2.errors import ResourceError
 from dfmp2.planning import plan
 from dfmp2.results.result import Result
 from dfmp2.runfile import layout
 from dfmp2.runfile.journal import decode
-from dfmp2.workflow.jobs import Calculation, JobOptions, prepare
-from dfmp2.workflow.kept import Keep, resume_job
+from dfmp2.settings import Settings
+from dfmp2.workflow.jobs import forecast_job, read_jobs, resume_job
 from tests.runfile.killed import SMALL_BLOCKS
 from tests.systems import INPUTS
 
@@ -38,17 +38,18 @@ Pairs = dict[tuple[int, int], tuple[int, float, float]]
 
 def out_of_core() -> float:
     """The smallest --max-memory (MB) of the job; B does not fit in it."""
-    job = prepare(str(JOB[1]), JobOptions(basis="6-31g"))[0]
+    settings = Settings(basis="6-31g", auxbasis="cc-pvdz-ri")
+    job = read_jobs(str(JOB[1]), settings)[0]
     low, high = 0.0, 4000.0
     for _ in range(60):
         middle = (low + high) / 2
         try:
-            job.forecast(Calculation(auxbasis="cc-pvdz-ri", max_memory=middle))
+            forecast_job(replace(job, settings=replace(settings, max_memory=middle)))
             high = middle
         except ResourceError:
             low = middle
-    found, _ = job.forecast(Calculation(auxbasis="cc-pvdz-ri", max_memory=high))
-    assert not found.in_memory
+    found = forecast_job(replace(job, settings=replace(settings, max_memory=high)))
+    assert not found.plan.in_memory
     return high
 
 
@@ -65,7 +66,7 @@ def quiet(stage: str, done: int, total: int) -> None:
 
 def resumed(path: Path | str, **changes: Any) -> Result:
     """What ``dfmp2 resume`` gives, with all digits."""
-    return resume_job(str(path), changes, Keep(interval=0.0), quiet).result
+    return resume_job(str(path), {"checkpoint_interval": 0.0, **changes}, quiet).result
 
 
 # Reading a file without dfmp2's own code, but for the journal
@@ -128,18 +129,17 @@ class Work:
 def counted() -> Iterator[Work]:
     """Count the pairs computed and the orbitals whose metric solve was done."""
     work = Work()
-    pair_energy, trsm = RecordedBackend.pair_energy, RecordedBackend.trsm
+    pair_energy, trsm = RecordingBackend.pair_energy, RecordingBackend.trsm
 
-    def count_pairs(self: Any, b_i: Any, b_j: Any, e_i: Any, e_j: Any, *rest: Any) -> Any:
-        ni, nj = len(e_i), len(e_j)
-        work.pairs += ni * (ni + 1) // 2 if rest[-1] else ni * nj
-        return pair_energy(self, b_i, b_j, e_i, e_j, *rest)
+    def count_pairs(self: Any, block: Any) -> Any:
+        work.pairs += block.npair
+        return pair_energy(self, block)
 
     def count_orbitals(self: Any, factor: Any, b: Any) -> Any:
         work.orbitals += b.shape[0]
         return trsm(self, factor, b)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RecordedBackend, "pair_energy", count_pairs)
-        patch.setattr(RecordedBackend, "trsm", count_orbitals)
+        patch.setattr(RecordingBackend, "pair_energy", count_pairs)
+        patch.setattr(RecordingBackend, "trsm", count_orbitals)
         yield work

@@ -85,7 +85,7 @@ def _serve() -> None:
         "cli.progress",
         "cli.session",
         "cli.table",
-        "workflow.kept",
+        "workflow.jobs",
         "interfaces.pyscf",
         "interfaces.validation",
     ):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dfmp2.errors import CheckpointError
-from dfmp2.fitting.auxbasis import Metric
+from dfmp2.fitting.metric import Metric
 from dfmp2.results.sizes import Sizes
 from dfmp2.runfile import layout
 from dfmp2.runfile.file import RunFile

@@ -410,7 +410,7 @@ def test_settings_of_another_version(finished: Path) -> None:
         RunFile.create("newer.h5", file.shape, content).close()
     done = dfmp2("resume", "newer.h5")
     assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
-    assert "newer.h5: has a setting that this dfmp2 does not know (" in done.stderr
+    assert "newer.h5: has a setting that this dfmp2 does not have (" in done.stderr
     assert "'quantum'" in done.stderr
 
 

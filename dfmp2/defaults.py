@@ -1,0 +1,46 @@
+"""Every default value of an option, written once. `dfmp2.settings` says what each one means."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ACCURACY",
+    "BACKEND",
+    "CHECKPOINT_INTERVAL",
+    "CONV_TOL",
+    "ECP",
+    "FUSED",
+    "GRADIENT_TOL",
+    "INTEGRALS",
+    "MAX_CYCLE",
+    "REFERENCE",
+    "TOLERANCE",
+]
+
+ACCURACY = 1e-6
+"""Hartree. Largest acceptable energy error from reduced precision."""
+
+BACKEND = "auto"
+
+CHECKPOINT_INTERVAL = 30.0
+"""Seconds between two commits to the run file."""
+
+CONV_TOL = 1e-10
+"""Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
+
+ECP = "auto"
+
+FUSED = True
+
+GRADIENT_TOL = 1e-7
+"""Hartree. Threshold of the orbital gradient of the SCF."""
+
+INTEGRALS = "auto"
+
+MAX_CYCLE = 100
+"""SCF iterations."""
+
+REFERENCE = "rhf"
+
+TOLERANCE = 1e-8
+"""Hartree. Largest difference from PySCF. Two float64 programs on the same orbitals agree to about
+1e-12 of their energy. The rest allows for an SCF that was repeated."""

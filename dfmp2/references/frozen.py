@@ -1,0 +1,93 @@
+"""Which orbitals are frozen: from what a user asks to orbital indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from dfmp2.errors import InputError
+from dfmp2.settings import Frozen
+
+__all__ = ["frozen_orbitals", "parse_frozen"]
+
+
+def parse_frozen(text: str | None) -> int | list[int] | str | None:
+    """``N`` lowest orbitals, a list ``0,1,5`` of indices from 0, ``auto`` or ``none``.
+
+    Raises
+    ------
+    InputError
+        For text of another form.
+    """
+    if text is None or text in ("none", "auto"):
+        return None if text in (None, "none") else text
+    try:
+        if "," in text:
+            return [int(item) for item in text.split(",") if item.strip()]
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"frozen {text!r} is not understood; use a number, a list such as 0,1,5, or auto"
+        ) from None
+
+
+def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int, ...]:
+    """Indices of the orbitals that `frozen` leaves out.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+        Needed for "auto": its chemical core (electrons inside an ECP and ghost atoms do not
+        count).
+    frozen : None, int, sequence of int, or "auto"
+    nmo, nocc : int
+        Numbers of orbitals, and of occupied ones.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    InputError
+        If an index does not exist or no occupied orbital would be left where there is one.
+    """
+    if frozen is None:
+        return ()
+    if isinstance(frozen, str):
+        if frozen != "auto":
+            raise InputError(f"frozen={frozen!r} is not understood; use a number, a list or 'auto'")
+        from pyscf.data.elements import chemcore
+
+        return tuple(range(min(int(chemcore(mol)), nocc)))
+    if isinstance(frozen, (bool, float)):
+        raise InputError(f"frozen={frozen!r} is not understood; use a number, a list or 'auto'")
+    if isinstance(frozen, (int, np.integer)):
+        if frozen < 0:
+            raise InputError(f"frozen={frozen} is negative; give the number of lowest orbitals")
+        if frozen >= max(nocc, 1):
+            raise InputError(
+                f"frozen={frozen} leaves nothing to correlate: there are {nocc} occupied orbitals"
+            )
+        return tuple(range(int(frozen)))
+    indices = _indices(frozen)
+    if indices and not (indices[0] >= 0 and indices[-1] < nmo):
+        bad = indices[-1] if indices[0] >= 0 else indices[0]
+        raise InputError(f"frozen orbital {bad} does not exist: there are {nmo}, counted from 0")
+    if nocc and set(range(nocc)) <= set(indices):
+        raise InputError(
+            f"frozen={indices} leaves nothing to correlate: it holds all {nocc} occupied orbitals"
+        )
+    return tuple(indices)
+
+
+def _indices(frozen: Sequence[int]) -> list[int]:
+    try:
+        return sorted({index(i) for i in frozen})  # 1.0 or "1" are mistakes, not orbitals
+    except TypeError:
+        raise InputError(
+            f"frozen={frozen!r} is not understood; use a number, a list of whole numbers or 'auto'"
+        ) from None

@@ -1,0 +1,73 @@
+"""A converged SCF in plain arrays: what the rest of dfmp2 needs of a mean field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.molecules.basis import basis_label
+from dfmp2.molecules.plain import plain_basis
+
+__all__ = ["ScfSolution"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScfSolution:
+    """Orbitals of a converged SCF.
+
+    Attributes
+    ----------
+    mol : pyscf.gto.Mole
+    kind : str
+        "RHF", or "RKS" where Kohn-Sham orbitals were asked for.
+    e_tot : float
+        Total energy, hartree.
+    mo_coeff : ndarray, shape (nao, nmo), float64
+    mo_energy : ndarray, shape (nmo,), float64, hartree
+    mo_occ : ndarray, shape (nmo,), float64
+        0 or 2.
+    conv_tol : float
+        Energy threshold that it was converged to, hartree.
+    with_df : pyscf.df.DF or None
+        Density-fitting object of the SCF. Its integrals can be reused.
+    read_from : str or None
+        File that the orbitals were read from.
+    """
+
+    mol: Any
+    kind: str
+    e_tot: float
+    mo_coeff: NDArray[np.float64]
+    mo_energy: NDArray[np.float64]
+    mo_occ: NDArray[np.float64]
+    conv_tol: float
+    with_df: Any = None
+    read_from: str | None = None
+
+    @property
+    def nmo(self) -> int:
+        """Number of orbitals: fewer than atomic orbitals where these are linearly dependent."""
+        return int(self.mo_coeff.shape[1])
+
+    @property
+    def label(self) -> str:
+        """The SCF in one line."""
+        if self.read_from is not None:
+            return f"{self.kind}, read from {self.read_from}"  # not how it was converged
+        integrals = "exact integrals"
+        if self.with_df is not None:
+            auxbasis = self.with_df.auxbasis
+            integrals = f"density-fitted, {basis_label(auxbasis) if auxbasis else 'JK set'}"
+        return f"{self.kind}, {integrals}, conv_tol {self.conv_tol:g}"
+
+    @property
+    def fitting(self) -> dict[str, Any]:
+        """Whether and with which auxiliary basis the SCF was density-fitted, as plain data."""
+        if self.with_df is None:
+            return {"density_fit": False}
+        spec = self.with_df.auxbasis
+        symbols = [self.mol.atom_symbol(i) for i in range(self.mol.natm)]
+        return {"density_fit": True, "scf_auxbasis": plain_basis(spec, symbols) if spec else None}

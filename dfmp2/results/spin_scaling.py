@@ -1,0 +1,23 @@
+"""Spin-component-scaled energies: weighted sums of the opposite- and same-spin parts."""
+
+from __future__ import annotations
+
+__all__ = ["SCS", "SOS", "scs_energy", "sos_energy"]
+
+SCS = (6 / 5, 1 / 3)
+"""Weights of the opposite- and same-spin parts: Grimme, J. Chem. Phys. 118, 9095 (2003),
+doi:10.1063/1.1569242."""
+
+SOS = 1.3
+"""Weight of the opposite-spin part alone: Jung, Lochan, Dutoi, Head-Gordon, J. Chem. Phys. 121,
+9793 (2004), doi:10.1063/1.1809602."""
+
+
+def scs_energy(e_os: float, e_ss: float) -> float:
+    """Spin-component-scaled correlation energy, hartree."""
+    return SCS[0] * e_os + SCS[1] * e_ss
+
+
+def sos_energy(e_os: float) -> float:
+    """Scaled-opposite-spin correlation energy, hartree."""
+    return SOS * e_os

@@ -1,0 +1,131 @@
+"""Every option of a calculation, once.
+
+The command line and the class `DFMP2` both fill in a `Settings`. A new option is a field here, a
+click option of the same name, and a line in the module that uses it. How a field is kept in the run
+file stands beside it:
+
+- `SCF` and `METHOD` fields are stored, so that `dfmp2 resume` continues with them;
+- `ENERGY` fields are stored, too. They change the energy, so a run file with another value belongs
+  to another input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from dfmp2 import defaults
+
+__all__ = ["BasisSpec", "Frozen", "Settings"]
+
+BasisSpec = Any
+"""A basis as PySCF takes it: a name, or a dict of element -> name or shells, with "default"."""
+
+Frozen = int | Sequence[int] | str | None
+"""None, a number of lowest orbitals, a list of orbital indices from 0, or "auto"."""
+
+SCF = {"stored": "options"}
+METHOD = {"stored": "calculation"}
+ENERGY = {"stored": "calculation", "identity": True}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one calculation.
+
+    Attributes
+    ----------
+    basis : str or dict
+        Orbital basis.
+    charge, spin : int or None
+        Charge, and number of unpaired electrons (2S). None takes those of the geometry file, or 0.
+    ecp : str
+        "auto", "none", or the name of a set of effective core potentials.
+    reference : str
+        Kind of SCF.
+    density_fit : bool
+        Fit the integrals of the SCF.
+    scf_auxbasis : str or dict, optional
+        Auxiliary basis of a density-fitted SCF. None takes PySCF's Coulomb/exchange (JK) set.
+    conv_tol : float
+        Energy threshold of the SCF, hartree.
+    max_cycle : int
+        SCF iterations allowed.
+    auxbasis : str or dict, optional
+        Auxiliary basis of MP2. None takes the RI-MP2 set of the orbital basis.
+    frozen : None, int, sequence of int, or "auto"
+        Orbitals that are not correlated.
+    max_memory : float or None
+        MB (10^6 bytes) above the resident memory at the start of DF-MP2. None takes PySCF's value.
+    backend, device : str or None
+        As for `dfmp2.backends.selection.select`.
+    precision : str or None
+        Precision of the pair GEMMs: "fp64", "fp32" or "auto". None takes "fp64", and "auto" with
+        NKI.
+    accuracy : float
+        Largest acceptable energy error from reduced precision, hartree.
+    integrals : str
+        Source of the three-centre integrals, as for `dfmp2.integrals.source.choose_source`.
+    fused : bool
+        Reduce each block of T where it is made, or form it first.
+    allow_ks : bool
+        Accept Kohn-Sham orbitals.
+    checkpoint : str or None
+        Path of the run file.
+    keep : bool
+        Keep a run file.
+    restart : bool
+        Replace an existing run file.
+    checkpoint_interval : float
+        Seconds between two commits to the run file.
+    """
+
+    basis: BasisSpec = field(default=None, metadata=SCF)
+    charge: int | None = field(default=None, metadata=SCF)
+    spin: int | None = field(default=None, metadata=SCF)
+    ecp: str = field(default=defaults.ECP, metadata=SCF)
+    reference: str = field(default=defaults.REFERENCE, metadata=SCF)
+    density_fit: bool = field(default=False, metadata=SCF)
+    scf_auxbasis: BasisSpec = field(default=None, metadata=SCF)
+    conv_tol: float = field(default=defaults.CONV_TOL, metadata=SCF)
+    max_cycle: int = field(default=defaults.MAX_CYCLE, metadata=SCF)
+
+    auxbasis: BasisSpec = field(default=None, metadata=METHOD)
+    frozen: Frozen = field(default=None, metadata=METHOD)
+    max_memory: float | None = field(default=None, metadata=METHOD)
+    backend: str | None = field(default=None, metadata=METHOD)
+    device: str | None = field(default=None, metadata=METHOD)
+    precision: str | None = field(default=None, metadata=METHOD)
+    accuracy: float = field(default=defaults.ACCURACY, metadata=METHOD)
+    integrals: str = field(default=defaults.INTEGRALS, metadata=METHOD)
+    fused: bool = field(default=defaults.FUSED, metadata=ENERGY)
+
+    allow_ks: bool = False
+    checkpoint: str | None = None
+    keep: bool = True
+    restart: bool = False
+    checkpoint_interval: float = defaults.CHECKPOINT_INTERVAL
+
+    @classmethod
+    def chosen(cls, options: Mapping[str, Any]) -> Settings:
+        """The settings named in `options`; other names in it are left alone."""
+        return cls(**{f.name: options[f.name] for f in fields(cls) if f.name in options})
+
+    def stored(self, part: str) -> dict[str, Any]:
+        """What the run file keeps under "options" (the SCF) or "calculation" (DF-MP2)."""
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("stored") == part
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Settings that change the energy: `fused`, and all others that are not at their default.
+
+        The default of a later option is left out, so that run files from before it are the same.
+        """
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.metadata.get("identity")
+            and (f.name == "fused" or getattr(self, f.name) != f.default)
+        }

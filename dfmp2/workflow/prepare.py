@@ -1,0 +1,251 @@
+"""Everything that is decided before the work starts, each thing once.
+
+`choose` makes the backend, `forecast` the auxiliary basis, the frozen orbitals and the block sizes
+of a molecule, both before its SCF. `prepare` adds the orbitals and the source of the integrals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from dfmp2.backends.selection import Selection, computes_on_cuda, select
+from dfmp2.errors import InputError
+from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
+from dfmp2.integrals.scf_cderi import require_same_set
+from dfmp2.integrals.source import choose_source
+from dfmp2.molecules.build import warn_missing_ecp
+from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.references.frozen import frozen_orbitals
+from dfmp2.references.reference import make_reference
+from dfmp2.references.scf import new_scf
+from dfmp2.references.solution import ScfSolution
+from dfmp2.results.sizes import Sizes
+from dfmp2.results.stages import Precision
+from dfmp2.settings import Settings
+from dfmp2.tensors.problem import Problem
+
+if TYPE_CHECKING:
+    from dfmp2.backends.torch import TorchBackend
+
+__all__ = [
+    "Choice",
+    "Forecast",
+    "Prepared",
+    "choose",
+    "forecast",
+    "prepare",
+    "require_reusable",
+    "resized",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The backend and the precision of a calculation.
+
+    Attributes
+    ----------
+    selection : Selection
+    precision : Precision
+    """
+
+    selection: Selection
+    precision: Precision
+
+    @property
+    def torch_device(self) -> Any:
+        """The torch.device that computes; None where NKI does."""
+        return getattr(self.selection.backend, "device", None)
+
+
+def choose(settings: Settings) -> Choice:
+    """Choose the backend and the precision, and check that they fit together.
+
+    Raises
+    ------
+    InputError
+        For an unknown backend or precision, or float64 asked of an NKI backend.
+    BackendUnavailable
+        If the backend cannot be used.
+    """
+    try:
+        asked = None if settings.precision is None else Precision(settings.precision)
+    except ValueError:
+        raise InputError(
+            f"precision {settings.precision!r} is unknown; choose one of "
+            f"{', '.join(name.value for name in Precision)}"
+        ) from None
+    selection = select(settings.backend, settings.device)
+    if not selection.is_nki:
+        return Choice(selection, asked or Precision.FP64)
+    if asked is Precision.FP64:
+        raise InputError(
+            "precision fp64: Trainium and its simulators have no float64; use --precision auto, "
+            "which keeps on the host what float32 would spoil, or --backend pytorch"
+        )
+    return Choice(selection, Precision.AUTO)
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What the DF-MP2 part of a molecule needs, known before its SCF.
+
+    Attributes
+    ----------
+    aux : AuxBasis
+    frozen : tuple of int
+        Orbitals that are not correlated.
+    plan : Plan
+    notes : tuple of str
+        Warnings that belong to the result.
+    """
+
+    aux: AuxBasis
+    frozen: tuple[int, ...]
+    plan: Plan
+    notes: tuple[str, ...]
+
+
+def forecast(
+    mol: Any, settings: Settings, nmo: int | None = None, choice: Choice | None = None
+) -> Forecast:
+    """Choose the auxiliary basis, the frozen orbitals and the block sizes.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+    settings : Settings
+    nmo : int, optional
+        Number of orbitals, if the SCF is done; that of the atomic orbitals if not given.
+    choice : Choice, optional
+        The backend, whose free memory is checked; a plan may be made on another machine.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    InputError
+        If `frozen` or `auxbasis` do not fit the molecule.
+    ResourceError
+        If the memory of the host or of the GPU is too small.
+    """
+    notes = warn_missing_ecp(mol)
+    aux = choose_auxbasis(mol, settings.auxbasis)
+    found = _sized(mol, settings, aux, int(mol.nao_nr()) if nmo is None else nmo)
+    if choice is not None and found.plan.device_memory:
+        from dfmp2.backends.cuda import require_memory
+
+        backend = cast("TorchBackend", choice.selection.backend)
+        require_memory(found.plan, backend.device, backend.where.device)
+    return replace(found, notes=(*notes, *aux.remarks))
+
+
+def resized(mol: Any, settings: Settings, known: Forecast, nmo: int) -> Forecast:
+    """The forecast for an SCF that dropped linearly dependent functions."""
+    return replace(_sized(mol, settings, known.aux, nmo), notes=known.notes)
+
+
+def _sized(mol: Any, settings: Settings, aux: AuxBasis, nmo: int) -> Forecast:
+    from pyscf import lib
+
+    nocc = int(mol.nelec[0])  # a closed shell: as many orbitals for the other spin
+    frozen = frozen_orbitals(mol, settings.frozen, nmo, nocc)
+    frozen_occ = sum(1 for i in frozen if i < nocc)
+    sizes = Sizes(
+        nao=int(mol.nao_nr()),
+        nocc=nocc - frozen_occ,
+        nvir=nmo - nocc - (len(frozen) - frozen_occ),
+        naux=aux.naux,
+        aux_shell=aux.largest_shell,
+    )
+    budget = lib.param.MAX_MEMORY if settings.max_memory is None else settings.max_memory
+    plan = make_plan(
+        sizes,
+        float(budget),
+        lib.num_threads(),
+        metric_done=settings.integrals == "scf",
+        on_gpu=computes_on_cuda(settings.backend, settings.device),
+    )
+    return Forecast(aux, frozen, plan, ())
+
+
+def require_reusable(
+    mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | None
+) -> None:
+    """Check before an SCF that MP2 can reuse its three-centre integrals, if that is asked for.
+
+    Raises
+    ------
+    InputError
+    """
+    if settings.integrals != "scf":
+        return
+    if solution is not None:
+        require_same_set(mol, solution.with_df, aux, solution.read_from)
+    else:
+        require_same_set(mol, getattr(new_scf(mol, settings), "with_df", None), aux)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared(Problem):
+    """A calculation that is ready to start.
+
+    Attributes
+    ----------
+    settings, reference, aux, source, plan
+        As of `dfmp2.tensors.problem.Problem`.
+    name : str
+        Name of the molecule.
+    solution : ScfSolution
+    choice : Choice
+    notes : tuple of str
+        Warnings that belong to the result.
+    """
+
+    name: str
+    solution: ScfSolution
+    choice: Choice
+    notes: tuple[str, ...]
+
+
+def prepare(
+    name: str, solution: ScfSolution, settings: Settings, choice: Choice, known: Forecast
+) -> Prepared:
+    """Put a calculation together.
+
+    Parameters
+    ----------
+    name : str
+    solution : ScfSolution
+    settings : Settings
+    choice : Choice
+    known : Forecast
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    InputError
+        If the gap of the reference is not positive, or the integrals asked for do not exist.
+    BackendUnavailable
+        If the source of the integrals cannot be used.
+    """
+    sizes = known.plan.sizes
+    if solution.nmo - len(known.frozen) != sizes.nocc + sizes.nvir:
+        known = resized(solution.mol, settings, known, solution.nmo)
+    return Prepared(
+        settings=settings,
+        reference=make_reference(solution, known.frozen),
+        aux=known.aux,
+        source=choose_source(settings.integrals, solution, known.aux, choice.selection),
+        plan=known.plan,
+        name=name,
+        solution=solution,
+        choice=choice,
+        notes=known.notes,
+    )
