@@ -57,7 +57,7 @@ def summary(result: Result, origin: str = "") -> str:
             ),
         ),
         ("frozen orbitals", labels["frozen"]),
-        ("integrals", labels.get("integrals", "computed by libcint on the CPU")),
+        ("integrals", labels.get("integrals", "not recorded")),
         ("metric", labels["metric"]),
         ("precision", labels["precision"]),
         ("pair energies", "fused" if result.settings["fused"] else "unfused"),
