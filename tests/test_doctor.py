@@ -571,3 +571,4 @@ def test_a_device_that_computes_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path:
     findings = by_name(examine("nki", root=tmp_path))
     assert not usable(list(findings.values()))
     assert "wrong by" in findings["first operation"].message
+    assert findings["first operation"].remedy.endswith("choose another")

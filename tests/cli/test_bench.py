@@ -103,7 +103,7 @@ def test_a_wrong_peer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (("--backend", "simulator"), 7, "a simulator's seconds are no device's seconds"),
         (("--plot", "plot.pdf"), 2, "ends in .png or .svg"),
-        (("--plot", "missing/plot.png"), 6, "its folder does not exist"),
+        (("--plot", "missing/plot.png"), 2, "make the folder 'missing'"),
         (("--json", "missing/bench.json"), 6, "cannot be written"),
         (("--peer", "molpro"), 2, "--peer"),
         (("--pairs", "0"), 2, "--pairs"),

@@ -388,10 +388,19 @@ def test_plot_without_matplotlib(
 
 @pytest.mark.parametrize(
     ("target", "code", "says"),
-    [("x.pdf", 2, "ends in .png or .svg"), ("nowhere/x.png", 6, "its folder does not exist")],
+    [("x.pdf", 2, "ends in .png or .svg"), ("nowhere/x.png", 2, "make the folder 'nowhere'")],
 )
 def test_plot_target(kept: tuple[Path, str], target: str, code: int, says: str) -> None:
     pytest.importorskip("matplotlib")
     done = dfmp2("show", kept[0], "--plot", target)
     assert done.exit_code == code
     assert says in done.stderr
+
+
+def test_plot_that_cannot_be_written(kept: tuple[Path, str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    target = tmp_path / "folder.png"
+    target.mkdir()
+    done = dfmp2("show", kept[0], "--plot", target)
+    assert done.exit_code == 6
+    assert f"{str(target)!r}: cannot be written (Is a directory); name another" in done.stderr
