@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dfmp2 import doctor
+from dfmp2.backends.neuron import generation, hardware_generation, instance_type
 from dfmp2.backends.selection import set_backend
 from dfmp2.doctor import Finding, examine, usable
 from dfmp2.doctor import packages as packages_module
@@ -29,9 +30,6 @@ from dfmp2.doctor.machine import (
     check_driver,
     check_lnc,
     check_runtime,
-    generation,
-    hardware_generation,
-    instance_type,
 )
 from dfmp2.doctor.packages import (
     check_compiler,

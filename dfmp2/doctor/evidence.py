@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import dfmp2
+from dfmp2.backends.neuron import hardware_generation, instance_type
 from dfmp2.doctor.finding import version_of
-from dfmp2.doctor.machine import driver_version, hardware_generation, instance_type
+from dfmp2.doctor.machine import driver_version
 from dfmp2.errors import BackendUnavailable
 from dfmp2.results.provenance import Provenance
 

@@ -10,9 +10,8 @@ import re
 import shlex
 from pathlib import Path
 
+from dfmp2.backends.neuron import generation, read_system_file
 from dfmp2.doctor.finding import NKI, Asked, Finding, absent, why_unwritable, wrong
-from dfmp2.errors import InputError
-from dfmp2.kernels.simulator.generations import generation as known_generation
 
 __all__ = [
     "check_compile_cache",
@@ -22,9 +21,6 @@ __all__ = [
     "check_runtime",
     "device_files",
     "driver_version",
-    "generation",
-    "hardware_generation",
-    "instance_type",
 ]
 
 DRIVER = "install the driver (aws-neuronx-dkms) and reboot, on a trn1 or trn2 instance"
@@ -32,36 +28,6 @@ RUNTIME = "install aws-neuronx-runtime-lib"
 DEFAULT_CACHE = "/var/tmp/neuron-compile-cache"
 CORES = {"trn1": 2, "inf2": 2, "trn2": 8, "trn3": 8}
 """Physical cores of one device."""
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
-
-
-def instance_type(root: Path = Path("/")) -> str | None:
-    """EC2 instance type as the firmware tells it, such as ``trn1.2xlarge``; None elsewhere."""
-    product = _read(root / "sys/class/dmi/id/product_name") or ""
-    return product if re.fullmatch(r"[a-z]+\d+[a-z0-9-]*\.[a-z0-9-]+", product) else None
-
-
-def hardware_generation(root: Path = Path("/")) -> str | None:
-    """trn1, trn2, trn3 or inf2 by the instance type alone; None for everything else."""
-    found = re.match(r"(trn\d|inf\d)", instance_type(root) or "")
-    return found[1] if found else None
-
-
-def generation(root: Path = Path("/")) -> str | None:
-    """The generation that programs are compiled for: the override, or the instance's own."""
-    override = os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE")
-    if not override:
-        return hardware_generation(root)
-    try:
-        return known_generation(override).name
-    except InputError:
-        return override
 
 
 def device_files(root: Path = Path("/")) -> list[str]:
@@ -110,7 +76,7 @@ def check_cores(asked: Asked) -> Finding:
 
 def driver_version(root: Path = Path("/")) -> str | None:
     """Version of the kernel module that is loaded; None where it is not, or tells none."""
-    return _read(root / "sys/module/neuron/version") or None
+    return read_system_file(root / "sys/module/neuron/version") or None
 
 
 def check_driver(asked: Asked) -> Finding:
@@ -127,7 +93,7 @@ def check_driver(asked: Asked) -> Finding:
 def check_runtime(asked: Asked) -> Finding:
     """The runtime's library and the version of its system package."""
     library = asked.root / "opt/aws/neuron/lib/libnrt.so.1"
-    for entry in (_read(asked.root / "var/lib/dpkg/status") or "").split("\n\n"):
+    for entry in (read_system_file(asked.root / "var/lib/dpkg/status") or "").split("\n\n"):
         package = re.search(r"^Version: (.+)$", entry, re.MULTILINE)
         if not entry.startswith("Package: aws-neuronx-runtime-lib\n") or package is None:
             continue

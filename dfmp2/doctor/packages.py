@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dfmp2.backends.neuron import generation
 from dfmp2.doctor.finding import NKI, Asked, Finding, absent, version_of, wrong
-from dfmp2.doctor.machine import generation
 
 __all__ = [
     "check_compiler",
