@@ -236,7 +236,7 @@ def test_plugin_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "torch_neuronx" not in sys.modules  # a process of its own tried it
     monkeypatch.setattr(packages_module, "IMPORT_SECONDS", 0.2)
     module.write_text("import time; time.sleep(5)")
-    assert "no end" in check_plugin_import(machine(tmp_path)).message
+    assert "not finished" in check_plugin_import(machine(tmp_path)).message
 
 
 def test_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_driver(tmp_path: Path) -> None:
     files(tmp_path, dev__neuron0="")
     assert check_driver(machine(tmp_path, needs=False)).status == "warn"
     files(tmp_path, sys__module__neuron=None)
-    assert check_driver(machine(tmp_path)).message == "neuron is loaded and tells no version"
+    assert check_driver(machine(tmp_path)).message == "neuron is loaded; its version is unknown"
     finding = check_driver(machine(instance(tmp_path / "trn", "trn1")))
     assert (finding.status, finding.message) == ("ok", "neuron 2.25.4.0")
 
@@ -304,7 +304,7 @@ def test_runtime(tmp_path: Path) -> None:
     files(tmp_path, opt__aws__neuron__lib__libnrt=None)
     assert check_runtime(machine(tmp_path, needs=False)).status == "info"
     (tmp_path / "opt/aws/neuron/lib/libnrt.so.1").touch()
-    assert "version not known" in check_runtime(machine(tmp_path)).message
+    assert "version unknown" in check_runtime(machine(tmp_path)).message
     root = instance(tmp_path / "trn", "trn1")
     assert check_runtime(machine(root)).message == "aws-neuronx-runtime-lib 2.29.40.0"
     removed = (root / "var/lib/dpkg/status").read_text().replace("install ok", "deinstall ok")
@@ -317,8 +317,8 @@ def test_runtime(tmp_path: Path) -> None:
     [
         (None, None, "", "info", "not set"),
         ("trn1", None, "", "ok", "runtime 1, compiler 1"),
-        ("trn1", "2", "--lnc=2", "warn", "trn1 has none"),
-        ("trn2", None, "", "warn", "for one core"),
+        ("trn1", "2", "--lnc=2", "warn", "trn1 does not have"),
+        ("trn2", None, "", "warn", "kernels do not support"),
         ("trn2", "1", "--lnc=1", "ok", "runtime 1, compiler 1"),
         ("trn2", "1", "-O1 --lnc 1", "ok", "runtime 1, compiler 1"),
         ("trn2", "1", "", "fail", "disagree"),
@@ -349,7 +349,7 @@ def test_compile_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for url in (str(good), f"file://{good}"):
         monkeypatch.setenv("NEURON_COMPILE_CACHE_URL", url)
         assert check_compile_cache(machine(tmp_path)).status == "ok"
-    assert not good.exists()  # looking leaves nothing behind
+    assert not good.exists()  # the check leaves no files
     monkeypatch.setenv("NEURON_COMPILE_CACHE_URL", str(blocked))
     finding = check_compile_cache(machine(tmp_path))
     assert finding.status == "warn"

@@ -1,4 +1,4 @@
-"""Checks of what every backend needs: simulator, CUDA, threads, libraries, numba's cache."""
+"""Checks that need no Neuron device: simulators, CUDA, threads, libraries, cache of numba."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REINSTALL = "install dfmp2 again"
 
 
 def check_simulator(asked: Asked) -> Finding:
-    """The bundled simulator runs a small kernel, and the product is right."""
+    """The bundled simulator runs a small matrix product correctly."""
     from dfmp2.backends.launching import SimulatorRunner
     from dfmp2.backends.nki import NkiBackend
     from dfmp2.kernels import simulator
@@ -55,7 +55,7 @@ def check_simulator(asked: Asked) -> Finding:
 
 
 def check_aws_simulator(asked: Asked) -> Finding:
-    """AWS's simulator comes with AWS's nki."""
+    """The simulator of AWS, which is part of the package nki."""
     from dfmp2.kernels.nki import nki_version, why_not
 
     reason = why_not()
@@ -67,7 +67,7 @@ def check_aws_simulator(asked: Asked) -> Finding:
 
 
 def check_cuda(asked: Asked) -> Finding:
-    """CUDA GPUs that torch sees, and those that it does not."""
+    """CUDA GPUs that torch can use, and NVIDIA GPUs that it cannot use."""
     import torch
 
     if torch.cuda.is_available():
@@ -81,7 +81,7 @@ def check_cuda(asked: Asked) -> Finding:
 
 
 def _cpus(root: Path) -> int:
-    """CPUs that this process may use: its affinity, and the quota of its control group."""
+    """Number of CPUs that this process may use, from its affinity and its cgroup's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = (root / "sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
@@ -91,7 +91,7 @@ def _cpus(root: Path) -> int:
 
 
 def check_threads(asked: Asked) -> Finding:
-    """Threads of torch and PySCF against the CPUs that there are."""
+    """Threads of torch and PySCF compared with the number of CPUs."""
     import torch
     from pyscf import lib
 
@@ -113,17 +113,17 @@ def _check_import(check: str, module: str, distribution: str) -> Finding:
 
 
 def check_pyscf(asked: Asked) -> Finding:
-    """PySCF, which makes the orbitals and integrals."""
+    """PySCF, which computes orbitals and integrals."""
     return _check_import("pyscf", "pyscf", "pyscf")
 
 
 def check_h5py(asked: Asked) -> Finding:
-    """h5py, for run files and PySCF's checkpoints."""
+    """h5py, which reads and writes run files and PySCF's chkfiles."""
     return _check_import("h5py", "h5py", "h5py")
 
 
 def check_numba_cache(asked: Asked) -> Finding:
-    """Where numba keeps compiled code: without it every process compiles again."""
+    """The folder of compiled code of numba; without it every process compiles again."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
         places = [Path(chosen)]
