@@ -1,4 +1,4 @@
-"""The scaling plot: time of the DF-MP2 part against the number of basis functions."""
+"""Figure of `dfmp2 bench`: time of the DF-MP2 part against the number of basis functions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["plot"]
 
 
 def plot(found: Sequence[Bench], target: str) -> None:
-    """Draw dfmp2 and its peers, log-log, with the fitted exponents.
+    """Draw the times of dfmp2 and its peers on logarithmic axes, with fitted exponents.
 
     Parameters
     ----------
     found : sequence of Bench
+        One for each molecule.
     target : str
         A .png or .svg file.
 
     Raises
     ------
-    CheckpointError
+    OutputError
         If the file cannot be written.
     """
     from matplotlib.figure import Figure

@@ -136,5 +136,5 @@ def _memory(peak: float | None) -> str:
 
 def _peaks(found: Bench) -> str:
     if not found.gemm_peak:
-        return "not measured: not torch's device"
+        return "not measured: torch does not use this device"
     return ", ".join(f"{rate:.0f} GFLOP/s {dtype}" for dtype, rate in found.gemm_peak.items())

@@ -35,7 +35,7 @@ def status_text(status: RunStatus, verbose: bool = False) -> str:
 
 def _unfinished(status: RunStatus) -> str:
     name = status.input.get("name", "run of a script")
-    state = "goes on now" if status.in_use else "not finished"
+    state = "running now" if status.in_use else "not finished"
     head = f"{name}: DF-MP2 by dfmp2, {state} (energies in hartree)"
     asked = aligned([(name, text) for name, text in _asked(status) if text])
     done = aligned(_done(status))
@@ -65,7 +65,7 @@ def _done(status: RunStatus) -> list[tuple[str, str]]:
     elif not status.resumable:
         scf = "damaged"
     else:
-        scf = "in the script" if status.scripted else "not there"
+        scf = "in the script" if status.scripted else "not computed yet"
     metric = b.get("metric")
     if metric is None:
         factor = "not kept"
@@ -92,7 +92,7 @@ def _next_step(status: RunStatus) -> str:
     if not status.resumable:
         return "it cannot be continued: start over with dfmp2 run ... --restart"
     if status.in_use:
-        return "a run has the file open; this is what it had committed"
+        return "a run has the file open; this is what it has stored so far"
     if status.scripted:
         return "continue it with the Python script that began it (DFMP2 with its checkpoint)"
     return f"continue it with: dfmp2 resume {status.path}"

@@ -160,7 +160,7 @@ def test_show_changes_nothing_and_takes_no_lock(killed: Path) -> None:
     before = killed.read_bytes()
     with going_on(killed):
         text = dfmp2("show", killed, "--check").stdout
-    assert "goes on now" in text
+    assert "running now" in text
     assert "a run has the file open" in text
     assert killed.read_bytes() == before
     killed.chmod(0o444)
@@ -194,7 +194,7 @@ def test_before_the_scf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(_Killed):
         dfmp2("run", WATER, "--basis", "cc-pvdz", "--checkpoint", path, "--quiet")
     text = dfmp2("show", path).stdout
-    assert re.search(r"^  SCF +not there$", text, re.MULTILINE)
+    assert re.search(r"^  SCF +not computed yet$", text, re.MULTILINE)
     assert fact(text, "B[i,P,a]") == "not kept"
     assert "no session has begun yet" in text
 
