@@ -1,4 +1,4 @@
-"""Timing beside other programs: who runs when, what is compared, what is refused."""
+"""Timing beside other programs: order of the runs, comparison of energies, refused cases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RATES = {"float64": 100.0, "float32": 200.0}
 
 @pytest.fixture(autouse=True)
 def _no_gemm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's GEMM rate is known, and need not be measured before each run."""
+    """A fixed GEMM rate, which need not be measured before each run."""
     monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: RATES[dtype])
 
 
@@ -51,7 +51,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 @dataclass
 class Fake:
-    """A program that takes no time and writes down when it ran."""
+    """A program that takes no time and records the order of its runs."""
 
     name: str
     calls: list[str]
@@ -191,7 +191,7 @@ def test_reduction_has_no_share_where_it_is_an_operation_of_its_own() -> None:
 def test_share_of_the_reduction_is_what_it_takes(
     monkeypatch: pytest.MonkeyPatch, dtype: str
 ) -> None:
-    """Beside a reduction that sleeps the GEMM is nothing, and one that does nothing is nothing."""
+    """A reduction that sleeps takes most of the time, one that does nothing almost none."""
     sizes: list[tuple[tuple[int, ...], str]] = []
 
     def sleep(t: np.ndarray, *_: Any) -> None:
@@ -208,7 +208,7 @@ def test_share_of_the_reduction_is_what_it_takes(
 
 
 def test_loose_orbitals_are_good_enough_for_other_programs() -> None:
-    """Psi4 converges its own orbitals; those of the SCF made here must be within its tolerance."""
+    """Psi4 converges its own orbitals, so those of this SCF must agree within its tolerance."""
     tight = pyscf_mp2(mean_field("water", density_fit=True)).e_corr
     loose = pyscf_mp2(orbitals(job_of("water", "cc-pvdz"))).e_corr
     assert loose == pytest.approx(tight, abs=2e-7, rel=0)
@@ -267,7 +267,7 @@ def test_peers_that_cannot_do_the_problem_say_why(monkeypatch: pytest.MonkeyPatc
         assert "lowest occupied" in missing["pyscf-native"]
 
 
-def test_psi4_does_not_get_what_its_input_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_molecules_that_the_input_of_psi4_cannot_describe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     for atoms, options, reason in (
         ("O1 0 0 0", {}, "labelled"),

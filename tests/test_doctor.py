@@ -44,16 +44,14 @@ from dfmp2.errors import InputError
 from dfmp2.kernels import nki as chosen
 from dfmp2.kernels import simulator
 from dfmp2.kernels.nki import HAS_NKI
-from tests.played import PlayedDevice, files, instance, play
+from tests.played import PlayedDevice, distributions, files, instance, play, without_settings
 
 without_nki = pytest.mark.skipif(HAS_NKI, reason="AWS's nki is installed")
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("NEURON_", "DFMP2_")):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
 
 
 def machine(root: Path, needs: bool = True, device: str | None = None) -> Asked:
@@ -61,15 +59,8 @@ def machine(root: Path, needs: bool = True, device: str | None = None) -> Asked:
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **versions: str) -> Path:
-    """Distributions on sys.path, also of child processes; ``_`` in a name stands for ``-``."""
-    site = folder / "site"
-    for name, version in versions.items():
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir(parents=True)
-        title = name.replace("_", "-")
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {title}\nVersion: {version}\n"
-        )
+    """Distributions on sys.path, also of child processes."""
+    site = distributions(folder / "site", **versions)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     return site

@@ -35,8 +35,7 @@ def plot(found: Sequence[Bench], target: str) -> None:
         slope = slopes[program]
         label = program if slope is None else f"{program}: exponent {slope:.2f}"
         axes.loglog(*zip(*sorted(points), strict=True), marker="o", label=label)
-    axes.set_xlabel("basis functions")
-    axes.set_ylabel("DF-MP2 part, median wall time (s)")
+    axes.set(xlabel="basis functions", ylabel="DF-MP2 part, median wall time (s)")
     result = found[-1].result
     axes.set_title(f"{result.labels['basis']}, {found[-1].threads} threads", fontsize="medium")
     axes.legend()

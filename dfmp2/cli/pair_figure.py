@@ -144,9 +144,11 @@ def _matrix(figure: Figure, axes: Axes, data: PairData) -> None:
 
     size = np.abs(data.energy) * 1e3
     shown = np.ma.masked_invalid(np.where(size > 0, size, np.nan))
-    axes.set_title("pair energies (sum over all $i$, $j$: $E_\\mathrm{corr}$)")
-    axes.set_xlabel("occupied orbital $j$ (index in the SCF)")
-    axes.set_ylabel("occupied orbital $i$ (index in the SCF)")
+    axes.set(
+        title="pair energies (sum over all $i$, $j$: $E_\\mathrm{corr}$)",
+        xlabel="occupied orbital $j$ (index in the SCF)",
+        ylabel="occupied orbital $i$ (index in the SCF)",
+    )
     nocc = len(data.occupied)
     ticks = np.arange(0, nocc, max(1, -(-nocc // TICKS)))
     axes.set_xticks(ticks, [str(data.occupied[i]) for i in ticks])
@@ -193,16 +195,19 @@ def _decay(axes: Axes, energy: NDArray[np.float64], centroids: NDArray[np.float6
     axes.set_yscale("log")
     _plain_numbers(axes.yaxis, size[there].max() / size[there].min())
     axes.set_xlim(right=max(0.1, 1.05 * float(distance.max())))
-    axes.set_title("decay with distance")
-    axes.set_xlabel("distance of the canonical orbitals'\ncharge centroids (Å)")
-    axes.set_ylabel("$|e_{ij}|$ (m$E_\\mathrm{h}$)")
+    axes.set(
+        title="decay with distance",
+        xlabel="distance of the canonical orbitals'\ncharge centroids (Å)",
+        ylabel="$|e_{ij}|$ (m$E_\\mathrm{h}$)",
+    )
     axes.legend(frameon=False)
 
 
 def _times(axes: Axes, stages: tuple[tuple[str, float], ...]) -> None:
     total = sum(seconds for _, seconds in stages)
-    axes.set_title("time per stage")
-    axes.set_xlabel(f"wall time (s)\n{total:.3g} s in all, SCF not included")
+    axes.set(
+        title="time per stage", xlabel=f"wall time (s)\n{total:.3g} s in all, SCF not included"
+    )
     names = [name.replace("->", "→") for name, _ in stages]
     bars = axes.barh(names, [seconds for _, seconds in stages], color=BLUE)
     axes.bar_label(bars, [f"{seconds:.3g}" for _, seconds in stages], padding=3)

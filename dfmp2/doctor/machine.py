@@ -25,6 +25,11 @@ __all__ = [
 
 DRIVER = "install the driver (aws-neuronx-dkms) and reboot, on a trn1 or trn2 instance"
 RUNTIME = "install aws-neuronx-runtime-lib"
+INSTALLED = (
+    r"^Package: aws-neuronx-runtime-lib\n(?:.+\n)*?"
+    r"Status: install ok installed\n(?:.+\n)*?Version: (.+)$"
+)
+"""Entry of dpkg's list of packages, which ends at an empty line; the group is the version."""
 DEFAULT_CACHE = "/var/tmp/neuron-compile-cache"
 CORES = {"trn1": 2, "inf2": 2, "trn2": 8, "trn3": 8}
 """Physical cores of one device."""
@@ -95,13 +100,10 @@ def check_driver(asked: Asked) -> Finding:
 def check_runtime(asked: Asked) -> Finding:
     """The library of the Neuron runtime and the version of its system package."""
     library = asked.root / "opt/aws/neuron/lib/libnrt.so.1"
-    for entry in (read_system_file(asked.root / "var/lib/dpkg/status") or "").split("\n\n"):
-        package = re.search(r"^Version: (.+)$", entry, re.MULTILINE)
-        if not entry.startswith("Package: aws-neuronx-runtime-lib\n") or package is None:
-            continue
-        if "\nStatus: install ok installed" not in entry:
-            continue
-        return neuron_finding("runtime", "ok", f"aws-neuronx-runtime-lib {package[1]}")
+    packages = read_system_file(asked.root / "var/lib/dpkg/status") or ""
+    installed = re.search(INSTALLED, packages, re.MULTILINE)
+    if installed:
+        return neuron_finding("runtime", "ok", f"aws-neuronx-runtime-lib {installed[1]}")
     if library.exists():
         return neuron_finding("runtime", "ok", f"{library}, version unknown")
     return neuron_finding(
@@ -143,18 +145,14 @@ def check_lnc(asked: Asked) -> Finding:
 def check_compile_cache(asked: Asked) -> Finding:
     """The compiler's cache; without it every run compiles every program again."""
     name = "compile cache"
-    places = [os.environ.get("NEURON_COMPILE_CACHE_URL")]
     try:
         words = shlex.split(_flags())
     except ValueError as error:
         return neuron_finding(
             name, wrong(asked), f"NEURON_CC_FLAGS cannot be read: {error}", "close the quotes in it"
         )
-    for n, word in enumerate(words):
-        if word.startswith("--cache_dir="):
-            places.append(word.partition("=")[2])
-        elif word == "--cache_dir":
-            places += words[n + 1 : n + 2]
+    folders = re.findall(r"^--cache_dir[=\n](.+)$", "\n".join(words), re.MULTILINE)
+    places = [os.environ.get("NEURON_COMPILE_CACHE_URL"), *folders]
     named = list(dict.fromkeys(place for place in places if place))
     if len(named) > 1:
         return neuron_finding(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfmp2.backends.protocol import Backend
 from dfmp2.backends.recording import RecordedBackend
 from dfmp2.backends.selection import Selection, require_nki, select
 from dfmp2.doctor.finding import Asked, Finding
 from dfmp2.errors import BackendUnavailable, DFMP2Error
 from dfmp2.results.provenance import Provenance
 
-__all__ = ["check_first_operation", "check_selection"]
+__all__ = ["TOLERANCE", "check_first_operation", "check_selection", "product_error"]
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-4}
 """Largest acceptable error of an element of the product: 72 terms, each at most 1."""
@@ -45,18 +46,13 @@ def check_first_operation(asked: Asked, selection: Selection | None) -> Finding:
     if selection is None:
         return finding("fail", "not tried: no backend")
     provenance = Provenance()
-    backend = RecordedBackend(selection.backend, provenance)
-    rng = np.random.default_rng(3)
-    a, b = rng.random((40, 72)), rng.random((72, 33))
     try:
-        tensor = backend.gemm(backend.asarray(a), backend.asarray(b))
-        product = selection.backend.to_host(tensor)
+        off = product_error(RecordedBackend(selection.backend, provenance))
     except (DFMP2Error, RuntimeError) as error:
         if require_nki() or asked.backend != "auto":
             return finding("fail", str(error), "solve this first: every run would raise")
         return finding("fail", str(error), "solve this first: torch would do the work of every run")
     (row,) = provenance.operations
-    off = float(np.abs(product - a @ b).max())
     if not off < TOLERANCE[row.dtype]:
         return finding(
             "fail",
@@ -64,6 +60,14 @@ def check_first_operation(asked: Asked, selection: Selection | None) -> Finding:
             "this backend gives wrong results on this machine; choose another",
         )
     return finding("ok", f"{row.operation} in {row.dtype} on {row.where}")
+
+
+def product_error(backend: Backend | RecordedBackend) -> float:
+    """Largest error of an element of a small matrix product that `backend` computes."""
+    rng = np.random.default_rng(3)
+    a, b = rng.random((40, 72)), rng.random((72, 33))
+    product = backend.to_host(backend.gemm(backend.asarray(a), backend.asarray(b)))
+    return float(np.abs(product - a @ b).max())
 
 
 def _backends(asked: Asked) -> tuple[str, ...]:
