@@ -143,19 +143,18 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         *_b_rows(plan),
     ]
-    memory = [(f"memory, {item}", f"{size:10.1f} MB") for item, size in plan.memory.items()]
-    memory.append(("memory, peak (forecast)", f"{plan.peak:10.1f} MB"))
-    memory.append(("memory, limit", f"{plan.max_memory:10.1f} MB"))
-    if plan.device_memory:
-        memory += [
-            (f"GPU memory, {item}", f"{size:10.1f} MB") for item, size in plan.device_memory.items()
-        ]
-        memory.append(("GPU memory, peak (forecast)", f"{plan.device_peak:10.1f} MB"))
-    memory += [(f"disk, {item}", f"{size:10.1f} MB") for item, size in plan.disk.items()]
-    flops = [
+    on_gpu = {"peak (forecast)": plan.device_peak} if plan.device_memory else {}
+    megabytes = {
+        "memory": {**plan.memory, "peak (forecast)": plan.peak, "limit": plan.max_memory},
+        "GPU memory": {**plan.device_memory, **on_gpu},
+        "disk": plan.disk,
+    }
+    for where, sizes in megabytes.items():
+        rows += [(f"{where}, {item}", f"{size:10.1f} MB") for item, size in sizes.items()]
+    rows += [
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
-    return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows + memory + flops)]) + "\n"
+    return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows)]) + "\n"
 
 
 def _b_rows(plan: Plan) -> list[tuple[str, str]]:

@@ -93,9 +93,8 @@ class Item:
 
 def machine(root: Path = Path("/")) -> dict[str, Any]:
     """Date, instance type, generation and versions, read from the machine."""
-    now = datetime.datetime.now(datetime.timezone.utc)
     return {
-        "date": now.replace(microsecond=0).isoformat(),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "instance_type": instance_type(root),
         "generation": hardware_generation(root),
         "driver": driver_version(root),

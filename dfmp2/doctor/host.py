@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import partial
 from pathlib import Path
 
 from dfmp2.doctor.finding import (
@@ -99,32 +100,26 @@ def check_threads(asked: Asked) -> Finding:
     return Finding("threads", "ok", found)
 
 
-def _check_import(check: str, module: str, distribution: str) -> Finding:
+def _check_import(name: str, asked: Asked) -> Finding:
     try:
-        importlib.import_module(module)
+        importlib.import_module(name)
     except (ImportError, OSError) as error:
-        return Finding(check, "fail", f"does not import: {error}", f"pip install {distribution}")
-    return Finding(check, "ok", f"version {version_of(distribution)}")
+        return Finding(name, "fail", f"does not import: {error}", f"pip install {name}")
+    return Finding(name, "ok", f"version {version_of(name)}")
 
 
-def check_pyscf(asked: Asked) -> Finding:
-    """PySCF, which computes orbitals and integrals."""
-    return _check_import("pyscf", "pyscf", "pyscf")
+check_pyscf = partial(_check_import, "pyscf")
+"""PySCF, which computes orbitals and integrals."""
 
-
-def check_h5py(asked: Asked) -> Finding:
-    """h5py, which reads and writes run files and PySCF's chkfiles."""
-    return _check_import("h5py", "h5py", "h5py")
+check_h5py = partial(_check_import, "h5py")
+"""h5py, which reads and writes run files and PySCF's chkfiles."""
 
 
 def check_numba_cache(asked: Asked) -> Finding:
     """The folder of compiled code of numba; without it every process compiles again."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    if chosen:
-        places = [Path(chosen)]
-    else:
-        package = Path(__file__).parents[1] / "backends" / "__pycache__"
-        places = [package, Path.home() / ".cache" / "numba"]
+    package = Path(__file__).parents[1] / "backends" / "__pycache__"
+    places = [Path(chosen)] if chosen else [package, Path.home() / ".cache" / "numba"]
     reasons = [why_unwritable(place) for place in places]
     for place, reason in zip(places, reasons, strict=True):
         if reason is None:

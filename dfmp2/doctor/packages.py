@@ -174,8 +174,7 @@ def check_plugin_import(asked: Asked) -> Finding:
 
 def check_compiler(asked: Asked) -> Finding:
     """Versions of the packages of the compiler and of the runtime's XLA plugin."""
-    names = ("neuronx-cc", "libneuronxla")
-    versions = {name: version_of(name) for name in names}
+    versions = {name: version_of(name) for name in ("neuronx-cc", "libneuronxla")}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
         return neuron_finding(
