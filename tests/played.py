@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,25 @@ def play(monkeypatch: pytest.MonkeyPatch, device: PlayedDevice, version: str = "
     monkeypatch.setattr(registry, "nki_version", version)
     monkeypatch.setattr(launching, "note_compiled", lambda *_: None)
     attach(monkeypatch, device)
+
+
+def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the environment variables that Neuron and dfmp2 read."""
+    for name in list(os.environ):
+        if name.startswith(("NEURON_", "DFMP2_")):
+            monkeypatch.delenv(name)
+
+
+def distributions(site: Path, **versions: str) -> Path:
+    """Metadata of installed distributions in `site`; ``_`` in a name stands for ``-``."""
+    for name, version in versions.items():
+        info = site / f"{name}-{version}.dist-info"
+        info.mkdir(parents=True)
+        title = name.replace("_", "-")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {title}\nVersion: {version}\n"
+        )
+    return site
 
 
 def files(root: Path, **contents: str | None) -> Path:

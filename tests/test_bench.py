@@ -1,4 +1,4 @@
-"""Timing beside other programs: who runs when, what is compared, what is refused."""
+"""Timing beside other programs: order of the runs, comparison of energies, refused cases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from dfmp2.bench.pairs import Pairs, Run, interleave
 from dfmp2.bench.peers import PEERS, Psi4, Setup, find_peers
 from dfmp2.bench.psi4 import gbs, input_files, read_output, read_timer
 from dfmp2.bench.scaling import exponent, exponents, medians
-from dfmp2.errors import BackendUnavailable, InputError, ValidationError
+from dfmp2.errors import BackendUnavailable, InputError, PeerError, ValidationError
 from dfmp2.references.mean_field import as_mean_field, read_mean_field
 from dfmp2.settings import Settings
 from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job, read_jobs
@@ -36,7 +36,7 @@ RATES = {"float64": 100.0, "float32": 200.0}
 
 @pytest.fixture(autouse=True)
 def _no_gemm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine's GEMM rate is known, and need not be measured before each run."""
+    """A fixed GEMM rate, which need not be measured before each run."""
     monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: RATES[dtype])
 
 
@@ -68,7 +68,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 @dataclass
 class Fake:
-    """A program that takes no time and writes down when it ran."""
+    """A program that takes no time and records the order of its runs."""
 
     name: str
     calls: list[str]
@@ -116,7 +116,7 @@ def test_without_peers_dfmp2_runs_alone() -> None:
 def test_a_wrong_energy_in_any_repetition_is_an_error(when: int, wrong: float) -> None:
     calls: list[str] = []
     peer = Fake("a", calls, [-1.0] * when + [wrong])
-    with pytest.raises(ValidationError, match=r"a gives .* a wrong result has no speed"):
+    with pytest.raises(ValidationError, match=r"a gives .* not timed: the energies differ"):
         interleave(Fake("dfmp2", calls).run, [peer], 3, silent)
     assert calls.count("a") == when + 1
 
@@ -207,7 +207,7 @@ def test_reduction_has_no_share_where_it_is_an_operation_of_its_own() -> None:
 def test_share_of_the_reduction_is_what_it_takes(
     monkeypatch: pytest.MonkeyPatch, dtype: str
 ) -> None:
-    """Beside a reduction that sleeps the GEMM is nothing, and one that does nothing is nothing."""
+    """A reduction that sleeps takes most of the time, one that does nothing almost none."""
     sizes: list[tuple[tuple[int, ...], str]] = []
 
     def sleep(t: np.ndarray, *_: Any) -> None:
@@ -224,7 +224,7 @@ def test_share_of_the_reduction_is_what_it_takes(
 
 
 def test_loose_orbitals_are_good_enough_for_other_programs() -> None:
-    """Psi4 converges its own orbitals; those of the SCF made here must be within its tolerance."""
+    """Psi4 converges its own orbitals, so those of this SCF must agree within its tolerance."""
     tight = pyscf_mp2(mean_field("water", density_fit=True)).e_corr
     loose = pyscf_mp2(as_mean_field(orbitals(job_of("water", "cc-pvdz")))).e_corr
     assert loose == pytest.approx(tight, abs=2e-7, rel=0)
@@ -283,7 +283,7 @@ def test_peers_that_cannot_do_the_problem_say_why(monkeypatch: pytest.MonkeyPatc
         assert "lowest occupied" in missing["pyscf-native"]
 
 
-def test_psi4_does_not_get_what_its_input_does_not_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_molecules_that_the_input_of_psi4_cannot_describe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     for atoms, options, reason in (
         ("O1 0 0 0", {}, "labelled"),
@@ -341,7 +341,7 @@ def test_psi4_energy_is_the_unscaled_one() -> None:
 
 @pytest.mark.parametrize("read", [read_timer, read_output])
 def test_other_text_is_an_error(read: Any) -> None:
-    with pytest.raises(BackendUnavailable, match="psi4 wrote"):
+    with pytest.raises(PeerError, match=r"psi4 wrote .*; leave it out"):
         read("HF: Form C   :  0.017u  0.000s  0.007w  9 calls\n Total Energy = -76.2 [Eh]\n")
 
 
@@ -403,7 +403,7 @@ cp {tmp_path}/output "$4"; cp {tmp_path}/timer timer.dat; pwd > {tmp_path}/where
 
 def test_psi4_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     peer = fake_psi4(tmp_path, "echo 'no such basis' >&2; exit 1", monkeypatch)
-    with pytest.raises(BackendUnavailable, match=r"psi4 failed: no such basis; name the peers"):
+    with pytest.raises(PeerError, match=r"psi4 failed: no such basis; leave it out"):
         peer.run()
 
 

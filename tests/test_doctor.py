@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from dfmp2 import doctor
+from dfmp2.backends.neuron import generation, hardware_generation, instance_type
 from dfmp2.backends.selection import set_backend
 from dfmp2.doctor import Finding, examine, usable
 from dfmp2.doctor import packages as packages_module
@@ -29,9 +30,6 @@ from dfmp2.doctor.machine import (
     check_driver,
     check_lnc,
     check_runtime,
-    generation,
-    hardware_generation,
-    instance_type,
 )
 from dfmp2.doctor.packages import (
     check_compiler,
@@ -46,16 +44,14 @@ from dfmp2.errors import InputError
 from dfmp2.kernels import nki as chosen
 from dfmp2.kernels import simulator
 from dfmp2.kernels.nki import HAS_NKI
-from tests.played import PlayedDevice, files, instance, play
+from tests.played import PlayedDevice, distributions, files, instance, play, without_settings
 
 without_nki = pytest.mark.skipif(HAS_NKI, reason="AWS's nki is installed")
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("NEURON_", "DFMP2_")):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
 
 
 def machine(root: Path, needs: bool = True, device: str | None = None) -> Asked:
@@ -63,15 +59,8 @@ def machine(root: Path, needs: bool = True, device: str | None = None) -> Asked:
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **versions: str) -> Path:
-    """Distributions on sys.path, also of child processes; ``_`` in a name stands for ``-``."""
-    site = folder / "site"
-    for name, version in versions.items():
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir(parents=True)
-        title = name.replace("_", "-")
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {title}\nVersion: {version}\n"
-        )
+    """Distributions on sys.path, also of child processes."""
+    site = distributions(folder / "site", **versions)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
     return site
@@ -238,7 +227,7 @@ def test_plugin_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "torch_neuronx" not in sys.modules  # a process of its own tried it
     monkeypatch.setattr(packages_module, "IMPORT_SECONDS", 0.2)
     module.write_text("import time; time.sleep(5)")
-    assert "no end" in check_plugin_import(machine(tmp_path)).message
+    assert "not finished" in check_plugin_import(machine(tmp_path)).message
 
 
 def test_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +285,7 @@ def test_driver(tmp_path: Path) -> None:
     files(tmp_path, dev__neuron0="")
     assert check_driver(machine(tmp_path, needs=False)).status == "warn"
     files(tmp_path, sys__module__neuron=None)
-    assert check_driver(machine(tmp_path)).message == "neuron is loaded and tells no version"
+    assert check_driver(machine(tmp_path)).message == "neuron is loaded; its version is unknown"
     finding = check_driver(machine(instance(tmp_path / "trn", "trn1")))
     assert (finding.status, finding.message) == ("ok", "neuron 2.25.4.0")
 
@@ -306,7 +295,7 @@ def test_runtime(tmp_path: Path) -> None:
     files(tmp_path, opt__aws__neuron__lib__libnrt=None)
     assert check_runtime(machine(tmp_path, needs=False)).status == "info"
     (tmp_path / "opt/aws/neuron/lib/libnrt.so.1").touch()
-    assert "version not known" in check_runtime(machine(tmp_path)).message
+    assert "version unknown" in check_runtime(machine(tmp_path)).message
     root = instance(tmp_path / "trn", "trn1")
     assert check_runtime(machine(root)).message == "aws-neuronx-runtime-lib 2.29.40.0"
     removed = (root / "var/lib/dpkg/status").read_text().replace("install ok", "deinstall ok")
@@ -319,8 +308,8 @@ def test_runtime(tmp_path: Path) -> None:
     [
         (None, None, "", "info", "not set"),
         ("trn1", None, "", "ok", "runtime 1, compiler 1"),
-        ("trn1", "2", "--lnc=2", "warn", "trn1 has none"),
-        ("trn2", None, "", "warn", "for one core"),
+        ("trn1", "2", "--lnc=2", "warn", "trn1 does not have"),
+        ("trn2", None, "", "warn", "kernels do not support"),
         ("trn2", "1", "--lnc=1", "ok", "runtime 1, compiler 1"),
         ("trn2", "1", "-O1 --lnc 1", "ok", "runtime 1, compiler 1"),
         ("trn2", "1", "", "fail", "disagree"),
@@ -351,7 +340,7 @@ def test_compile_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for url in (str(good), f"file://{good}"):
         monkeypatch.setenv("NEURON_COMPILE_CACHE_URL", url)
         assert check_compile_cache(machine(tmp_path)).status == "ok"
-    assert not good.exists()  # looking leaves nothing behind
+    assert not good.exists()  # the check leaves no files
     monkeypatch.setenv("NEURON_COMPILE_CACHE_URL", str(blocked))
     finding = check_compile_cache(machine(tmp_path))
     assert finding.status == "warn"
@@ -571,3 +560,4 @@ def test_a_device_that_computes_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path:
     findings = by_name(examine("nki", root=tmp_path))
     assert not usable(list(findings.values()))
     assert "wrong by" in findings["first operation"].message
+    assert findings["first operation"].remedy.endswith("choose another")

@@ -1,4 +1,4 @@
-"""What may be called Trainium's: work whose own provenance says that a Neuron device did it."""
+"""Only work that ran on a Neuron device by its provenance may be called a Trainium result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ NOT_ON_DEVICE = {
 def test_no_claim_without_a_device(case: str, word: str) -> None:
     provenance = NOT_ON_DEVICE[case]
     assert not on_device(provenance)
-    with pytest.raises(BackendUnavailable, match="refused to report as Trainium's"):
+    with pytest.raises(BackendUnavailable, match="not reported as a Trainium result"):
         claim(f"1 s on {word}", provenance)
     assert claim("1 s somewhere", provenance) == "1 s somewhere"
 
@@ -74,7 +74,7 @@ def test_timing_text(modes: tuple[str, ...], expected: str) -> None:
     assert timing_text("gemm", 0.5, ran(*modes)) == expected
 
 
-def test_a_device_name_cannot_smuggle_the_word_in() -> None:
+def test_names_of_devices_and_items_are_checked() -> None:
     with pytest.raises(BackendUnavailable):
         timing_text("gemm", 0.5, NOT_ON_DEVICE["named like it"])
     with pytest.raises(BackendUnavailable):
@@ -134,7 +134,7 @@ def test_file_is_refused_as_a_whole(
     with pytest.raises(BackendUnavailable):
         write(path, script, items)
     assert not path.exists()
-    # Another item that did run on a device lends its name to nobody.
+    # Another item that ran on a device changes nothing.
     with pytest.raises(BackendUnavailable):
         write(path, script, [*items, Item("gemm", ran("device"), True, {"warm": 1.0})])
     assert not path.exists()

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NativeDevice", "NeuronDevice", "XlaDevice", "find_device"]
+from dfmp2.errors import InputError
+from dfmp2.kernels.simulator.generations import generation as known_generation
+
+__all__ = [
+    "NativeDevice",
+    "NeuronDevice",
+    "XlaDevice",
+    "find_device",
+    "generation",
+    "hardware_generation",
+    "instance_type",
+    "read_system_file",
+]
 
 
 class NeuronDevice(Protocol):
@@ -48,7 +61,7 @@ class NativeDevice:
     def __init__(self, torch: Any) -> None:
         self._torch = torch
         self._device = torch.device("neuron")
-        self.name = f"{_generation()} NeuronCore, native torch"
+        self.name = f"{generation() or 'Neuron'} NeuronCore, native torch"
 
     def put(self, x: NDArray[Any]) -> Any:
         return self._torch.from_numpy(np.ascontiguousarray(x)).to(self._device)
@@ -80,7 +93,7 @@ class XlaDevice(NativeDevice):
     def __init__(self, torch: Any, torch_xla: Any) -> None:
         self._torch, self._xla = torch, torch_xla
         self._device = torch_xla.device()
-        self.name = f"{_generation()} NeuronCore, torch_xla"
+        self.name = f"{generation() or 'Neuron'} NeuronCore, torch_xla"
 
     def cut(self, *tensors: Any) -> None:
         for x in tensors:
@@ -89,16 +102,41 @@ class XlaDevice(NativeDevice):
         self._xla.sync()
 
 
-def _generation() -> str:
-    """trn1, trn2 or trn3 from the override or the instance type; "Neuron" where unknown."""
-    override = os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE")
-    if override:
-        return override
+def read_system_file(path: Path) -> str | None:
+    """Text of a file of the operating system; None if it cannot be read."""
     try:
-        product = Path("/sys/class/dmi/id/product_name").read_text().strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        return "Neuron"
-    return product.split(".")[0] if product.startswith(("trn", "inf")) else "Neuron"
+        return None
+
+
+def instance_type(root: Path = Path("/")) -> str | None:
+    """EC2 instance type from the firmware, such as ``trn1.2xlarge``; None on other machines.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that holds the machine's files; another one in tests.
+    """
+    product = read_system_file(root / "sys/class/dmi/id/product_name") or ""
+    return product if re.fullmatch(r"[a-z]+\d+[a-z0-9-]*\.[a-z0-9-]+", product) else None
+
+
+def hardware_generation(root: Path = Path("/")) -> str | None:
+    """trn1, trn2, trn3 or inf2 from the instance type alone; None on other machines."""
+    found = re.match(r"(trn\d|inf\d)", instance_type(root) or "")
+    return found[1] if found else None
+
+
+def generation(root: Path = Path("/")) -> str | None:
+    """Generation that programs are compiled for: the override, or that of the hardware."""
+    override = os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE")
+    if not override:
+        return hardware_generation(root)
+    try:
+        return known_generation(override).name
+    except InputError:  # a generation that the simulator lacks
+        return override
 
 
 def find_device() -> tuple[NeuronDevice | None, str]:

@@ -1,4 +1,4 @@
-"""What this machine can do, and what a timing leaves out: GEMM rate, imports, compilation."""
+"""GEMM rate of this machine, and the times of imports and compilation, which timings leave out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["StartUp", "gemm_rate", "start_up"]
 
 LONG_ENOUGH = 0.02
-"""Seconds that one GEMM must take for its rate to be that of large ones."""
+"""Shortest time in seconds of a GEMM whose rate is that of large matrices."""
 
 REPEAT = 3
 
@@ -31,16 +34,16 @@ print(imported - start, time.perf_counter() - imported)
 
 @dataclass(frozen=True)
 class StartUp:
-    """What timings leave out, in seconds.
+    """Times that timings leave out, in seconds.
 
     Attributes
     ----------
     imports : float
-        Importing dfmp2 with torch and PySCF, in a process of its own.
+        Import of dfmp2 with torch and PySCF in a new process.
     compiled_first : float
-        The compiled reduction in the first process ever: compiled and stored on disk.
+        Compilation of the reduction in the first process, which stores it on disk.
     compiled_later : float
-        The same in every later process: loaded from disk.
+        Loading of the compiled reduction in later processes.
     """
 
     imports: float
@@ -49,7 +52,7 @@ class StartUp:
 
 
 def start_up() -> StartUp:
-    """Measure the start of dfmp2 in two new processes with an empty folder of compiled code."""
+    """Measure the start of two new processes, beginning without compiled code on disk."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
         first, later = (_started(environment) for _ in range(2))
@@ -67,8 +70,8 @@ def _started(environment: dict[str, str]) -> list[float]:
     return [float(word) for word in done.stdout.split()]
 
 
-def gemm_rate(device: Any, dtype: str) -> float:
-    """GFLOP/s of torch's best square GEMM of a few.
+def gemm_rate(device: torch.device | str, dtype: str) -> float:
+    """Rate of a large square matrix product by torch in GFLOP/s, the best of three.
 
     Parameters
     ----------
@@ -81,14 +84,14 @@ def gemm_rate(device: Any, dtype: str) -> float:
     while True:
         a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
         c = torch.empty_like(a)
-        _timed(a, c)  # touches the memory
+        _timed(a, c)  # first access to the memory is slower
         seconds = min(_timed(a, c) for _ in range(REPEAT))
         if seconds >= LONG_ENOUGH or n >= 16384:
             return 2 * n**3 / seconds / 1e9
         n *= 2
 
 
-def _timed(a: Any, c: Any) -> float:
+def _timed(a: torch.Tensor, c: torch.Tensor) -> float:
     import torch
 
     start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Two programs in turn: pairs of runs, their ratios, and the check that they agree.
+"""Run dfmp2 and another program in turn: pairs of runs, ratios of their times, energies compared.
 
-The speed of a shared machine drifts by more than what is to be measured. Every run of a peer
-therefore has a run of dfmp2 right before it, and what counts is the ratio of the two; the energies
-of both are compared each time, because a wrong result has no speed.
+The speed of a shared machine varies by more than the differences to be measured. Every run of a
+peer therefore follows a run of dfmp2, and the result is the ratio of the two times. The energies of
+each pair are compared; if they differ, the pair is not timed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Run:
     e_corr : float
         Hartree.
     peak : float or None
-        MB above the resident memory at its start, where that was measured.
+        Peak memory in MB above the resident memory at the start; None where not measured.
     error : float
-        Hartree that a reduced precision may cost.
+        Largest error in hartree that a reduced precision may cause.
     """
 
     seconds: float
@@ -39,20 +39,20 @@ class Run:
 
 
 class Peer(Protocol):
-    """Another program, ready to run on one molecule."""
+    """Another program with its input for one molecule."""
 
     name: str
     version: str
     tolerance: float
-    """Hartree by which its energy may differ from that of dfmp2."""
+    """Largest acceptable difference from the energy of dfmp2, in hartree."""
 
     def run(self) -> Run:
-        """Do the DF-MP2 part once."""
+        """Run the DF-MP2 part once."""
 
 
 @dataclass
 class Pairs:
-    """Runs of one peer, each with the run of dfmp2 next to it."""
+    """Runs of one peer, each with the run of dfmp2 before it."""
 
     peer: str
     version: str = ""
@@ -62,23 +62,23 @@ class Pairs:
 
     @property
     def peak(self) -> float | None:
-        """Largest peak memory of the peer in MB; the warm-up counts, later runs reuse its heap."""
+        """Largest peak memory of the peer in MB, with the warm-up, whose heap later runs reuse."""
         runs = self.theirs if self.warm_up is None else [self.warm_up, *self.theirs]
         return max((run.peak for run in runs if run.peak is not None), default=None)
 
     @property
     def ratios(self) -> list[float]:
-        """Wall time of the peer over that of dfmp2, pair by pair."""
+        """Wall time of the peer divided by that of dfmp2, for each pair."""
         return [b.seconds / a.seconds for a, b in zip(self.own, self.theirs, strict=True)]
 
     def add(self, own: Run, theirs: Run, tolerance: float) -> None:
-        """Take one pair.
+        """Add one pair.
 
         Parameters
         ----------
         own, theirs : Run
         tolerance : float
-            Hartree, on top of what the precision of dfmp2's run allows.
+            Largest acceptable difference in hartree, in addition to ``own.error``.
 
         Raises
         ------
@@ -91,12 +91,13 @@ class Pairs:
 
 
 def check(peer: str, own: Run, theirs: Run, tolerance: float) -> None:
-    """Raise a ValidationError where two energies differ by more than `tolerance` (hartree)."""
+    """Raise a ValidationError if the energies differ by more than `tolerance` + ``own.error``."""
     allowed = tolerance + own.error
     if not abs(own.e_corr - theirs.e_corr) <= allowed:
         raise ValidationError(
             f"{peer} gives a correlation energy of {theirs.e_corr:.10f} Eh, dfmp2 "
-            f"{own.e_corr:.10f} (tolerance {allowed:g} Eh): a wrong result has no speed"
+            f"{own.e_corr:.10f} Eh (tolerance {allowed:g} Eh); not timed: the energies differ; "
+            "compare dfmp2 with PySCF by dfmp2 validate"
         )
 
 
@@ -106,7 +107,7 @@ def interleave(
     pairs: int,
     progress: Callable[[str, int, int], None],
 ) -> tuple[list[Run], list[Pairs]]:
-    """Run dfmp2 and its peers in turn, after one warm-up of each.
+    """Run dfmp2 and its peers in turn after one warm-up of each.
 
     Parameters
     ----------
@@ -116,12 +117,14 @@ def interleave(
     pairs : int
         Timed pairs per peer; without peers, timed runs of dfmp2.
     progress : callable
+        Called with stage, steps done, steps in all.
 
     Returns
     -------
     own : list of Run
         All timed runs of dfmp2.
     beside : list of Pairs
+        One for each peer.
 
     Raises
     ------

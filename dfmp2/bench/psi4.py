@@ -1,9 +1,8 @@
-"""Psi4's DF-MP2 on the molecule and the basis sets of a PySCF mean field.
+"""DF-MP2 by Psi4 on the molecule and the basis sets of a PySCF mean field.
 
-Psi4 gets PySCF's coordinates in bohr and PySCF's exponents and coefficients as files, so that both
-work on one problem; its own library is not asked for a basis. What counts as its DF-MP2 part is
-the sum of its own timers ("DFMP2 ..." in timer.dat), without SCF, start and set-up: the comparison
-is in its favour.
+Psi4 reads PySCF's coordinates (bohr), exponents and coefficients from files, not basis sets of its
+own library, so both programs compute the same problem. The time of its DF-MP2 part is the sum of
+the timers "DFMP2 ..." in timer.dat. This leaves out its SCF, start and set-up, which favours Psi4.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from dfmp2.errors import BackendUnavailable
+from dfmp2.errors import PeerError
 from dfmp2.molecules.plain import element_of
 
 __all__ = [
@@ -30,7 +29,9 @@ __all__ = [
 
 ANGULAR = "SPDFGHIKLM"
 PK_LIMIT = 150
-"""Basis functions up to which an exact SCF keeps its integrals in memory."""
+"""Basis functions up to which an SCF with exact integrals keeps them in memory."""
+
+LEAVE_OUT = "leave it out: name the other programs with --peer"
 
 INPUT = """\
 memory {memory} mb
@@ -58,8 +59,8 @@ energy('mp2')
 
 
 def psi4_version() -> str:
-    """What ``psi4 --version`` says."""
-    with tempfile.TemporaryDirectory() as folder:  # it leaves a timer.dat where it stands
+    """Output of ``psi4 --version``."""
+    with tempfile.TemporaryDirectory() as folder:  # psi4 writes a timer.dat to its working folder
         done = subprocess.run(
             ["psi4", "--version"], cwd=folder, capture_output=True, text=True, check=False
         )
@@ -67,7 +68,7 @@ def psi4_version() -> str:
 
 
 def psi4_obstacle(mol: Any) -> str | None:
-    """Why Psi4 cannot run on a molecule, or None.
+    """Reason why Psi4 cannot run on a molecule, or None.
 
     Parameters
     ----------
@@ -76,10 +77,10 @@ def psi4_obstacle(mol: Any) -> str | None:
     if shutil.which("psi4") is None:
         return "not installed"
     if mol.cart:
-        return "Cartesian functions are not passed on to it"
+        return "Cartesian basis functions cannot be passed to it"
     symbols = [mol.atom_symbol(i) for i in range(mol.natm)]
     if any(element_of(symbol) != (symbol, True) for symbol in symbols):
-        return "ghost and labelled atoms are not passed on to it"
+        return "ghost and labelled atoms cannot be passed to it"
     return None
 
 
@@ -90,22 +91,22 @@ def psi4_energy(mf: Any, aux: Any, frozen: int, threads: int) -> tuple[float, fl
     ----------
     mf : pyscf.scf.hf.RHF
     aux : pyscf.gto.Mole
-        The atoms with the auxiliary functions.
+        The same atoms with the auxiliary functions.
     frozen : int
-        Lowest orbitals that are not correlated.
+        Number of the lowest occupied orbitals that are not correlated.
     threads : int
 
     Returns
     -------
     seconds : float
-        Wall time of its DF-MP2 part, by its own timers.
+        Wall time of the DF-MP2 part, from Psi4's own timers.
     e_corr : float
-        Hartree.
+        Correlation energy in hartree.
 
     Raises
     ------
-    BackendUnavailable
-        If it fails.
+    PeerError
+        If Psi4 fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -119,48 +120,64 @@ def psi4_energy(mf: Any, aux: Any, frozen: int, threads: int) -> tuple[float, fl
             text=True,
             check=False,
         )
-        output = work / "output.dat"
-        text = output.read_text(encoding="utf-8", errors="replace") if output.exists() else ""
-        if done.returncode:
-            lines = (text + done.stdout + done.stderr).strip().splitlines()[-3:]
-            raise BackendUnavailable(
-                f"psi4 failed: {' '.join(lines)}; name the peers to go on with by --peer"
-            )
-        timers = (work / "timer.dat").read_text(encoding="utf-8")
-    return read_timer(timers), read_output(text)
+        output, timers = (_read(work / name) for name in ("output.dat", "timer.dat"))
+    if done.returncode:
+        lines = (output + done.stdout + done.stderr).strip().splitlines()[-3:]
+        raise PeerError(f"psi4 failed: {' '.join(lines)}; {LEAVE_OUT}")
+    return read_timer(timers), read_output(output)
+
+
+def _read(path: Path) -> str:
+    """Text of a file of Psi4; empty where Psi4 did not write it."""
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def read_timer(text: str) -> float:
-    """Wall seconds of DF-MP2 in a timer.dat: its outermost timers, in the table that nests them.
+    """Wall time of DF-MP2 in seconds: sum of the outermost DF-MP2 timers of a timer.dat.
 
     Raises
     ------
-    BackendUnavailable
-        If there are none.
+    PeerError
+        If the text has no such timers.
     """
-    nested = text.split("\n-----", 1)[-1]
+    nested = text.split("\n-----", 1)[-1]  # the second table marks inner timers by "| "
     found = re.findall(r"^DFMP2 [^:]*:.* ([\d.]+)w ", nested, re.MULTILINE)
     if not found:
-        raise BackendUnavailable("psi4 wrote a timer.dat without DF-MP2 timers")
+        raise PeerError(
+            f"psi4 wrote no DF-MP2 timers (its format may differ by version); {LEAVE_OUT}"
+        )
     return sum(map(float, found))
 
 
 def read_output(text: str) -> float:
-    """Correlation energy in hartree in an output of DF-MP2.
+    """Correlation energy in hartree from an output of Psi4's DF-MP2.
 
     Raises
     ------
-    BackendUnavailable
-        If there is none.
+    PeerError
+        If the output has none.
     """
     found = re.findall(r"^\s*Correlation Energy\s*=\s*(-?[\d.]+) \[Eh\]", text, re.MULTILINE)
     if not found:
-        raise BackendUnavailable("psi4 wrote no DF-MP2 correlation energy")
+        raise PeerError(
+            f"psi4 wrote no DF-MP2 energy (its format may differ by version); {LEAVE_OUT}"
+        )
     return float(found[0])
 
 
 def input_files(mf: Any, aux: Any, frozen: int) -> dict[str, str]:
-    """Input and basis files by name; the SCF is fitted with the same set where `mf` is fitted."""
+    """Input and basis files by name.
+
+    If the SCF of `mf` is density-fitted, that of Psi4 is too, with the same auxiliary basis.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.RHF
+    aux : pyscf.gto.Mole
+        The same atoms with the auxiliary functions.
+    frozen : int
+        Number of the lowest occupied orbitals that are not correlated.
+    """
     mol = mf.mol
     files = {"orb.gbs": gbs(mol), "aux.gbs": gbs(aux)}
     scf_type = "pk" if mol.nao_nr() <= PK_LIMIT else "direct"
@@ -184,18 +201,18 @@ def input_files(mf: Any, aux: Any, frozen: int) -> dict[str, str]:
 
 
 def gbs(mol: Any) -> str:
-    """The basis (and any ECP) of a molecule in the Gaussian94 format that Psi4 reads.
+    """Basis set and ECP of a molecule in the Gaussian94 format that Psi4 reads.
 
     Parameters
     ----------
     mol : pyscf.gto.Mole
-        Its atoms bear no labels.
+        Without labelled atoms.
     """
     lines = ["spherical", "", "****"]
     for symbol in sorted(mol._basis):
         lines.append(f"{symbol} 0")
         for shell in mol._basis[symbol]:
-            rows = [row for row in shell[1:] if hasattr(row, "__len__")]  # without kappa
+            rows = [row for row in shell[1:] if hasattr(row, "__len__")]  # skips kappa
             for column in range(1, len(rows[0])):
                 pairs = [(row[0], row[column]) for row in rows if row[column]]
                 lines.append(f"{ANGULAR[shell[0]]} {len(pairs)} 1.0")

@@ -1,8 +1,8 @@
-"""What the reduction of T takes of the time of a pair block on the CPU.
+"""Share of the reduction of T in the time of a pair block on the CPU.
 
-Inside a run the two are not told apart: each thread makes a block of T and reduces it while it is
-in cache. Here blocks of the same shape go through the same two calls on as many threads at once,
-with a clock around each.
+A run cannot measure the two steps apart: each thread computes a block of T by GEMM and reduces it
+while it is in cache. Here blocks of the same shape go through the same two functions, on as many
+threads at once, and each call is timed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dfmp2.planning.plan import gemm_width
 __all__ = ["reduction_share"]
 
 SECONDS = 0.2
-"""Of each thread, at least."""
+"""Shortest measurement of each thread."""
 
 
 def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None) -> float:
@@ -28,10 +28,11 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
     Parameters
     ----------
     nvir, naux : int
+        Numbers of virtual orbitals and auxiliary functions.
     dtype : {"float64", "float32"}
-        Of B and T; energies are float64 in any case.
+        Type of B and T; energies are always float64.
     threads : int, optional
-        Working at the same time; torch's own number if not given.
+        Threads that work at the same time; torch's number of threads if not given.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
             t = _t_block(b_i, b[1:], memory).numpy()
             made = time.perf_counter()
             reduce_pairs(t, e_ij, e_vir, 0, 1, sums[0], sums[1])
-            if not first:  # memory is touched and code is compiled by now
+            if not first:  # the first round compiles, and accesses the memory for the first time
                 gemm += made - start
                 reduction += time.perf_counter() - made
             first = False

@@ -1,4 +1,4 @@
-"""How time grows with the molecule, by program."""
+"""Growth of the time with the number of basis functions, by program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["exponent", "exponents", "medians"]
 
 
 def medians(found: Sequence[Bench]) -> dict[str, list[tuple[int, float]]]:
-    """Basis functions and median seconds of every molecule, by program."""
+    """Number of basis functions and median time in seconds of every molecule, by program."""
     points: dict[str, list[tuple[int, float]]] = {}
     for one in found:
         programs = {"dfmp2": one.own, **{pairs.peer: pairs.theirs for pairs in one.beside}}
@@ -25,7 +25,7 @@ def medians(found: Sequence[Bench]) -> dict[str, list[tuple[int, float]]]:
 
 
 def exponents(found: Sequence[Bench]) -> dict[str, float | None]:
-    """Exponent of time against basis functions by program; None for a single size."""
+    """Exponent of the time in the number of basis functions, by program; None for one size."""
     return {name: exponent(*zip(*points, strict=True)) for name, points in medians(found).items()}
 
 
@@ -35,8 +35,9 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float | None:
     Parameters
     ----------
     sizes : sequence of float
-        Such as numbers of basis functions.
+        For example numbers of basis functions.
     seconds : sequence of float
+        One for each size.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The scaling plot: time of the DF-MP2 part against the number of basis functions."""
+"""Figure of `dfmp2 bench`: time of the DF-MP2 part against the number of basis functions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ __all__ = ["plot"]
 
 
 def plot(found: Sequence[Bench], target: str) -> None:
-    """Draw dfmp2 and its peers, log-log, with the fitted exponents.
+    """Draw the times of dfmp2 and its peers on logarithmic axes, with fitted exponents.
 
     Parameters
     ----------
     found : sequence of Bench
+        One for each molecule.
     target : str
         A .png or .svg file.
 
     Raises
     ------
-    CheckpointError
+    OutputError
         If the file cannot be written.
     """
     from matplotlib.figure import Figure
@@ -34,8 +35,7 @@ def plot(found: Sequence[Bench], target: str) -> None:
         slope = slopes[program]
         label = program if slope is None else f"{program}: exponent {slope:.2f}"
         axes.loglog(*zip(*sorted(points), strict=True), marker="o", label=label)
-    axes.set_xlabel("basis functions")
-    axes.set_ylabel("DF-MP2 part, median wall time (s)")
+    axes.set(xlabel="basis functions", ylabel="DF-MP2 part, median wall time (s)")
     result = found[-1].result
     axes.set_title(f"{result.labels['basis']}, {found[-1].threads} threads", fontsize="medium")
     axes.legend()

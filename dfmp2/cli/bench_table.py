@@ -1,4 +1,4 @@
-"""Timings as text and as JSON."""
+"""Results of `dfmp2 bench` as text and as plain data."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from dfmp2.bench.compare import Bench
 from dfmp2.bench.machine import StartUp
 from dfmp2.bench.pairs import Run
 from dfmp2.bench.scaling import exponents
+from dfmp2.cli.columns import aligned, columns
+from dfmp2.cli.table import sizes_line
 
 __all__ = ["bench_data", "bench_text", "closing_text", "report_data"]
+
+PROGRAMS = ("program", "median s", "min-max s", "peer/dfmp2", "min-max", "peak MB")
+STAGES = ("stage of dfmp2", "median s", "GFLOP/s", "of peak", "dtype")
 
 
 def bench_text(found: Bench) -> str:
     """The table of one molecule."""
-    result, sizes = found.result, found.result.sizes
+    result = found.result
     pairs = len(found.beside[0].own) if found.beside else len(found.own)
     facts = [
         ("ran on", result.provenance.device_line()),
         ("basis", result.labels["basis"]),
         ("auxiliary basis", f"{result.labels['auxbasis']} ({result.labels['auxbasis_reason']})"),
-        (
-            "sizes",
-            (
-                f"{sizes['nao']} AOs, {sizes['nocc']} correlated occupied, "
-                f"{sizes['nvir']} virtual, {sizes['naux']} auxiliary"
-            ),
-        ),
+        ("sizes", sizes_line(result.sizes)),
         ("SCF", found.scf),
         ("frozen orbitals", result.labels["frozen"]),
         ("precision", result.labels["precision"]),
@@ -37,21 +36,25 @@ def bench_text(found: Bench) -> str:
     ]
     title = f"{result.molecule.name}: DF-MP2 part of dfmp2 {result.versions['dfmp2']} beside others"
     lines = [f"{title}, {pairs} interleaved pairs after a warm-up"]
-    lines += [f"  {name:<15}  {value}" for name, value in facts]
-    head = ("program", "median s", "min-max s", "peer/dfmp2", "min-max", "peak MB")
-    lines += ["", _line(head), _line(("dfmp2", *_times(found.own), "", "", _memory(found.peak)))]
+    programs = [("dfmp2", *_times(found.own), "", "", _memory(found.peak))]
     for one in found.beside:
         ratios = one.ratios
         span = f"{min(ratios):.2f}-{max(ratios):.2f}"
         cells = (*_times(one.theirs), f"{median(ratios):.2f}", span, _memory(one.peak))
-        lines.append(_line((f"{one.peer} {one.version}", *cells)))
-    lines += [f"  {name:<20}{reason}" for name, reason in found.missing.items()]
-    lines += ["", f"  {'stage of dfmp2':<20}{'median s':>10}{'GFLOP/s':>10}{'of peak':>10}  dtype"]
-    for stage in found.stages:
-        rate = f"{stage.gflops:.1f}" if stage.dtype else "-"
-        share = "-" if stage.of_peak is None else f"{stage.of_peak:.0%}"
-        row = f"  {stage.name:<20}{stage.seconds:>10.3f}{rate:>10}{share:>10}  {stage.dtype}"
-        lines.append(row.rstrip())
+        programs.append((f"{one.peer} {one.version}", *cells))
+    stages = [
+        (
+            stage.name,
+            f"{stage.seconds:.3f}",
+            f"{stage.gflops:.1f}" if stage.dtype else "-",
+            "-" if stage.of_peak is None else f"{stage.of_peak:.0%}",
+            stage.dtype,
+        )
+        for stage in found.stages
+    ]
+    lines += [*aligned(facts), "", *columns(PROGRAMS, programs, right=PROGRAMS[1:])]
+    lines += aligned(list(found.missing.items()))
+    lines += ["", *columns(STAGES, stages, right=STAGES[1:4])]
     if found.reduction is not None:
         lines.append(
             f"  of a pair block, its reduction takes {found.reduction:.1%} (clocked per thread on "
@@ -61,7 +64,7 @@ def bench_text(found: Bench) -> str:
 
 
 def closing_text(found: list[Bench], started: StartUp) -> str:
-    """What holds for all molecules: exponents, and what the timings leave out."""
+    """Lines for all molecules: scaling exponents, and the times of imports and compilation."""
     compiled = f"{started.compiled_first:.2f} s (first process ever)"
     loaded = f"{started.compiled_later:.2f} s (later ones)"
     imports = f"not in these times: imports {started.imports:.2f} s"
@@ -74,7 +77,7 @@ def closing_text(found: list[Bench], started: StartUp) -> str:
 
 
 def bench_data(found: Bench) -> dict[str, Any]:
-    """One molecule as plain data; times in seconds, memory in MB, energies in hartree."""
+    """One molecule as plain data: times in seconds, memory in MB, energies in hartree."""
     result = found.result
     return {
         "name": result.molecule.name,
@@ -122,12 +125,6 @@ def report_data(
     }
 
 
-def _line(cells: tuple[str, ...]) -> str:
-    widths = (10, 16, 12, 12, 10)
-    rest = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths, strict=True))
-    return f"  {cells[0]:<20}{''.join(rest)}".rstrip()
-
-
 def _times(runs: list[Run]) -> tuple[str, str]:
     seconds = [run.seconds for run in runs]
     return f"{median(seconds):.3f}", f"{min(seconds):.3f}-{max(seconds):.3f}"
@@ -139,5 +136,5 @@ def _memory(peak: float | None) -> str:
 
 def _peaks(found: Bench) -> str:
     if not found.gemm_peak:
-        return "not measured: not torch's device"
+        return "not measured: torch does not use this device"
     return ", ".join(f"{rate:.0f} GFLOP/s {dtype}" for dtype, rate in found.gemm_peak.items())

@@ -1,4 +1,4 @@
-"""``dfmp2 doctor``: what this machine can do, and what stands in its way."""
+"""``dfmp2 doctor``: check this machine and its software."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["doctor"]
 @machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(backend: str | None, device: str | None, threads: int | None, as_json: bool) -> None:
-    """Check this machine and its software, one line each with the remedy.
+    """Check this machine and its software; print one line per check, with a remedy.
 
-    Exit status 0 means that the backend asked for would really be used: it was selected as a run
-    selects it and did one operation. Otherwise 7.
+    Exit status 0 means that a run would use the backend asked for: it was selected as in a run and
+    did one operation correctly. Otherwise the exit status is 7.
     """
     set_threads(threads)
     from dataclasses import asdict

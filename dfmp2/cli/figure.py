@@ -1,12 +1,15 @@
-"""What every figure needs: matplotlib, and a file to go to."""
+"""The file of a figure: checked before the calculation, written after it."""
 
 from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from dfmp2.errors import CheckpointError, InputError
+from dfmp2.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["check_target", "save"]
 
@@ -14,14 +17,17 @@ SUFFIXES = (".png", ".svg")
 
 
 def check_target(target: str) -> None:
-    """Find out before the work whether a figure can be made.
+    """Check before the calculation whether a figure can be made.
+
+    Parameters
+    ----------
+    target : str
+        A .png or .svg file.
 
     Raises
     ------
     InputError
-        For a suffix that is neither .png nor .svg, or without matplotlib.
-    CheckpointError
-        If the folder does not exist.
+        If the suffix is another one, matplotlib is not installed or the folder does not exist.
     """
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
@@ -31,18 +37,29 @@ def check_target(target: str) -> None:
             "a plot needs matplotlib, which is missing; install it with pip install 'dfmp2[plot]'"
         )
     if not path.parent.is_dir():
-        raise CheckpointError(f"{target}: its folder does not exist; name another file")
+        raise InputError(
+            f"plot {target!r}: its folder does not exist; make the folder {str(path.parent)!r} or "
+            "name another file for --plot"
+        )
 
 
-def save(figure: Any, target: str) -> None:
-    """Write a matplotlib figure.
+def save(figure: Figure, target: str) -> None:
+    """Write a figure.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    target : str
+        A .png or .svg file.
 
     Raises
     ------
-    CheckpointError
+    OutputError
         If the file cannot be written.
     """
     try:
         figure.savefig(target, dpi=200)
     except OSError as error:
-        raise CheckpointError(f"{target}: cannot be written ({error.strerror})") from error
+        raise OutputError(
+            f"plot {target!r}: cannot be written ({error.strerror}); name another file for --plot"
+        ) from error

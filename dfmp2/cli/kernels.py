@@ -1,4 +1,4 @@
-"""``dfmp2 kernels``: what each NKI kernel was validated on, and what it is estimated to cost."""
+"""``dfmp2 kernels``: where each NKI kernel was validated, and estimates of its device time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from dfmp2.cli.columns import columns
 
 if TYPE_CHECKING:
     from dfmp2.kernels.estimate import Estimate
@@ -32,10 +34,10 @@ GENERATIONS = ("trn1", "trn2", "trn3")
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> None:
-    """Show on what each NKI kernel was validated, from recorded evidence.
+    """Show where each NKI kernel was validated, from recorded evidence.
 
-    With --estimate, show instead what a device is estimated to take: engine cycles and DMA rates
-    from AWS's documents, counted on the kernels' own instructions. Nothing of that is measured.
+    With --estimate, show instead estimated device times: engine cycles and DMA rates from AWS's
+    documents, counted on the instructions of the kernels. They are not measured.
     """
     if shape is None:
         from dfmp2.kernels.registry import rows
@@ -90,12 +92,9 @@ def _status_data(table: list[Row]) -> list[dict[str, Any]]:
 
 def _status_text(table: list[Row]) -> str:
     places = list(table[0].evidence)
-    head = ["kernel", *places]
     body = [[row.kernel, *(_cell(row, place) for place in places)] for row in table]
-    widths = [max(len(line[n]) for line in [head, *body]) for n in range(len(head))]
-    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in [head, *body]]
+    lines = [*columns(["kernel", *places], body, indent=""), ""]
     known = [e for row in table for e in row.evidence.values() if e is not None]
-    lines.append("")
     for place in places:
         of_place = [e for e in known if e.place == place]
         if of_place:
@@ -134,19 +133,25 @@ def _estimate_data(sizes: tuple[int, int, int], found: list[Estimate]) -> dict[s
 
 def _estimate_text(sizes: tuple[int, int, int], found: list[Estimate]) -> str:
     engines = list(found[0].busy_ms)
+    head = ("kernel", "core", "est. ms", "launches", "programs", "HBM MB", *engines)
+    rows = [
+        (
+            e.kernel,
+            e.target,
+            f"{e.device_ms:.3f}",
+            str(e.launches),
+            str(len(e.programs)),
+            f"{e.hbm_bytes / 1e6:.1f}",
+            *(f"{e.busy_ms[engine]:.3f}" for engine in engines),
+            "",
+        )
+        for e in found
+    ]
     nocc, nvir, naux = sizes
     lines = [
         f"ESTIMATE for one core, nocc/nvir/naux {nocc}/{nvir}/{naux}: not measured. Launches come",
         "on top of the device time. gemm and syrk make one T block; the others their whole step.",
         "",
-        f"{'kernel':<12} {'core':<5} {'est. ms':>9} {'launches':>8} {'programs':>8} {'HBM MB':>8}  "
-        + " ".join(f"{engine:>10}" for engine in engines)
-        + "   (est. busy ms)",
+        *columns((*head, "(est. busy ms)"), rows, right=head[2:], indent=""),
     ]
-    for e in found:
-        busy = " ".join(f"{e.busy_ms[engine]:10.3f}" for engine in engines)
-        lines.append(
-            f"{e.kernel:<12} {e.target:<5} {e.device_ms:9.3f} {e.launches:8d} "
-            f"{len(e.programs):8d} {e.hbm_bytes / 1e6:8.1f}  {busy}"
-        )
     return "\n".join(lines)

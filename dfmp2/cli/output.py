@@ -1,4 +1,4 @@
-"""Where JSON goes: checked before the work, replaced as a whole after it."""
+"""The results of a command: tables on stdout, JSON where ``--json`` sends it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfmp2.errors import CheckpointError
+from dfmp2.errors import OutputError
 
 if TYPE_CHECKING:
     from dfmp2.interfaces.validation import Comparison
@@ -21,15 +21,17 @@ __all__ = ["JsonOutput", "compare_done", "report_done"]
 class JsonOutput:
     """The target of ``--json``.
 
+    A regular file is replaced after every result, so it is complete at any time.
+
     Parameters
     ----------
     target : str or None
-        A path, "-" for stdout, or None for nowhere.
+        A path, "-" for stdout, or None for no JSON.
 
     Raises
     ------
-    CheckpointError
-        If the file cannot be written: found here, before any work.
+    OutputError
+        If the file cannot be written. This is checked here, before any calculation.
     """
 
     def __init__(self, target: str | None) -> None:
@@ -39,7 +41,7 @@ class JsonOutput:
         if target in (None, "-"):
             return
         self._path = Path(target)
-        # A device or a pipe (/dev/stdout) is written to at the end, never replaced.
+        # A device or a pipe (/dev/stdout) is written to once, at the end, and never replaced.
         self._stream = self._path.exists() and not (self._path.is_file() or self._path.is_dir())
         try:
             existed = self._path.exists()
@@ -52,17 +54,15 @@ class JsonOutput:
                 self._draft.touch()
                 self._draft.unlink()
         except OSError as error:
-            raise CheckpointError(
-                f"{target}: cannot be written ({error.strerror}); name another file for --json"
-            ) from error
+            raise self._unwritable(error) from error
 
     def echo(self, text: str) -> None:
-        """Print a table, unless stdout carries the JSON."""
+        """Print a table, unless the JSON goes to stdout."""
         if self._target != "-":
             click.echo(text)
 
     def add(self, item: dict[str, Any]) -> None:
-        """Take one finished result; a file holds all results so far after every call."""
+        """Add one finished result, and replace the file."""
         self._items.append(item)
         if self._target in (None, "-") or self._stream:
             return
@@ -71,17 +71,17 @@ class JsonOutput:
             self._draft.replace(self._path)
         except OSError as error:
             self._draft.unlink(missing_ok=True)
-            raise CheckpointError(
-                f"{self._target}: cannot be written ({error.strerror})"
-            ) from error
+            raise self._unwritable(error) from error
 
     def close(self) -> None:
-        """Write to stdout, where that was asked for."""
+        """Write to stdout, a device or a pipe, which take the JSON once."""
         if self._target == "-" and self._items:
             click.echo(self._text(), nl=False)
         elif self._stream and self._items:
-            with self._path.open("w", encoding="utf-8") as stream:
-                stream.write(self._text())
+            try:
+                self._path.write_text(self._text(), encoding="utf-8")
+            except OSError as error:
+                raise self._unwritable(error) from error
 
     @property
     def _draft(self) -> Path:
@@ -90,6 +90,11 @@ class JsonOutput:
     def _text(self) -> str:
         content: Any = self._items[0] if len(self._items) == 1 else self._items
         return json.dumps(content, indent=1) + "\n"
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self._target}: cannot be written ({error.strerror}); name another file for --json"
+        )
 
 
 def report_done(done: Done, output: JsonOutput, verbose: bool) -> None:
@@ -105,7 +110,17 @@ def report_done(done: Done, output: JsonOutput, verbose: bool) -> None:
 def compare_done(
     done: Done, tolerance: float | None, exact: bool, output: JsonOutput
 ) -> Comparison:
-    """Compare a finished job with PySCF and print the comparison."""
+    """Compare a finished job with PySCF and print the comparison.
+
+    Parameters
+    ----------
+    done : Done
+    tolerance : float or None
+        Largest acceptable difference in Eh; None for the default of the result's precision.
+    exact : bool
+        Also compute the MP2 energy without density fitting.
+    output : JsonOutput
+    """
     from dfmp2.cli.table import comparison_text
     from dfmp2.interfaces.validation import compare, default_tolerance
 

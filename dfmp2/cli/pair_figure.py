@@ -1,14 +1,14 @@
-"""The figure of one run: its pair energies, how they decay with distance, and where time went.
+"""Figure of one run: its pair energies, their decay with distance, and the time of each stage.
 
-The distance is that of the charge centroids of two orbitals, which only a run file holds. Canonical
-orbitals spread over a molecule, so that their centroids may be close although nothing is local; the
-figure says whose they are.
+The distance of two orbitals is that of their charge centroids, which only run files store.
+Canonical orbitals extend over the molecule, so their centroids may be close although the orbitals
+are not localised. The label of the axis therefore names canonical orbitals.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,33 +19,39 @@ from dfmp2.results.result import Result
 from dfmp2.runfile.status import RunStatus
 from dfmp2.units import ANGSTROM_PER_BOHR
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
 __all__ = ["PairData", "plot"]
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "0.85"
-"""The palette of Okabe and Ito (colour-blind-safe), and what is missing."""
+"""Two colours of Okabe and Ito's colour-blind-safe palette, and grey for missing pairs."""
 
 DECIMALS = 3
-"""Of a distance in Å: orbitals that symmetry puts on one point differ by rounding."""
+"""Decimals of a distance in Å; distances that are equal by symmetry differ by rounding."""
 
 TICKS = 12
-"""Orbitals that are named along an axis, at most."""
+"""Largest number of orbitals labelled along an axis."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairData:
-    """What the figure shows.
+    """Data of the figure.
 
     Attributes
     ----------
     title : str
     energy : ndarray, shape (nocc, nocc)
-        e_ij in hartree, symmetric: its sum is the correlation energy. NaN where it is not known.
+        Pair energies in hartree, symmetric; the sum over all elements is the correlation energy.
+        NaN where a pair was not computed yet.
     occupied : tuple of int
-        Indices of the correlated orbitals in the SCF's set, the order of `energy`.
-    centroids : ndarray or None
-        Shape (nocc, 3), Å.
+        Indices of the correlated orbitals in the SCF, in the order of `energy`.
+    centroids : ndarray or None, shape (nocc, 3)
+        Charge centroids of the orbitals in Å.
     stages : tuple of (str, float)
-        Seconds.
+        Names and times in seconds.
     """
 
     title: str
@@ -56,7 +62,14 @@ class PairData:
 
     @classmethod
     def of_result(cls, result: Result, centroids: NDArray[np.float64] | None = None) -> PairData:
-        """A finished run."""
+        """Data of a finished run.
+
+        Parameters
+        ----------
+        result : Result
+        centroids : ndarray, shape (nocc, 3), optional
+            Charge centroids of the orbitals in Å.
+        """
         title = f"{result.molecule.name}, RI-MP2/{result.labels['basis']}"
         return cls(
             f"{title}, $E_\\mathrm{{corr}}$ = ${result.e_corr:.6f}$ $E_\\mathrm{{h}}$",
@@ -68,7 +81,7 @@ class PairData:
 
     @classmethod
     def of_run(cls, status: RunStatus) -> PairData:
-        """A run file; of a run that is not finished, the pairs so far."""
+        """Data of a run file; if the run is not finished, of the pairs computed so far."""
         centroids = status.centroids
         if centroids is not None:
             centroids = centroids * ANGSTROM_PER_BOHR
@@ -79,7 +92,7 @@ class PairData:
         known = table.session != 0
         energy = np.where(known | known.T, os + ss, np.nan)
         frozen = set(status.input.get("fields", {}).get("frozen", []))
-        count = table.nocc + len(frozen)  # frozen virtual orbitals lie above all that is named
+        count = table.nocc + len(frozen)  # frozen virtual orbitals come after these
         occupied = tuple([i for i in range(count) if i not in frozen][: table.nocc])
         done = Provenance()
         for session in status.sessions:
@@ -100,7 +113,7 @@ def plot(data: PairData, target: str) -> None:
 
     Raises
     ------
-    CheckpointError
+    OutputError
         If the file cannot be written.
     """
     from matplotlib import rc_context
@@ -125,15 +138,17 @@ def _seconds(provenance: Provenance) -> tuple[tuple[str, float], ...]:
     return tuple((stage.name, stage.seconds) for stage in provenance.stages)
 
 
-def _matrix(figure: Any, axes: Any, data: PairData) -> None:
+def _matrix(figure: Figure, axes: Axes, data: PairData) -> None:
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
     size = np.abs(data.energy) * 1e3
     shown = np.ma.masked_invalid(np.where(size > 0, size, np.nan))
-    axes.set_title("pair energies (sum over all $i$, $j$: $E_\\mathrm{corr}$)")
-    axes.set_xlabel("occupied orbital $j$ (index in the SCF)")
-    axes.set_ylabel("occupied orbital $i$ (index in the SCF)")
+    axes.set(
+        title="pair energies (sum over all $i$, $j$: $E_\\mathrm{corr}$)",
+        xlabel="occupied orbital $j$ (index in the SCF)",
+        ylabel="occupied orbital $i$ (index in the SCF)",
+    )
     nocc = len(data.occupied)
     ticks = np.arange(0, nocc, max(1, -(-nocc // TICKS)))
     axes.set_xticks(ticks, [str(data.occupied[i]) for i in ticks])
@@ -152,12 +167,12 @@ def _matrix(figure: Any, axes: Any, data: PairData) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.85)
     _plain_numbers(bar.ax.yaxis, high / low)
     bar.set_label(
-        "$|e_{ij}|$ (m$E_\\mathrm{h}$)" + ("; grey: not there" if shown.mask.any() else "")
+        "$|e_{ij}|$ (m$E_\\mathrm{h}$)" + ("; grey: not computed yet" if shown.mask.any() else "")
     )
 
 
-def _plain_numbers(axis: Any, span: float) -> None:
-    """Ticks such as 0.1, not powers of ten; within two decades also those between."""
+def _plain_numbers(axis: Axis, span: float) -> None:
+    """Label ticks as numbers such as 0.1; if the axis spans less than two decades, also 2 and 5."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 100 else (1.0,)))
@@ -165,7 +180,7 @@ def _plain_numbers(axis: Any, span: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _decay(axes: Any, energy: NDArray[np.float64], centroids: NDArray[np.float64]) -> None:
+def _decay(axes: Axes, energy: NDArray[np.float64], centroids: NDArray[np.float64]) -> None:
     i, j = np.triu_indices(len(energy))
     distance = np.round(np.linalg.norm(centroids[i] - centroids[j], axis=1), DECIMALS)
     size = np.abs(energy[i, j]) * 1e3
@@ -180,16 +195,19 @@ def _decay(axes: Any, energy: NDArray[np.float64], centroids: NDArray[np.float64
     axes.set_yscale("log")
     _plain_numbers(axes.yaxis, size[there].max() / size[there].min())
     axes.set_xlim(right=max(0.1, 1.05 * float(distance.max())))
-    axes.set_title("decay with distance")
-    axes.set_xlabel("distance of the canonical orbitals'\ncharge centroids (Å)")
-    axes.set_ylabel("$|e_{ij}|$ (m$E_\\mathrm{h}$)")
+    axes.set(
+        title="decay with distance",
+        xlabel="distance of the canonical orbitals'\ncharge centroids (Å)",
+        ylabel="$|e_{ij}|$ (m$E_\\mathrm{h}$)",
+    )
     axes.legend(frameon=False)
 
 
-def _times(axes: Any, stages: tuple[tuple[str, float], ...]) -> None:
+def _times(axes: Axes, stages: tuple[tuple[str, float], ...]) -> None:
     total = sum(seconds for _, seconds in stages)
-    axes.set_title("time per stage")
-    axes.set_xlabel(f"wall time (s)\n{total:.3g} s in all, SCF not included")
+    axes.set(
+        title="time per stage", xlabel=f"wall time (s)\n{total:.3g} s in all, SCF not included"
+    )
     names = [name.replace("->", "→") for name, _ in stages]
     bars = axes.barh(names, [seconds for _, seconds in stages], color=BLUE)
     axes.bar_label(bars, [f"{seconds:.3g}" for _, seconds in stages], padding=3)

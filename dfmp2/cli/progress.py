@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with the time left on a terminal, a line per stage elsewhere."""
+"""Progress on stderr: a bar with the remaining time on a terminal, else one line per stage."""
 
 from __future__ import annotations
 
@@ -6,37 +6,47 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 __all__ = ["Reporter", "reporting"]
 
 
 class Reporter:
-    """Shows which molecule and stage is at work.
+    """Shows the current molecule and stage.
 
     Parameters
     ----------
     bar : rich.progress.Progress or None
-        None writes plain lines.
+        None for plain lines.
     quiet : bool
         Show nothing.
     """
 
-    def __init__(self, bar: Any, quiet: bool) -> None:
+    def __init__(self, bar: Progress | None, quiet: bool) -> None:
         self._bar, self._quiet = bar, quiet
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._name = ""
 
     def start(self, name: str) -> None:
-        """Begin a molecule: its SCF comes first."""
+        """Begin a molecule with its SCF."""
         self._name = name
         self._tasks.clear()
         self._started.clear()
         self("SCF", 0, 1)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """One step of a stage; the signature of `dfmp2.tensors.build.Progress`."""
+        """Show a step of a stage. The signature is that of `dfmp2.tensors.build.Progress`.
+
+        Parameters
+        ----------
+        stage : str
+        done, total : int
+            Steps done and steps in all.
+        """
         if self._quiet:
             return
         label = f"{self._name}: {stage}"
@@ -56,7 +66,7 @@ def print_line(text: str) -> None:
 
 @contextmanager
 def reporting(quiet: bool) -> Iterator[Reporter]:
-    """A `Reporter` for the terminal at hand."""
+    """Make a `Reporter` with a bar if stderr is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield Reporter(None, quiet)
         return

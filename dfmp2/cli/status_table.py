@@ -1,4 +1,4 @@
-"""Run files as text: what was asked for, how far the run has come, and who did what."""
+"""Run files as text: input, progress, and the device of each session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.cli.table import aligned, operations_text, summary
+from dfmp2.cli.columns import aligned, columns
+from dfmp2.cli.table import operations_text, sizes_line, summary
 from dfmp2.molecules.basis import basis_label
 from dfmp2.runfile.status import RunStatus
 
@@ -14,13 +15,13 @@ __all__ = ["status_text"]
 
 
 def status_text(status: RunStatus, verbose: bool = False) -> str:
-    """The table of a run file: the result of a finished run, else how far it has come.
+    """The table of a run file: the result of a finished run, or the progress of an unfinished one.
 
     Parameters
     ----------
     status : RunStatus
     verbose : bool
-        Add the versions of each session and, for a result, every operation.
+        Add the versions of each session and the operations of a finished run.
     """
     damage = [f"  DAMAGED: {what}" for what in status.damage]
     if status.result is None:
@@ -38,7 +39,7 @@ def status_text(status: RunStatus, verbose: bool = False) -> str:
 
 def _unfinished(status: RunStatus) -> str:
     name = status.input.get("name", "run of a script")
-    state = "goes on now" if status.in_use else "not finished"
+    state = "running now" if status.in_use else "not finished"
     head = f"{name}: DF-MP2 by dfmp2, {state} (energies in hartree)"
     asked = aligned([(name, text) for name, text in _asked(status) if text])
     done = aligned(_done(status))
@@ -46,7 +47,7 @@ def _unfinished(status: RunStatus) -> str:
 
 
 def _asked(status: RunStatus) -> list[tuple[str, str]]:
-    fields, s = status.input.get("fields", {}), status.sizes
+    fields = status.input.get("fields", {})
     charge, frozen = fields.get("charge", 0), fields.get("frozen", [])
     return [
         ("atoms", _formula(fields.get("atoms", []))),
@@ -55,13 +56,7 @@ def _asked(status: RunStatus) -> list[tuple[str, str]]:
         ("auxiliary basis", _basis(fields.get("auxbasis"))),
         ("ECP", _basis(fields.get("ecp"), by_element=True)),
         ("SCF", _reference(fields)),
-        (
-            "sizes",
-            (
-                f"{s.nao} AOs, {s.nocc} correlated occupied, {s.nvir} virtual, {s.naux} auxiliary, "
-                f"{s.npair} pairs"
-            ),
-        ),
+        ("sizes", sizes_line(vars(status.sizes), status.sizes.npair)),
         ("frozen orbitals", ", ".join(map(str, frozen)) or "none"),
         ("settings", _settings(status.input.get("calculation") or {})),
     ]
@@ -74,7 +69,7 @@ def _done(status: RunStatus) -> list[tuple[str, str]]:
     elif not status.resumable:
         scf = "damaged"
     else:
-        scf = "in the script" if status.scripted else "not there"
+        scf = "in the script" if status.scripted else "not computed yet"
     metric = b.get("metric")
     if metric is None:
         factor = "not kept"
@@ -101,7 +96,7 @@ def _next_step(status: RunStatus) -> str:
     if not status.resumable:
         return "it cannot be continued: start over with dfmp2 run ... --restart"
     if status.in_use:
-        return "a run has the file open; this is what it had committed"
+        return "a run has the file open; this is what it has stored so far"
     if status.scripted:
         return "continue it with the Python script that began it (DFMP2 with its checkpoint)"
     return f"continue it with: dfmp2 resume {status.path}"
@@ -120,17 +115,14 @@ def _sessions(status: RunStatus, verbose: bool) -> str:
             place += f"; {versions}"
         rows.append(
             (
-                f"{session['id']:7d}",
+                str(session["id"]),
                 session["started"],
-                "rejected" if session["rejected"] else f"{pairs:5d}",
+                "rejected" if session["rejected"] else str(pairs),
                 _precision(session),
                 place,
             )
         )
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return "\n".join(
-        "  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in (head, *rows)
-    )
+    return "\n".join(columns(head, rows, right=("session", "pairs")))
 
 
 def _precision(session: dict[str, Any]) -> str:
@@ -159,7 +151,7 @@ def _reference(fields: dict[str, Any]) -> str:
 
 
 def _settings(calculation: dict[str, Any]) -> str:
-    """What was asked for by name."""
+    """Options of the run other than their defaults, as on the command line."""
     named = ("backend", "device", "precision", "max_memory", "integrals")
     said = [f"--{name.replace('_', '-')} {calculation[name]}" for name in named
             if calculation.get(name) not in (None, "auto")]  # fmt: skip

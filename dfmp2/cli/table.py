@@ -1,25 +1,38 @@
-"""Results as text: aligned, plain, one fact a line, so that people and grep can read it."""
+"""Results, plans and comparisons as plain text with one fact per line, readable by grep."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from dfmp2.cli.columns import aligned, columns
 from dfmp2.interfaces.validation import Comparison
 from dfmp2.planning.plan import Plan
 from dfmp2.results.result import Result
 
 __all__ = [
-    "aligned",
     "comparison_text",
     "operations_text",
     "plan_text",
     "programs_text",
+    "sizes_line",
     "summary",
 ]
 
 
-def aligned(rows: list[tuple[str, str]], indent: str = "  ") -> list[str]:
-    """A line for each name and value, the values in one column."""
-    width = max(len(name) for name, _ in rows)
-    return [f"{indent}{name:<{width}}  {value}".rstrip() for name, value in rows]
+def sizes_line(sizes: Mapping[str, int], npair: int | None = None) -> str:
+    """Dimensions of a run, with the number of pairs if given.
+
+    Parameters
+    ----------
+    sizes : mapping of str to int
+        nao, nocc, nvir, naux.
+    npair : int, optional
+    """
+    pairs = "" if npair is None else f", {npair} pairs"
+    return (
+        f"{sizes['nao']} AOs, {sizes['nocc']} correlated occupied, {sizes['nvir']} virtual, "
+        f"{sizes['naux']} auxiliary{pairs}"
+    )
 
 
 def summary(result: Result, origin: str = "") -> str:
@@ -29,9 +42,9 @@ def summary(result: Result, origin: str = "") -> str:
     ----------
     result : Result
     origin : str
-        Where a stored result was read from; a line says so.
+        File that a stored result was read from, which is printed; empty for a new result.
     """
-    labels, sizes = result.labels, result.sizes
+    labels = result.labels
     hf = "E(HF)" if result.reference == "RHF" else "E(KS reference)"
     energies = [
         (hf, result.e_hf),
@@ -42,26 +55,19 @@ def summary(result: Result, origin: str = "") -> str:
         ("E(SCS-MP2) total", result.e_tot_scs),
         ("E(SOS-MP2) total", result.e_tot_sos),
     ]
-    device = result.provenance.device_line()
     facts = [
         ("basis", labels["basis"]),
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
         ("charge", f"{result.molecule.charge:+d}" if result.molecule.charge else "0"),
-        (
-            "sizes",
-            (
-                f"{sizes['nao']} AOs, {sizes['nocc']} correlated occupied, "
-                f"{sizes['nvir']} virtual, {sizes['naux']} auxiliary"
-            ),
-        ),
+        ("sizes", sizes_line(result.sizes)),
         ("frozen orbitals", labels["frozen"]),
-        ("integrals", labels.get("integrals", "computed by libcint on the CPU")),
+        ("integrals", labels.get("integrals", "not recorded")),
         ("metric", labels["metric"]),
         ("precision", labels["precision"]),
         ("pair energies", "fused" if result.settings["fused"] else "unfused"),
-        ("ran on", device),
+        ("ran on", result.provenance.device_line()),
         ("chosen because", result.provenance.reason),
         ("peak memory", _memory(result)),
     ]
@@ -72,11 +78,9 @@ def summary(result: Result, origin: str = "") -> str:
     lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
     lines += ["", *aligned(facts), ""]
     stages = result.provenance.stages
-    lines.append(f"  {'stage':<16}{'seconds':>10}{'GFLOP/s':>10}")
-    for stage in stages:
-        rate = f"{stage.gflops:10.1f}" if stage.flops else f"{'-':>10}"
-        lines.append(f"  {stage.name:<16}{stage.seconds:10.3f}{rate}")
-    lines.append(f"  {'sum':<16}{sum(stage.seconds for stage in stages):10.3f}")
+    rows = [(s.name, f"{s.seconds:.3f}", f"{s.gflops:.1f}" if s.flops else "-") for s in stages]
+    rows.append(("sum", f"{sum(stage.seconds for stage in stages):.3f}", ""))
+    lines += columns(("stage", "seconds", "GFLOP/s"), rows, right=("seconds", "GFLOP/s"))
     lines += [f"  note: {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
 
@@ -96,7 +100,7 @@ def _memory(result: Result) -> str:
 
 
 def operations_text(result: Result) -> str:
-    """Every operation of a result with the device that did it."""
+    """Table of the operations of a result and the device that each ran on."""
     head = ("stage", "operation", "dtype", "calls", "fallbacks", "seconds", "device")
     rows = [
         (
@@ -110,13 +114,19 @@ def operations_text(result: Result) -> str:
         )
         for row in result.provenance.operations
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in (head, *rows)]
-    return "\n".join(f"  {line}" for line in lines) + "\n"
+    return "\n".join(columns(head, rows, right=("calls", "fallbacks", "seconds"))) + "\n"
 
 
 def programs_text(needed: dict[str, int], known: set[str]) -> str:
-    """The compiled programs that a run needs, if all its stages go to the device."""
+    """The compiled programs that a run needs if all its stages run on the device.
+
+    Parameters
+    ----------
+    needed : dict of str to int
+        Number of launches by program.
+    known : set of str
+        Programs that were launched on this machine before.
+    """
     lines = [f"  {len(needed)} programs, {sum(needed.values())} launches with all stages on NKI:"]
     for program, launches in needed.items():
         state = "launched here before" if program in known else "not launched here yet"
@@ -126,33 +136,25 @@ def programs_text(needed: dict[str, int], known: set[str]) -> str:
 
 def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     """The table of one plan."""
-    s = plan.sizes
     rows = [
         ("auxiliary basis", auxbasis),
-        (
-            "sizes",
-            (
-                f"{s.nao} AOs, {s.nocc} correlated occupied, {s.nvir} virtual, "
-                f"{s.naux} auxiliary, {s.npair} pairs"
-            ),
-        ),
+        ("sizes", sizes_line(vars(plan.sizes), plan.sizes.npair)),
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         *_b_rows(plan),
     ]
-    memory = [(f"memory, {item}", f"{size:10.1f} MB") for item, size in plan.memory.items()]
-    memory.append(("memory, peak (forecast)", f"{plan.peak:10.1f} MB"))
-    memory.append(("memory, limit", f"{plan.max_memory:10.1f} MB"))
-    if plan.device_memory:
-        memory += [
-            (f"GPU memory, {item}", f"{size:10.1f} MB") for item, size in plan.device_memory.items()
-        ]
-        memory.append(("GPU memory, peak (forecast)", f"{plan.device_peak:10.1f} MB"))
-    memory += [(f"disk, {item}", f"{size:10.1f} MB") for item, size in plan.disk.items()]
-    flops = [
+    on_gpu = {"peak (forecast)": plan.device_peak} if plan.device_memory else {}
+    megabytes = {
+        "memory": {**plan.memory, "peak (forecast)": plan.peak, "limit": plan.max_memory},
+        "GPU memory": {**plan.device_memory, **on_gpu},
+        "disk": plan.disk,
+    }
+    for where, sizes in megabytes.items():
+        rows += [(f"{where}, {item}", f"{size:10.1f} MB") for item, size in sizes.items()]
+    rows += [
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
-    return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows + memory + flops)]) + "\n"
+    return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows)]) + "\n"
 
 
 def _b_rows(plan: Plan) -> list[tuple[str, str]]:
@@ -174,7 +176,7 @@ def _b_rows(plan: Plan) -> list[tuple[str, str]]:
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """A result beside PySCF's."""
+    """Table of a result and PySCF's."""
     verdict = "agrees" if comparison.agrees else "DIFFERS"
     rows = [
         ("E(MP2) correlation, dfmp2", f"{comparison.e_corr:20.10f}"),

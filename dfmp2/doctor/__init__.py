@@ -1,8 +1,8 @@
-"""What this machine can do for a run, and what stands in its way.
+"""Check this machine and its software for a run with one backend.
 
-`examine` makes every check that the history of this field calls for. It claims nothing from names
-or settings: whether the backend asked for would be used is decided by selecting it as a run does,
-and by one operation whose provenance says who did it.
+The backend and device of a run come in. Findings with remedies go out. Two checks decide: the
+backend is selected as in a run, and one operation is done with it, whose provenance says on which
+device. Installed packages and settings alone prove nothing.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ CHECKS: tuple[Callable[[Asked], Finding], ...] = (
     check_numba_cache,
     check_h5py,
 )
-"""Checks after the two that decide, in the order of the report."""
+"""The checks after the two decisive ones, in the order of the report."""
 
 
 def examine(
     backend: str | None = None, device: str | None = None, root: Path = Path("/")
 ) -> list[Finding]:
-    """Check everything.
+    """Run all checks.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ def examine(
     device : str, optional
         As for `dfmp2.backends.selection.select`.
     root : Path
-        Where the machine's files are; for tests.
+        Folder that holds the machine's files; another one in tests.
 
     Returns
     -------
     list of Finding
-        First the selection and the first operation. No other finding is "fail" where these two
-        are "ok": what works is not called broken.
+        First the selection and the first operation. If both are "ok", no other finding is "fail",
+        because the backend works.
 
     Raises
     ------
@@ -108,5 +108,5 @@ def _asked(backend: str | None, device: str | None, root: Path) -> Asked:
 
 
 def usable(findings: list[Finding]) -> bool:
-    """Whether the backend that was asked for would really be used."""
+    """Whether a run would use the backend asked for."""
     return all(finding.status != "fail" for finding in findings)

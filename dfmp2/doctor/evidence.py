@@ -1,7 +1,7 @@
-"""Evidence files: what ran, where by provenance, and what may be said of its time.
+"""Evidence files: what ran, on which device by its provenance, and timings.
 
-A time belongs to Trainium only where every operation of it ran on a Neuron device, by its own
-provenance. `claim` is that rule; everything that reports a timing passes through it.
+A timing may be called a Trainium timing only if every operation ran on a Neuron device according
+to its provenance. `claim` checks this rule for every text about a timing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import dfmp2
+from dfmp2.backends.neuron import hardware_generation, instance_type
 from dfmp2.doctor.finding import version_of
-from dfmp2.doctor.machine import driver_version, hardware_generation, instance_type
+from dfmp2.doctor.machine import driver_version
 from dfmp2.errors import BackendUnavailable
 from dfmp2.results.provenance import Provenance
 
@@ -28,36 +29,37 @@ PACKAGES = ("nki", "neuronx-cc", "libneuronxla", "torch-neuronx", "torch", "nump
 
 
 def mode_of(provenance: Provenance) -> str:
-    """Modes of the operations that were completed, such as "device" or "cpu+device"."""
+    """Modes of the completed operations, such as "device" or "cpu+device"."""
     modes = {row.where.mode for row in provenance.operations if row.calls > 0}
     return "+".join(sorted(modes)) or "nothing ran"
 
 
 def on_device(provenance: Provenance) -> bool:
-    """Whether every operation completed on a Neuron device, and none failed."""
+    """Whether every operation was completed on a Neuron device and none failed."""
     return mode_of(provenance) == "device" and not provenance.failures
 
 
 def claim(text: str, provenance: Provenance) -> str:
-    """Return `text`, unless it speaks of Trainium and the provenance does not.
+    """Return `text` if it may be published for work with this provenance.
 
     Raises
     ------
     BackendUnavailable
-        If the text has the word, in whatever case, and the work was not all a Neuron device's.
+        If the text contains "Trainium" in any case, but not all operations ran on a Neuron device.
     """
     if WORD.search(text) and not on_device(provenance):
         raise BackendUnavailable(
-            f"refused to report as Trainium's what ran elsewhere ({mode_of(provenance)}: "
-            f"{provenance.device_line()})"
+            "not reported as a Trainium result, because not everything ran on a Neuron device "
+            f"({mode_of(provenance)}: {provenance.device_line()}); leave out the word, or run "
+            "everything on a device"
         )
     return text
 
 
 def timing_text(what: str, seconds: float, provenance: Provenance) -> str:
-    """One line about a time, with the place taken from the provenance.
+    """One line about a time and the device, which is taken from the provenance.
 
-    What a simulator took is no time of any device, so no figure is given.
+    For a simulator no time is given, because it says nothing about a device.
     """
     where = provenance.device_line()
     if "simulator" in mode_of(provenance).split("+"):
@@ -68,14 +70,14 @@ def timing_text(what: str, seconds: float, provenance: Provenance) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that was done.
+    """One calculation or check that was done.
 
     Attributes
     ----------
     what : str
     provenance : Provenance
     passed : bool
-        Whether its result agreed with a reference.
+        Whether the result agreed with a reference.
     seconds : dict of str to float
         Wall times by name.
     facts : dict
@@ -90,10 +92,9 @@ class Item:
 
 
 def machine(root: Path = Path("/")) -> dict[str, Any]:
-    """Date, instance type, generation and versions, as the machine itself tells them."""
-    now = datetime.datetime.now(datetime.timezone.utc)
+    """Date, instance type, generation and versions, read from the machine."""
     return {
-        "date": now.replace(microsecond=0).isoformat(),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "instance_type": instance_type(root),
         "generation": hardware_generation(root),
         "driver": driver_version(root),
@@ -106,7 +107,7 @@ def machine(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def _entry(item: Item) -> dict[str, Any]:
-    """What was done, by whom. The rows' own times are left out: a launch returns before its end."""
+    """One item as plain data, without times: a launch may return before it is finished."""
     rows = [asdict(row) for row in item.provenance.operations]
     entry = {
         "what": item.what,
@@ -139,13 +140,23 @@ def _timings(item: Item) -> list[dict[str, Any]]:
 def write(path: Path, script: str, items: Sequence[Item], root: Path = Path("/")) -> dict[str, Any]:
     """Write an evidence file and return its content.
 
-    Times are kept only of work in which a Neuron device took part; each carries the mode of its
-    own provenance, and only those of mode "device" are called Trainium's.
+    Only times of items that ran at least in part on a Neuron device are written. Each is labelled
+    with the mode of its provenance; only those of mode "device" are called Trainium timings.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if it does not exist.
+    script : str
+        Name of the script that did the work.
+    items : sequence of Item
+    root : Path
+        Folder that holds the machine's files; another one in tests.
 
     Raises
     ------
     BackendUnavailable
-        If anything in it would claim what the provenance does not show; no file is written.
+        If a text names Trainium against the provenance; then no file is written.
     """
     everything = Provenance(
         operations=[row for item in items for row in item.provenance.operations],

@@ -1,9 +1,10 @@
-"""One line of the report, and what was asked for when it was written."""
+"""What is checked for, and the result of one check."""
 
 from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ __all__ = [
     "Asked",
     "Finding",
     "absent",
+    "neuron_finding",
     "version_of",
     "why_unwritable",
     "wrong",
@@ -28,16 +30,16 @@ EVERY = ("pytorch", "nki", "simulator")
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run with the same options would ask for.
+    """Backend and device of the run that is checked for.
 
     Attributes
     ----------
     backend, device : str or None
-        As given to `dfmp2.backends.selection.select`.
+        Arguments of `dfmp2.backends.selection.select`.
     needs_device : bool
-        Whether only a Neuron device can satisfy it.
+        Whether the run needs a Neuron device.
     root : Path
-        Where the machine's files are; other than ``/`` in tests.
+        Folder that holds the machine's files; another one in tests.
     """
 
     backend: str
@@ -53,16 +55,16 @@ class Finding:
     Attributes
     ----------
     check : str
-        Its name.
+        Name of the check.
     status : {"ok", "info", "warn", "fail"}
-        "fail" keeps the backend that was asked for from being used; "warn" does not, or not by
-        what can be seen; "info" is neither good nor bad.
+        "fail": the backend asked for cannot be used. "warn": something is wrong, but the backend
+        may still work. "info": neither good nor bad.
     message : str
         What was found.
     remedy : str
-        What to do; empty where nothing needs doing.
+        What to do; empty if there is nothing to do.
     backends : tuple of str
-        Backends that it matters for.
+        Backends that the check matters for.
     """
 
     check: str
@@ -72,25 +74,29 @@ class Finding:
     backends: tuple[str, ...] = EVERY
 
     def __str__(self) -> str:
-        """One line: the status first, and the remedy last where something is wrong."""
+        """One line: status, check, message, and the remedy if something is wrong."""
         text = f"{self.status:<4}  {self.check}: {self.message}"
         if self.remedy and self.status in ("warn", "fail"):
             text += f" -> {self.remedy}"
         return " ".join(text.split("\n"))
 
 
+neuron_finding = partial(Finding, backends=NKI)
+"""A `Finding` of a check that matters for Neuron devices only."""
+
+
 def absent(asked: Asked) -> str:
-    """Status of something that only a Neuron device needs, and that is not there."""
+    """Status if something that only Neuron devices need is missing."""
     return "fail" if asked.needs_device else "info"
 
 
 def wrong(asked: Asked) -> str:
-    """Status of something of a Neuron device's that is there and not right."""
+    """Status if something that only Neuron devices need is present but wrong."""
     return "fail" if asked.needs_device else "warn"
 
 
 def version_of(distribution: str) -> str | None:
-    """Version of an installed distribution, without importing it."""
+    """Version of an installed distribution, read without importing it; None if not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -98,9 +104,10 @@ def version_of(distribution: str) -> str | None:
 
 
 def why_unwritable(folder: Path) -> str | None:
-    """Why no file can be made in `folder`, or in what is there of its parents; None if one can.
+    """Reason why no file can be made in `folder`, or in its first parent that exists; else None.
 
-    Tried, not asked: permissions say nothing of a read-only file system, or to root.
+    A file is made and removed, because permissions do not show a read-only file system and do not
+    apply to root.
     """
     place = next((p for p in (folder, *folder.parents) if p.exists()), folder)
     try:

@@ -1,12 +1,11 @@
-"""Checks of what every backend needs: simulator, CUDA, threads, libraries, numba's cache."""
+"""Checks that need no Neuron device: simulators, CUDA, threads, libraries, cache of numba."""
 
 from __future__ import annotations
 
 import importlib
 import os
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from dfmp2.doctor.finding import (
     EVERY,
@@ -17,6 +16,7 @@ from dfmp2.doctor.finding import (
     version_of,
     why_unwritable,
 )
+from dfmp2.doctor.verdict import TOLERANCE, product_error
 from dfmp2.errors import DFMP2Error
 
 __all__ = [
@@ -33,21 +33,17 @@ REINSTALL = "install dfmp2 again"
 
 
 def check_simulator(asked: Asked) -> Finding:
-    """The bundled simulator runs a small kernel, and the product is right."""
+    """The bundled simulator runs a small matrix product correctly."""
     from dfmp2.backends.launching import SimulatorRunner
     from dfmp2.backends.nki import NkiBackend
     from dfmp2.kernels import simulator
 
-    backend = NkiBackend(SimulatorRunner(simulator.simulate, "bundled simulator"))
-    rng = np.random.default_rng(1)
-    a, b = rng.random((40, 24)), rng.random((24, 33))
     try:
         target = simulator.current_generation().name
-        product = backend.to_host(backend.gemm(backend.asarray(a), backend.asarray(b)))
+        off = product_error(NkiBackend(SimulatorRunner(simulator.simulate, "bundled simulator")))
     except DFMP2Error as error:
         return Finding("simulator", "fail", f"bundled: {error}", REINSTALL, SIMULATOR)
-    off = float(np.abs(product - a @ b).max())
-    if not off < 1e-4:
+    if not off < TOLERANCE["float32"]:
         return Finding("simulator", "fail", f"bundled: a product is wrong by {off:.1e}",
                        REINSTALL, SIMULATOR)  # fmt: skip
     return Finding("simulator", "ok", f"bundled, of {target}: a product is right to {off:.0e}",
@@ -55,7 +51,7 @@ def check_simulator(asked: Asked) -> Finding:
 
 
 def check_aws_simulator(asked: Asked) -> Finding:
-    """AWS's simulator comes with AWS's nki."""
+    """The simulator of AWS, which is part of the package nki."""
     from dfmp2.kernels.nki import nki_version, why_not
 
     reason = why_not()
@@ -67,7 +63,7 @@ def check_aws_simulator(asked: Asked) -> Finding:
 
 
 def check_cuda(asked: Asked) -> Finding:
-    """CUDA GPUs that torch sees, and those that it does not."""
+    """CUDA GPUs that torch can use, and NVIDIA GPUs that it cannot use."""
     import torch
 
     if torch.cuda.is_available():
@@ -81,7 +77,7 @@ def check_cuda(asked: Asked) -> Finding:
 
 
 def _cpus(root: Path) -> int:
-    """CPUs that this process may use: its affinity, and the quota of its control group."""
+    """Number of CPUs that this process may use, from its affinity and its cgroup's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = (root / "sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
@@ -91,7 +87,7 @@ def _cpus(root: Path) -> int:
 
 
 def check_threads(asked: Asked) -> Finding:
-    """Threads of torch and PySCF against the CPUs that there are."""
+    """Threads of torch and PySCF compared with the number of CPUs."""
     import torch
     from pyscf import lib
 
@@ -104,32 +100,26 @@ def check_threads(asked: Asked) -> Finding:
     return Finding("threads", "ok", found)
 
 
-def _check_import(check: str, module: str, distribution: str) -> Finding:
+def _check_import(name: str, asked: Asked) -> Finding:
     try:
-        importlib.import_module(module)
+        importlib.import_module(name)
     except (ImportError, OSError) as error:
-        return Finding(check, "fail", f"does not import: {error}", f"pip install {distribution}")
-    return Finding(check, "ok", f"version {version_of(distribution)}")
+        return Finding(name, "fail", f"does not import: {error}", f"pip install {name}")
+    return Finding(name, "ok", f"version {version_of(name)}")
 
 
-def check_pyscf(asked: Asked) -> Finding:
-    """PySCF, which makes the orbitals and integrals."""
-    return _check_import("pyscf", "pyscf", "pyscf")
+check_pyscf = partial(_check_import, "pyscf")
+"""PySCF, which computes orbitals and integrals."""
 
-
-def check_h5py(asked: Asked) -> Finding:
-    """h5py, for run files and PySCF's checkpoints."""
-    return _check_import("h5py", "h5py", "h5py")
+check_h5py = partial(_check_import, "h5py")
+"""h5py, which reads and writes run files and PySCF's chkfiles."""
 
 
 def check_numba_cache(asked: Asked) -> Finding:
-    """Where numba keeps compiled code: without it every process compiles again."""
+    """The folder of compiled code of numba; without it every process compiles again."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    if chosen:
-        places = [Path(chosen)]
-    else:
-        package = Path(__file__).parents[1] / "backends" / "__pycache__"
-        places = [package, Path.home() / ".cache" / "numba"]
+    package = Path(__file__).parents[1] / "backends" / "__pycache__"
+    places = [Path(chosen)] if chosen else [package, Path.home() / ".cache" / "numba"]
     reasons = [why_unwritable(place) for place in places]
     for place, reason in zip(places, reasons, strict=True):
         if reason is None:

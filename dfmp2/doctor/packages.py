@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dfmp2.doctor.finding import NKI, Asked, Finding, absent, version_of, wrong
-from dfmp2.doctor.machine import generation
+from dfmp2.backends.neuron import generation
+from dfmp2.doctor.finding import Asked, Finding, absent, neuron_finding, version_of, wrong
 
 __all__ = [
     "check_compiler",
@@ -36,54 +36,57 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def check_nki(asked: Asked) -> Finding:
-    """The package nki: AWS's, not the public registry's placeholder (0.0.1)."""
+    """The package nki of AWS, not the placeholder (0.0.1) of the public registry."""
     from dfmp2.kernels.nki import nki_version, why_not
 
     reason = why_not()
     if reason is None:
-        return Finding("nki", "ok", f"AWS's package, version {nki_version}", backends=NKI)
+        return neuron_finding("nki", "ok", f"AWS's package, version {nki_version}")
     status = absent(asked) if version_of("nki") is None else wrong(asked)
-    return Finding("nki", status, reason, INSTALL, NKI)
+    return neuron_finding("nki", status, reason, INSTALL)
 
 
 def check_torch_neuronx(asked: Asked) -> Finding:
-    """The package torch-neuronx: AWS's, not the public registry's placeholder (1.0)."""
+    """The package torch-neuronx of AWS, not the placeholder (1.0) of the public registry."""
     version = version_of("torch-neuronx")
     if version is None:
         if _native_torch():
-            return Finding("torch-neuronx", "ok", "not needed: torch has neuron built in", "", NKI)
-        return Finding("torch-neuronx", absent(asked), "the package is not installed", INSTALL, NKI)
+            return neuron_finding("torch-neuronx", "ok", "not needed: torch has neuron built in")
+        return neuron_finding(
+            "torch-neuronx", absent(asked), "the package is not installed", INSTALL
+        )
     if _numbers(version)[:2] == (1, 0):
         found = f"{version} is the public registry's placeholder, not AWS's package"
     elif _numbers(version) < (2, 9):
-        found = f"{version} is older than 2.9, the first for this nki"
+        found = f"{version} is older than 2.9, the first version that supports this nki"
     else:
-        return Finding("torch-neuronx", "ok", f"version {version}", backends=NKI)
-    return Finding("torch-neuronx", wrong(asked), found, INSTALL, NKI)
+        return neuron_finding("torch-neuronx", "ok", f"version {version}")
+    return neuron_finding("torch-neuronx", wrong(asked), found, INSTALL)
 
 
 def check_generation(asked: Asked) -> Finding:
-    """The nki version against the generation of the chip."""
+    """Whether this nki supports the generation of the chip."""
     from dfmp2.kernels.nki import nki_version
 
     found = generation(asked.root)
     if found is None:
-        return Finding("generation", "info", "no Neuron instance recognised", backends=NKI)
+        return neuron_finding("generation", "info", "no Neuron instance recognised")
     if found in ("trn1", "inf2") and nki_version is not None:
-        return Finding(
+        return neuron_finding(
             "generation",
             "warn",
-            f"{found} with nki {nki_version}: AWS's own pages contradict each other on whether "
-            "nki still supports it from 0.3 on",
-            "prefer nki 0.3 or 0.4 here, or a trn2 instance; believe only a passing kernel test",
-            NKI,
+            f"{found} with nki {nki_version}: the documents of AWS contradict each other on "
+            "whether nki supports it from 0.3 on",
+            "use nki 0.3 or 0.4 here, or a trn2 instance, and run the kernel tests",
         )
     if found not in ("trn1", "trn2", "trn3"):
-        return Finding(
-            "generation", wrong(asked), f"{found} is none that the kernels were written for",
-            "use a trn2 instance", NKI,
-        )  # fmt: skip
-    return Finding("generation", "ok", f"{found}, nki {nki_version or 'not installed'}", "", NKI)
+        return neuron_finding(
+            "generation",
+            wrong(asked),
+            f"the kernels were not written for {found}",
+            "use a trn2 instance",
+        )
+    return neuron_finding("generation", "ok", f"{found}, nki {nki_version or 'not installed'}")
 
 
 def _own_bin() -> Path:
@@ -100,36 +103,42 @@ def _export() -> str:
 
 
 def check_path(asked: Asked) -> Finding:
-    """The interpreter's own bin directory on PATH: torch-neuronx looks for its tools there."""
+    """The bin folder of the interpreter on PATH, where torch-neuronx looks for its tools."""
     if _on_path(_own_bin()):
-        return Finding("PATH", "ok", f"holds {_own_bin()}", backends=NKI)
-    return Finding(
-        "PATH", wrong(asked), f"lacks the interpreter's own directory {_own_bin()}", _export(), NKI
+        return neuron_finding("PATH", "ok", f"contains {_own_bin()}")
+    return neuron_finding(
+        "PATH", wrong(asked), f"lacks the bin folder of the interpreter, {_own_bin()}", _export()
     )
 
 
 def check_plugin_path(asked: Asked) -> Finding:
-    """``libneuronpjrt-path`` is found and names a library that exists."""
+    """``libneuronpjrt-path`` is found and prints the path of a library that exists."""
     program = shutil.which(PLUGIN)
     if program is None:
         if (_own_bin() / PLUGIN).exists():
-            return Finding(
-                PLUGIN, wrong(asked), f"is in {_own_bin()}, which is not on PATH: every launch "
-                "will raise FileNotFoundError", _export(), NKI,
-            )  # fmt: skip
-        return Finding(PLUGIN, absent(asked), "is not installed (part of libneuronxla)", INSTALL,
-                       NKI)  # fmt: skip
+            return neuron_finding(
+                PLUGIN,
+                wrong(asked),
+                f"is in {_own_bin()}, which is not on PATH: every launch "
+                "will raise FileNotFoundError",
+                _export(),
+            )
+        return neuron_finding(
+            PLUGIN, absent(asked), "is not installed (part of libneuronxla)", INSTALL
+        )
     try:
         done = subprocess.run(
             [program], capture_output=True, text=True, timeout=PLUGIN_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Finding(PLUGIN, wrong(asked), f"{program} does not run: {error}", INSTALL, NKI)
+        return neuron_finding(PLUGIN, wrong(asked), f"{program} does not run: {error}", INSTALL)
     library = done.stdout.strip()
     if done.returncode or not library or not Path(library).is_file():
-        said = library or " ".join(done.stderr.split()) or "it says nothing"
-        return Finding(PLUGIN, wrong(asked), f"{program} names no library: {said}", INSTALL, NKI)
-    return Finding(PLUGIN, "ok", f"{program} names {library}", backends=NKI)
+        output = library or " ".join(done.stderr.split()) or "no output"
+        return neuron_finding(
+            PLUGIN, wrong(asked), f"{program} does not print a library: {output}", INSTALL
+        )
+    return neuron_finding(PLUGIN, "ok", f"{program} prints {library}")
 
 
 def _native_torch() -> bool:
@@ -139,35 +148,37 @@ def _native_torch() -> bool:
 
 
 def check_plugin_import(asked: Asked) -> Finding:
-    """torch's plugin imports, tried in a process of its own: a broken one may take it down."""
+    """The plugin of torch imports. Tried in a new process, which a broken plugin may abort."""
     name = "plugin import"
     if _native_torch():
-        return Finding(name, "ok", "not needed: torch has neuron built in", backends=NKI)
+        return neuron_finding(name, "ok", "not needed: torch has neuron built in")
     if version_of("torch-neuronx") is None:
-        return Finding(name, absent(asked), "torch-neuronx is not installed", INSTALL, NKI)
+        return neuron_finding(name, absent(asked), "torch-neuronx is not installed", INSTALL)
     try:
         done = subprocess.run(
             [sys.executable, "-c", "import torch_neuronx"],
-            capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_SECONDS,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        reason = f"no end after {IMPORT_SECONDS} s"
+        reason = f"not finished after {IMPORT_SECONDS} s"
     else:
         if done.returncode == 0:
-            return Finding(name, "ok", "torch_neuronx imports", backends=NKI)
+            return neuron_finding(name, "ok", "torch_neuronx imports")
         last = done.stderr.strip().splitlines()[-1:]
         reason = last[0] if last else f"ended with status {done.returncode}"
-    return Finding(name, wrong(asked), f"import torch_neuronx: {reason}", INSTALL, NKI)
+    return neuron_finding(name, wrong(asked), f"import torch_neuronx: {reason}", INSTALL)
 
 
 def check_compiler(asked: Asked) -> Finding:
-    """The compiler and the runtime's XLA plugin, by the versions of their packages."""
-    names = ("neuronx-cc", "libneuronxla")
-    versions = {name: version_of(name) for name in names}
+    """Versions of the packages of the compiler and of the runtime's XLA plugin."""
+    versions = {name: version_of(name) for name in ("neuronx-cc", "libneuronxla")}
     missing = [name for name, version in versions.items() if version is None]
     if missing:
-        return Finding(
-            "compiler", absent(asked), f"not installed: {', '.join(missing)}", INSTALL, NKI
+        return neuron_finding(
+            "compiler", absent(asked), f"not installed: {', '.join(missing)}", INSTALL
         )
     found = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return Finding("compiler", "ok", found, backends=NKI)
+    return neuron_finding("compiler", "ok", found)

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from dfmp2.backends.neuron import hardware_generation
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection, select
 from dfmp2.doctor import examine, usable
 from dfmp2.doctor.evidence import Item, write
-from dfmp2.doctor.machine import hardware_generation
 from dfmp2.errors import BackendUnavailable
 from dfmp2.kernels import registry
 from dfmp2.results.provenance import Provenance

@@ -132,8 +132,13 @@ def test_native_torch_without_a_device_is_not_taken(monkeypatch: Any) -> None:
 def test_instance_type_names_the_generation(monkeypatch: Any) -> None:
     chip(monkeypatch)
     xla(monkeypatch, "NEURON")
-    for product, name in (("trn1.2xlarge\n", "trn1"), ("inf2.xlarge", "inf2"), ("KVM", "Neuron")):
-        monkeypatch.setattr(Path, "read_text", lambda self, product=product: product)
+    for product, name in (
+        ("trn1.2xlarge\n", "trn1"),
+        ("inf2.xlarge", "inf2"),
+        ("KVM", "Neuron"),
+        ("trn2u.48xlarge", "trn2"),
+    ):
+        monkeypatch.setattr(Path, "read_text", lambda *_, product=product, **__: product)
         device, _ = find_device()
         assert device is not None
         assert device.name == f"{name} NeuronCore, torch_xla"

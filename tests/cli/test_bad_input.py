@@ -324,3 +324,12 @@ def test_zero_is_the_right_answer(
     for name in ("E(MP2) correlation", "same spin", "opposite spin"):
         assert energy(done.stdout, name) == 0.0
     assert energy(done.stdout, "E(MP2) total") == energy(done.stdout, "E(HF)")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_json_to_a_full_device() -> None:
+    """A device is written to only at the end."""
+    done = dfmp2("run", WATER, "--basis", "sto-3g", "--no-checkpoint", "--quiet",
+                 "--json", "/dev/full")  # fmt: skip
+    assert done.exit_code == 6
+    assert "/dev/full: cannot be written (No space left on device)" in done.stderr

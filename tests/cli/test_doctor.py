@@ -15,7 +15,7 @@ from click.testing import Result as Outcome
 from dfmp2.cli import main
 from dfmp2.doctor import CHECKS
 from dfmp2.kernels.nki import HAS_NKI
-from tests.played import PlayedDevice, play
+from tests.played import PlayedDevice, distributions, play, without_settings
 from tests.systems import ROOT
 
 without_nki = pytest.mark.skipif(HAS_NKI, reason="AWS's nki is installed")
@@ -23,9 +23,7 @@ without_nki = pytest.mark.skipif(HAS_NKI, reason="AWS's nki is installed")
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(("NEURON_", "DFMP2_")):
-            monkeypatch.delenv(name)
+    without_settings(monkeypatch)
 
 
 def doctor(*arguments: str) -> Outcome:
@@ -99,14 +97,9 @@ def test_launches_that_raise_are_exit_7(monkeypatch: pytest.MonkeyPatch) -> None
 
 @without_nki
 def test_placeholders_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """Both placeholders installed, as pip leaves them: found, named, and not taken."""
+    """Both placeholders are installed as pip does: they are found, named and not imported."""
     for name, version in (("nki", "0.0.1"), ("torch_neuronx", "1.0")):
-        info = tmp_path / f"{name}-{version}.dist-info"
-        info.mkdir()
-        title = name.replace("_", "-")
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {title}\nVersion: {version}\n"
-        )
+        distributions(tmp_path, **{name: version})
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the placeholder was imported')\n")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run(

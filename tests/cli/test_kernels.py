@@ -1,4 +1,4 @@
-"""``dfmp2 kernels``: the status table comes from evidence, and an estimate always says so."""
+"""``dfmp2 kernels``: the status is that of the evidence; estimates are labelled as estimates."""
 
 from __future__ import annotations
 

@@ -79,6 +79,14 @@ def test_missing_file(tmp_path: Path) -> None:
     assert "cannot be read (No such file or directory)" in done.stderr
 
 
+def test_integrals_that_were_not_recorded(results: tuple[Path, str]) -> None:
+    """Results written before the label "integrals" do not say who computed the integrals."""
+    content = json.loads(results[0].read_text())
+    del content[0]["extras"]["dfmp2"]["labels"]["integrals"]
+    results[0].write_text(json.dumps(content))
+    assert fact(dfmp2("show", results[0]).stdout, "integrals") == "not recorded"
+
+
 @pytest.mark.parametrize("lost", ["labels", "settings", "sizes", "memory_mb", "versions"])
 def test_result_that_lost_a_part(results: tuple[Path, str], lost: str) -> None:
     content = json.loads(results[0].read_text())

@@ -160,7 +160,7 @@ def test_show_changes_nothing_and_takes_no_lock(killed: Path) -> None:
     before = killed.read_bytes()
     with going_on(killed):
         text = dfmp2("show", killed, "--check").stdout
-    assert "goes on now" in text
+    assert "running now" in text
     assert "a run has the file open" in text
     assert killed.read_bytes() == before
     killed.chmod(0o444)
@@ -194,7 +194,7 @@ def test_before_the_scf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(_Killed):
         dfmp2("run", WATER, "--basis", "cc-pvdz", "--checkpoint", path, "--quiet")
     text = dfmp2("show", path).stdout
-    assert re.search(r"^  SCF +not there$", text, re.MULTILINE)
+    assert re.search(r"^  SCF +not computed yet$", text, re.MULTILINE)
     assert fact(text, "B[i,P,a]") == "not kept"
     assert "no session has begun yet" in text
 
@@ -388,10 +388,19 @@ def test_plot_without_matplotlib(
 
 @pytest.mark.parametrize(
     ("target", "code", "says"),
-    [("x.pdf", 2, "ends in .png or .svg"), ("nowhere/x.png", 6, "its folder does not exist")],
+    [("x.pdf", 2, "ends in .png or .svg"), ("nowhere/x.png", 2, "make the folder 'nowhere'")],
 )
 def test_plot_target(kept: tuple[Path, str], target: str, code: int, says: str) -> None:
     pytest.importorskip("matplotlib")
     done = dfmp2("show", kept[0], "--plot", target)
     assert done.exit_code == code
     assert says in done.stderr
+
+
+def test_plot_that_cannot_be_written(kept: tuple[Path, str], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    target = tmp_path / "folder.png"
+    target.mkdir()
+    done = dfmp2("show", kept[0], "--plot", target)
+    assert done.exit_code == 6
+    assert f"{str(target)!r}: cannot be written (Is a directory); name another" in done.stderr
