@@ -254,7 +254,7 @@ def test_links(document: str) -> None:
 
 
 def test_layout() -> None:
-    """The layout table has a row for each folder, and the named lines are where the README says."""
+    """Each folder has a row in the layout table, and the named lines are where the README says."""
     layout = _text("README.md").split("\n## Layout\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`.*?`) \|", layout, flags=re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`([a-z]+/?)`", row)]
