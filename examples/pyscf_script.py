@@ -14,7 +14,7 @@ ACCEPTOR = "O 1.350625 0.111469 0.0; H 1.680398 -0.373741 -0.758561; H 1.680398 
 
 
 def ghosts(atoms: str) -> str:
-    """The same atoms without nuclei and electrons, but with their basis functions."""
+    """Ghost atoms: the basis functions of these atoms without their nuclei and electrons."""
     return "; ".join("Ghost-" + atom.strip() for atom in atoms.split(";"))
 
 

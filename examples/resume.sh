@@ -6,8 +6,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 file="$work/benzene.dfmp2.h5"
 
-# Start, and kill it without warning as soon as its run file has the SCF. (With the interval 0 every
-# step is committed at once; the default is 30 s.)
+# Start a run, and kill it as soon as its run file has the SCF. With the interval 0 every step is
+# committed at once. The default interval is 30 s.
 dfmp2 run inputs/benzene.xyz --basis cc-pvdz --checkpoint "$file" --checkpoint-interval 0 --quiet &
 run=$!
 while kill -0 $run && ! dfmp2 show "$file" 2>/dev/null | grep 'converged, E' >/dev/null; do
@@ -16,13 +16,14 @@ done
 kill -KILL $run || true
 wait $run || true
 
-# What is there, and what is left?
+# Show what is in the run file and what is left.
 dfmp2 show "$file"
 
-# Do the rest, with other settings if that helps: converged orbitals and finished pairs stay.
+# Compute the rest, here with another number of threads. Converged orbitals and finished pairs are
+# kept.
 dfmp2 resume "$file" --threads 1 --json "$work/benzene.json"
 
-# A finished file is read, not computed again. The figure needs the extra dfmp2[plot].
+# The result of a finished run file is read from it. The figure needs the extra dfmp2[plot].
 dfmp2 run inputs/benzene.xyz --basis cc-pvdz --checkpoint "$file"
 if python3 -c 'import matplotlib' 2>/dev/null; then
     dfmp2 show "$file" --plot "$work/benzene.svg"

@@ -2,8 +2,8 @@
 
     pytest examples/test_energy_regression.py
 
-The reference values are psi4's (1.3.2) for the same geometry and bases; see tests/data/README.md.
-The tolerance is what two programs with separately converged SCFs agree to, with a margin.
+The reference values are from psi4 1.3.2 for the same geometry and basis sets; see
+tests/data/README.md. Two programs with separately converged SCFs differ by less than the tolerance.
 """
 
 from pathlib import Path

@@ -1,7 +1,12 @@
-"""README and examples: every command in them works as it stands."""
+"""The documents and the examples: every command and every code block in them works as it stands.
+
+Commands that take minutes end in `# minutes`. Their options are parsed, or their tests collected.
+The code blocks of kernels/README.md are run by tests/kernels/test_readme.py.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -9,18 +14,51 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from dfmp2.cli import main
+
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RUN_FILE = "dfmp2/runfile/README.md"
+PYTHON_BLOCKS = {
+    "README.md": 2,
+    RUN_FILE: 3,
+    "kernels/README.md": 3,
+    "tests/benchmarks/README.md": 0,
+    "examples/trainium/README.md": 0,
+}
+"""Python blocks by document. Each has a test below, or in tests/kernels/test_readme.py."""
+
 ENERGIES = r"^ *E\(.*$|^ *(?:opposite|same) spin.*$"
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
 
 
-def _dfmp2_commands() -> list[str]:
-    """Lines of the README's shell blocks that call an installed dfmp2."""
-    lines = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
-    return [line for line in lines if line.startswith("dfmp2 ")]
+def _text(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def _blocks(document: str, kind: str) -> list[str]:
+    """The fenced blocks of this language."""
+    found = re.findall(r"^```(\w+)\n(.*?)^```", _text(document), flags=re.DOTALL | re.MULTILINE)
+    return [text for language, text in found if language == kind]
+
+
+def _lines(document: str) -> list[str]:
+    """The lines of all shell blocks."""
+    return [line for text in _blocks(document, "sh") for line in text.splitlines() if line]
+
+
+def _is_long(line: str) -> bool:
+    return line.endswith("# minutes")
+
+
+def _words(line: str) -> list[str]:
+    return shlex.split(line, comments=True)
+
+
+LINES = [(document, line) for document in PYTHON_BLOCKS for line in _lines(document)]
+COMMANDS = [(d, line) for d, line in LINES if line.startswith("dfmp2 ") and not _is_long(line)]
+OTHERS = [(d, line) for d, line in LINES if (d, line) not in COMMANDS]
 
 
 def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -31,20 +69,69 @@ def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", _dfmp2_commands())
-def test_readme_command(command: str, here: Path) -> None:
-    # What an earlier line of the README wrote, a later one may read.
-    for writer in (c for c in _dfmp2_commands() if re.search("--json|--checkpoint", c)):
-        if writer != command and shlex.split(writer)[-1] in command:
-            assert _run([sys.executable, "-m", *shlex.split(writer)], here).returncode == 0
-    done = _run([sys.executable, "-m", *shlex.split(command)], here)
+def _python(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-c", script], cwd)
+
+
+def _dfmp2(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-m", *_words(line)], cwd)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """An empty folder with what the commands name."""
+    for folder in ("inputs", "examples"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    return tmp_path
+
+
+# Commands
+
+
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_command(document: str, command: str, here: Path) -> None:
+    # What an earlier line of a document wrote, a later one may read.
+    for writer in (c for d, c in COMMANDS if d == document and re.search("--json|--checkpoint", c)):
+        if writer != command and _words(writer)[-1] in command:
+            assert _dfmp2(writer, here).returncode == 0
+    done = _dfmp2(command, here)
     assert done.returncode == 0, done.stderr
     assert done.stdout
 
 
-def test_readme_set_up_commands() -> None:
+@pytest.mark.parametrize(("document", "line"), OTHERS)
+def test_line_that_is_not_run(document: str, line: str) -> None:
+    """Long commands have known options, and what other lines name exists."""
+    if line.startswith("python3 -m venv "):
+        assert document == "README.md"  # test_set_up_commands
+        return
+    first, *words = _words(line)
+    if first == "dfmp2":
+        command = main.get_command(click.Context(main), words[0])
+        assert command is not None
+        molecules = command.make_context(words[0], words[1:]).params["molecules"]
+        assert all((ROOT / molecule).is_file() for molecule in molecules)
+    elif first == "pytest":
+        done = _run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
+             *words],
+            ROOT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+    elif first == "python" and words[0] == "-m":
+        assert importlib.util.find_spec(words[1]) is not None
+    elif first == "pip":
+        assert "-e" in words
+        extras = re.findall(r"[a-z]+", words[words.index("-e") + 1])
+        project = _text("pyproject.toml")
+        assert all(re.search(f"^{extra} = ", project, re.MULTILINE) for extra in extras)
+    else:
+        assert (ROOT / (words[0] if first == "python" else first)).is_file()
+
+
+def test_set_up_commands() -> None:
     """The two set-up commands make a virtual environment, use the pins and do the job."""
-    set_up = [text.strip() for kind, text in BLOCKS if kind == "sh" and "venv" in text]
+    set_up = [text.strip() for text in _blocks("README.md", "sh") if "venv" in text]
     assert len(set_up) == 2
     main_job, tests = set_up
     for command in (main_job, tests):
@@ -56,23 +143,44 @@ def test_readme_set_up_commands() -> None:
     assert tests.endswith(".venv/bin/pytest")
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    """An empty folder with what the README's commands name."""
-    for folder in ("inputs", "examples"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    return tmp_path
+# Code blocks
 
 
-def test_readme_python(here: Path) -> None:
-    _, script = [text for kind, text in BLOCKS if kind == "python"]
-    done = _run([sys.executable, "-c", script], here)
+@pytest.mark.parametrize(("document", "number"), PYTHON_BLOCKS.items())
+def test_every_python_block_is_tested(document: str, number: int) -> None:
+    assert len(_blocks(document, "python")) == number
+
+
+def test_readme_class(here: Path) -> None:
+    script, _ = _blocks("README.md", "python")
+    done = _python(script, here)
     assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 2
 
 
-def test_readme_h5py(here: Path) -> None:
+def test_readme_regression_test(here: Path) -> None:
+    _, text = _blocks("README.md", "python")
+    (here / "test_energy.py").write_text(text, encoding="utf-8")
+    done = _run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_energy.py"], here
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_run_file_of_a_script(here: Path) -> None:
+    """The same script continues its run file: the second time nothing is left to compute."""
+    script, _, _ = _blocks(RUN_FILE, "python")
+    runs = [_python(f"{script}\nprint(mp2.e_tot, bool(mp2.read_from))", here) for _ in range(2)]
+    assert all(done.returncode == 0 for done in runs), runs[-1].stderr
+    (first, computed), (second, read) = (done.stdout.split() for done in runs)
+    assert first == second
+    assert (computed, read) == ("False", "True")
+
+
+def test_run_file_by_h5py(here: Path) -> None:
     """The lines for plain h5py find the energies that are printed, the orbitals and B."""
-    script, _ = [text for kind, text in BLOCKS if kind == "python"]
+    _, script, journal = _blocks(RUN_FILE, "python")
     assert set(re.findall(r"^import (\w+)", script, flags=re.MULTILINE)) == {
         "json",
         "h5py",
@@ -98,18 +206,16 @@ d = e_vir[:, None] + e_vir - 2 * energy[occupied[0]]
 assert b0.shape == (naux, nvir) and abs(-(t**2 / d).sum() - first) < 1e-13
 print(f"{e_tot:.10f}")
 """
-    done = _run([sys.executable, "-c", script + checks], here)
+    done = _python(script + checks, here)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in made.stdout
-    text = (ROOT / "dfmp2" / "runfile" / "README.md").read_text(encoding="utf-8")
-    (journal,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    done = _run([sys.executable, "-c", journal], here)
+    done = _python(journal, here)
     assert re.fullmatch(r"1 \d{4}-\S+ .* fp64\n", done.stdout), done.stderr
 
 
 def test_readme_output(here: Path) -> None:
     """The samples here and in --help are what the program prints: same energies, same lines."""
-    sample = next(text for kind, text in BLOCKS if kind == "text" and "E(HF)" in text)
+    (sample,) = (text for text in _blocks("README.md", "text") if "E(HF)" in text)
     command = [sys.executable, "-m", "dfmp2", "run", "inputs/water.xyz", "--basis", "cc-pvdz"]
     printed = _run(command, here).stdout
     energies = re.findall(ENERGIES, sample, flags=re.MULTILINE)
@@ -126,6 +232,44 @@ def test_readme_output(here: Path) -> None:
     labels = [line[2:18].strip() for line in sample.splitlines() if re.match(r"  [a-zA-Z]", line)]
     for label in labels:
         assert label in printed
+
+
+# Names and links
+
+
+def _anchors(text: str) -> set[str]:
+    """Headings as GitHub names them in links."""
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("document", PYTHON_BLOCKS)
+def test_links(document: str) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", _text(document)):
+        path, _, anchor = target.partition("#")
+        file = (ROOT / document).parent / path if path else ROOT / document
+        assert file.exists(), target
+        if anchor:
+            assert anchor in _anchors(file.read_text(encoding="utf-8")), target
+
+
+def test_layout() -> None:
+    """Each folder has a row in the layout table, and the named lines are where the README says."""
+    layout = _text("README.md").split("\n## Layout\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", layout, flags=re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`([a-z]+/?)`", row)]
+    top = ROOT / "dfmp2"
+    folders = {p.parent.name + "/" for p in top.glob("*/__init__.py")} - {"kernels/"}
+    assert {name for name in named if name.endswith("/")} == folders
+    assert all((top / f"{name}.py").is_file() for name in named if not name.endswith("/"))
+    for name, path in re.findall(r"^\| .* \| `(\w+)` in `(\S+)` \|$", layout, flags=re.MULTILINE):
+        pattern = rf"^(?:def |class )?{name}\b"
+        assert re.search(pattern, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), path
+    for path in re.findall(r"`((?:dfmp2|kernels)/\S+\.py)`", layout):
+        assert (ROOT / path).is_file(), path
+
+
+# Examples
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Is this machine ready? Prints a line per check and writes environment.PLACE.json.
+# Check this machine: print one line per check and write environment.PLACE.json.
 # Options: --simulator (dry run anywhere), --output FOLDER. Exit status 7: not ready.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -2,8 +2,8 @@
 
 python examples/trainium/3_benchmark.py [--simulator] [--output FOLDER]
 
-Writes benchmark.PLACE.json. --simulator is a dry run of the small shape and water: no time is
-kept. Exit status 7: no device; 3: a result is wrong.
+Writes benchmark.PLACE.json. --simulator is a dry run of the small shape and water, without times.
+Exit status 7: no device; 3: a result is wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Before torch is imported: its plugin finds the device library through a program beside Python.
+# This must come before torch is imported: its plugin finds the device library through a program in
+# the folder of Python.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["DFMP2_REQUIRE_NKI"] = "1"
 os.environ.pop("DFMP2_USE_SIMULATOR", None)
@@ -43,7 +44,7 @@ TOLERANCE = 1e-6  # hartree
 
 
 class Reading(RecordingBackend):
-    """A recorded backend that can bring a result back: the end of what is timed."""
+    """A recorded backend with `to_host`: a timing ends when the result is on the host."""
 
     def __init__(self, selection: Selection, provenance: Provenance) -> None:
         super().__init__(selection.backend, provenance)
@@ -51,7 +52,7 @@ class Reading(RecordingBackend):
 
 
 class Problem(NamedTuple):
-    """`prepare` moves the operands to the device, what it returns is timed and ends on the host."""
+    """`prepare` moves the operands to the device and returns the function that is timed."""
 
     operation: str
     prepare: Callable[[Reading], Callable[[], Any]]
@@ -59,7 +60,7 @@ class Problem(NamedTuple):
 
 
 def problems(nocc: int, nvir: int, naux: int) -> Iterator[Problem]:
-    """Each step of DF-MP2 at this size, with the check of a sample of its result."""
+    """Each step of DF-MP2 at this size, with a check of a sample of its result."""
     rng = np.random.default_rng([nocc, nvir, naux])
     e_occ, e_vir = -np.linspace(20, 0.5, nocc), np.linspace(0.1, 5, nvir)
     b = rng.standard_normal((nocc, naux, nvir), dtype=np.float32) / np.float32(np.sqrt(naux))
@@ -108,7 +109,7 @@ def _trsm(rng: np.random.Generator, b: Any) -> Problem:
     lower = np.tril(rng.standard_normal((n, n)) / n, -1) + np.diag(1 + rng.random(n))
 
     def prepare(backend: Reading) -> Callable[[], Any]:
-        right = backend.asarray(b.copy())  # it is overwritten
+        right = backend.asarray(b.copy())  # trsm overwrites it
         return lambda: backend.to_host(backend.trsm(lower, right)[-1:])
 
     def check(result: Any) -> Outcome:
@@ -171,7 +172,7 @@ def _mp2_energy(b: Any, e_occ: Any, e_vir: Any) -> Problem:
 
 
 def shape(selection: Selection, name: str, sizes: tuple[int, int, int]) -> Iterator[Item]:
-    """Every kernel at one shape: the first call, with compilation, and a warm one."""
+    """Every kernel at one shape: the first call, which compiles it, and a second one."""
     for problem in problems(*sizes):
         provenance, seconds = Provenance(), {}
         for which in ("first call", "warm call"):
@@ -188,7 +189,7 @@ def shape(selection: Selection, name: str, sizes: tuple[int, int, int]) -> Itera
 
 
 def molecule(selection: Selection, name: str) -> Item:
-    """One molecule through the whole pipeline, beside PySCF's own DF-MP2."""
+    """The whole calculation of one molecule, and its comparison with PySCF's DF-MP2."""
     from pyscf import scf
 
     mf = scf.RHF(build_mole(read_geometry(str(INPUTS / f"{name}.xyz")), "cc-pvdz"))
@@ -215,7 +216,7 @@ def molecule(selection: Selection, name: str) -> Item:
 
 
 def main() -> int:
-    """Run everything; 0 where all results were right."""
+    """Run everything. The exit status is 0 if all results are right."""
     chosen = options("Time the kernels and two molecules.")
     selection, place = prepared(chosen.simulator)
     items: list[Item] = []

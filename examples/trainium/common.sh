@@ -1,6 +1,6 @@
-# Sourced by the scripts here. The virtual environment's tools come first on PATH: torch-neuronx
-# finds its device library through a program there, and without it every launch raises. torch
-# doing a kernel's work is an error, and only --simulator simulates.
+# The other scripts here source this file. The programs of the virtual environment come first on PATH:
+# torch-neuronx finds its device library through one of them, and without it every launch raises.
+# Work that torch does in place of a kernel is an error. Only --simulator uses the simulator.
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 venv="${VIRTUAL_ENV:-${CONDA_PREFIX:-$root/.venv}}"
 if [ ! -x "$venv/bin/python" ]; then

@@ -1,4 +1,4 @@
-"""Write evidence of the environment or of the kernels; called by the scripts beside it.
+"""Write evidence of the environment or of the kernels. The scripts in this folder call it.
 
 record.py environment|kernels [--simulator] [--output FOLDER]
 """
@@ -26,7 +26,7 @@ PLACES = ("trn1", "trn2")
 
 
 def options(description: str, *names: str) -> argparse.Namespace:
-    """Options of every script here."""
+    """The options of the scripts in this folder."""
     parser = argparse.ArgumentParser(description=description)
     for name in names:
         parser.add_argument(name, choices=("environment", "kernels"))
@@ -36,7 +36,7 @@ def options(description: str, *names: str) -> argparse.Namespace:
 
 
 def prepared(simulator: bool) -> tuple[Selection, str]:
-    """The backend and the place it stands for, or the end with status 7 and the doctor's lines."""
+    """The backend and its place. Without a device: exit with status 7 and the doctor's lines."""
     asked = ("simulator", "bundled") if simulator else ("nki", None)
     findings = examine(*asked)
     for finding in findings:
@@ -66,7 +66,7 @@ def one_product(selection: Selection) -> Item:
 
 
 def kernels(selection: Selection, place: str, output: Path) -> Item:
-    """Every kernel's recorded problems; on a device the status table's own files are written."""
+    """The recorded problems of every kernel. On a device they go to `kernels/evidence/`."""
     runner = selection.backend.runner
     provenance = Provenance()
 
@@ -90,7 +90,7 @@ def kernels(selection: Selection, place: str, output: Path) -> Item:
 
 
 def main() -> int:
-    """Write the file; 0 where everything in it passed."""
+    """Write the file. The exit status is 0 if everything in it passed."""
     chosen = options(__doc__ or "", "what")
     selection, place = prepared(chosen.simulator)
     if chosen.what == "environment":

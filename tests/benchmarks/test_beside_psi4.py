@@ -22,7 +22,8 @@ from tests.systems import planned
 FASTER = {"fp64": 1.3, "auto": 2.0}
 """Both programs do the same GEMMs, so in float64 there is little to gain where psi4's BLAS is good:
 the pair energies of (H2O)10/cc-pVTZ alone, at the full rate of the machine, take almost half of its
-time on an AMD EPYC. The smallest ratio measured in float64, of two processors, is 1.53 (README)."""
+time on an AMD EPYC. The smallest ratio measured in float64, of two processors, is 1.53 (README.md
+beside this file)."""
 
 pytestmark = pytest.mark.benchmark_peer
 

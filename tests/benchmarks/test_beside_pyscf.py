@@ -2,11 +2,11 @@
 
     pytest tests/benchmarks -m benchmark_peer
 
-prints the table of the README. As in `dfmp2 bench`, both have the same mean field, the same
-auxiliary basis and the same threads. A run of PySCF stands between two of dfmp2, one in each
-precision, and gives a ratio with both; the median over rounds counts, after one that is left out,
-because the speed of a shared machine drifts. Imports and the first call's compilation are outside
-and listed by `test_start_up`.
+prints the figures of tests/benchmarks/README.md. As in `dfmp2 bench`, both have the same mean
+field, the same auxiliary basis and the same threads. A run of PySCF stands between two of dfmp2,
+one in each precision, and gives a ratio with both; the median over rounds counts, after one that is
+left out, because the speed of a shared machine drifts. Imports and the first call's compilation are
+outside and listed by `test_start_up`.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def measure(
 
 
 def rows(case: Case, found: Found) -> list[str]:
-    """What the README says, and the stages behind it."""
+    """The figures of tests/benchmarks/README.md, and the stages behind them."""
     sizes, peak = found.sizes(), found.peak()
     device = found.own["fp64"].results[-1].provenance.device_line()
     numbers = " / ".join(str(sizes[key]) for key in ("nao", "nocc", "nvir", "naux"))
