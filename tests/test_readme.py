@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.common import dfmp2
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,15 +34,45 @@ def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", _dfmp2_commands())
-def test_readme_command(command: str, here: Path) -> None:
+def _writers() -> dict[str, str]:
+    """Lines that leave a file, by its name."""
+    lines = [line for line in _dfmp2_commands() if re.search("--json|--checkpoint", line)]
+    return {shlex.split(line)[-1]: line for line in lines}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the lines that leave one; tests copy them."""
+    folder = _linked(tmp_path_factory.mktemp("written"))
+    for line in _writers().values():
+        done = _run([sys.executable, "-m", *shlex.split(line)], folder)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command", [line for line in _dfmp2_commands() if line not in _writers().values()]
+)
+def test_readme_command(
+    command: str, here: Path, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without this a command of the README could have an option that is gone."""
     # What an earlier line of the README wrote, a later one may read.
-    for writer in (c for c in _dfmp2_commands() if re.search("--json|--checkpoint", c)):
-        if writer != command and shlex.split(writer)[-1] in command:
-            assert _run([sys.executable, "-m", *shlex.split(writer)], here).returncode == 0
-    done = _run([sys.executable, "-m", *shlex.split(command)], here)
-    assert done.returncode == 0, done.stderr
+    for name in _writers():
+        if name in command:
+            shutil.copy(written / name, here)
+    monkeypatch.chdir(here)
+    done = dfmp2(*shlex.split(command)[1:])
+    assert done.exit_code == 0, done.stderr
     assert done.stdout
+
+
+def test_readme_commands_that_leave_a_file(written: Path) -> None:
+    """Each in a process of its own, as a user runs it."""
+    assert len(_writers()) >= 2
+    for name in _writers():
+        assert (written / name).stat().st_size > 0
 
 
 def test_readme_set_up_commands() -> None:
@@ -59,9 +92,13 @@ def test_readme_set_up_commands() -> None:
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     """An empty folder with what the README's commands name."""
-    for folder in ("inputs", "examples"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    return tmp_path
+    return _linked(tmp_path)
+
+
+def _linked(folder: Path) -> Path:
+    for name in ("inputs", "examples"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
 
 
 def test_readme_python(here: Path) -> None:
@@ -128,13 +165,36 @@ def test_readme_output(here: Path) -> None:
         assert label in printed
 
 
+LONG = ("resume.sh", "test_energy_regression.py")
+"""Examples whose molecule is benzene. By default they are run with water in its place."""
+
+EXAMPLES = sorted(p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh"))
+
+
 @pytest.mark.parametrize(
-    "example", sorted(p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh"))
+    "example",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in EXAMPLES],
 )
 def test_example(example: str, here: Path) -> None:
-    if example.startswith("test_"):
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    elif example.endswith(".sh"):
+    """As it stands."""
+    _run_example(f"examples/{example}", here)
+
+
+@pytest.mark.parametrize("example", LONG)
+def test_long_example_with_water(example: str, here: Path) -> None:
+    """Without this a wrong line of a long example would be seen in the slow lane only."""
+    text = (ROOT / "examples" / example).read_text(encoding="utf-8")
+    assert "benzene" in text
+    (here / "smaller").mkdir()
+    script = here / "smaller" / example
+    script.write_text(text.replace("benzene", "water"), encoding="utf-8")
+    _run_example(str(script.relative_to(here)), here, "-k", "water-None")
+
+
+def _run_example(script: str, here: Path, *of_pytest: str) -> None:
+    if Path(script).name.startswith("test_"):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *of_pytest]
+    elif script.endswith(".sh"):
         wrapper = here / "bin" / "dfmp2"
         wrapper.parent.mkdir()
         wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dfmp2 "$@"\n')
@@ -142,5 +202,5 @@ def test_example(example: str, here: Path) -> None:
         command = ["env", f"PATH={wrapper.parent}:/usr/bin:/bin", "bash"]
     else:
         command = [sys.executable]
-    done = _run([*command, f"examples/{example}"], here)
+    done = _run([*command, script], here)
     assert done.returncode == 0, done.stdout + done.stderr
