@@ -36,8 +36,8 @@ CHUNK = 100_000
 
 LARGE_BASES = (
     ("water", "aug-cc-pvtz"),
-    ("ammonia", "aug-cc-pvtz"),
-    ("water", "cc-pvqz"),
+    pytest.param("ammonia", "aug-cc-pvtz", marks=pytest.mark.slow),
+    pytest.param("water", "cc-pvqz", marks=pytest.mark.slow),
 )
 
 
