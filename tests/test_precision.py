@@ -33,6 +33,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known
 
 @cache
 def system(name: str) -> Any:
+    if name == "ethylene, diffuse":
+        return mean_field("ethylene", "aug-cc-pvtz", density_fit=True)
     if name == "benzene, diffuse":
         return mean_field("benzene", "aug-cc-pvdz", density_fit=True)
     return mean_field(name)
@@ -99,11 +101,18 @@ def test_every_kernel_is_launched_by_the_application() -> None:
     assert launched == set(KERNELS)
 
 
+DIFFUSE = pytest.mark.parametrize(
+    "name", ["ethylene, diffuse", pytest.param("benzene, diffuse", marks=pytest.mark.slow)]
+)
+
+
+@DIFFUSE
 @FUSED
-def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool) -> None:
-    """In float32 it would be wrong by 1.3e-3 hartree; the stages after it stay in kernels."""
-    mp = simulated("benzene, diffuse", fused)
-    assert error(mp, "benzene, diffuse") <= ACCURACY
+def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool, name: str) -> None:
+    """In float32 it would be wrong by 1e-4 hartree, of benzene by 1.3e-3; the stages after it stay
+    in kernels."""
+    mp = simulated(name, fused)
+    assert error(mp, name) <= ACCURACY
     operations = modes(mp)
     assert operations.pop("ao2mo") == "cpu"
     assert set(operations.values()) == {"simulator"}
@@ -120,15 +129,16 @@ def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool) -> None:
     assert "FELL BACK" not in line
 
 
-def test_the_transform_would_have_been_wrong(monkeypatch: Any) -> None:
-    """The placement above is needed: without it the energy misses its accuracy a hundredfold."""
+@DIFFUSE
+def test_the_transform_would_have_been_wrong(name: str, monkeypatch: Any) -> None:
+    """The placement above is needed: without it the energy misses its accuracy tenfold and more."""
     from dfmp2.precision import Placement
 
     everything = Placement(dict.fromkeys(STAGES, 0.0), {})
     monkeypatch.setattr("dfmp2.pipeline.place_stages", lambda *_: everything)
-    mp = DFMP2(system("benzene, diffuse")).set(backend="simulator", device="bundled").run()
+    mp = DFMP2(system(name)).set(backend="simulator", device="bundled").run()
     assert set(modes(mp).values()) == {"simulator"}
-    assert error(mp, "benzene, diffuse") > 100 * ACCURACY
+    assert error(mp, name) > (100 if "benzene" in name else 10) * ACCURACY
 
 
 @pytest.mark.parametrize("name", SMALL)

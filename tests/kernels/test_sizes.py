@@ -104,7 +104,10 @@ DIMENSIONS = {
 }
 
 
-@pytest.mark.parametrize("kernel", sorted(DIMENSIONS))
+@pytest.mark.parametrize(
+    "kernel",
+    [pytest.param(k, marks=[pytest.mark.slow] * (k == "trsm")) for k in sorted(DIMENSIONS)],
+)
 def test_drawn_sizes(launch: Launch, kernel: str) -> None:
     """Sizes that nobody chose."""
 
