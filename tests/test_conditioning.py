@@ -14,7 +14,9 @@ from tests.systems import mean_field, molecule
 ALL = 10**6
 
 
-@pytest.mark.parametrize("name", ["water", "glycine", "hydrogen_iodide"])
+@pytest.mark.parametrize(
+    "name", ["water", pytest.param("glycine", marks=pytest.mark.slow), "hydrogen_iodide"]
+)
 @pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set:dfmp2.errors.DFMP2Warning")
 def test_energy_is_the_same(name: str) -> None:
     """Any basis of one auxiliary space gives one fit, to the accuracy of the metric's factor."""

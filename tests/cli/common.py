@@ -19,6 +19,10 @@ AMMONIA = str(INPUTS / "ammonia.xyz")
 
 H2 = "2\nhydrogen; charge=0 spin=0\nH 0 0 0\nH 0 0 0.74\n"
 
+PRINTED = 6e-11
+"""Hartree. A printed energy is off by half its tenth decimal, and two runs of one job may sum in
+another order, with another number of threads or another BLAS: a total energy moves by 1e-12."""
+
 
 def dfmp2(*args: object, stdin: str | None = None) -> Outcome:
     """Run a command in this process. An exception that is no exit is a bug: it is raised here."""

@@ -165,10 +165,10 @@ def test_no_molecule() -> None:
 @pytest.mark.parametrize(
     ("args", "code"),
     [
-        (("run", "missing.xyz", *BASIS), 2),
-        (("run", WATER, *BASIS, "--max-memory", "1"), 5),
+        pytest.param(("run", "missing.xyz", *BASIS), 2, marks=pytest.mark.slow),
+        pytest.param(("run", WATER, *BASIS, "--max-memory", "1"), 5, marks=pytest.mark.slow),
         (("show", "missing.json"), 6),
-        (("run", WATER, *BASIS, "--device", "cuda:99"), 7),
+        pytest.param(("run", WATER, *BASIS, "--device", "cuda:99"), 7, marks=pytest.mark.slow),
         (("nonsense",), 2),
     ],
 )

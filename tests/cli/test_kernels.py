@@ -36,7 +36,10 @@ def test_status_json() -> None:
             assert row["status"][place] != "never run"
 
 
-@pytest.mark.parametrize("shape", ["small", "medium", "large", "5/19/84"])
+@pytest.mark.parametrize(
+    "shape", ["small", *(pytest.param(s, marks=pytest.mark.slow) for s in ("medium", "large")),
+              "5/19/84"],
+)  # fmt: skip
 def test_estimate_is_called_one(shape: str) -> None:
     printed = _invoke("--estimate", shape, "--generation", "trn1")
     assert printed.startswith("ESTIMATE")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,19 @@ import pytest
 from tests.cli.common import AMMONIA, WATER, dfmp2, fact, file_with
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> tuple[Path, str]:
+@pytest.fixture(scope="module")
+def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A JSON file of two molecules, and what was printed when it was written."""
-    target = tmp_path / "two.json"
-    done = dfmp2("run", WATER, AMMONIA, "--basis", "cc-pvdz", "--json", target, "--quiet")
+    target = tmp_path_factory.mktemp("results") / "two.json"
+    done = dfmp2("run", WATER, AMMONIA, "--basis", "cc-pvdz", "--json", target, "--quiet",
+                 "--no-checkpoint")  # fmt: skip
     return target, done.stdout
+
+
+@pytest.fixture
+def results(run_of_two: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
+    """A copy of the JSON file, which a test may change, and what was printed."""
+    return Path(shutil.copy(run_of_two[0], tmp_path)), run_of_two[1]
 
 
 def test_show_prints_what_run_printed(results: tuple[Path, str]) -> None:

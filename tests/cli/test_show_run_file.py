@@ -301,7 +301,7 @@ def titles(figure: Any) -> list[str]:
     return [a.get_title().split(" (")[0] for a in figure.axes if a.get_title()]
 
 
-@pytest.mark.parametrize("suffix", ["png", "svg"])
+@pytest.mark.parametrize("suffix", [pytest.param("png", marks=pytest.mark.slow), "svg"])
 def test_plot_of_a_finished_run(
     kept: tuple[Path, str], tmp_path: Path, panels: list[Any], suffix: str
 ) -> None:

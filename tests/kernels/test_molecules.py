@@ -27,7 +27,13 @@ BASIS, AUXBASIS = "cc-pvdz", "cc-pvdz-ri"
 TOLERANCE = {"water": 1e-7, "ammonia": 1e-7, "methane": 1e-7, "glycine": 1e-7, "benzene": 1e-6}
 
 
-@pytest.mark.parametrize("name", list(TOLERANCE))
+LARGE = ("glycine", "benzene")
+"""Half a minute each in a simulator."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in TOLERANCE]
+)
 def test_correlation_energy(launch: Launch, name: str) -> None:
     """Total, opposite- and same-spin energy, in Eh."""
     mol = gto.M(atom=str(INPUTS / f"{name}.xyz"), basis=BASIS, verbose=0)

@@ -74,8 +74,18 @@ def _name(value: Any) -> str:
     return value if isinstance(value, str) else "x".join(map(str, value))
 
 
+LONG = [(2, 2, 18500, 128)]
+"""Seconds each, beside another case of the same form."""
+
+
 @pytest.mark.parametrize(
-    ("kernel", "sizes"), [(k, s) for k, cases in CASES.items() for s in cases], ids=_name
+    ("kernel", "sizes"),
+    [
+        pytest.param(k, s, marks=[pytest.mark.slow] * (s in LONG))
+        for k, cases in CASES.items()
+        for s in cases
+    ],
+    ids=_name,
 )
 def test_sizes(launch: Launch, kernel: str, sizes: tuple[int, ...]) -> None:
     """The largest error is within the bound derived for it."""
@@ -94,7 +104,10 @@ DIMENSIONS = {
 }
 
 
-@pytest.mark.parametrize("kernel", sorted(DIMENSIONS))
+@pytest.mark.parametrize(
+    "kernel",
+    [pytest.param(k, marks=[pytest.mark.slow] * (k == "trsm")) for k in sorted(DIMENSIONS)],
+)
 def test_drawn_sizes(launch: Launch, kernel: str) -> None:
     """Sizes that nobody chose."""
 
