@@ -46,25 +46,21 @@ def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
     return np.asarray(2 * growth(sizes[0].shape[1]) * reference.ao2mo(*sizes))
 
 
-def triangular(op_a: Array, x: Array, lower: bool) -> Array:
-    """Bound for the solution X of op(A) X = B by blocks with inverted diagonal blocks.
+def triangular(a: Array, x: Array) -> Array:
+    """Bound for the solution X of A X = B, A lower, by blocks with inverted diagonal blocks.
 
     The residual of a blocked substitution is at most growth(n) |A| |X|; multiplying with a
     rounded inverse instead of substituting multiplies that by the condition |Inv| |A| of the worst
     diagonal block. |A^-1| turns it into an error of X.
     """
-    n = len(op_a)
-    inverse = np.abs(scipy.linalg.solve_triangular(op_a, np.eye(n), lower=lower))
+    n = len(a)
+    inverse = np.abs(scipy.linalg.solve_triangular(a, np.eye(n), lower=True))
     condition = 1.0
     for start in range(0, n, PARTITIONS):
-        # The solver counts blocks from the end where op(A) is upper.
-        block = slice(start, start + PARTITIONS)
-        if not lower:
-            block = slice(max(0, n - start - PARTITIONS), n - start)
-        tile = op_a[block, block]
-        inv = scipy.linalg.solve_triangular(tile, np.eye(len(tile)), lower=lower)
+        tile = a[start : start + PARTITIONS, start : start + PARTITIONS]
+        inv = scipy.linalg.solve_triangular(tile, np.eye(len(tile)), lower=True)
         condition = max(condition, float((np.abs(inv) @ np.abs(tile)).sum(axis=1).max()))
-    return np.asarray(2 * growth(n) * condition * (inverse @ (np.abs(op_a) @ np.abs(x))))
+    return np.asarray(2 * growth(n) * condition * (inverse @ (np.abs(a) @ np.abs(x))))
 
 
 def energies(t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array) -> tuple[float, float]:

@@ -17,10 +17,8 @@ __all__ = [
     "N_PANEL",
     "PAD_ENERGY",
     "PARTITIONS",
-    "PSUM_BANKS",
     "PSUM_BANK_F32",
     "SBUF_BUDGET",
-    "SBUF_PARTITION_BYTES",
     "TRSM_ORDER",
     "TRSM_RHS",
     "V_STREAMED",
@@ -33,12 +31,6 @@ PARTITIONS = 128
 
 PSUM_BANK_F32 = 512
 """float32 columns of one PSUM bank (2 KiB per partition); the widest moving tile of a matmul."""
-
-PSUM_BANKS = 8
-"""Banks per partition (16 KiB), all generations."""
-
-SBUF_PARTITION_BYTES = {"trn1": 192 * 1024, "trn2": 224 * 1024, "trn3": 256 * 1024}
-"""SBUF bytes per partition. The compiler keeps a little of trn2's for itself (212,728 usable)."""
 
 F32_BYTES = 4
 """Trainium has no float64: every device array here is float32."""

@@ -32,7 +32,7 @@ from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_f
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.mp2_energy import padded_energies
 from dfmp2.kernels.pair_plan import ResidentPlan, StreamedPlan, plan_resident, plan_streamed
-from dfmp2.kernels.pair_resident import pair_energy_kernel, pair_energy_loop_kernel
+from dfmp2.kernels.pair_resident import pair_energy_kernel
 from dfmp2.kernels.pair_streamed import pair_energy_streamed_kernel
 from dfmp2.kernels.tiling import circulant_pairs, fill_launches, padded_rows, rectangle_pairs
 
@@ -81,7 +81,6 @@ def _resident(
     b: tuple[Any, Any],
     energies: tuple[Array, Array, Array],
     launch: Launch,
-    device_loop: bool,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
     """i, j, opposite- and same-spin energy of each pair of `rows`, by the resident form."""
     e_i, e_j, e_vir = energies
@@ -92,10 +91,7 @@ def _resident(
     partners = np.concatenate([i[:, :1], np.where(real, j, 0)], axis=1).astype(np.int32)
     e_pair = _repeated(-(e_i[i] + e_j[np.where(real, j, 0)]), plan.strips.size)
     tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips))
-    if device_loop:
-        sums = to_float64(launch(pair_energy_loop_kernel, *b, *tables)).sum(axis=1)
-    else:
-        sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
+    sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
     squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
     return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]
 
@@ -142,15 +138,13 @@ def pair_energy(
     e_vir: Any,
     diagonal: bool = False,
     launch: Launch | None = None,
-    device_loop: bool = False,
 ) -> tuple[Array, Array]:
     """`mp2_energy` of T_ij[a,b] = sum_P b_i[i,P,a] b_j[j,P,b], for all i and j of two blocks.
 
     Returns e_os[i,j] and e_ss[i,j] in float64. With `diagonal` the two blocks are the same
     orbitals; only i <= j is computed and the rest of the result is zero. Pass the same array
     twice then, or it is padded twice; padding itself is no copy where naux and nvir are whole
-    tiles already (`pair_plan`). `device_loop` asks for the form that loops on the device, which
-    takes one launch; it is ignored where B is too large for the resident form.
+    tiles already (`pair_plan`).
     """
     launch = launch or Launcher()
     energies = (to_float64(e_i), to_float64(e_j), to_float64(e_vir))
@@ -163,7 +157,7 @@ def pair_energy(
     plan = plan_resident(nvir, naux, len(rows[0]))
     if plan is not None:
         b = _padded_blocks(b_i, b_j, plan.nk * PARTITIONS, plan.strips.padded)
-        i, j, os, ss = _resident(plan, rows, b, energies, launch, device_loop)
+        i, j, os, ss = _resident(plan, rows, b, energies, launch)
     else:
         split = plan_streamed(nvir, naux)
         b = _padded_blocks(b_i, b_j, split.nk * PARTITIONS, split.blocks.padded)

@@ -1,7 +1,7 @@
-"""Pairs of orbitals whose B fits in SBUF: the kernels behind `pair_energy`.
+"""Pairs of orbitals whose B fits in SBUF: the kernel behind `pair_energy`.
 
-The default unrolls several tasks into one program; the other loops over them on the device.
-`pair_energy` says which engines and memories they use and why.
+Several tasks are unrolled into one program. The docstring of the module `pair_energy` explains
+the choice of engines and memories.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dfmp2.kernels.reduction import (
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row, multiply
 from dfmp2.kernels.tiling import chunk_strips
 
-__all__ = ["pair_energy_kernel", "pair_energy_loop_kernel"]
+__all__ = ["pair_energy_kernel"]
 
 
 def _load_orbital(tile: Any, b: Any, index: Any) -> None:
@@ -40,9 +40,8 @@ def _tiles(count: int, shape: Any, buffer: Any) -> Any:
 
 
 def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
-    """Every large tile of a kernel, allocated once: what is live is what stands here.
+    """Every large tile of the kernel, allocated once and reused by all its tasks.
 
-    A device loop keeps all tiles of its body, and unrolled code reuses them in the same way.
     Two of each, so that loading, multiplying and reducing overlap; where SBUF is too small, one
     B_i and one S.
     """
@@ -224,49 +223,4 @@ def pair_energy_kernel(
             _load_orbital(rights[turn % 2], b_j, head[0][0:1, 1:2])
         _collect(res, sums, nstrip)
         nisa.dma_copy(dst=out[n], src=res)
-    return out
-
-
-@nki.jit
-def pair_energy_loop_kernel(
-    b_i: Any, b_j: Any, partners: Any, e_pair: Any, e_row: Any, e_col: Any
-) -> Any:
-    """`pair_energy_kernel` for all tasks in one launch, by a loop on the device (NKI >= 0.6).
-
-    The loop index arrives in a register and selects the table row and the output; the program
-    has the size of one task. Arguments as there, without `tasks`; returns [T, P, 3 G]. Used on
-    request only: device loops have not been proven on hardware.
-
-    Notes
-    -----
-    ::
-
-        for task in T:   (device loop)
-            body of pair_energy_kernel
-    """
-    p, nstrip = e_col.shape
-    v = e_row.shape[1]
-    count, slots = e_pair.shape[0], e_pair.shape[2]
-    nk = b_i.shape[1] // PARTITIONS
-    out = nl.ndarray((count, p, 3 * slots), dtype=nl.float32, buffer=nl.shared_hbm)
-    row = load_block(e_row, p, v, 0, v)
-    col = load_block(e_col, p, nstrip, 0, nstrip)
-    work = _workspace(nk, p, nstrip, slots)
-    rights, sums, res = work["right"], work["sums"][0], work["res"][0]
-
-    def body(n: Any) -> None:
-        index, pair, left = _load_task(b_i, partners, e_pair, n, work["left"][0])
-        _load_orbital(rights[0], b_j, index[0:1, 1:2])
-        pending = ()
-        for g in range(slots):
-            if g + 1 < slots:
-                _load_orbital(rights[(g + 1) % 2], b_j, index[0:1, g + 2 : g + 3])
-            pending = _pair(work, (left, rights[g % 2]), (row, col, pair), g, sums, pending)
-        _mirror_strip(work, sums, pending)
-        _collect(res, sums, nstrip)
-        width = 3 * slots
-        pattern = [[width, p], [1, width]]
-        nisa.dma_copy(dst=out.ap(pattern, scalar_offset=n, indirect_dim=0), src=res)
-
-    nl.fori_loop(0, count, body)
     return out

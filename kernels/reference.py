@@ -41,12 +41,9 @@ def syrk(a: ArrayLike, transpose_a: bool = False) -> Array:
     return a.T @ a if transpose_a else a @ a.T
 
 
-def trsm(a: ArrayLike, b: ArrayLike, lower: bool = True, transpose_a: bool = False) -> Array:
-    """Solve op(A) X = B for X[n,r]; A[n,n] is triangular and op(A) is A or A^T."""
-    x = scipy.linalg.solve_triangular(
-        _f64(a), _f64(b), lower=lower, trans="T" if transpose_a else "N"
-    )
-    return np.asarray(x)
+def trsm(a: ArrayLike, b: ArrayLike) -> Array:
+    """Solve A X = B for X[n,r]; A[n,n] is lower triangular."""
+    return np.asarray(scipy.linalg.solve_triangular(_f64(a), _f64(b), lower=True))
 
 
 def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:

@@ -1,4 +1,4 @@
-"""Triangular solve op(A) X = B in which the device only multiplies.
+"""Triangular solve A X = B, A lower, in which the device only multiplies.
 
 TensorE has no division and a row-by-row substitution would use one partition at a time. The host
 inverts the 128 x 128 diagonal blocks in float64; what is left,
@@ -8,8 +8,7 @@ inverts the 128 x 128 diagonal blocks in float64; what is left,
 is two matrix products per block. X stays in SBUF from its first block to its last, so each block
 of L, B and X crosses HBM once. The chain over k is serial: all strips of right-hand sides make
 their sums before any makes its last product, so VectorE's subtraction of one strip runs while
-TensorE works on the next. Every form (lower or upper, transposed or not) is brought to the lower
-one by views of A: an upper factor is a lower one with rows and columns in reverse order.
+TensorE works on the next.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import InputError
 from dfmp2.kernels.gemm import gemm
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64, zeros
 from dfmp2.kernels.limits import (
     INSTRUCTION_LIMIT,
     PARTITIONS,
@@ -136,16 +135,10 @@ def _lower_operands(a: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArra
     return l_t.reshape(blocks, PARTITIONS, n), inv_t
 
 
-def trsm(
-    a: Any,
-    b: Any,
-    lower: bool = True,
-    transpose_a: bool = False,
-    launch: Launch | None = None,
-) -> Any:
-    """Solve op(A) X = B for X[n,r]; A[n,n] is triangular and op(A) is A or A^T.
+def trsm(a: Any, b: Any, launch: Launch | None = None) -> Any:
+    """Solve A X = B for X[n,r]; A[n,n] is lower triangular.
 
-    Only the named triangle of A is read. A goes through the host in float64, whatever it came
+    Only the lower triangle of A is read. A goes through the host in float64, whatever it came
     as. Returns float32, of the kind of array that `b` is. A factor larger than one panel is
     solved by block rows, with `gemm` for what lies beside the diagonal.
     """
@@ -153,15 +146,10 @@ def trsm(
     b = as_float32(b)
     check_shapes("trsm", "nn nr", a=a, b=b)
     n, r = b.shape
-    tri = np.tril(to_float64(a)) if lower else np.triu(to_float64(a))
+    tri = np.tril(to_float64(a))
     if not np.diagonal(tri).all():
         row = int(np.flatnonzero(np.diagonal(tri) == 0)[0])
         raise InputError(f"trsm: the triangular matrix is singular: A[{row},{row}] = 0")
-    tri = tri.T if transpose_a else tri
-    reverse = lower == transpose_a
-    if reverse:
-        tri = tri[::-1, ::-1]
-        b = b.flip(0) if is_tensor(b) else b[::-1]
 
     pn = equal_panels(n, TRSM_ORDER, multiple=PARTITIONS)
     pr = equal_panels(r, _right_hand_sides(pn.size // PARTITIONS))
@@ -179,7 +167,4 @@ def trsm(
             if x is None:
                 x = zeros((pn.padded, pr.padded), part)
             x[rows, cols] = part
-    x = x[:n, :r]
-    if reverse:
-        x = x.flip(0) if is_tensor(x) else x[::-1]
-    return x
+    return x[:n, :r]

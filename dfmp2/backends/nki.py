@@ -36,14 +36,11 @@ class NkiBackend:
     ----------
     runner : Runner
         A simulator or a device.
-    device_loop : bool
-        Use the form of `pair_energy` that loops on the device; unproven on hardware.
     """
 
-    def __init__(self, runner: Runner, device_loop: bool = False) -> None:
+    def __init__(self, runner: Runner) -> None:
         self.runner = runner
         self.where = runner.where
-        self._device_loop = device_loop
 
     def asarray(self, x: Array) -> Tensor:
         return self.runner.put(np.asarray(x, dtype=np.float32))
@@ -144,6 +141,5 @@ class NkiBackend:
             padded_energies(e_vir, True),
             diagonal,
             launch=self.runner,
-            device_loop=self._device_loop,
         )
         return e_os[: len(e_i), : len(e_j)], e_ss[: len(e_i), : len(e_j)]

@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 
 from dfmp2.errors import InputError
 from dfmp2.kernels.estimate import ESTIMATED, SHAPES, Estimate, estimate
-from dfmp2.kernels.limits import (
-    INSTRUCTION_LIMIT,
-    PSUM_BANK_F32,
-    PSUM_BANKS,
-    SBUF_PARTITION_BYTES,
-)
+from dfmp2.kernels.limits import INSTRUCTION_LIMIT, PSUM_BANK_F32
+from dfmp2.kernels.simulator import generation
 
 NOCC, NVIR, NAUX = SHAPES["medium"]
 PAIRS = NOCC * (NOCC + 1) // 2
@@ -84,8 +80,9 @@ def test_programs_fit(kernel: str, shape: str, target: str) -> None:
     assert 1 <= len(result.programs) <= 2
     assert result.instructions <= INSTRUCTION_LIMIT
     for _, account in result.programs.values():
-        assert account.sbuf_peak <= SBUF_PARTITION_BYTES[target]
-        assert account.psum_peak <= PSUM_BANKS * PSUM_BANK_F32 * 4
+        chip = generation(target)
+        assert account.sbuf_peak <= chip.sbuf_usable_bytes
+        assert account.psum_peak <= chip.psum_banks * chip.psum_bank_bytes
         assert not account.unproven
 
 
@@ -107,7 +104,7 @@ def test_streamed_form_fits() -> None:
     ]
     assert result.instructions <= INSTRUCTION_LIMIT
     (_, account), *_ = result.programs.values()
-    assert account.sbuf_peak <= SBUF_PARTITION_BYTES["trn1"]
+    assert account.sbuf_peak <= generation("trn1").sbuf_usable_bytes
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, database=None)

@@ -12,7 +12,7 @@ import ast
 import importlib
 import inspect
 import types
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -36,7 +36,6 @@ SIZES = {
     "mp2_energy-blocks": (1, 1100),
     "pair_energy": (3, 0, 131, 261),
     "pair_energy-chunks": (1, 2, 131, 651),
-    "pair_energy-loop": (3, 0, 131, 131),
     "pair_energy-streamed": (2, 0, 259, 391),
 }
 
@@ -145,16 +144,6 @@ EDITS = [
     ),
     Edit("pair_energy", "pair_resident", "pair_energy_kernel", "min(n + 1, count - 1)", "n"),
     Edit(
-        "pair_energy-loop",
-        "pair_resident",
-        "pair_energy_loop_kernel",
-        "index[0:1, g + 2 : g + 3]",
-        "index[0:1, 1:2]",
-    ),
-    Edit(
-        "pair_energy-loop", "pair_resident", "pair_energy_loop_kernel", "rights[g % 2]", "rights[0]"
-    ),
-    Edit(
         "pair_energy-streamed",
         "pair_streamed",
         "_load_chunks",
@@ -192,7 +181,13 @@ EDITS = [
         "(first + n) * p : (first + n + 1) * p",
         "n * p : (n + 1) * p",
     ),
-    Edit("mp2_energy", "reduction", "square_sum", "op=nl.square", "op=nl.abs"),
+    Edit(
+        "mp2_energy",
+        "reduction",
+        "square_sum",
+        "nisa.activation(dst=squares, op=nl.square, data=data)",
+        "nisa.tensor_copy(dst=squares, src=data)",
+    ),
     Edit("mp2_energy", "reduction", "inverse_root_gap", "operand1=e_pair", "operand1=e_col"),
     Edit(
         "mp2_energy",
@@ -253,14 +248,13 @@ EDITS = [
 def _check(problem: str, monkeypatch: pytest.MonkeyPatch) -> float:
     """Error of `problem` in units of its bound."""
     kernel, _, form = problem.partition("-")
-    options: dict[str, Any] = {"device_loop": True} if form == "loop" else {}
     if form == "streamed":
         monkeypatch.setattr("dfmp2.kernels.pair_energy.plan_resident", lambda *_: None)
         monkeypatch.setattr("dfmp2.kernels.pair_streamed.k_chunk", lambda *_: 2)
     if form == "":
         # Several partners per task and several tasks per launch.
         monkeypatch.setattr(pair_plan, "partner_count", lambda *_: 2)
-    return CHECKS[kernel](simulate, *SIZES[problem], **options).ratio
+    return CHECKS[kernel](simulate, *SIZES[problem]).ratio
 
 
 @pytest.mark.parametrize("problem", list(SIZES))

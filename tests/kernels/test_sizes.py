@@ -107,13 +107,6 @@ def test_drawn_sizes(launch: Launch, kernel: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("sizes", [(1, 0, 1, 1), (5, 0, 131, 257), (3, 4, 129, 600)], ids=_name)
-def test_device_loop(launch: Launch, sizes: tuple[int, ...]) -> None:
-    """The form of pair_energy that loops on the device."""
-    outcome = CHECKS["pair_energy"](launch, *sizes, device_loop=True)
-    assert outcome.ratio <= 1, outcome
-
-
 @pytest.mark.parametrize("sizes", [(5, 0, 131, 257), (3, 4, 129, 40)], ids=_name)
 def test_many_launches(
     launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
