@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, NoReturn
 
-from dfmp2.errors import DFMP2Error, DFMP2Warning
+from dfmp2.errors import DFMP2Error
 
 from .rules import RULES, Rule
 from .subset_rules import SUBSET_RULES
 
-__all__ = ["SimulatorError", "SubsetError", "UnprovenOnHardwareWarning", "refuse"]
+__all__ = ["SimulatorError", "SubsetError", "refuse"]
 
 
 class SimulatorError(DFMP2Error):
@@ -49,10 +49,6 @@ class SubsetError(SimulatorError):
     """
 
     rules = SUBSET_RULES
-
-
-class UnprovenOnHardwareWarning(DFMP2Warning):
-    """The construct is documented, but nobody has shown it to work on a device."""
 
 
 def refuse(call: str, rule: str, detail: str) -> NoReturn:

@@ -25,7 +25,6 @@ _ISA = "nki.isa API reference"
 _LANG = "nki.language API reference"
 _GUIDE = "NKI Language Guide"
 _APS = "NKI Access Patterns"
-_LOOPS = "NKI Dynamic Loops"
 _NOTES3 = "NKI 0.3.0 release notes and migration guide"
 _SHARED = "NKI ISA API Common Fields"
 
@@ -52,9 +51,9 @@ RULES: dict[str, Rule] = {
         f"{_LANG}, NkiTensor; {_APS}",
     ),
     "indirect": Rule(
-        "a view has one dynamic offset: a register or (1, 1) integer SBUF tile, or one integer "
-        "per partition for HBM and dimension 0",
-        f"{_LANG}, NkiTensor.ap/select/vector_select; {_ISA}, dma_copy",
+        "a view has one dynamic offset: a (1, 1) integer SBUF tile that counts along a dense "
+        "dimension",
+        f"{_LANG}, NkiTensor.ap; {_ISA}, dma_copy",
     ),
     "shape": Rule("operands agree in partitions and in elements per partition", _ISA),
     "shape-scalar": Rule(
@@ -107,9 +106,6 @@ RULES: dict[str, Rule] = {
         "per-partition operands of arithmetic operators and the scale of an activation are float32",
         f"{_ISA}, tensor_scalar, activation",
     ),
-    "dtype-bitvec": Rule(
-        "bit operators take and give integers and do not mix with arithmetic ones", _SHARED
-    ),
     "memset-value": Rule("memset's value has the kind of dst's dtype", _NOTES3),
     # -- engines ----------------------------------------------------------------------------
     "engine": Rule("the instruction runs on the engine that is named", _ISA),
@@ -121,18 +117,9 @@ RULES: dict[str, Rule] = {
     "transpose-tile": Rule(
         "TensorE transposes up to 128 x 128, VectorE up to 32 x 32", f"{_ISA}, nc_transpose"
     ),
-    "transpose-identity": Rule(
-        "a product in transpose mode has the identity as its moving operand",
-        f"{_ISA}, nc_matmul",
-    ),
     "accumulate": Rule(
         "a matrix product accumulates only onto PSUM that a matrix product has begun",
         f"{_ISA}, nc_matmul",
-    ),
-    "accumulate-loop": Rule(
-        "inside a dynamic loop accumulate=None is decided once, so PSUM from outside needs an "
-        "explicit accumulate",
-        f"{_ISA}, nc_matmul; {_LOOPS}",
     ),
     "alu-op": Rule("the operator is one that the engine has", f"{_SHARED}, math operators"),
     "reduce-op": Rule("the operator is a legal reduction", f"{_SHARED}, math operators"),
@@ -140,50 +127,13 @@ RULES: dict[str, Rule] = {
         "a reduction runs over the last free axes and never over partitions",
         f"{_ISA}, tensor_reduce",
     ),
-    "reduce-registers": Rule(
-        "reduce registers are reset before they are reduced into or read",
-        f"{_ISA}, activation, tensor_scalar_reduce",
-    ),
     "activation-op": Rule("the function is one of ScalarE's", f"{_SHARED}, activation functions"),
-    "activation-range": Rule(
-        "the argument of an activation function lies in its valid range",
-        f"{_SHARED}, activation functions",
-    ),
-    "activation-bias": Rule(
-        "on NeuronCore-v2 a bias is a (P, 1) tile, and reciprocal takes none",
-        f"{_ISA}, activation; {_SHARED}",
-    ),
-    "dma-transpose": Rule(
-        "axes are (1,0), (2,1,0) or (3,1,2,0) and dst has the transposed shape",
-        f"{_ISA}, dma_transpose",
-    ),
     "dma-size": Rule("source and destination have equally many elements", f"{_ISA}, dma_copy"),
-    "dge": Rule(
-        "hardware descriptor generation needs NeuronCore-v3 and equal dtypes, does no gather, "
-        "and only it takes an engine",
-        f"{_ISA}, dma_copy; NKI DGE deep dive",
-    ),
-    "generation": Rule("the feature exists on the target generation", _ISA),
     # -- program ----------------------------------------------------------------------------
-    "register-opaque": Rule(
-        "a register has no value while the kernel is built: no Python arithmetic, comparison "
-        "or condition on it",
-        f"{_LOOPS}; {_ISA}, VirtualRegister",
-    ),
-    "register-uninitialised": Rule(
-        "a register is read only after it was given a value", f"{_ISA}, register_alloc"
-    ),
-    "register-frozen": Rule("a loop's own register is not written", _GUIDE),
-    "loop-bounds": Rule(
-        "bounds are integers or registers, the step a positive integer constant", _LOOPS
-    ),
-    "loop-body": Rule(
-        "fori_loop's body returns None, while_loop's the next register", f"{_LANG}, loops"
-    ),
-    "loop-left": Rule("a dynamic loop runs to its end", _LOOPS),
-    "loop-no-reorder": Rule("no dynamic loop inside nl.no_reorder()", _LOOPS),
-    "loop-scope": Rule("a tensor made in a dynamic loop is not used outside it", _LOOPS),
     "keyword-enum": Rule("options are members of their enum, no bare integers", _NOTES3),
+    "tensor-value": Rule(
+        "a tensor has no value while a kernel is built: no Python condition on it", _GUIDE
+    ),
     "argument": Rule("a kernel takes arrays, numbers, strings and tuples", _NOTES3),
     "outside-kernel": Rule(
         "NKI calls happen inside a kernel that nki.simulate runs", "NKI CPU Simulator"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
@@ -38,12 +37,10 @@ class Kernel:
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run on the simulator where NKI_SIMULATOR=1; there is no compiler in this package."""
-        if os.environ.get("NKI_SIMULATOR") == "1":
-            return simulate(self)(*args, **kwargs)
+        """Refuse: a direct call compiles for a device, and this package has no compiler."""
         raise BackendUnavailable(
-            f"kernel {self.func.__name__} was called directly, but NKI's compiler is not here: "
-            "use nki.simulate(kernel)(...), or set NKI_SIMULATOR=1"
+            f"kernel {self.func.__name__} was called directly, but NKI's compiler is not "
+            "installed: use nki.simulate(kernel)(...)"
         )
 
     def __getitem__(self, grid: Any) -> Kernel:
@@ -92,7 +89,7 @@ class SimulatedKernel:
         with run_scope(run), np.errstate(all="ignore"), single_thread():
             result = self.function(*positional, **named)
             outputs = _outputs(self.function.__name__, result)
-        _finish(run, self.function.__name__)
+        check_capacity(run, self.function.__name__)
         self.account = run.account
         for array, storage in back:
             assert storage.data is not None
@@ -117,7 +114,6 @@ def trace(
     kernel: Any,
     *args: Any,
     target: Generation | None = None,
-    trips: int | None = None,
     **kwargs: Any,
 ) -> Account:
     """Trace a kernel without arithmetic and return its account.
@@ -130,13 +126,11 @@ def trace(
         array (only its shape and dtype are used).
     target : Generation, optional
         Default: from NEURON_PLATFORM_TARGET_OVERRIDE, else trn2.
-    trips : int, optional
-        Passes of dynamic loops whose bounds are loaded from tensors.
     """
     function, jitted = _prepared(kernel)
     if jitted:
         _check_source(function)
-    run = Run(target or current_generation(), execute=False, trips=trips)
+    run = Run(target or current_generation(), execute=False)
     names = _names(function)
     positional = [
         _placeholder(names[i] if i < len(names) else f"argument {i}", a) for i, a in enumerate(args)
@@ -146,7 +140,7 @@ def trace(
         result = function(*positional, **named)
         for t in _tensors(function.__name__, result):
             _check_output(function.__name__, t)
-    _finish(run, function.__name__)
+    check_capacity(run, function.__name__)
     return run.account
 
 
@@ -230,13 +224,7 @@ def _outputs(kernel: str, result: Any) -> Any:
     arrays = []
     for t in _tensors(kernel, result):
         _check_output(kernel, t)
-        arrays.append(np.array(t.read(), order="C"))
+        arrays.append(np.array(t.array(), order="C"))
     if result is None:
         return None
     return tuple(arrays) if isinstance(result, (tuple, list)) else arrays[0]
-
-
-def _finish(run: Run, kernel: str) -> None:
-    if run.frames:
-        refuse(kernel, "loop-left", "a dynamic loop was left before its end")
-    check_capacity(run, kernel)

@@ -15,6 +15,8 @@ import numpy as np
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator import language as nl
 
+from .tiles import filled, fresh
+
 F32 = np.float32
 
 
@@ -52,17 +54,12 @@ def breaks(
 
 def sbuf(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
     """Return a tile of ones in SBUF."""
-    return nl.ones(shape, dtype, nl.sbuf)
+    return filled(shape, dtype)
 
 
-def psum(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
+def psum(shape: tuple[int, ...]) -> Any:
     """Return a tile of ones in PSUM, written by VectorE."""
-    return nl.ones(shape, dtype, nl.psum)
-
-
-def fresh(shape: tuple[int, ...], dtype: Any = nl.float32, buffer: Any = nl.sbuf) -> Any:
-    """Return memory that nobody wrote."""
-    return nl.ndarray(shape, dtype, buffer)
+    return filled(shape, buffer=nl.psum)
 
 
 def product(n: int = 512, k: int = 128) -> Any:
@@ -70,3 +67,8 @@ def product(n: int = 512, k: int = 128) -> Any:
     out = fresh((128, n), buffer=nl.psum)
     nisa.nc_matmul(out, sbuf((k, 128)), sbuf((k, n)))
     return out
+
+
+def index(value: int) -> Any:
+    """Return a (1, 1) int32 tile in SBUF."""
+    return filled((1, 1), nl.int32, value=value)
