@@ -44,7 +44,7 @@ def test_without_the_package_the_simulator_stands_in(monkeypatch: Any) -> None:
     assert (version, reason) == (None, "the package nki is not installed")
 
 
-@pytest.mark.parametrize("version", ["0.0.1", "0.2.9"])
+@pytest.mark.parametrize("version", ["0.0.1", "0.2.9", "unknown"])
 def test_placeholder_and_old_versions_are_not_taken(monkeypatch: Any, version: str) -> None:
     nki, *_, reason = find(monkeypatch, version, *package())
     assert nki is simulator
