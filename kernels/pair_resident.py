@@ -10,20 +10,16 @@ from typing import Any
 
 from dfmp2.kernels.limits import PARTITIONS, SBUF_BUDGET
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.pair_plan import resident_bytes
-from dfmp2.kernels.reduction import (
-    inverse_root_gap,
-    mirror_row,
-    mirror_scratch,
-    scale,
-)
+from dfmp2.kernels.reduction import inverse_root_gap, mirror_row, mirror_scratch, scale
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row, multiply
 from dfmp2.kernels.tiling import chunk_strips
 
 __all__ = ["pair_energy_kernel"]
 
 
-def _load_orbital(tile: Any, b: Any, index: Any) -> None:
+def _load_orbital(tile: Tile, b: Operand, index: Tile) -> None:
     """Fill `tile` [128, naux/128, nvir] with B of orbital `index` (a run-time value)."""
     naux, nvir = b.shape[1], b.shape[2]
     nk = naux // PARTITIONS
@@ -31,15 +27,15 @@ def _load_orbital(tile: Any, b: Any, index: Any) -> None:
     nisa.dma_copy(dst=tile, src=b.ap(pattern, scalar_offset=index, indirect_dim=0))
 
 
-def _tiles(count: int, shape: Any, buffer: Any) -> Any:
-    """`count` tiles of one shape, to be used in turn."""
+def _tiles(count: int, shape: tuple[int, ...], buffer: Any) -> Tile:
+    """`count` tiles of one shape in `buffer` (nl.sbuf or nl.psum), to be used in turn."""
     tiles = []
     for _n in range(count):
         tiles.append(nl.ndarray(shape, dtype=nl.float32, buffer=buffer))
     return tiles
 
 
-def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
+def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Tile:
     """Every large tile of the kernel, allocated once and reused by all its tasks.
 
     Two of each, so that loading, multiplying and reducing overlap; where SBUF is too small, one
@@ -66,26 +62,27 @@ def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
     }
 
 
-def _load_task(b_i: Any, partners: Any, e_pair: Any, task: Any, left: Any) -> Any:
-    """What a task needs before its first pair: its table row, its energies, B of its i."""
+def _load_task(b_i: Operand, partners: Operand, e_pair: Operand, task: Tile, left: Tile) -> Tile:
+    """Load the table row, the energies and B_i of a task; returns these three tiles."""
     row = load_row(partners, task)
     _load_orbital(left, b_i, row[0:1, 0:1])
     return row, load_matrix(e_pair, task), left
 
 
-def _mirror_strip(work: Any, sums: Any, pending: Any) -> None:
+def _mirror_strip(work: Tile, sums: Tile, pending: Tile) -> None:
     """Same-spin sums of a strip of S with the strips above it, and with itself."""
     s, strip, slot = pending
     nstrip = s.shape[1]
-    mirror_row(s, s, strip, strip + 1, work["mirror"], sums[1], (slot * nstrip + strip) * nstrip)
+    column = (slot * nstrip + strip) * nstrip
+    mirror_row(s, s, strip, work["mirror"], sums[1][:, column : column + strip + 1])
 
 
-def _pair(work: Any, operands: Any, energies: Any, slot: int, sums: Any, pending: Any) -> Any:
-    """Sums of one pair; returns its last strip, whose mirror is left to the caller.
+def _pair(work: Tile, operands: Tile, energies: Tile, slot: int, sums: Tile, pending: Tile) -> Tile:
+    """Sums of one pair; returns its last strip, whose mirror the caller makes.
 
-    `pending` is (S, strip, slot) of the strip before, or (). Its transposes follow the products
-    of this strip, so that TensorE need not wait for that strip to be scaled, and its differences
-    come before this strip is, which may overwrite it.
+    `pending` is (S, strip, slot) of the previous strip, or (). Its transposes follow the products
+    of this strip, so that TensorE need not wait until that strip is scaled. They precede the
+    scaling of this strip, which may overwrite the same tile.
     """
     left, right = operands
     e_row, e_col, e_pair = energies
@@ -117,7 +114,7 @@ def _pair(work: Any, operands: Any, energies: Any, slot: int, sums: Any, pending
     return pending
 
 
-def _collect(res: Any, sums: Any, nstrip: int) -> None:
+def _collect(res: Tile, sums: Tile, nstrip: int) -> None:
     """Add the columns of each slot: res is [P, 3 slots], kind by kind.
 
     Mirrored strip pairs (strip, A <= strip) have column strip nstrip + A, so those of a strip
@@ -135,8 +132,14 @@ def _collect(res: Any, sums: Any, nstrip: int) -> None:
 
 @nki.jit
 def pair_energy_kernel(
-    b_i: Any, b_j: Any, tasks: Any, partners: Any, e_pair: Any, e_row: Any, e_col: Any
-) -> Any:
+    b_i: Operand,
+    b_j: Operand,
+    tasks: Operand,
+    partners: Operand,
+    e_pair: Operand,
+    e_row: Operand,
+    e_col: Operand,
+) -> Operand:
     """J, X and X_diag of the pairs of several tasks, unrolled.
 
     J = sum S^2, X = sum over A >= B of |S_AB - S_BA^T|^2 for row strips A and column strips B,

@@ -6,10 +6,9 @@ large. It reads B more often than the resident form and is bound by that.
 
 from __future__ import annotations
 
-from typing import Any
-
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.pair_plan import k_chunk
 from dfmp2.kernels.reduction import blocks_of, inverse_root_gap, square_sum
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row
@@ -17,7 +16,7 @@ from dfmp2.kernels.tiles import load_block, load_matrix, load_row
 __all__ = ["pair_energy_streamed_kernel"]
 
 
-def _load_chunk(b: Any, index: Any, k0: int, kc: int) -> Any:
+def _load_chunk(b: Operand, index: Tile, k0: int, kc: int) -> Tile:
     """Contraction tiles k0 .. k0 + kc - 1 of one block of virtuals of one orbital.
 
     `b` is [orbitals Z, K, V] and `index` a run-time value; each partition reads kc V consecutive
@@ -31,7 +30,7 @@ def _load_chunk(b: Any, index: Any, k0: int, kc: int) -> Any:
     return tile
 
 
-def _load_chunks(b_i: Any, b_j: Any, index: Any, k0: int, kc: int) -> Any:
+def _load_chunks(b_i: Operand, b_j: Operand, index: Tile, k0: int, kc: int) -> Tile:
     """The four operands of T and of its mirror: B_i[A], B_j[B], B_j[A], B_i[B]."""
     return (
         _load_chunk(b_i, index[0:1, 0:1], k0, kc),
@@ -43,8 +42,14 @@ def _load_chunks(b_i: Any, b_j: Any, index: Any, k0: int, kc: int) -> Any:
 
 @nki.jit
 def pair_energy_streamed_kernel(
-    b_i: Any, b_j: Any, slots: Any, blocks: Any, e_pair: Any, e_row: Any, e_col: Any
-) -> Any:
+    b_i: Operand,
+    b_j: Operand,
+    slots: Operand,
+    blocks: Operand,
+    e_pair: Operand,
+    e_row: Operand,
+    e_col: Operand,
+) -> Operand:
     """Squares of S, of its mirror and of their difference for pairs of blocks of virtuals.
 
     For B too large to keep: nothing but PSUM outlives a chunk of the contraction. A slot is a

@@ -1,7 +1,7 @@
 """Triangular solve A X = B, A lower, in which the device only multiplies.
 
 TensorE has no division and a row-by-row substitution would use one partition at a time. The host
-inverts the 128 x 128 diagonal blocks in float64; what is left,
+inverts the 128 x 128 diagonal blocks in float64; the rest,
 
     X_k = Inv_k (B_k - sum_{j<k} L_kj X_j),
 
@@ -12,8 +12,6 @@ TensorE works on the next.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -31,17 +29,18 @@ from dfmp2.kernels.limits import (
     TRSM_RHS,
 )
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.tiles import load_block
 from dfmp2.kernels.tiling import ceil_div, equal_panels
 
 __all__ = ["trsm", "trsm_kernel"]
 
 
-def _solve(out: Any, l_t: Any, inv_t: Any, b: Any, first: int, width: int) -> None:
+def _solve(out: Operand, l_t: Operand, inv_t: Operand, b: Operand, first: int, width: int) -> None:
     """X = L^-1 B for columns `first` .. `first` + `width` - 1."""
     blocks, n = l_t.shape[0], l_t.shape[2]
     r = b.shape[1]
-    x: Any = []
+    x: list[Tile] = []
     for k in range(blocks):
         square = PARTITIONS * PARTITIONS
         start = k * PARTITIONS * r + first
@@ -72,7 +71,7 @@ def _solve(out: Any, l_t: Any, inv_t: Any, b: Any, first: int, width: int) -> No
 
 
 @nki.jit
-def trsm_kernel(l_t: Any, inv_t: Any, b: Any) -> Any:
+def trsm_kernel(l_t: Operand, inv_t: Operand, b: Operand) -> Operand:
     """X = L^-1 B for one panel of L and of right-hand sides.
 
     Dimensions
@@ -135,12 +134,29 @@ def _lower_operands(a: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArra
     return l_t.reshape(blocks, PARTITIONS, n), inv_t
 
 
-def trsm(a: Any, b: Any, launch: Launch | None = None) -> Any:
+def trsm(a: Operand, b: Operand, launch: Launch | None = None) -> Operand:
     """Solve A X = B for X[n,r]; A[n,n] is lower triangular.
 
-    Only the lower triangle of A is read. A goes through the host in float64, whatever it came
-    as. Returns float32, of the kind of array that `b` is. A factor larger than one panel is
-    solved by block rows, with `gemm` for what lies beside the diagonal.
+    A factor larger than one panel is solved by block rows, with `gemm` for the blocks beside the
+    diagonal.
+
+    Parameters
+    ----------
+    a
+        [n, n], any float dtype; converted to float64 on the host. Its upper triangle is not read.
+    b
+        [n, r], any float dtype.
+    launch
+        Runs the kernels; default: a new `Launcher`.
+
+    Returns
+    -------
+    [n, r] float32, NumPy or torch like `b`.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, an empty dimension, or a zero on the diagonal of A.
     """
     launch = launch or Launcher()
     b = as_float32(b)
@@ -149,14 +165,18 @@ def trsm(a: Any, b: Any, launch: Launch | None = None) -> Any:
     tri = np.tril(to_float64(a))
     if not np.diagonal(tri).all():
         row = int(np.flatnonzero(np.diagonal(tri) == 0)[0])
-        raise InputError(f"trsm: the triangular matrix is singular: A[{row},{row}] = 0")
+        raise InputError(
+            f"trsm: the triangular matrix is singular: A[{row},{row}] = 0. If it is the Cholesky "
+            "factor of a metric, the auxiliary basis is linearly dependent: remove the functions "
+            "that cause it"
+        )
 
     pn = equal_panels(n, TRSM_ORDER, multiple=PARTITIONS)
     pr = equal_panels(r, _right_hand_sides(pn.size // PARTITIONS))
     full = np.eye(pn.padded)
     full[:n, :n] = tri
     b = pad(b, (pn.padded, pr.padded))
-    x: Any = None
+    x: Operand = None
     for p in range(pn.number):
         rows, done = slice(p * pn.size, (p + 1) * pn.size), slice(0, p * pn.size)
         rhs = b[rows] if p == 0 else b[rows] - gemm(full[rows, done], x[done], launch=launch)

@@ -50,6 +50,8 @@ class Account:
         Multiply-adds of matrix products, transposes excluded.
     sbuf_peak, psum_peak : int
         Most bytes per partition live at one time (PSUM in whole banks).
+    outputs : list of tuple of int
+        Shapes of the tensors that the kernel returned.
     unproven : Counter
         Documented constructs for which no run on a device is known.
     """
@@ -61,6 +63,7 @@ class Account:
     matmul_macs: int = 0
     sbuf_peak: int = 0
     psum_peak: int = 0
+    outputs: list[tuple[int, ...]] = field(default_factory=list)
     unproven: Counter[str] = field(default_factory=Counter)
 
     def add(self, call: str, engine: str, cycles: float) -> None:
