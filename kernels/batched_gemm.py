@@ -1,12 +1,12 @@
 """Many matrix products C[x,m,n] = sum_k A[x,m,k] B[x,k,n] in one launch.
 
-Small factors waste TensorE: a product with K = M = 32 uses a sixteenth of the 128 x 128 array and
-takes as long as a full one. Factors of K, M <= 64 are therefore packed, 2 of up to 64 or 4 of up
-to 32 at a time, as the diagonal blocks of one stationary tile whose other blocks are zero; the
-matching rows of B, stacked over partitions, are the moving tile and the products come out
-stacked in the same way. The zeros are written once per launch, and a launch moves its operands
-in a handful of transfers however many products it makes. Larger factors go through the same
-block product as `gemm`, several items per launch.
+Small factors use little of TensorE: a product with K = M = 32 uses a sixteenth of the 128 x 128
+array and takes as long as a full one. Factors of K, M <= 64 are therefore packed, 2 of up to 64 or
+4 of up to 32 at a time, as the diagonal blocks of one stationary tile whose other blocks are zero.
+The matching rows of B, stacked over partitions, are the moving tile, and the products are stacked
+in the same way. The zeros are written once per launch, and a launch moves its operands in a few
+transfers, whatever the number of products. Larger factors use the block product of `gemm`, several
+items per launch.
 """
 
 from __future__ import annotations

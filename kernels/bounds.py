@@ -1,12 +1,12 @@
-"""How far float32 kernels may be from their float64 definitions.
+"""Largest acceptable differences between float32 kernels and their float64 definitions.
 
 u = 2^-24 is half a unit in the last place of 1. A sum of n rounded terms in any order is off by at
 most n u sum|terms|; with rounding errors of random sign, by at most lambda sqrt(n) u sum|terms|
 except with probability 2 exp(-lambda^2 / 2) (Higham and Mary, SIAM J. Sci. Comput. 41, A2815,
-2019). lambda = 6 makes that 3e-8 per sum. A fixed few u are added for the roundings outside sums;
-inputs are float32 numbers, so they bring none.
+2019). lambda = 6 makes that 3e-8 per sum. 3 u are added for the roundings outside sums. Inputs are
+float32 numbers, so they add no error.
 
-Each function returns an elementwise bound; none looks at a computed result.
+Each function returns an elementwise bound. None of them uses a result of a kernel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LAMBDA = 6.0
 
 
 def growth(n: int) -> float:
-    """Relative error of a sum of n products: lambda sqrt(n) u, and 3 u for what is outside it."""
+    """Relative error of a sum of n products: lambda sqrt(n) u, and 3 u for roundings outside it."""
     return (LAMBDA * float(np.sqrt(n)) + 3) * UNIT
 
 
@@ -69,8 +69,8 @@ def energies(t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array) -> tupl
     n = 0 for a given T. With S = T D^-1/2, J = sum S^2, X = 1/2 sum (S - S^T)^2:
 
     - D is three float32 numbers added: relative error d = 3 u (|e_a| + |e_b| + |e_ij|) / D;
-    - S is off by (d / 2 + 4 u) |S| + growth(n) size_t D^-1/2, in square root of sums of squares
-      at most s = (max d / 2 + 4 u) sqrt(J) + growth(n) sqrt(sum size_t^2 / D);
+    - S is off by (d / 2 + 4 u) |S| + growth(n) size_t D^-1/2; the root of the sum of squares of
+      that is at most s = (max d / 2 + 4 u) sqrt(J) + growth(n) sqrt(sum size_t^2 / D);
     - hence J by 2 sqrt(J) s + s^2 and, as |S_ab - S_ba| is off by at most twice that,
       X by 2 sqrt(X) sqrt(2) s + 2 s^2;
     - summing V squares in a row adds growth(V) of the sum itself.

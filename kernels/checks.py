@@ -1,8 +1,8 @@
 """Run one kernel on one random problem and compare it with its definition.
 
-The tests, the record of evidence and the mutation test all use these, so a row of the status
-table means the same as a passing test. Inputs are cut out of larger arrays full of NaN, so
-reading past an edge shows. Orbital energies give denominators from 0.05 to 100 Eh.
+The tests, the recorded evidence and the mutation test use the same checks. Inputs are views into
+larger arrays of NaN, so that reading past an edge gives a wrong result. Orbital energies give
+denominators from 0.05 to 100 Eh.
 """
 
 from __future__ import annotations

@@ -11,15 +11,23 @@ panels, so one compiled program serves them all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap, to_float64, zeros
 from dfmp2.kernels.limits import K_PANEL, M_BLOCK, M_PANEL, N_PANEL, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.tiles import drain, load_panel, multiply
-from dfmp2.kernels.tiling import Panels, equal_panels
+from dfmp2.kernels.tiling import Panels, ceil_div, equal_panels
 
-__all__ = ["block_product", "gemm", "gemm_instructions", "gemm_kernel", "gemm_panels"]
+__all__ = [
+    "block_product",
+    "gemm",
+    "gemm_instructions",
+    "gemm_kernel",
+    "matrix_of_panels",
+]
 
 
 def block_product(out: Operand, a_t: Operand, b: Operand, item: int) -> None:
@@ -86,18 +94,37 @@ def gemm_kernel(a_t: Operand, b: Operand) -> Operand:
 
 def gemm_instructions(k: int, m: int, n: int) -> int:
     """Upper bound of the instructions of `block_product`."""
-    tiles = -(-m // PARTITIONS) * -(-n // PSUM_BANK_F32)
-    loads = -(-m // M_BLOCK) * (1 + -(-n // PSUM_BANK_F32))
+    strips = ceil_div(n, PSUM_BANK_F32)
+    tiles, loads = ceil_div(m, PARTITIONS) * strips, ceil_div(m, M_BLOCK) * (1 + strips)
     return tiles * (k // PARTITIONS + 2) + loads
 
 
-def gemm_panels(m: int, n: int, k: int) -> tuple[Panels, Panels, Panels]:
-    """Panels of m, n and k that one launch multiplies."""
-    return (
-        equal_panels(m, M_PANEL),
-        equal_panels(n, N_PANEL),
-        equal_panels(k, K_PANEL, multiple=PARTITIONS),
-    )
+def matrix_of_panels(
+    part: Callable[[int, int, int], Operand],
+    rows: Panels,
+    columns: Panels,
+    depth: int,
+    lower: bool = False,
+) -> Operand:
+    """A matrix whose panel (x, y) is the sum of ``part(x, y, z)`` over z < `depth`.
+
+    Sums are made in float64 for NumPy arrays, on the device for tensors. With `lower`, panels with
+    y > x stay zero.
+    """
+    whole: Operand = None
+    for x in range(rows.number):
+        for y in range(x + 1 if lower else columns.number):
+            total: Operand = 0
+            for z in range(depth):
+                term = part(x, y, z)
+                total = total + (term if is_tensor(term) or depth == 1 else to_float64(term))
+            if rows.number * columns.number == 1:
+                return total
+            if whole is None:
+                whole = zeros((rows.padded, columns.padded), total)
+            m0, n0 = x * rows.size, y * columns.size
+            whole[m0 : m0 + rows.size, n0 : n0 + columns.size] = total
+    return whole
 
 
 def gemm(
@@ -129,24 +156,14 @@ def gemm(
     a_t = a_t if transpose_a else swap(a_t)
     check_shapes("gemm", "km kn", a_t=a_t, b=b)
     (k, m), n = a_t.shape, b.shape[1]
-    pm, pn, pk = gemm_panels(m, n, k)
+    pm, pn = equal_panels(m, M_PANEL), equal_panels(n, N_PANEL)
+    pk = equal_panels(k, K_PANEL, multiple=PARTITIONS)
     a_t, b = pad(a_t, (pk.padded, pm.padded)), pad(b, (pk.padded, pn.padded))
 
-    def product(x: int, y: int) -> Operand:
-        total: Operand = 0
-        for z in range(pk.number):
-            rows = slice(z * pk.size, (z + 1) * pk.size)
-            left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
-            right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
-            part = launch(gemm_kernel, left, right)
-            total = total + (part if is_tensor(part) or pk.number == 1 else to_float64(part))
-        return total
+    def part(x: int, y: int, z: int) -> Operand:
+        rows = slice(z * pk.size, (z + 1) * pk.size)
+        left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
+        right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
+        return launch(gemm_kernel, left, right)
 
-    c = product(0, 0)
-    if pm.number * pn.number > 1:
-        first, c = c, zeros((pm.padded, pn.padded), c)
-        for x in range(pm.number):
-            for y in range(pn.number):
-                block = c[x * pm.size : (x + 1) * pm.size, y * pn.size : (y + 1) * pn.size]
-                block[:] = product(x, y) if x or y else first
-    return as_float32(c)[:m, :n]
+    return as_float32(matrix_of_panels(part, pm, pn, pk.number))[:m, :n]

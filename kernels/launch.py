@@ -32,7 +32,7 @@ Kernel: TypeAlias = Callable[..., Operand]
 """A function decorated with `nki.jit`."""
 
 Launch: TypeAlias = Callable[..., Operand]
-"""``launch(kernel, *operands)``, see above."""
+"""A callable that is called as ``launch(kernel, *operands)``."""
 
 
 def simulate(kernel: Kernel, *operands: Operand) -> Operand:

@@ -1,7 +1,8 @@
 """Pairs of orbitals whose B does not fit in SBUF: the other kernel behind `pair_energy`.
 
-Virtuals are cut into blocks and the contraction into chunks that stream by, so no size is too
-large. It reads B more often than the resident form and is bound by that.
+Virtuals are cut into blocks and the contraction into chunks, which are loaded one after the other,
+so the kernel works for any size. It reads B more often than the resident form, and these
+transfers limit its speed.
 """
 
 from __future__ import annotations
@@ -52,10 +53,11 @@ def pair_energy_streamed_kernel(
 ) -> Operand:
     """Squares of S, of its mirror and of their difference for pairs of blocks of virtuals.
 
-    For B too large to keep: nothing but PSUM outlives a chunk of the contraction. A slot is a
-    pair i j and two blocks A <= B of virtuals. Its mirror (T_ij[B, A])^T = B_j[A]^T B_i[B] is a
-    product of its own in the layout of T_ij[A, B], so there is no transpose and each element of
-    T is still made once where A < B; blocks on the diagonal are made twice.
+    For B too large for SBUF: only the products in PSUM are kept from chunk to chunk of the
+    contraction. A slot is a pair i j and two blocks A <= B of virtuals. Its mirror
+    (T_ij[B, A])^T = B_j[A]^T B_i[B] is a product of its own in the layout of T_ij[A, B], so there
+    is no transpose. Each element of T is still made once where A < B; blocks on the diagonal are
+    made twice.
 
     Dimensions
         I, J  orbitals of the two blocks of orbitals

@@ -1,8 +1,8 @@
 """The definition of every operation, in NumPy float64.
 
-Nothing here is clever: each function is its formula. Every other implementation (NKI, torch)
-takes the same arguments in the same order and must agree with it. The pipeline never calls
-these; the tests do.
+Each function is its formula, written to be read. Every other implementation (NKI, torch) takes
+the same arguments in the same order and must agree with it. The tests and the scripts for
+Trainium call these functions, the pipeline does not.
 
 Letters: ``i j`` occupied, ``a b`` virtual, ``P`` auxiliary, ``m n`` atomic orbitals (all real).
 Inputs of any float dtype are computed on in float64.

@@ -1,18 +1,18 @@
 """Symmetric product C = A A^T on TensorE: the lower half of the tiles, mirrored on the host.
 
-One panel of A^T serves as stationary and as moving operand, so A is read from HBM once, in
-strips of 512 columns that load while earlier rows are being multiplied. Row strip m multiplies
-columns 0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it in the limit. The mirror is
-not made on the device, where it would cost transposes on TensorE and as many bytes again to HBM.
+One panel of A^T is both the stationary and the moving operand, so A is read from HBM once, in
+strips of 512 columns that load while earlier rows are multiplied. Row strip m multiplies columns
+0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it in the limit. The host makes the
+mirror; on the device it would cost transposes on TensorE and as many bytes again to HBM.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from dfmp2.kernels.gemm import gemm_kernel
+from dfmp2.kernels.gemm import gemm_kernel, matrix_of_panels
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap
 from dfmp2.kernels.limits import K_PANEL, M_PANEL, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.operands import Operand
@@ -106,22 +106,10 @@ def syrk(a: Operand, transpose_a: bool = False, launch: Launch | None = None) ->
         block = a_t[z * pk.size : (z + 1) * pk.size, x * pm.size : (x + 1) * pm.size]
         return pad(block, (pk.size, pm.size))
 
-    def product(x: int, y: int) -> Operand:
-        total: Operand = 0
-        for z in range(pk.number):
-            if x == y:
-                part = _lower(launch(syrk_kernel, panel(z, x)))
-            else:
-                part = launch(gemm_kernel, panel(z, x), panel(z, y))
-            total = total + (part if is_tensor(part) or pk.number == 1 else to_float64(part))
-        return total
+    def part(x: int, y: int, z: int) -> Operand:
+        if x == y:
+            return _lower(launch(syrk_kernel, panel(z, x)))
+        return launch(gemm_kernel, panel(z, x), panel(z, y))
 
-    c = product(0, 0)
-    if pm.number > 1:
-        first, c = c, zeros((pm.padded, pm.padded), c)
-        for x in range(pm.number):
-            for y in range(x + 1):
-                block = c[x * pm.size : (x + 1) * pm.size, y * pm.size : (y + 1) * pm.size]
-                block[:] = product(x, y) if x else first
-    c = as_float32(c)[:m, :m]
+    c = as_float32(matrix_of_panels(part, pm, pm, pk.number, lower=True))[:m, :m]
     return c + swap(_lower(c, -1))

@@ -20,7 +20,7 @@ Modules, each of which imports only from earlier rows:
 - `tensor`, `account`, `operators`: the data that instructions work on;
 - `state`, `allocate`, `operands`, `liveness`: one run and the checks of operands;
 - `isa_dma`, `isa_scalar`, `isa_tensor`, `isa_vector`: instructions, one module per engine;
-- `isa`, `language`: the namespaces that kernels see;
+- `isa`, `language`: the namespaces that kernels import;
 - `subset_syntax`, `subset`: the check of a kernel's source;
 - `rebind`, `blas`, `runner`: running a kernel.
 """

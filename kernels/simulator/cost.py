@@ -27,10 +27,10 @@ DMA_EFFICIENCY = 0.7
 """Share of the DMA peak that a well-formed kernel reaches (NKI performance guide)."""
 
 DMA_OVERHEAD_BYTES = 512
-"""Bytes a queue could have moved in the time that one contiguous element costs on top.
+"""Overhead of one contiguous element, as the bytes that a queue could move in that time.
 
-Our choice, after the DMA bandwidth guide's words: with 512 an element of 256 B reaches a third of
-the peak ("severely overhead-bound" below), 2 KiB 80 % ("approaches peak"), 4 KiB 89 %."""
+The DMA bandwidth guide gives no number. 512 fits its text: elements of 256 B reach a third of the
+peak ("severely overhead-bound" below that), 2 KiB 80 % ("approaches peak"), 4 KiB 89 %."""
 
 
 def matmul_passes(dtype: str) -> int:

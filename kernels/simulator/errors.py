@@ -1,4 +1,4 @@
-"""The one family of exceptions that the simulator raises."""
+"""The exceptions that the simulator raises."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SimulatorError(DFMP2Error):
 
 
 class SubsetError(SimulatorError):
-    """A kernel uses Python that the NKI compiler does not have.
+    """A kernel uses Python that the NKI compiler rejects.
 
     `call` names the function and the line, `rule` is a key of
     `dfmp2.kernels.simulator.subset_rules.SUBSET_RULES`.

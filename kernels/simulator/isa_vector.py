@@ -17,11 +17,11 @@ from .operands import (
     choose_engine,
     f32,
     free_size,
-    gpsimd_sees,
     is_number,
     not_modelled,
     per_partition,
     put,
+    refuse_psum,
     same_elements,
     scalar_value,
 )
@@ -45,7 +45,7 @@ def tensor_copy(
     chosen = choose_engine(call, engine, "vector", ("vector", "scalar", "gpsimd"))
     if chosen == "scalar" and run.target.version == 2:
         refuse(call, "engine", "ScalarE copies with activation(op=nl.copy) on NeuronCore-v2")
-    gpsimd_sees(call, chosen, dst, src)
+    refuse_psum(call, chosen, dst, src)
     issue(run, call, chosen, cost.vector(free_size(src)), (src,), dst)
     if run.execute:
         through = chosen == "scalar" or src.dtype != dst.dtype
@@ -59,7 +59,7 @@ def memset(
     call = "nisa.memset"
     run = begin(call, dst=dst)
     chosen = choose_engine(call, engine, "vector", ("vector", "gpsimd"))
-    gpsimd_sees(call, chosen, dst)
+    refuse_psum(call, chosen, dst)
     if not is_number(value):
         refuse(call, "memset-value", f"value is a {type(value).__name__}")
     if not dst.dtype.is_float and isinstance(value, (float, np.floating)):
@@ -94,7 +94,7 @@ def tensor_tensor(
     in_sbuf = "psum" not in (*spaces, dst.storage.space)
     default = "gpsimd" if integers and in_sbuf else "vector"
     chosen = choose_engine(call, engine, default, ("vector", "gpsimd"))
-    gpsimd_sees(call, chosen, dst, data1, data2)
+    refuse_psum(call, chosen, dst, data1, data2)
     wide = any(t.dtype.itemsize > 2 for t in (data1, data2))
     cycles = cost.tensor_tensor(free_size(data1), spaces == ("sbuf", "sbuf"), wide)
     issue(run, call, chosen, cycles, (data1, data2), dst)
@@ -163,7 +163,7 @@ def tensor_scalar(
         refuse(call, "engine", f"{names} on {chosen}: GpSimdE does rsqrt and nothing else here")
     if chosen == "scalar" and (run.target.version < 3 or names not in _SCALAR_ENGINE_OPS):
         refuse(call, "engine", f"{names} on ScalarE of {run.target.name}")
-    gpsimd_sees(call, chosen, dst, *reads)
+    refuse_psum(call, chosen, dst, *reads)
     n = free_size(data)
     issue(run, call, chosen, cost.gpsimd_rsqrt(n) if rsqrt else cost.vector(n), reads, dst)
     if run.execute:

@@ -18,11 +18,11 @@ __all__ = [
     "choose_engine",
     "f32",
     "free_size",
-    "gpsimd_sees",
     "is_number",
     "not_modelled",
     "per_partition",
     "put",
+    "refuse_psum",
     "same_elements",
     "scalar_value",
     "tile",
@@ -40,7 +40,7 @@ def begin(call: str, **tiles: Any) -> Run:
 
 
 def not_modelled(call: str, **given: bool) -> None:
-    """Refuse parameters that the hardware has and the simulator has not."""
+    """Refuse parameters of NKI that the simulator does not model."""
     names = [name for name, is_given in given.items() if is_given]
     if names:
         refuse(call, "not-modelled", f"parameter {', '.join(names)}")
@@ -95,7 +95,7 @@ def choose_engine(call: str, given: Any, default: str, allowed: tuple[str, ...])
     return given.name
 
 
-def gpsimd_sees(call: str, engine: str, *tensors: NkiTensor) -> None:
+def refuse_psum(call: str, engine: str, *tensors: NkiTensor) -> None:
     """Refuse PSUM operands of GpSimdE."""
     if engine == "gpsimd":
         for t in tensors:
@@ -128,7 +128,7 @@ def scalar_value(t: Any, rank: int) -> Any:
 
 
 def f32(t: NkiTensor) -> NDArray[Any]:
-    """Return the values in float32, as engines see them."""
+    """Return the values in float32, in which engines compute."""
     values = t.array()
     return values if values.dtype == F32 else values.astype(F32)
 

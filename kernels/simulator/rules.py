@@ -1,8 +1,8 @@
-"""The rules that the simulator enforces: what each says, and which document says it.
+"""The rules that the simulator enforces, and the document behind each.
 
-A rule has a name that errors and tests use, one sentence, and the document the sentence rests
-on. Documents are named as in AWS's public Neuron SDK documentation (folder ``nki/``), SDK 2.29
-to 2.32; "observed" marks what users met on hardware without AWS promising it.
+A rule has a name that errors and tests use, one sentence, and its source. Documents are named as
+in AWS's public Neuron SDK documentation (folder ``nki/``), SDK 2.29 to 2.32. "observed" marks what
+users saw on hardware and AWS does not document.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NOTES3 = "NKI 0.3.0 release notes and migration guide"
 _SHARED = "NKI ISA API Common Fields"
 
 RULES: dict[str, Rule] = {
-    # -- shapes and placement ---------------------------------------------------------------
+    # Shapes and placement
     "partitions": Rule("a tile spans 1 to 128 partitions", f"{_ARCH2}; nl.tile_size.pmax"),
     "start-partition": Rule(
         "a tile of more than 64 partitions starts at partition 0, of 33-64 at 0 or 64, of at "
@@ -64,7 +64,7 @@ RULES: dict[str, Rule] = {
         "nothing on chip broadcasts over partitions implicitly",
         f"{_ARCH2}; observed: accepted by AWS's simulator, refused by the compiler's verifier",
     ),
-    # -- memories ---------------------------------------------------------------------------
+    # Memories
     "sbuf-capacity": Rule(
         "the tiles live at one time fit into the SBUF of a partition", "architecture guides"
     ),
@@ -77,24 +77,23 @@ RULES: dict[str, Rule] = {
         f"{_ISA}, nc_matmul",
     ),
     "engine-memory": Rule(
-        "TensorE reads SBUF and writes PSUM; VectorE and ScalarE see both; GpSimdE sees SBUF "
-        "only; no compute engine sees HBM",
+        "TensorE reads SBUF and writes PSUM; VectorE and ScalarE access both; GpSimdE accesses "
+        "SBUF only; no compute engine accesses HBM",
         f"{_ARCH2}; {_ISA}",
     ),
     "both-psum": Rule("two tensor inputs of one instruction are not both in PSUM", _ISA),
     "write-once": Rule(
-        "a destination names each element once: the order of overlapping writes is nowhere "
-        "documented",
+        "a destination has each element once: the order of overlapping writes is not documented",
         "this package",
     ),
-    "dma-psum": Rule("DMA does not touch PSUM", _NOTES3),
+    "dma-psum": Rule("DMA neither reads nor writes PSUM", _NOTES3),
     "read-before-write": Rule(
         "memory is read only after it was written: fresh memory holds anything",
         f"{_GUIDE}, Creating Tensors; NKI CPU Simulator",
     ),
     "output-shared-hbm": Rule("a kernel returns tensors in nl.shared_hbm", _NOTES3),
     "buffer": Rule("a buffer is nl.sbuf, nl.psum, nl.hbm or nl.shared_hbm, no string", _NOTES3),
-    # -- types ------------------------------------------------------------------------------
+    # Types
     "dtype": Rule("NKI has no 64-bit types; a dtype is one of nki.language's", _SHARED),
     "dtype-matmul": Rule(
         "if one operand of a matrix product is float32 or tfloat32 the other is, too; the "
@@ -107,7 +106,7 @@ RULES: dict[str, Rule] = {
         f"{_ISA}, tensor_scalar, activation",
     ),
     "memset-value": Rule("memset's value has the kind of dst's dtype", _NOTES3),
-    # -- engines ----------------------------------------------------------------------------
+    # Engines
     "engine": Rule("the instruction runs on the engine that is named", _ISA),
     "matmul-tile": Rule(
         "contraction <= 128 and equal, stationary <= 128 columns, moving <= 512 columns "
@@ -129,7 +128,7 @@ RULES: dict[str, Rule] = {
     ),
     "activation-op": Rule("the function is one of ScalarE's", f"{_SHARED}, activation functions"),
     "dma-size": Rule("source and destination have equally many elements", f"{_ISA}, dma_copy"),
-    # -- program ----------------------------------------------------------------------------
+    # Program
     "keyword-enum": Rule("options are members of their enum, no bare integers", _NOTES3),
     "tensor-value": Rule(
         "a tensor has no value while a kernel is built: no Python condition on it", _GUIDE

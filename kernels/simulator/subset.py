@@ -1,8 +1,8 @@
 """Static check that a kernel stays inside the Python subset of the NKI compiler.
 
 `check_subset` walks the source of a kernel and of every function of its own package that it
-calls, and reports what the compiler would refuse. AWS's simulator and ours run any Python, so
-without this check such code fails only on a machine with the compiler.
+calls, and reports what the compiler would refuse. Both simulators run any Python, so without this
+check such code would fail only on a machine with the compiler.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _is_jitted(value: Any) -> bool:
 
 
 def _inside(node: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Walk parameters and body, without decorators: the compiler does not see those."""
+    """Walk parameters and body, without decorators, which are not compiled."""
     for part in (node.args, *node.body):
         yield from ast.walk(part)
 

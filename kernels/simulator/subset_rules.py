@@ -9,7 +9,7 @@ __all__ = ["SUBSET_RULES"]
 _GUIDE = "NKI Language Guide"
 _NOTES3 = "NKI 0.3.0 release notes and migration guide"
 _NOTES2 = "migration to NKI 0.2.0"
-_OBSERVED = "observed on hardware with NKI 0.3; no document promises otherwise"
+_OBSERVED = "observed on hardware with NKI 0.3; not documented"
 
 SUBSET_RULES: dict[str, Rule] = {
     "source": Rule("the compiler reads a kernel's source text", _GUIDE),

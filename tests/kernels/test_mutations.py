@@ -1,9 +1,9 @@
-"""Wrong kernels must fail: single edits of kernel source, each of which a check has to notice.
+"""Wrong kernels must fail: single edits of kernel source, which the checks must detect.
 
 An edit replaces the code of one function in place, so every kernel that calls it runs the edited
-one. The check is that of `test_sizes`, on one problem with several strips, chunks and contraction
-tiles and a remainder in each; unedited, it passes. An edit is noticed where the error exceeds its
-bound or the simulator refuses the kernel.
+code. The check is that of `test_sizes`, on one problem with several strips, chunks and contraction
+tiles and a remainder in each; without an edit it passes. An edit is detected if the error exceeds
+its bound or the simulator refuses the kernel.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SIZES = {
 
 
 class Edit(NamedTuple):
-    """Replace `old` by `new` in `function` of `module`, and expect `problem` to notice."""
+    """Replace `old` by `new` in `function` of `module`; the check of `problem` must fail."""
 
     problem: str
     module: str
@@ -127,7 +127,7 @@ EDITS = [
         "pair_energy", "pair_resident", "_load_orbital", "scalar_offset=index", "scalar_offset=None"
     ),
     Edit("mp2_energy-blocks", "mp2_energy", "_scaled", "+ b0 * p, width", ", width"),
-    # Operands swapped or mistaken
+    # Wrong operands
     Edit(
         "pair_energy",
         "pair_resident",
@@ -198,7 +198,7 @@ EDITS = [
     ),
     Edit("mp2_energy", "reduction", "scale", "data2=root[:", "data2=t[:"),
     Edit("pair_energy-chunks", "reduction", "mirror_row", "first = n * per_bank", "first = 0"),
-    # The last tile, or the last anything
+    # The last tile, row or task left out
     Edit(
         "gemm",
         "gemm",
@@ -259,7 +259,7 @@ def _check(problem: str, monkeypatch: pytest.MonkeyPatch) -> float:
 
 @pytest.mark.parametrize("problem", list(SIZES))
 def test_unedited_kernels_pass(problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the edits are compared with."""
+    """The checks pass without an edit."""
     assert _check(problem, monkeypatch) <= 1
 
 
@@ -282,7 +282,7 @@ def _edited(module: types.ModuleType, edit: Edit) -> types.CodeType:
 @pytest.mark.parametrize(
     "edit", EDITS, ids=[f"{e.module}.{e.function}-{n}" for n, e in enumerate(EDITS)]
 )
-def test_edit_is_noticed(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edit_is_detected(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check fails, or the simulator refuses."""
     module = importlib.import_module(f"dfmp2.kernels.{edit.module}")
     function = getattr(module, edit.function)
@@ -291,10 +291,10 @@ def test_edit_is_noticed(edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
         ratio = _check(edit.problem, monkeypatch)
     except SimulatorError:
         return
-    assert ratio > 1, f"{edit.old} -> {edit.new} went unnoticed"
+    assert ratio > 1, f"{edit.old} -> {edit.new} was not detected"
 
 
 def test_enough_edits() -> None:
-    """Every kernel is edited, in at least thirty places all told."""
+    """Every kernel is edited, in at least thirty places altogether."""
     assert len(set(EDITS)) >= 30
     assert {e.problem.partition("-")[0] for e in EDITS} == set(CHECKS)

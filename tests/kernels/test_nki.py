@@ -1,4 +1,4 @@
-"""Which `nki` the kernels get: AWS's package or the bundled simulator, and why."""
+"""The choice between AWS's package and the bundled simulator, and its reason."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_package_without_jit_is_not_taken(monkeypatch: Any) -> None:
     assert reason == "nki 0.4.0 has no simulate"
 
 
-def test_module_says_what_it_found() -> None:
+def test_module_holds_the_choice() -> None:
     assert (chosen.why_not() is None) == chosen.HAS_NKI
     if not chosen.HAS_NKI:
         assert chosen.nki is simulator

@@ -1,4 +1,4 @@
-"""Every kernel against its definition, at the sizes where tiling can go wrong."""
+"""Every kernel against its definition, at sizes around the edges of tiles and panels."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ DIMENSIONS = {
 
 @pytest.mark.parametrize("kernel", sorted(DIMENSIONS))
 def test_drawn_sizes(launch: Launch, kernel: str) -> None:
-    """Sizes that nobody chose."""
+    """Random sizes."""
 
     @settings(max_examples=12, deadline=None, derandomize=True, database=None)
     @given(st.tuples(*[st.integers(1, most) for most in DIMENSIONS[kernel]]))
@@ -111,7 +111,7 @@ def test_drawn_sizes(launch: Launch, kernel: str) -> None:
 def test_many_launches(
     launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Launches of one program, the last of them not full."""
+    """Several launches of one program, the last with repeated tasks."""
     monkeypatch.setattr(pair_plan, "INSTRUCTION_LIMIT", 150)
     outcome = CHECKS["pair_energy"](launch, *sizes)
     assert outcome.ratio <= 1, outcome
@@ -119,7 +119,7 @@ def test_many_launches(
 
 @pytest.mark.parametrize("n", [257, 300, 641])
 def test_trsm_panels(launch: Launch, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A factor of several panels, right-hand sides in several launches; small, to be quick."""
+    """A factor of several panels, right-hand sides in several launches."""
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_RHS", 4)
     monkeypatch.setattr("dfmp2.kernels.trsm.INSTRUCTION_LIMIT", 60)
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_ORDER", 256)

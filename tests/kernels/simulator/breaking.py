@@ -1,7 +1,7 @@
 """Minimal kernels that break one rule each, collected by rule.
 
-A case is a kernel decorated with `breaks`: the rule, the call that refuses it and the exact text
-of what happened. `test_rules` runs them all and checks that no rule is without a case.
+A case is a kernel decorated with `breaks`, which gives the rule, the call that refuses it and the
+exact detail of the error. `test_rules` runs all cases and checks that every rule has one.
 """
 
 from __future__ import annotations

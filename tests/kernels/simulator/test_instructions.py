@@ -1,4 +1,4 @@
-"""Each instruction computes what its documentation says, in float32."""
+"""Each instruction computes the documented result, in float32."""
 
 from __future__ import annotations
 

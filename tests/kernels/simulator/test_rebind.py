@@ -31,7 +31,7 @@ def named(t):
 
 
 class AwsKernel:
-    """Stands for AWS's decorated kernel: some object around the function."""
+    """A replacement of AWS's decorated kernel: an object that holds the function."""
 
     def __init__(self, fn: FunctionType) -> None:
         self.fn = fn
