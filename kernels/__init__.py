@@ -1,6 +1,6 @@
-"""The operations of DF-MP2 as NKI kernels, and their plain definitions.
+"""The operations of DF-MP2 as NKI kernels, and their definitions.
 
-Installed as ``dfmp2.kernels``. Each operation exists three times: in `reference` (NumPy
-float64, the definition), in the module of its name (the NKI kernel and its host side) and,
-for every other machine, in `dfmp2.backends.torch`.
+Installed as ``dfmp2.kernels``. Each operation has three implementations: the definition in
+`reference` (NumPy float64), the NKI kernel with its host side in the module of its name, and the
+one for CPUs and GPUs in `dfmp2.backends.torch`.
 """

@@ -2,20 +2,19 @@
 
 For each auxiliary P the first half multiplies blocks of eri[P] (stationary, 128 x 128) with C_occ
 (moving), so its result has nu on partitions and i in columns: exactly a stationary operand of the
-second half, whose moving operand is C_vir. No transpose is needed between them, only the PSUM to
-SBUF copy that there must be anyway. Several P share one tile of the second half, 128 // nocc of
+second half, whose moving operand is C_vir. No transpose is needed between them, only the copy from
+PSUM to SBUF that any product needs. Several P share one tile of the second half, 128 // nocc of
 them, so that its rows (P, i) fill the array. eri streams through SBUF once, by long contiguous
 rows; both coefficient matrices stay there.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, zeros
 from dfmp2.kernels.limits import F32_BYTES, INSTRUCTION_LIMIT, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.tiles import load_panel, multiply
 from dfmp2.kernels.tiling import ceil_div, equal_panels, round_up
 
@@ -34,7 +33,7 @@ def _nu_blocks(blocks: int, nocc: int) -> int:
     return max(1, min(blocks, PSUM_BANK_F32 // nocc, by_memory))
 
 
-def _half(eri: Any, c_occ: Any, half: Any, aux: int, slot: int) -> None:
+def _half(eri: Operand, c_occ: Tile, half: Tile, aux: int, slot: int) -> None:
     """half[nu, block, (slot, i)] = sum_mu eri[aux, mu, nu] C_occ[mu, i]."""
     nao = eri.shape[1]
     blocks, nocc = c_occ.shape[1], c_occ.shape[2]
@@ -54,7 +53,7 @@ def _half(eri: Any, c_occ: Any, half: Any, aux: int, slot: int) -> None:
 
 
 @nki.jit
-def ao2mo_kernel(eri: Any, c_occ: Any, c_vir: Any) -> Any:
+def ao2mo_kernel(eri: Operand, c_occ: Operand, c_vir: Operand) -> Operand:
     """b[P,i,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a] for the P of one launch.
 
     Dimensions
@@ -76,8 +75,8 @@ def ao2mo_kernel(eri: Any, c_occ: Any, c_vir: Any) -> Any:
     -------
     [X, O, A] float32 in shared HBM: P leads, which is what the metric solve contracts. Both
     halves accumulate in float32 in PSUM; the error of an element is at most about
-    N u sum_mn |eri C C|, u = 2^-24. Large coefficients of diffuse orbitals cancel in that sum:
-    whether float32 will do is for the caller to estimate.
+    N u sum_mn |eri C C|, u = 2^-24. Large coefficients of diffuse orbitals cancel in that sum, so
+    the caller must estimate whether float32 is enough.
 
     Notes
     -----
@@ -126,11 +125,26 @@ def _instructions(blocks: int, nocc: int, nvir: int) -> int:
     return blocks * blocks + 2 * chunks + (blocks + 1) * ceil_div(nvir, PSUM_BANK_F32) + 1
 
 
-def ao2mo(eri: Any, c_occ: Any, c_vir: Any, launch: Launch | None = None) -> Any:
+def ao2mo(eri: Operand, c_occ: Operand, c_vir: Operand, launch: Launch | None = None) -> Operand:
     """b[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]; eri[P] is symmetric.
 
-    Returns float32, of the kind of array that `eri` is: a view of an array whose first index
-    is P.
+    Parameters
+    ----------
+    eri
+        [P, m, m], any float dtype: three-centre integrals.
+    c_occ, c_vir
+        [m, i] and [m, a], any float dtype: orbital coefficients.
+    launch
+        Runs the kernel; default: a new `Launcher`.
+
+    Returns
+    -------
+    [i, P, a] float32, NumPy or torch like `eri`: a view of an array whose first index is P.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, or an empty dimension.
     """
     launch = launch or Launcher()
     eri, c_occ, c_vir = as_float32(eri), as_float32(c_occ), as_float32(c_vir)
@@ -147,7 +161,7 @@ def ao2mo(eri: Any, c_occ: Any, c_vir: Any, launch: Launch | None = None) -> Any
     c_occ = pad(c_occ, (rows, po.padded))
     c_vir = pad(c_vir, (rows, pv.padded))
 
-    b: Any = None
+    b: Operand = None
     for o in range(po.number):
         occ = slice(o * po.size, (o + 1) * po.size)
         for v in range(pv.number):

@@ -1,17 +1,15 @@
 """Many matrix products C[x,m,n] = sum_k A[x,m,k] B[x,k,n] in one launch.
 
-Small factors waste TensorE: a product with K = M = 32 uses a sixteenth of the 128 x 128 array and
-takes as long as a full one. Factors of K, M <= 64 are therefore packed, 2 of up to 64 or 4 of up
-to 32 at a time, as the diagonal blocks of one stationary tile whose other blocks are zero; the
-matching rows of B, stacked over partitions, are the moving tile and the products come out
-stacked in the same way. The zeros are written once per launch, and a launch moves its operands
-in a handful of transfers however many products it makes. Larger factors go through the same
-block product as `gemm`, several items per launch.
+Small factors use little of TensorE: a product with K = M = 32 uses a sixteenth of the 128 x 128
+array and takes as long as a full one. Factors of K, M <= 64 are therefore packed, 2 of up to 64 or
+4 of up to 32 at a time, as the diagonal blocks of one stationary tile whose other blocks are zero.
+The matching rows of B, stacked over partitions, are the moving tile, and the products are stacked
+in the same way. The zeros are written once per launch, and a launch moves its operands in a few
+transfers, whatever the number of products. Larger factors use the block product of `gemm`, several
+items per launch.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from dfmp2.kernels.gemm import block_product, gemm, gemm_instructions
 from dfmp2.kernels.launch import Launch, Launcher
@@ -27,13 +25,14 @@ from dfmp2.kernels.limits import (
     SBUF_BUDGET,
 )
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.tiling import ceil_div, equal_panels, round_up
 
 __all__ = ["batched_gemm", "batched_gemm_kernel", "packed_gemm_kernel"]
 
 
 @nki.jit
-def batched_gemm_kernel(a_t: Any, b: Any) -> Any:
+def batched_gemm_kernel(a_t: Operand, b: Operand) -> Operand:
     """C[x] = A[x] B[x] for the items of one launch, one after the other.
 
     Dimensions
@@ -58,16 +57,16 @@ def batched_gemm_kernel(a_t: Any, b: Any) -> Any:
         for x in X:
             loop nest of gemm_kernel
     """
-    items, k, m = a_t.shape
-    n = b.shape[2]
-    out = nl.ndarray((items, m, n), dtype=nl.float32, buffer=nl.shared_hbm)
+    items = a_t.shape[0]
+    shape = (items, a_t.shape[2], b.shape[2])
+    out = nl.ndarray(shape, dtype=nl.float32, buffer=nl.shared_hbm)
     for x in range(items):
-        block_product(out, a_t, b, x, k, m, n)
+        block_product(out, a_t, b, x)
     return out
 
 
 @nki.jit
-def packed_gemm_kernel(a_t: Any, b: Any) -> Any:
+def packed_gemm_kernel(a_t: Operand, b: Operand) -> Operand:
     """C[x] = A[x] B[x] for small factors, 128 / E items per pass of TensorE.
 
     Dimensions
@@ -139,11 +138,28 @@ def _items_per_launch(e: int, k: int, m: int, n: int) -> int:
     return pack * max(1, min(by_memory, by_count))
 
 
-def batched_gemm(a: Any, b: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any:
+def batched_gemm(
+    a: Operand, b: Operand, transpose_a: bool = False, launch: Launch | None = None
+) -> Operand:
     """C[x,m,n] = sum_k A[x,m,k] B[x,k,n]; with `transpose_a`, A is given as [x,k,m].
 
-    Returns float32, of the kind of array that `a` is. Items beyond the size of one launch of
-    `gemm` are handed to it one by one.
+    Factors larger than one launch of `gemm` go through `gemm` one by one.
+
+    Parameters
+    ----------
+    a, b
+        [x, m, k] (or [x, k, m]) and [x, k, n], any float dtype.
+    launch
+        Runs the kernel; default: a new `Launcher`.
+
+    Returns
+    -------
+    [x, m, n] float32, NumPy or torch like `a`.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, or an empty dimension.
     """
     launch = launch or Launcher()
     a_t, b = as_float32(a), as_float32(b)

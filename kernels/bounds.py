@@ -1,12 +1,12 @@
-"""How far float32 kernels may be from their float64 definitions.
+"""Largest acceptable differences between float32 kernels and their float64 definitions.
 
 u = 2^-24 is half a unit in the last place of 1. A sum of n rounded terms in any order is off by at
 most n u sum|terms|; with rounding errors of random sign, by at most lambda sqrt(n) u sum|terms|
 except with probability 2 exp(-lambda^2 / 2) (Higham and Mary, SIAM J. Sci. Comput. 41, A2815,
-2019). lambda = 6 makes that 3e-8 per sum. A fixed few u are added for the roundings outside sums;
-inputs are float32 numbers, so they bring none.
+2019). lambda = 6 makes that 3e-8 per sum. 3 u are added for the roundings outside sums. Inputs are
+float32 numbers, so they add no error.
 
-Each function returns an elementwise bound; none looks at a computed result.
+Each function returns an elementwise bound. None of them uses a result of a kernel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LAMBDA = 6.0
 
 
 def growth(n: int) -> float:
-    """Relative error of a sum of n products: lambda sqrt(n) u, and 3 u for what is outside it."""
+    """Relative error of a sum of n products: lambda sqrt(n) u, and 3 u for roundings outside it."""
     return (LAMBDA * float(np.sqrt(n)) + 3) * UNIT
 
 
@@ -46,25 +46,21 @@ def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
     return np.asarray(2 * growth(sizes[0].shape[1]) * reference.ao2mo(*sizes))
 
 
-def triangular(op_a: Array, x: Array, lower: bool) -> Array:
-    """Bound for the solution X of op(A) X = B by blocks with inverted diagonal blocks.
+def triangular(a: Array, x: Array) -> Array:
+    """Bound for the solution X of A X = B, A lower, by blocks with inverted diagonal blocks.
 
     The residual of a blocked substitution is at most growth(n) |A| |X|; multiplying with a
     rounded inverse instead of substituting multiplies that by the condition |Inv| |A| of the worst
     diagonal block. |A^-1| turns it into an error of X.
     """
-    n = len(op_a)
-    inverse = np.abs(scipy.linalg.solve_triangular(op_a, np.eye(n), lower=lower))
+    n = len(a)
+    inverse = np.abs(scipy.linalg.solve_triangular(a, np.eye(n), lower=True))
     condition = 1.0
     for start in range(0, n, PARTITIONS):
-        # The solver counts blocks from the end where op(A) is upper.
-        block = slice(start, start + PARTITIONS)
-        if not lower:
-            block = slice(max(0, n - start - PARTITIONS), n - start)
-        tile = op_a[block, block]
-        inv = scipy.linalg.solve_triangular(tile, np.eye(len(tile)), lower=lower)
+        tile = a[start : start + PARTITIONS, start : start + PARTITIONS]
+        inv = scipy.linalg.solve_triangular(tile, np.eye(len(tile)), lower=True)
         condition = max(condition, float((np.abs(inv) @ np.abs(tile)).sum(axis=1).max()))
-    return np.asarray(2 * growth(n) * condition * (inverse @ (np.abs(op_a) @ np.abs(x))))
+    return np.asarray(2 * growth(n) * condition * (inverse @ (np.abs(a) @ np.abs(x))))
 
 
 def energies(t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array) -> tuple[float, float]:
@@ -73,8 +69,8 @@ def energies(t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array) -> tupl
     n = 0 for a given T. With S = T D^-1/2, J = sum S^2, X = 1/2 sum (S - S^T)^2:
 
     - D is three float32 numbers added: relative error d = 3 u (|e_a| + |e_b| + |e_ij|) / D;
-    - S is off by (d / 2 + 4 u) |S| + growth(n) size_t D^-1/2, in square root of sums of squares
-      at most s = (max d / 2 + 4 u) sqrt(J) + growth(n) sqrt(sum size_t^2 / D);
+    - S is off by (d / 2 + 4 u) |S| + growth(n) size_t D^-1/2; the root of the sum of squares of
+      that is at most s = (max d / 2 + 4 u) sqrt(J) + growth(n) sqrt(sum size_t^2 / D);
     - hence J by 2 sqrt(J) s + s^2 and, as |S_ab - S_ba| is off by at most twice that,
       X by 2 sqrt(X) sqrt(2) s + 2 s^2;
     - summing V squares in a row adds growth(V) of the sum itself.

@@ -1,24 +1,24 @@
 """Estimated device time of each kernel, from traces of its programs without arithmetic.
 
-A host function is given arrays that have shapes and no memory (torch's meta tensors) and a
-launcher that traces each distinct program once in the bundled simulator. What comes out is an
+A host function is called with arrays that have shapes and no memory (torch's meta tensors) and a
+launcher that traces each distinct program once in the bundled simulator. The result is an
 *estimate*: engine cycles and DMA rates from AWS's documents, everything overlapped. Nothing here
-was measured on a device, and the time of the launches themselves is not in it.
+was measured on a device. The time to submit a launch is not included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dfmp2.errors import InputError
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.gemm import gemm
-from dfmp2.kernels.launch import Launcher, program_key
+from dfmp2.kernels.launch import Kernel, Launcher, program_key
 from dfmp2.kernels.mp2_energy import mp2_energy
+from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.simulator import Account, generation, shape_of, trace
 from dfmp2.kernels.syrk import syrk
@@ -55,13 +55,13 @@ class Estimate:
 
     @property
     def busy_ms(self) -> dict[str, float]:
-        """Busy time of each engine, all launches."""
+        """Busy time of each engine in milliseconds, all launches."""
         engines = next(iter(self.programs.values()))[1].busy_us()
         return {e: self.total(lambda a, e=e: a.busy_us()[e]) / 1e3 for e in engines}  # type: ignore[misc]
 
     @property
     def device_ms(self) -> float:
-        """Time if each program is bound by its busiest engine; launches come on top."""
+        """Milliseconds if each program is bound by its busiest engine, without launch overhead."""
         return self.total(lambda a: a.bound()[1]) / 1e3
 
     @property
@@ -76,13 +76,13 @@ class Estimate:
 
 
 class Tracer:
-    """Runs nothing: traces each program once and returns an output without values."""
+    """A `Launch` that traces each program once and returns an output without values."""
 
     def __init__(self, target: str) -> None:
         self._target = generation(target)
         self.accounts: dict[str, Account] = {}
 
-    def __call__(self, kernel: Any, *operands: Any) -> Any:
+    def __call__(self, kernel: Kernel, *operands: Operand) -> Operand:
         import torch
 
         key = program_key(kernel, operands)
@@ -92,38 +92,17 @@ class Tracer:
                 for x in operands
             ]
             self.accounts[key] = trace(kernel, *shapes, target=self._target)
-        shape, energies = _output(kernel.__name__, [tuple(x.shape) for x in operands])
-        return np.zeros(shape) if energies else torch.empty(shape, device="meta")
+        (shape,) = self.accounts[key].outputs
+        # Host functions read energies, which a tensor without memory does not allow.
+        is_energy = "energy" in kernel.__name__
+        return np.zeros(shape) if is_energy else torch.empty(shape, device="meta")
 
 
-def _output(kernel: str, shapes: list[tuple[int, ...]]) -> tuple[tuple[int, ...], bool]:
-    """Shape of a kernel's output, and whether it holds energies, which the host goes on to add."""
-    first, second = shapes[0], shapes[1] if len(shapes) > 1 else ()
-    match kernel:
-        case "gemm_kernel":
-            return (first[1], second[1]), False
-        case "batched_gemm_kernel" | "packed_gemm_kernel":
-            return (first[0], first[2], second[2]), False
-        case "syrk_kernel":
-            return (first[1], first[1]), False
-        case "trsm_kernel":
-            return shapes[2], False
-        case "ao2mo_kernel":
-            return (first[0], second[1], shapes[2][1]), False
-        case "mp2_energy_kernel":
-            return (second[0], 3, first[0]), True
-        case "pair_energy_kernel":
-            return (shapes[2][1], shapes[4][1], 3 * shapes[4][2]), True
-        case "pair_energy_streamed_kernel":
-            return (shapes[2][1], shapes[4][1], 3), True
-    raise InputError(f"no estimate is made for {kernel}")
-
-
-def _problems(nocc: int, nvir: int, naux: int) -> dict[str, Callable[[Launcher], Any]]:
+def _problems(nocc: int, nvir: int, naux: int) -> dict[str, Callable[[Launcher], object]]:
     """One call of each estimated kernel, as the pipeline makes it for these sizes."""
     import torch
 
-    def blank(*shape: int) -> Any:
+    def blank(*shape: int) -> Operand:
         return torch.empty(shape, device="meta")
 
     nao = nocc + nvir
@@ -152,6 +131,11 @@ def estimate(kernel: str, nocc: int, nvir: int, naux: int, target: str = "trn1")
     """Estimate `kernel` for a molecule of given sizes on one core of generation `target`.
 
     gemm and syrk make one T block; the others do their whole step of the run.
+
+    Raises
+    ------
+    InputError
+        A kernel that is not in `ESTIMATED`, or an unknown generation.
     """
     if kernel not in ESTIMATED:
         raise InputError(f"no estimate is made for {kernel!r}: choose from {', '.join(ESTIMATED)}")

@@ -11,23 +11,33 @@ panels, so one compiled program serves them all.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap, to_float64, zeros
 from dfmp2.kernels.limits import K_PANEL, M_BLOCK, M_PANEL, N_PANEL, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.tiles import drain, load_panel, multiply
-from dfmp2.kernels.tiling import Panels, equal_panels
+from dfmp2.kernels.tiling import Panels, ceil_div, equal_panels
 
-__all__ = ["block_product", "gemm", "gemm_instructions", "gemm_kernel", "gemm_panels"]
+__all__ = [
+    "block_product",
+    "gemm",
+    "gemm_instructions",
+    "gemm_kernel",
+    "matrix_of_panels",
+]
 
 
-def block_product(out: Any, a_t: Any, b: Any, item: int, k: int, m: int, n: int) -> None:
+def block_product(out: Operand, a_t: Operand, b: Operand, item: int) -> None:
     """out[item] = a_t[item]^T b[item], for HBM arrays of matrices [m,n], [k,m] and [k,n].
 
-    `item` counts whole matrices from the start of each array; k is a multiple of 128.
+    `item` counts whole matrices from the start of each array, 0 where an array is one matrix; k
+    is a multiple of 128. Called inside kernels only.
     """
+    rank = len(a_t.shape)
+    k, m, n = a_t.shape[rank - 2], a_t.shape[rank - 1], b.shape[rank - 1]
     nk = k // PARTITIONS
     for m0 in range(0, m, M_BLOCK):
         left = load_panel(a_t, nk, m, item * k * m + m0, min(M_BLOCK, m - m0))
@@ -46,7 +56,7 @@ def block_product(out: Any, a_t: Any, b: Any, item: int, k: int, m: int, n: int)
 
 
 @nki.jit
-def gemm_kernel(a_t: Any, b: Any) -> Any:
+def gemm_kernel(a_t: Operand, b: Operand) -> Operand:
     """C = A^T' B for one panel.
 
     Dimensions
@@ -77,58 +87,83 @@ def gemm_kernel(a_t: Any, b: Any) -> Any:
                     for k in K/128:  PSUM[128, 512] += A[k]^T B[k]      TensorE, 4 passes (fp32)
                     PSUM -> SBUF (VectorE) -> HBM
     """
-    k, m = a_t.shape
-    n = b.shape[1]
-    out = nl.ndarray((m, n), dtype=nl.float32, buffer=nl.shared_hbm)
-    block_product(out, a_t, b, 0, k, m, n)
+    out = nl.ndarray((a_t.shape[1], b.shape[1]), dtype=nl.float32, buffer=nl.shared_hbm)
+    block_product(out, a_t, b, 0)
     return out
 
 
 def gemm_instructions(k: int, m: int, n: int) -> int:
     """Upper bound of the instructions of `block_product`."""
-    tiles = -(-m // PARTITIONS) * -(-n // PSUM_BANK_F32)
-    loads = -(-m // M_BLOCK) * (1 + -(-n // PSUM_BANK_F32))
+    strips = ceil_div(n, PSUM_BANK_F32)
+    tiles, loads = ceil_div(m, PARTITIONS) * strips, ceil_div(m, M_BLOCK) * (1 + strips)
     return tiles * (k // PARTITIONS + 2) + loads
 
 
-def gemm_panels(m: int, n: int, k: int) -> tuple[Panels, Panels, Panels]:
-    """Panels of m, n and k that one launch multiplies."""
-    return (
-        equal_panels(m, M_PANEL),
-        equal_panels(n, N_PANEL),
-        equal_panels(k, K_PANEL, multiple=PARTITIONS),
-    )
+def matrix_of_panels(
+    part: Callable[[int, int, int], Operand],
+    rows: Panels,
+    columns: Panels,
+    depth: int,
+    lower: bool = False,
+) -> Operand:
+    """A matrix whose panel (x, y) is the sum of ``part(x, y, z)`` over z < `depth`.
+
+    Sums are made in float64 for NumPy arrays, on the device for tensors. With `lower`, panels with
+    y > x stay zero.
+    """
+    whole: Operand = None
+    for x in range(rows.number):
+        for y in range(x + 1 if lower else columns.number):
+            total: Operand = 0
+            for z in range(depth):
+                term = part(x, y, z)
+                total = total + (term if is_tensor(term) or depth == 1 else to_float64(term))
+            if rows.number * columns.number == 1:
+                return total
+            if whole is None:
+                whole = zeros((rows.padded, columns.padded), total)
+            m0, n0 = x * rows.size, y * columns.size
+            whole[m0 : m0 + rows.size, n0 : n0 + columns.size] = total
+    return whole
 
 
-def gemm(a: Any, b: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any:
+def gemm(
+    a: Operand, b: Operand, transpose_a: bool = False, launch: Launch | None = None
+) -> Operand:
     """C[m,n] = sum_k A[m,k] B[k,n]; with `transpose_a`, A is given as [k,m].
 
-    Returns float32, of the kind of array that `a` is. Contractions longer than one panel are
-    summed over launches: in float64 for NumPy arrays, on the device in float32 for tensors.
+    Contractions longer than one panel are summed over launches: in float64 for NumPy arrays, on
+    the device in float32 for tensors.
+
+    Parameters
+    ----------
+    a, b
+        [m, k] (or [k, m]) and [k, n], any float dtype.
+    launch
+        Runs the kernel; default: a new `Launcher`.
+
+    Returns
+    -------
+    [m, n] float32, NumPy or torch like `a`.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, or an empty dimension.
     """
     launch = launch or Launcher()
     a_t, b = as_float32(a), as_float32(b)
     a_t = a_t if transpose_a else swap(a_t)
     check_shapes("gemm", "km kn", a_t=a_t, b=b)
     (k, m), n = a_t.shape, b.shape[1]
-    pm, pn, pk = gemm_panels(m, n, k)
+    pm, pn = equal_panels(m, M_PANEL), equal_panels(n, N_PANEL)
+    pk = equal_panels(k, K_PANEL, multiple=PARTITIONS)
     a_t, b = pad(a_t, (pk.padded, pm.padded)), pad(b, (pk.padded, pn.padded))
 
-    def product(x: int, y: int) -> Any:
-        total: Any = 0
-        for z in range(pk.number):
-            rows = slice(z * pk.size, (z + 1) * pk.size)
-            left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
-            right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
-            part = launch(gemm_kernel, left, right)
-            total = total + (part if is_tensor(part) or pk.number == 1 else to_float64(part))
-        return total
+    def part(x: int, y: int, z: int) -> Operand:
+        rows = slice(z * pk.size, (z + 1) * pk.size)
+        left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
+        right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
+        return launch(gemm_kernel, left, right)
 
-    c = product(0, 0)
-    if pm.number * pn.number > 1:
-        first, c = c, zeros((pm.padded, pn.padded), c)
-        for x in range(pm.number):
-            for y in range(pn.number):
-                block = c[x * pm.size : (x + 1) * pm.size, y * pn.size : (y + 1) * pn.size]
-                block[:] = product(x, y) if x or y else first
-    return as_float32(c)[:m, :n]
+    return as_float32(matrix_of_panels(part, pm, pn, pk.number))[:m, :n]

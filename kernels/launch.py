@@ -1,4 +1,4 @@
-"""The seam between a kernel's host side and whatever runs the kernel.
+"""The interface between the host side of a kernel and the machine that runs it.
 
 A host function prepares operands, calls ``launch(kernel, *operands)`` once per launch and turns
 the outputs into its result. `launch` is any callable of that form:
@@ -7,40 +7,45 @@ the outputs into its result. `launch` is any callable of that form:
 - for a device, a callable that moves the operands there (large ones arrive as the kind of array
   the caller passed, small index and energy tables as NumPy), calls ``kernel(*operands)``, cuts
   the lazy graph and returns the outputs;
-- in tests, a fake that records or inspects the operands.
+- in tests, a replacement that records or inspects the operands.
 
-It returns what the kernel returns: one array or a tuple of arrays, each anything with a shape
-and slices. All operands are C-contiguous, float32 or int32, and never aliases of memory that
-the host function goes on to write.
+It returns the result of the kernel: one array or a tuple of arrays, each with a shape and slices.
+All operands are C-contiguous, float32 or int32, and the host function does not write to their
+memory afterwards.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from dfmp2.kernels import simulator
 from dfmp2.kernels.nki import nki
+from dfmp2.kernels.operands import Operand
 
-__all__ = ["Launch", "Launcher", "program_key", "simulate", "simulate_bundled"]
+__all__ = ["Kernel", "Launch", "Launcher", "program_key", "simulate", "simulate_bundled"]
 
-Launch = Callable[..., Any]
+Kernel: TypeAlias = Callable[..., Operand]
+"""A function decorated with `nki.jit`."""
+
+Launch: TypeAlias = Callable[..., Operand]
+"""A callable that is called as ``launch(kernel, *operands)``."""
 
 
-def simulate(kernel: Any, *operands: Any) -> Any:
+def simulate(kernel: Kernel, *operands: Operand) -> Operand:
     """Run `kernel` once in the simulator of the installed (or bundled) NKI."""
     return nki.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
 
 
-def simulate_bundled(kernel: Any, *operands: Any) -> Any:
+def simulate_bundled(kernel: Kernel, *operands: Operand) -> Operand:
     """Run `kernel` once in the bundled simulator, also where AWS's NKI is installed."""
     return simulator.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
 
 
-def program_key(kernel: Any, operands: tuple[Any, ...]) -> str:
+def program_key(kernel: Kernel, operands: tuple[Operand, ...]) -> str:
     """Name of the compiled program a launch needs: the kernel and its operands' shapes and dtypes.
 
     NKI compiles one program per distinct key.
@@ -68,7 +73,7 @@ class Launcher:
         """Launches so far, of all programs."""
         return self.programs.total()
 
-    def __call__(self, kernel: Any, *operands: Any) -> Any:
+    def __call__(self, kernel: Kernel, *operands: Operand) -> Operand:
         """Run `kernel` on `operands`."""
         self.programs[program_key(kernel, operands)] += 1
         return self._run(kernel, *operands)

@@ -6,12 +6,11 @@ and cut there and never visits the host. torch is not imported: a tensor brings 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import InputError
+from dfmp2.kernels.operands import Operand
 
 __all__ = [
     "as_float32",
@@ -25,21 +24,33 @@ __all__ = [
 ]
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: Operand) -> bool:
     """Whether `x` is a torch tensor."""
     return hasattr(x, "new_zeros")
 
 
-def as_float32(x: Any) -> Any:
-    """`x` in float32, copied only if it is not: a tensor stays one, all else becomes NumPy."""
+def as_float32(x: Operand) -> Operand:
+    """`x` in float32, copied only if it is not; NumPy unless it is a tensor."""
     return x.float() if is_tensor(x) else np.asarray(x, dtype=np.float32)
 
 
-def check_shapes(operation: str, letters: str, **arrays: Any) -> None:
-    """Refuse arrays whose shapes do not fit together: padding would hide it.
+def check_shapes(operation: str, letters: str, **arrays: Operand) -> None:
+    """Refuse arrays whose shapes do not fit together, which padding would hide.
 
-    `letters` names the dimensions of each array in turn, as in ``"mk kn"``; equal letters are
-    equal sizes, and no size is zero.
+    Parameters
+    ----------
+    operation
+        Name for the error message.
+    letters
+        The dimensions of each array in turn, as in ``"mk kn"``. Equal letters are equal sizes, and
+        no size is zero.
+    arrays
+        The arrays, by the names they have in the error message.
+
+    Raises
+    ------
+    InputError
+        A wrong rank, a size of zero, or sizes that differ where their letters do not.
     """
     sizes: dict[str, int] = {}
     fits = True
@@ -50,25 +61,28 @@ def check_shapes(operation: str, letters: str, **arrays: Any) -> None:
             fits = fits and sizes.setdefault(letter, n) == n
     if not fits:
         shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in arrays.items())
-        raise InputError(f"{operation}: shapes do not fit {letters.replace(' ', ', ')}: {shapes}")
+        raise InputError(
+            f"{operation}: shapes do not fit {letters.replace(' ', ', ')}: {shapes}. Equal letters "
+            "are equal sizes, and none is 0"
+        )
 
 
-def zeros(shape: tuple[int, ...], like: Any) -> Any:
+def zeros(shape: tuple[int, ...], like: Operand) -> Operand:
     """Float32 zeros of the same kind, and on the same device, as `like`."""
     return like.new_zeros(shape) if is_tensor(like) else np.zeros(shape, dtype=np.float32)
 
 
-def contiguous(x: Any) -> Any:
+def contiguous(x: Operand) -> Operand:
     """`x` in C order, copied only if it is not."""
     return x.contiguous() if is_tensor(x) else np.ascontiguousarray(x)
 
 
-def swap(x: Any) -> Any:
+def swap(x: Operand) -> Operand:
     """`x` with its last two dimensions exchanged, as a view."""
     return x.swapaxes(-1, -2)
 
 
-def pad(x: Any, shape: tuple[int, ...]) -> Any:
+def pad(x: Operand, shape: tuple[int, ...]) -> Operand:
     """`x` in C order with zeros after its end in every dimension, up to `shape`."""
     if tuple(x.shape) == shape:
         return contiguous(x)
@@ -77,6 +91,6 @@ def pad(x: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-def to_float64(x: Any) -> NDArray[np.float64]:
+def to_float64(x: Operand) -> NDArray[np.float64]:
     """`x` on the host in float64."""
     return np.asarray(x.detach().cpu() if is_tensor(x) else x, dtype=np.float64)

@@ -1,8 +1,8 @@
 """Hardware limits that the kernels are written to, and sizes chosen within them.
 
-The first group is the hardware's, the second is ours. A kernel names these; no kernel holds a
-bare 128 or 512. Numbers are those of NeuronCore v2 (trn1), the smallest generation, unless a
-name says otherwise; what fits there fits on v3 and v4.
+The first group are limits of the hardware, the second are our choices. Kernels use these names
+instead of bare numbers. The values are those of NeuronCore v2 (trn1), the smallest generation, so
+programs that fit there also fit on v3 and v4.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ __all__ = [
     "N_PANEL",
     "PAD_ENERGY",
     "PARTITIONS",
-    "PSUM_BANKS",
     "PSUM_BANK_F32",
     "SBUF_BUDGET",
-    "SBUF_PARTITION_BYTES",
     "TRSM_ORDER",
     "TRSM_RHS",
     "V_STREAMED",
@@ -34,12 +32,6 @@ PARTITIONS = 128
 PSUM_BANK_F32 = 512
 """float32 columns of one PSUM bank (2 KiB per partition); the widest moving tile of a matmul."""
 
-PSUM_BANKS = 8
-"""Banks per partition (16 KiB), all generations."""
-
-SBUF_PARTITION_BYTES = {"trn1": 192 * 1024, "trn2": 224 * 1024, "trn3": 256 * 1024}
-"""SBUF bytes per partition. The compiler keeps a little of trn2's for itself (212,728 usable)."""
-
 F32_BYTES = 4
 """Trainium has no float64: every device array here is float32."""
 
@@ -47,11 +39,11 @@ F32_BYTES = 4
 
 INSTRUCTION_LIMIT = 6 * 1024
 """Most instructions of one program. Loops over tiles are unrolled, so the program grows with the
-problem and the compiler gives up at a size that is not documented; bigger problems take more
-launches of the same program instead."""
+problem, and the compiler's limit is not documented. Larger problems take more launches of the same
+program."""
 
 SBUF_BUDGET = 184 * 1024
-"""Bytes per partition that a plan may use: trn1's 192 KiB less room for constants."""
+"""Bytes per partition that a plan may use: trn1's 192 KiB minus space for constants."""
 
 PAD_ENERGY = 2.0**20
 """Energy (Eh) of padded virtual orbitals: finite, far above any real one, and inside the range of

@@ -2,15 +2,13 @@
 
 For T made elsewhere (the unfused path, validation); `pair_energy` never stores T and is faster.
 Row strips of T stream through SBUF by long contiguous transfers and are scaled at once to
-S = T o D^-1/2 (VectorE, rsqrt on GpSimdE). T is read once: what the same-spin sum needs of T^T is
-S, transposed block by block on the otherwise idle TensorE, where reading T^T from HBM would fetch
-every element a second time, four bytes per descriptor. Squares and sums are one ScalarE
-instruction. Strips are equal (448 virtuals: four of 112), so there is no ragged last one.
+S = T o D^-1/2 (VectorE, rsqrt on GpSimdE). T is read once. The same-spin sum needs S^T: TensorE,
+otherwise idle, transposes S block by block. Reading T^T from HBM would fetch every element a
+second time, four bytes per descriptor. ScalarE squares, VectorE sums. Strips are equal (448
+virtuals: four of 112), so there is no shorter last one.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +17,8 @@ from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64
 from dfmp2.kernels.limits import INSTRUCTION_LIMIT, NVIR_RESIDENT_T, PAD_ENERGY, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
-from dfmp2.kernels.reduction import (
-    inverse_root_gap,
-    mirror_row,
-    mirror_scratch,
-    scale,
-)
+from dfmp2.kernels.operands import Operand, Tile
+from dfmp2.kernels.reduction import inverse_root_gap, mirror_row, mirror_scratch, scale
 from dfmp2.kernels.tiles import load_block
 from dfmp2.kernels.tiling import ceil_div, equal_panels, virtual_strips
 
@@ -36,11 +30,19 @@ def _block_strips(nstrip: int, p: int) -> int:
     return min(nstrip, max(1, NVIR_RESIDENT_T // p))
 
 
-def _scaled(t: Any, x: int, a0: int, na: int, b0: int, nb: int, energies: Any, sums: Any) -> Any:
-    """S of strips a0 .. a0 + na - 1 against the columns of strips b0 .. b0 + nb - 1.
+def _scaled(
+    t: Operand,
+    x: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    energies: tuple[Tile, Tile, Tile],
+    sums: Tile,
+) -> Tile:
+    """S of a block of T[x]; `rows` and `columns` are its first strip and number of strips.
 
-    `sums` is a tile of columns: those of T[x] for strip a against strip b is x n^2 + a n + b.
+    Column x n^2 + a n + b of `sums` receives the squares of strip a against strip b.
     """
+    (a0, na), (b0, nb) = rows, columns
     e_row, e_col, e_pair = energies
     p, v = e_row.shape
     nstrip, width = e_col.shape[1], nb * p
@@ -49,15 +51,15 @@ def _scaled(t: Any, x: int, a0: int, na: int, b0: int, nb: int, energies: Any, s
         a = a0 + n
         strip = load_block(t, p, v, x * v * v + a * p * v + b0 * p, width)
         root = nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf)
-        columns = e_row[:, b0 * p : b0 * p + width]
-        inverse_root_gap(root, columns, e_col[:, a : a + 1], e_pair[:, x : x + 1])
+        e_b = e_row[:, b0 * p : b0 * p + width]
+        inverse_root_gap(root, e_b, e_col[:, a : a + 1], e_pair[:, x : x + 1])
         c = (x * nstrip + a) * nstrip + b0
         scale(s[:, n, :], strip, root, sums[:, c : c + nb])
     return s
 
 
 @nki.jit
-def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
+def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operand) -> Operand:
     """J, X and X_diag of each T[x], one value per partition, as `pair_energy_kernel` does.
 
     Dimensions
@@ -112,15 +114,15 @@ def mp2_energy_kernel(t: Any, e_pair: Any, e_row: Any, e_col: Any) -> Any:
             na = min(step, nstrip - a0)
             for b0 in range(a0, nstrip, step):
                 nb = min(step, nstrip - b0)
-                upper = _scaled(t, x, a0, na, b0, nb, energies, squares)
+                upper = _scaled(t, x, (a0, na), (b0, nb), energies, squares)
                 lower = upper
                 if b0 > a0:
-                    lower = _scaled(t, x, b0, nb, a0, na, energies, squares)
+                    lower = _scaled(t, x, (b0, nb), (a0, na), energies, squares)
                 for strip in range(nb):
                     rows = na if b0 > a0 else strip + 1
                     scratch = (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip))
                     c = (x * nstrip + b0 + strip) * nstrip + a0
-                    mirror_row(upper, lower, strip, rows, scratch, mirrored, c)
+                    mirror_row(upper, lower, strip, scratch, mirrored[:, c : c + rows])
     res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
     whole = [[items * count, p], [count, items], [1, count]]
     diagonal = [[items * count, p], [count, items], [nstrip + 1, nstrip]]
@@ -139,7 +141,7 @@ def _instructions(nstrip: int, p: int) -> int:
 
 
 def padded_energies(
-    e_vir: Any, count: int, size: int
+    e_vir: Operand, count: int, size: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """e_row[P, V] and e_col[P, count] of `count` strips of `size` = P virtuals."""
     e = np.full(count * size, PAD_ENERGY, dtype=np.float32)
@@ -149,11 +151,28 @@ def padded_energies(
 
 
 def mp2_energy(
-    t: Any, e_ij: Any, e_vir: Any, launch: Launch | None = None
+    t: Operand, e_ij: Operand, e_vir: Operand, launch: Launch | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Opposite- and same-spin energy of each T[x,a,b] = (ia|jb), with e_ij[x] = e_i + e_j.
 
-    Returns e_os[x] and e_ss[x] in float64.
+    Parameters
+    ----------
+    t
+        [x, a, a], any float dtype: integrals in Eh.
+    e_ij, e_vir
+        [x] and [a], any float dtype: sums of occupied and virtual orbital energies in Eh, with
+        e_a + e_b > e_ij.
+    launch
+        Runs the kernel; default: a new `Launcher`.
+
+    Returns
+    -------
+    e_os[x] and e_ss[x], float64 NumPy arrays, in Eh.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, or an empty dimension.
     """
     launch = launch or Launcher()
     t, e_ij, e_vir = as_float32(t), to_float64(e_ij), to_float64(e_vir)

@@ -1,38 +1,37 @@
-"""Energies of all orbital pairs of two blocks from B, without ever storing T.
+"""Energies of all orbital pairs of two blocks from B, without storing T.
 
 T_ij = B_i^T B_j is formed once per pair in PSUM, scaled by D^-1/2 on its way to SBUF and reduced
-there to three numbers per partition: T never reaches HBM. TensorE is the bound (four passes per
-float32 product); the rest is arranged so that it hides behind it:
+there to three numbers per partition: T never reaches HBM. TensorE limits the speed (four passes
+per float32 product), and the other engines work at the same time:
 
 - B[i, P, a] has the contraction index on rows, so one transfer of long contiguous rows makes the
   [128, naux/128, nvir] operand, for which a strip of 112-128 virtuals is stationary and up to 512
   columns move. B_i is loaded once for up to a dozen partners j, B_{j+1} while B_j is multiplied.
 - T is not symmetric, and the same-spin energy needs T_ab - T_ba. A second product for T_ba would
-  double the work; S_ba is transposed block by block instead, 5 % of the products, and only
-  mirrored blocks are. The transposes of a strip are issued after the products of the next one,
-  so TensorE does not wait for VectorE to scale it.
+  double the work. Instead S_ba is transposed block by block, and only mirrored blocks are: this
+  costs 5 % of the products. The transposes of a strip are issued after the products of the next
+  one, so TensorE does not wait for VectorE to scale it.
 - D = e_a + e_b - e_i - e_j and its root are made per strip by VectorE and GpSimdE from one row of
-  energies; VectorE scales and subtracts; ScalarE squares and sums.
-- Which orbitals a task multiplies is read from a table in HBM at run time, never compiled in: all
-  launches are one program.
+  energies; VectorE scales and subtracts; ScalarE squares; VectorE sums.
+- A task reads the numbers of its orbitals from a table in HBM at run time. They are not compiled
+  in, so all launches run one program.
 
-For i <= j of one block the pairs are dealt out circularly, j = i + d mod nocc, so that every task
-has equally many partners and none meets the lower triangle.
+For i <= j of one block the partners of i are j = i + d mod nocc, so that every task has equally
+many partners and no pair is computed in both orders.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.launch import Kernel, Launch, Launcher
 from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_float64
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.mp2_energy import padded_energies
+from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.pair_plan import ResidentPlan, StreamedPlan, plan_resident, plan_streamed
-from dfmp2.kernels.pair_resident import pair_energy_kernel, pair_energy_loop_kernel
+from dfmp2.kernels.pair_resident import pair_energy_kernel
 from dfmp2.kernels.pair_streamed import pair_energy_streamed_kernel
 from dfmp2.kernels.tiling import circulant_pairs, fill_launches, padded_rows, rectangle_pairs
 
@@ -41,14 +40,14 @@ __all__ = ["pair_energy"]
 Array = NDArray[np.float64]
 
 
-def _padded_blocks(b_i: Any, b_j: Any, naux: int, nvir: int) -> tuple[Any, Any]:
+def _padded_blocks(b_i: Operand, b_j: Operand, naux: int, nvir: int) -> tuple[Operand, Operand]:
     """Both B padded to [orbitals, naux, nvir]; one array if they are one."""
     left = pad(as_float32(b_i), (len(b_i), naux, nvir))
     right = left if b_j is b_i else pad(as_float32(b_j), (len(b_j), naux, nvir))
     return left, right
 
 
-def _by_block(b: Any, count: int) -> Any:
+def _by_block(b: Operand, count: int) -> Operand:
     """B[i,P,a] as [i count + block, P, nvir / count]: blocks of virtuals apart."""
     orbitals, naux, nvir = b.shape
     blocks = contiguous(b.reshape(orbitals, naux, count, nvir // count).swapaxes(1, 2))
@@ -62,11 +61,17 @@ def _repeated(values: Array, p: int) -> NDArray[np.float32]:
 
 
 def _collect(
-    launch: Launch, kernel: Any, b: tuple[Any, Any], count: int, most: int, tables: Any
+    launch: Launch,
+    kernel: Kernel,
+    b: tuple[Operand, Operand],
+    count: int,
+    most: int,
+    tables: tuple[Operand, ...],
 ) -> Array:
-    """Launch `kernel` until tasks 0 .. count - 1 are done: their rows, summed over partitions.
+    """Launch `kernel` for tasks 0 .. count - 1, at most `most` at a time.
 
-    No result is read before the last launch is on its way: reading waits for the device.
+    Returns the rows of the tasks, summed over partitions. No result is read before the last
+    launch has been submitted, because reading waits for the device.
     """
     results = [
         launch(kernel, *b, np.asarray([numbers], dtype=np.int32), *tables)
@@ -78,10 +83,9 @@ def _collect(
 def _resident(
     plan: ResidentPlan,
     rows: list[list[int]],
-    b: tuple[Any, Any],
+    b: tuple[Operand, Operand],
     energies: tuple[Array, Array, Array],
     launch: Launch,
-    device_loop: bool,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
     """i, j, opposite- and same-spin energy of each pair of `rows`, by the resident form."""
     e_i, e_j, e_vir = energies
@@ -92,10 +96,7 @@ def _resident(
     partners = np.concatenate([i[:, :1], np.where(real, j, 0)], axis=1).astype(np.int32)
     e_pair = _repeated(-(e_i[i] + e_j[np.where(real, j, 0)]), plan.strips.size)
     tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips))
-    if device_loop:
-        sums = to_float64(launch(pair_energy_loop_kernel, *b, *tables)).sum(axis=1)
-    else:
-        sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
+    sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
     squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
     return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]
 
@@ -103,7 +104,7 @@ def _resident(
 def _streamed(
     plan: StreamedPlan,
     rows: list[list[int]],
-    b: tuple[Any, Any],
+    b: tuple[Operand, Operand],
     energies: tuple[Array, Array, Array],
     launch: Launch,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
@@ -135,22 +136,37 @@ def _streamed(
 
 
 def pair_energy(
-    b_i: Any,
-    b_j: Any,
-    e_i: Any,
-    e_j: Any,
-    e_vir: Any,
+    b_i: Operand,
+    b_j: Operand,
+    e_i: Operand,
+    e_j: Operand,
+    e_vir: Operand,
     diagonal: bool = False,
     launch: Launch | None = None,
-    device_loop: bool = False,
 ) -> tuple[Array, Array]:
     """`mp2_energy` of T_ij[a,b] = sum_P b_i[i,P,a] b_j[j,P,b], for all i and j of two blocks.
 
-    Returns e_os[i,j] and e_ss[i,j] in float64. With `diagonal` the two blocks are the same
-    orbitals; only i <= j is computed and the rest of the result is zero. Pass the same array
-    twice then, or it is padded twice; padding itself is no copy where naux and nvir are whole
-    tiles already (`pair_plan`). `device_loop` asks for the form that loops on the device, which
-    takes one launch; it is ignored where B is too large for the resident form.
+    Parameters
+    ----------
+    b_i, b_j
+        [i, P, a] and [j, P, a], any float dtype. They are padded to whole tiles (`pair_plan`),
+        without a copy if P and a are whole tiles already. Where both are the same orbitals, pass
+        the same array twice, or it is padded twice.
+    e_i, e_j, e_vir
+        [i], [j] and [a], any float dtype: orbital energies in Eh.
+    diagonal
+        The two blocks are the same orbitals: only i <= j is computed, the rest is zero.
+    launch
+        Runs the kernel; default: a new `Launcher`.
+
+    Returns
+    -------
+    e_os[i,j] and e_ss[i,j], float64 NumPy arrays, in Eh.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, or an empty dimension.
     """
     launch = launch or Launcher()
     energies = (to_float64(e_i), to_float64(e_j), to_float64(e_vir))
@@ -163,7 +179,7 @@ def pair_energy(
     plan = plan_resident(nvir, naux, len(rows[0]))
     if plan is not None:
         b = _padded_blocks(b_i, b_j, plan.nk * PARTITIONS, plan.strips.padded)
-        i, j, os, ss = _resident(plan, rows, b, energies, launch, device_loop)
+        i, j, os, ss = _resident(plan, rows, b, energies, launch)
     else:
         split = plan_streamed(nvir, naux)
         b = _padded_blocks(b_i, b_j, split.nk * PARTITIONS, split.blocks.padded)

@@ -1,9 +1,9 @@
 """How `pair_energy` cuts a block of pairs into programs and launches: pure functions of sizes.
 
-Two forms of program exist. The *resident* one keeps B[i] of one orbital in SBUF and lets partners
-B[j] pass by; it is used wherever one B[i] and two B[j] fit. The *streamed* one cuts the virtuals
-into blocks and the contraction into chunks and holds neither; it has no limit of size. One call
-uses one form, and all its launches are the same program.
+There are two forms of program. The *resident* form keeps B[i] of one orbital in SBUF and loads its
+partners B[j] one after the other; it is used if one B[i] and two B[j] fit. The *streamed* form
+cuts the virtuals into blocks and the contraction into chunks and keeps neither B[i] nor B[j]; it
+works for any size. One call uses one form, and all its launches are the same program.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class StreamedPlan(NamedTuple):
 def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> int:
     """SBUF bytes per partition of the resident form with `b_tiles` of B and `s_tiles` of S.
 
-    Beside those: a row of energies, and two each of the strip chunk's roots and the mirror's
-    differences. Tables and sums are small and live in what `SBUF_BUDGET` leaves.
+    It includes a row of energies, two tiles of roots and two of differences. Tables and sums are
+    small; `SBUF_BUDGET` leaves space for them.
     """
     v = nstrip * p
     chunk = chunk_strips(nstrip, p) * p

@@ -1,7 +1,7 @@
-"""Pairs of orbitals whose B fits in SBUF: the kernels behind `pair_energy`.
+"""Pairs of orbitals whose B fits in SBUF: the kernel behind `pair_energy`.
 
-The default unrolls several tasks into one program; the other loops over them on the device.
-`pair_energy` says which engines and memories they use and why.
+Several tasks are unrolled into one program. The docstring of the module `pair_energy` explains
+the choice of engines and memories.
 """
 
 from __future__ import annotations
@@ -10,20 +10,16 @@ from typing import Any
 
 from dfmp2.kernels.limits import PARTITIONS, SBUF_BUDGET
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.pair_plan import resident_bytes
-from dfmp2.kernels.reduction import (
-    inverse_root_gap,
-    mirror_row,
-    mirror_scratch,
-    scale,
-)
+from dfmp2.kernels.reduction import inverse_root_gap, mirror_row, mirror_scratch, scale
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row, multiply
 from dfmp2.kernels.tiling import chunk_strips
 
-__all__ = ["pair_energy_kernel", "pair_energy_loop_kernel"]
+__all__ = ["pair_energy_kernel"]
 
 
-def _load_orbital(tile: Any, b: Any, index: Any) -> None:
+def _load_orbital(tile: Tile, b: Operand, index: Tile) -> None:
     """Fill `tile` [128, naux/128, nvir] with B of orbital `index` (a run-time value)."""
     naux, nvir = b.shape[1], b.shape[2]
     nk = naux // PARTITIONS
@@ -31,18 +27,17 @@ def _load_orbital(tile: Any, b: Any, index: Any) -> None:
     nisa.dma_copy(dst=tile, src=b.ap(pattern, scalar_offset=index, indirect_dim=0))
 
 
-def _tiles(count: int, shape: Any, buffer: Any) -> Any:
-    """`count` tiles of one shape, to be used in turn."""
+def _tiles(count: int, shape: tuple[int, ...], buffer: Any) -> Tile:
+    """`count` tiles of one shape in `buffer` (nl.sbuf or nl.psum), to be used in turn."""
     tiles = []
     for _n in range(count):
         tiles.append(nl.ndarray(shape, dtype=nl.float32, buffer=buffer))
     return tiles
 
 
-def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
-    """Every large tile of a kernel, allocated once: what is live is what stands here.
+def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Tile:
+    """Every large tile of the kernel, allocated once and reused by all its tasks.
 
-    A device loop keeps all tiles of its body, and unrolled code reuses them in the same way.
     Two of each, so that loading, multiplying and reducing overlap; where SBUF is too small, one
     B_i and one S.
     """
@@ -67,26 +62,27 @@ def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Any:
     }
 
 
-def _load_task(b_i: Any, partners: Any, e_pair: Any, task: Any, left: Any) -> Any:
-    """What a task needs before its first pair: its table row, its energies, B of its i."""
+def _load_task(b_i: Operand, partners: Operand, e_pair: Operand, task: Tile, left: Tile) -> Tile:
+    """Load the table row, the energies and B_i of a task; returns these three tiles."""
     row = load_row(partners, task)
     _load_orbital(left, b_i, row[0:1, 0:1])
     return row, load_matrix(e_pair, task), left
 
 
-def _mirror_strip(work: Any, sums: Any, pending: Any) -> None:
+def _mirror_strip(work: Tile, sums: Tile, pending: Tile) -> None:
     """Same-spin sums of a strip of S with the strips above it, and with itself."""
     s, strip, slot = pending
     nstrip = s.shape[1]
-    mirror_row(s, s, strip, strip + 1, work["mirror"], sums[1], (slot * nstrip + strip) * nstrip)
+    column = (slot * nstrip + strip) * nstrip
+    mirror_row(s, s, strip, work["mirror"], sums[1][:, column : column + strip + 1])
 
 
-def _pair(work: Any, operands: Any, energies: Any, slot: int, sums: Any, pending: Any) -> Any:
-    """Sums of one pair; returns its last strip, whose mirror is left to the caller.
+def _pair(work: Tile, operands: Tile, energies: Tile, slot: int, sums: Tile, pending: Tile) -> Tile:
+    """Sums of one pair; returns its last strip, whose mirror the caller makes.
 
-    `pending` is (S, strip, slot) of the strip before, or (). Its transposes follow the products
-    of this strip, so that TensorE need not wait for that strip to be scaled, and its differences
-    come before this strip is, which may overwrite it.
+    `pending` is (S, strip, slot) of the previous strip, or (). Its transposes follow the products
+    of this strip, so that TensorE need not wait until that strip is scaled. They precede the
+    scaling of this strip, which may overwrite the same tile.
     """
     left, right = operands
     e_row, e_col, e_pair = energies
@@ -118,7 +114,7 @@ def _pair(work: Any, operands: Any, energies: Any, slot: int, sums: Any, pending
     return pending
 
 
-def _collect(res: Any, sums: Any, nstrip: int) -> None:
+def _collect(res: Tile, sums: Tile, nstrip: int) -> None:
     """Add the columns of each slot: res is [P, 3 slots], kind by kind.
 
     Mirrored strip pairs (strip, A <= strip) have column strip nstrip + A, so those of a strip
@@ -136,8 +132,14 @@ def _collect(res: Any, sums: Any, nstrip: int) -> None:
 
 @nki.jit
 def pair_energy_kernel(
-    b_i: Any, b_j: Any, tasks: Any, partners: Any, e_pair: Any, e_row: Any, e_col: Any
-) -> Any:
+    b_i: Operand,
+    b_j: Operand,
+    tasks: Operand,
+    partners: Operand,
+    e_pair: Operand,
+    e_row: Operand,
+    e_col: Operand,
+) -> Operand:
     """J, X and X_diag of the pairs of several tasks, unrolled.
 
     J = sum S^2, X = sum over A >= B of |S_AB - S_BA^T|^2 for row strips A and column strips B,
@@ -224,49 +226,4 @@ def pair_energy_kernel(
             _load_orbital(rights[turn % 2], b_j, head[0][0:1, 1:2])
         _collect(res, sums, nstrip)
         nisa.dma_copy(dst=out[n], src=res)
-    return out
-
-
-@nki.jit
-def pair_energy_loop_kernel(
-    b_i: Any, b_j: Any, partners: Any, e_pair: Any, e_row: Any, e_col: Any
-) -> Any:
-    """`pair_energy_kernel` for all tasks in one launch, by a loop on the device (NKI >= 0.6).
-
-    The loop index arrives in a register and selects the table row and the output; the program
-    has the size of one task. Arguments as there, without `tasks`; returns [T, P, 3 G]. Used on
-    request only: device loops have not been proven on hardware.
-
-    Notes
-    -----
-    ::
-
-        for task in T:   (device loop)
-            body of pair_energy_kernel
-    """
-    p, nstrip = e_col.shape
-    v = e_row.shape[1]
-    count, slots = e_pair.shape[0], e_pair.shape[2]
-    nk = b_i.shape[1] // PARTITIONS
-    out = nl.ndarray((count, p, 3 * slots), dtype=nl.float32, buffer=nl.shared_hbm)
-    row = load_block(e_row, p, v, 0, v)
-    col = load_block(e_col, p, nstrip, 0, nstrip)
-    work = _workspace(nk, p, nstrip, slots)
-    rights, sums, res = work["right"], work["sums"][0], work["res"][0]
-
-    def body(n: Any) -> None:
-        index, pair, left = _load_task(b_i, partners, e_pair, n, work["left"][0])
-        _load_orbital(rights[0], b_j, index[0:1, 1:2])
-        pending = ()
-        for g in range(slots):
-            if g + 1 < slots:
-                _load_orbital(rights[(g + 1) % 2], b_j, index[0:1, g + 2 : g + 3])
-            pending = _pair(work, (left, rights[g % 2]), (row, col, pair), g, sums, pending)
-        _mirror_strip(work, sums, pending)
-        _collect(res, sums, nstrip)
-        width = 3 * slots
-        pattern = [[width, p], [1, width]]
-        nisa.dma_copy(dst=out.ap(pattern, scalar_offset=n, indirect_dim=0), src=res)
-
-    nl.fori_loop(0, count, body)
     return out

@@ -1,15 +1,15 @@
 """Pairs of orbitals whose B does not fit in SBUF: the other kernel behind `pair_energy`.
 
-Virtuals are cut into blocks and the contraction into chunks that stream by, so no size is too
-large. It reads B more often than the resident form and is bound by that.
+Virtuals are cut into blocks and the contraction into chunks, which are loaded one after the other,
+so the kernel works for any size. It reads B more often than the resident form, and these
+transfers limit its speed.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.pair_plan import k_chunk
 from dfmp2.kernels.reduction import blocks_of, inverse_root_gap, square_sum
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row
@@ -17,7 +17,7 @@ from dfmp2.kernels.tiles import load_block, load_matrix, load_row
 __all__ = ["pair_energy_streamed_kernel"]
 
 
-def _load_chunk(b: Any, index: Any, k0: int, kc: int) -> Any:
+def _load_chunk(b: Operand, index: Tile, k0: int, kc: int) -> Tile:
     """Contraction tiles k0 .. k0 + kc - 1 of one block of virtuals of one orbital.
 
     `b` is [orbitals Z, K, V] and `index` a run-time value; each partition reads kc V consecutive
@@ -31,7 +31,7 @@ def _load_chunk(b: Any, index: Any, k0: int, kc: int) -> Any:
     return tile
 
 
-def _load_chunks(b_i: Any, b_j: Any, index: Any, k0: int, kc: int) -> Any:
+def _load_chunks(b_i: Operand, b_j: Operand, index: Tile, k0: int, kc: int) -> Tile:
     """The four operands of T and of its mirror: B_i[A], B_j[B], B_j[A], B_i[B]."""
     return (
         _load_chunk(b_i, index[0:1, 0:1], k0, kc),
@@ -43,14 +43,21 @@ def _load_chunks(b_i: Any, b_j: Any, index: Any, k0: int, kc: int) -> Any:
 
 @nki.jit
 def pair_energy_streamed_kernel(
-    b_i: Any, b_j: Any, slots: Any, blocks: Any, e_pair: Any, e_row: Any, e_col: Any
-) -> Any:
+    b_i: Operand,
+    b_j: Operand,
+    slots: Operand,
+    blocks: Operand,
+    e_pair: Operand,
+    e_row: Operand,
+    e_col: Operand,
+) -> Operand:
     """Squares of S, of its mirror and of their difference for pairs of blocks of virtuals.
 
-    For B too large to keep: nothing but PSUM outlives a chunk of the contraction. A slot is a
-    pair i j and two blocks A <= B of virtuals. Its mirror (T_ij[B, A])^T = B_j[A]^T B_i[B] is a
-    product of its own in the layout of T_ij[A, B], so there is no transpose and each element of
-    T is still made once where A < B; blocks on the diagonal are made twice.
+    For B too large for SBUF: only the products in PSUM are kept from chunk to chunk of the
+    contraction. A slot is a pair i j and two blocks A <= B of virtuals. Its mirror
+    (T_ij[B, A])^T = B_j[A]^T B_i[B] is a product of its own in the layout of T_ij[A, B], so there
+    is no transpose. Each element of T is still made once where A < B; blocks on the diagonal are
+    made twice.
 
     Dimensions
         I, J  orbitals of the two blocks of orbitals

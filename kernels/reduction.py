@@ -4,9 +4,9 @@ With D = e_a + e_b - e_i - e_j, which is symmetric in a and b, and S = T o D^-1/
 
     J = sum_ab S_ab^2           X = 1/2 sum_ab (S_ab - S_ba)^2
 
-X is a sum of squares, so nothing cancels as it would in J minus an exchange sum, and no division
-is left: one multiplication per element. S_ba is the transpose of a mirrored block of strips,
-made by TensorE from SBUF into PSUM where VectorE subtracts it. A tile S[P, strip, nvir] holds row
+X is a sum of squares, so nothing cancels as it would in J minus an exchange sum, and each element
+is multiplied once and divided never. S_ba is the transpose of a mirrored block of strips: TensorE
+transposes it from SBUF into PSUM, where VectorE subtracts it. A tile S[P, strip, nvir] holds row
 strip A at S[:, A, :]. Each block of P x P elements has a column of sums of its own, one value per
 partition; columns are added at the end of a task, partitions by the host in float64. Called
 inside kernels only.
@@ -14,16 +14,15 @@ inside kernels only.
 
 from __future__ import annotations
 
-from typing import Any
-
 from dfmp2.kernels.limits import PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nl
+from dfmp2.kernels.operands import Tile
+from dfmp2.kernels.tiling import ceil_div
 
 __all__ = [
     "blocks_of",
     "inverse_root_gap",
     "mirror",
-    "mirror_banks",
     "mirror_row",
     "mirror_scratch",
     "scale",
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 
-def inverse_root_gap(root: Any, e_row: Any, e_col: Any, e_pair: Any) -> None:
+def inverse_root_gap(root: Tile, e_row: Tile, e_col: Tile, e_pair: Tile) -> None:
     """root[p,c] = (e_row[p,c] + e_col[p] + e_pair[p])^-1/2.
 
     `e_row` repeats e_b over partitions, `e_col` is e_a of the strip's rows, `e_pair` is
@@ -50,40 +49,39 @@ def inverse_root_gap(root: Any, e_row: Any, e_col: Any, e_pair: Any) -> None:
     nisa.tensor_scalar(dst=root, data=root, op0=nl.rsqrt, operand0=0.0, engine=nisa.engine.gpsimd)
 
 
-def square_sum(squares: Any, data: Any, res: Any) -> None:
+def square_sum(squares: Tile, data: Tile, res: Tile) -> None:
     """res[p,n] = sum of the squares in row p of block n of `data`, blocks of P columns.
 
-    `squares` is a tile [P, n, P] to write them to, which may be `data` itself. ScalarE could add
-    up a whole row in the same instruction, but a long chain of float32 sums of positive terms of
-    very different size comes out too small: by 5e-8 of itself after 112 terms, by 3e-7 after 448.
+    The squares are written to `squares`, a tile [P, n, P] that may be `data` itself. ScalarE could
+    sum a whole row in the same instruction, but a long chain of float32 sums of positive terms of
+    very different size comes out too small: by a relative 5e-8 after 112 terms, 3e-7 after 448.
     VectorE therefore sums block by block.
     """
     nisa.activation(dst=squares, op=nl.square, data=data)
     nisa.tensor_reduce(dst=res, op=nl.add, data=squares, axis=2)
 
 
-def scale(s: Any, t: Any, root: Any, res: Any) -> None:
+def scale(s: Tile, t: Tile, root: Tile, res: Tile) -> None:
     """s = t root and res[p,n] as in `square_sum`; `root` is overwritten."""
     nisa.tensor_tensor(dst=s, data1=t, data2=root[:, 0 : s.shape[1]], op=nl.multiply)
     square_sum(blocks_of(root, s.shape[1]), s, res)
 
 
-def blocks_of(tile: Any, width: int) -> Any:
+def blocks_of(tile: Tile, width: int) -> Tile:
     """The first `width` columns of a tile [P, columns] as [P, width / P, P]."""
     p, columns = tile.shape
     return tile.ap([[columns, p], [p, width // p], [1, p]])
 
 
-def mirror(
-    upper: Any, lower: Any, strip: int, first: int, count: int, scratch: Any, res: Any
-) -> None:
+def mirror(upper: Tile, lower: Tile, strip: int, first: int, scratch: Tile, res: Tile) -> None:
     """res[p,n] = sum of |upper[A][:, strip] - (lower[strip][:, A])^T|^2, A = `first` + n.
 
-    `strip` names rows of `lower` and columns of `upper`; A the other way round. The transposed
-    blocks of the `count` A stand side by side in one PSUM bank, so subtraction, squares and sums
-    are one instruction each. `scratch` is (PSUM tile, SBUF tile), both [P, n, P] with n >= count.
+    `strip` counts rows of `lower` and columns of `upper`, A rows of `upper` and columns of
+    `lower`. The transposed blocks of all A stand side by side in one PSUM bank, so subtraction,
+    squares and sums are one instruction each. `scratch` is (PSUM tile, SBUF tile), both [P, n, P]
+    with n at least the columns of `res`.
     """
-    p = upper.shape[0]
+    p, count = upper.shape[0], res.shape[1]
     flipped, diff = scratch[0][:, 0:count, :], scratch[1][:, 0:count, :]
     for n in range(count):
         block = lower[:, strip, (first + n) * p : (first + n + 1) * p]
@@ -93,30 +91,21 @@ def mirror(
     square_sum(diff, diff, res)
 
 
-def mirror_scratch(p: int, nstrip: int) -> Any:
+def mirror_scratch(p: int, nstrip: int) -> Tile:
     """A PSUM bank of transposed blocks and an SBUF tile of differences, for `mirror`."""
     shape = (p, min(nstrip, PSUM_BANK_F32 // p), p)
     flipped = nl.ndarray(shape, dtype=nl.float32, buffer=nl.psum)
     return flipped, nl.ndarray(shape, dtype=nl.float32, buffer=nl.sbuf)
 
 
-def mirror_banks(rows: int, p: int) -> int:
-    """Times `mirror_row` fills a PSUM bank for `rows` mirrored strips."""
-    return -(-rows // (PSUM_BANK_F32 // p))
+def mirror_row(upper: Tile, lower: Tile, strip: int, scratch: Tile, res: Tile) -> None:
+    """`mirror` of `strip` with strips 0 .. n - 1, for the n columns of `res`.
 
-
-def mirror_row(
-    upper: Any, lower: Any, strip: int, rows: int, scratch: Any, sums: Any, column: int
-) -> None:
-    """`mirror` of `strip` with strips 0 .. rows - 1, into so many columns of `sums`.
-
-    `scratch` is a tuple of such pairs, taken in turn.
+    `scratch` is a tuple of pairs from `mirror_scratch`, taken in turn.
     """
-    p = upper.shape[0]
-    per_bank = PSUM_BANK_F32 // p
-    for n in range(mirror_banks(rows, p)):
+    rows = res.shape[1]
+    per_bank = PSUM_BANK_F32 // upper.shape[0]
+    for n in range(ceil_div(rows, per_bank)):
         first = n * per_bank
-        count = min(per_bank, rows - first)
-        c = column + first
-        columns = sums[:, c : c + count]
-        mirror(upper, lower, strip, first, count, scratch[n % len(scratch)], columns)
+        columns = res[:, first : min(rows, first + per_bank)]
+        mirror(upper, lower, strip, first, scratch[n % len(scratch)], columns)

@@ -1,8 +1,8 @@
 """The definition of every operation, in NumPy float64.
 
-Nothing here is clever: each function is its formula. Every other implementation (NKI, torch)
-takes the same arguments in the same order and must agree with it. The pipeline never calls
-these; the tests do.
+Each function is its formula, written to be read. Every other implementation (NKI, torch) takes
+the same arguments in the same order and must agree with it. The tests and the scripts for
+Trainium call these functions, the pipeline does not.
 
 Letters: ``i j`` occupied, ``a b`` virtual, ``P`` auxiliary, ``m n`` atomic orbitals (all real).
 Inputs of any float dtype are computed on in float64.
@@ -41,12 +41,9 @@ def syrk(a: ArrayLike, transpose_a: bool = False) -> Array:
     return a.T @ a if transpose_a else a @ a.T
 
 
-def trsm(a: ArrayLike, b: ArrayLike, lower: bool = True, transpose_a: bool = False) -> Array:
-    """Solve op(A) X = B for X[n,r]; A[n,n] is triangular and op(A) is A or A^T."""
-    x = scipy.linalg.solve_triangular(
-        _f64(a), _f64(b), lower=lower, trans="T" if transpose_a else "N"
-    )
-    return np.asarray(x)
+def trsm(a: ArrayLike, b: ArrayLike) -> Array:
+    """Solve A X = B for X[n,r]; A[n,n] is lower triangular."""
+    return np.asarray(scipy.linalg.solve_triangular(_f64(a), _f64(b), lower=True))
 
 
 def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:

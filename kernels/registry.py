@@ -2,8 +2,8 @@
 
 ``python -m dfmp2.kernels.registry record PLACE...`` runs every kernel's check on a fixed list of
 problems at each place (`PLACES`) and writes one file per kernel and place into
-``kernels/evidence/``. `rows` reads those files: what has no file was never run, and what was
-recorded from other source than the present one says so. Nobody types a row.
+``kernels/evidence/``. `rows` reads those files. A kernel without a file was never run at that
+place; a file recorded from other source than the present one counts as outdated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dfmp2.kernels.nki import HAS_NKI, nki_version, why_not
 __all__ = ["EVIDENCE", "KERNELS", "PLACES", "Evidence", "Row", "record", "rows", "source_digest"]
 
 EVIDENCE = Path(__file__).parent / "evidence"
-"""Where evidence is kept, and installed."""
+"""Folder of the recorded evidence, part of the package."""
 
 DEVICES = ("trn1", "trn2")
 
@@ -57,9 +57,9 @@ class Evidence:
     Attributes
     ----------
     version
-        What ran it: NKI or simulator version, or NumPy for the definition.
+        Version of NKI or of the simulator that ran it; NumPy for the definition.
     source
-        Digest of the source that was run (`source_digest`).
+        Digest of the source (`source_digest`).
     cases
         Sizes of each problem, with the largest error relative to the largest element of the
         result, and the largest in units of its bound.
@@ -111,8 +111,9 @@ def _imports(path: Path) -> list[str]:
 def source_digest(kernel: str, place: str) -> str:
     """SHA-256 over the source that decides a kernel's results, first 16 digits.
 
-    Its module and all that it imports from this package, directly or not; the simulator is left
-    out, as what runs a kernel is named by its version. For the definition: `reference`.
+    The digest covers its module and all modules of this package that it imports, directly or not.
+    For the definition it covers `reference`. The simulator is not included: evidence names it by
+    its version.
     """
     folder = Path(__file__).parent
     todo = ["reference"] if place == "reference" else [kernel]
@@ -131,7 +132,7 @@ def source_digest(kernel: str, place: str) -> str:
 
 
 def _definition_checks() -> dict[str, Callable[[], Outcome]]:
-    """The definition of each operation beside another way of writing it, both in float64."""
+    """Compare each definition with a second formula, both in float64."""
     rng = np.random.default_rng(2)
     a, b, s = rng.random((5, 4)), rng.random((4, 3)), rng.random((2, 3, 3))
     sym, occ, vir = s + s.swapaxes(1, 2), rng.random((3, 2)), rng.random((3, 4))
@@ -170,7 +171,7 @@ def _definition_checks() -> dict[str, Callable[[], Outcome]]:
 
 
 def _launch(place: str) -> tuple[Launch, str]:
-    """How kernels are run at `place`, and the version of what runs them."""
+    """The function that runs kernels at `place`, and the version of NKI or the simulator."""
     if place == "bundled-simulator":
         return simulate_bundled, f"bundled simulator {simulator.__version__}"
     if not HAS_NKI:
@@ -185,11 +186,18 @@ def _today() -> str:
 def record(place: str, folder: Path = EVIDENCE, launch: Launch | None = None) -> list[Evidence]:
     """Run every kernel's problems at `place`, write the evidence and return it.
 
-    `trn1` and `trn2` need a caller that holds such a device and passes its `launch`; nobody's word
-    is taken for it (`examples/trainium/2_kernel_tests.sh` checks the instance).
+    For `trn1` and `trn2` the caller passes the `launch` of such a device;
+    `examples/trainium/2_kernel_tests.sh` checks the instance first.
+
+    Raises
+    ------
+    InputError
+        An unknown place.
+    BackendUnavailable
+        AWS's nki or a device is needed and not there.
     """
     if place not in PLACES:
-        raise InputError(f"no such place to run kernels: {place!r}; one of {', '.join(PLACES)}")
+        raise InputError(f"no such place to run kernels: {place!r}; use one of {', '.join(PLACES)}")
     found: list[Evidence] = []
     for kernel in KERNELS:
         if place == "reference":
@@ -200,7 +208,7 @@ def record(place: str, folder: Path = EVIDENCE, launch: Launch | None = None) ->
             run, version = _launch(place)
             if place in DEVICES and launch is None:
                 raise BackendUnavailable(
-                    f"{place} is recorded on such an instance only: run "
+                    f"evidence of {place} can only be recorded on such an instance: run "
                     "examples/trainium/2_kernel_tests.sh there"
                 )
             run = launch or run

@@ -1,22 +1,21 @@
 """Symmetric product C = A A^T on TensorE: the lower half of the tiles, mirrored on the host.
 
-One panel of A^T serves as stationary and as moving operand, so A is read from HBM once, in
-strips of 512 columns that load while earlier rows are being multiplied. Row strip m multiplies
-columns 0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it in the limit. The mirror is
-not made on the device, where it would cost transposes on TensorE and as many bytes again to HBM.
+One panel of A^T is both the stationary and the moving operand, so A is read from HBM once, in
+strips of 512 columns that load while earlier rows are multiplied. Row strip m multiplies columns
+0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it in the limit. The host makes the
+mirror; on the device it would cost transposes on TensorE and as many bytes again to HBM.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from dfmp2.kernels.gemm import gemm_kernel
+from dfmp2.kernels.gemm import gemm_kernel, matrix_of_panels
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, swap
 from dfmp2.kernels.limits import K_PANEL, M_PANEL, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.tiles import drain, load_panel, multiply
 from dfmp2.kernels.tiling import equal_panels
 
@@ -24,7 +23,7 @@ __all__ = ["syrk", "syrk_kernel"]
 
 
 @nki.jit
-def syrk_kernel(a_t: Any) -> Any:
+def syrk_kernel(a_t: Operand) -> Operand:
     """Lower triangle of C = A A^T for one panel, by tiles.
 
     Dimensions
@@ -70,15 +69,30 @@ def syrk_kernel(a_t: Any) -> Any:
     return out
 
 
-def _lower(x: Any, diagonal: int = 0) -> Any:
+def _lower(x: Operand, diagonal: int = 0) -> Operand:
     return x.tril(diagonal) if is_tensor(x) else np.tril(x, diagonal)
 
 
-def syrk(a: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any:
+def syrk(a: Operand, transpose_a: bool = False, launch: Launch | None = None) -> Operand:
     """C[m,n] = sum_k A[m,k] A[n,k], symmetric; with `transpose_a`, A is given as [k,m].
 
-    Returns float32, exactly symmetric, of the kind of array that `a` is. Beyond one panel of
-    rows, the blocks below the diagonal are products of two panels.
+    Beyond one panel of rows, the blocks below the diagonal are products of two panels.
+
+    Parameters
+    ----------
+    a
+        [m, k] (or [k, m]), any float dtype.
+    launch
+        Runs the kernel; default: a new `Launcher`.
+
+    Returns
+    -------
+    [m, m] float32, exactly symmetric, NumPy or torch like `a`.
+
+    Raises
+    ------
+    InputError
+        An array that is no matrix, or an empty dimension.
     """
     launch = launch or Launcher()
     a_t = as_float32(a)
@@ -88,26 +102,14 @@ def syrk(a: Any, transpose_a: bool = False, launch: Launch | None = None) -> Any
     pm, pk = equal_panels(m, M_PANEL), equal_panels(k, K_PANEL, multiple=PARTITIONS)
     a_t = pad(a_t, (pk.padded, pm.padded))
 
-    def panel(z: int, x: int) -> Any:
+    def panel(z: int, x: int) -> Operand:
         block = a_t[z * pk.size : (z + 1) * pk.size, x * pm.size : (x + 1) * pm.size]
         return pad(block, (pk.size, pm.size))
 
-    def product(x: int, y: int) -> Any:
-        total: Any = 0
-        for z in range(pk.number):
-            if x == y:
-                part = _lower(launch(syrk_kernel, panel(z, x)))
-            else:
-                part = launch(gemm_kernel, panel(z, x), panel(z, y))
-            total = total + (part if is_tensor(part) or pk.number == 1 else to_float64(part))
-        return total
+    def part(x: int, y: int, z: int) -> Operand:
+        if x == y:
+            return _lower(launch(syrk_kernel, panel(z, x)))
+        return launch(gemm_kernel, panel(z, x), panel(z, y))
 
-    c = product(0, 0)
-    if pm.number > 1:
-        first, c = c, zeros((pm.padded, pm.padded), c)
-        for x in range(pm.number):
-            for y in range(x + 1):
-                block = c[x * pm.size : (x + 1) * pm.size, y * pm.size : (y + 1) * pm.size]
-                block[:] = product(x, y) if x else first
-    c = as_float32(c)[:m, :m]
+    c = as_float32(matrix_of_panels(part, pm, pm, pk.number, lower=True))[:m, :m]
     return c + swap(_lower(c, -1))

@@ -1,7 +1,7 @@
 """Cutting problems into tiles: pure functions of sizes.
 
-Nothing here touches an array's values. Strips are cut to equal sizes instead of 128, 128, ...,
-rest: 448 virtuals make four strips of 112 without padding.
+Strips have equal sizes instead of 128, 128, ..., rest: 448 virtuals make four strips of 112
+without padding.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def circulant_pairs(nocc: int) -> list[list[int]]:
     """Partners j of each i, every unordered pair once and equally many for each i.
 
     j = (i + d) mod nocc for d = 0 .. nocc // 2. For even nocc the distance nocc / 2 meets each
-    pair from both ends; it is listed at both and the reader takes either.
+    pair from both ends; both are listed, and the caller may use either.
     """
     return [[(i + d) % nocc for d in range(nocc // 2 + 1)] for i in range(nocc)]
 
@@ -94,8 +94,8 @@ def rectangle_pairs(n_i: int, n_j: int) -> list[list[int]]:
 def partner_count(slots: int, most: int) -> int:
     """Partners per task, for `slots` partners of each i and at most `most` in a task.
 
-    A task loads its i once, which costs about a quarter of a pair's time where it is not hidden;
-    padding the last task costs whole pairs. The count that minimises the sum is taken.
+    A task loads its i once, which takes about a quarter of the time of a pair if nothing overlaps
+    with it. Padding the last task costs whole pairs. The count minimises the sum of both.
     """
 
     def cost(g: int) -> float:
@@ -108,8 +108,8 @@ def partner_count(slots: int, most: int) -> int:
 def fill_launches(ntask: int, most: int) -> list[list[int]]:
     """Task numbers of each launch, equally many in each, at most `most`.
 
-    The last launch repeats the last task where the numbers run out, so that all launches are one
-    program; whoever reads the results drops the repeats.
+    The last launch is filled up with repeats of the last task, so that all launches run the same
+    program. The caller drops the results of the repeats.
     """
     launches = equal_panels(ntask, max(1, most))
     numbers = [min(t, ntask - 1) for t in range(launches.padded)]

@@ -1,20 +1,17 @@
-"""Triangular solve op(A) X = B in which the device only multiplies.
+"""Triangular solve A X = B, A lower, in which the device only multiplies.
 
-TensorE has no division and a row-by-row substitution would use one partition at a time. The host
-inverts the 128 x 128 diagonal blocks in float64; what is left,
+TensorE has no division, and a row-by-row substitution would use one partition at a time. The host
+inverts the 128 x 128 diagonal blocks in float64; the rest,
 
     X_k = Inv_k (B_k - sum_{j<k} L_kj X_j),
 
 is two matrix products per block. X stays in SBUF from its first block to its last, so each block
-of L, B and X crosses HBM once. The chain over k is serial: all strips of right-hand sides make
-their sums before any makes its last product, so VectorE's subtraction of one strip runs while
-TensorE works on the next. Every form (lower or upper, transposed or not) is brought to the lower
-one by views of A: an upper factor is a lower one with rows and columns in reverse order.
+of L, B and X crosses HBM once. The steps over k depend on each other. Within a step, the sums of
+all strips of right-hand sides come before the last products, so VectorE subtracts for one strip
+while TensorE works on the next.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -23,7 +20,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import InputError
 from dfmp2.kernels.gemm import gemm
 from dfmp2.kernels.launch import Launch, Launcher
-from dfmp2.kernels.layout import as_float32, check_shapes, is_tensor, pad, to_float64, zeros
+from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64, zeros
 from dfmp2.kernels.limits import (
     INSTRUCTION_LIMIT,
     PARTITIONS,
@@ -32,17 +29,18 @@ from dfmp2.kernels.limits import (
     TRSM_RHS,
 )
 from dfmp2.kernels.nki import nisa, nki, nl
+from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.tiles import load_block
 from dfmp2.kernels.tiling import ceil_div, equal_panels
 
 __all__ = ["trsm", "trsm_kernel"]
 
 
-def _solve(out: Any, l_t: Any, inv_t: Any, b: Any, first: int, width: int) -> None:
+def _solve(out: Operand, l_t: Operand, inv_t: Operand, b: Operand, first: int, width: int) -> None:
     """X = L^-1 B for columns `first` .. `first` + `width` - 1."""
     blocks, n = l_t.shape[0], l_t.shape[2]
     r = b.shape[1]
-    x: Any = []
+    x: list[Tile] = []
     for k in range(blocks):
         square = PARTITIONS * PARTITIONS
         start = k * PARTITIONS * r + first
@@ -73,7 +71,7 @@ def _solve(out: Any, l_t: Any, inv_t: Any, b: Any, first: int, width: int) -> No
 
 
 @nki.jit
-def trsm_kernel(l_t: Any, inv_t: Any, b: Any) -> Any:
+def trsm_kernel(l_t: Operand, inv_t: Operand, b: Operand) -> Operand:
     """X = L^-1 B for one panel of L and of right-hand sides.
 
     Dimensions
@@ -136,39 +134,49 @@ def _lower_operands(a: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArra
     return l_t.reshape(blocks, PARTITIONS, n), inv_t
 
 
-def trsm(
-    a: Any,
-    b: Any,
-    lower: bool = True,
-    transpose_a: bool = False,
-    launch: Launch | None = None,
-) -> Any:
-    """Solve op(A) X = B for X[n,r]; A[n,n] is triangular and op(A) is A or A^T.
+def trsm(a: Operand, b: Operand, launch: Launch | None = None) -> Operand:
+    """Solve A X = B for X[n,r]; A[n,n] is lower triangular.
 
-    Only the named triangle of A is read. A goes through the host in float64, whatever it came
-    as. Returns float32, of the kind of array that `b` is. A factor larger than one panel is
-    solved by block rows, with `gemm` for what lies beside the diagonal.
+    A factor larger than one panel is solved by block rows, with `gemm` for the blocks beside the
+    diagonal.
+
+    Parameters
+    ----------
+    a
+        [n, n], any float dtype; converted to float64 on the host. Its upper triangle is not read.
+    b
+        [n, r], any float dtype.
+    launch
+        Runs the kernels; default: a new `Launcher`.
+
+    Returns
+    -------
+    [n, r] float32, NumPy or torch like `b`.
+
+    Raises
+    ------
+    InputError
+        Shapes that do not fit, an empty dimension, or a zero on the diagonal of A.
     """
     launch = launch or Launcher()
     b = as_float32(b)
     check_shapes("trsm", "nn nr", a=a, b=b)
     n, r = b.shape
-    tri = np.tril(to_float64(a)) if lower else np.triu(to_float64(a))
+    tri = np.tril(to_float64(a))
     if not np.diagonal(tri).all():
         row = int(np.flatnonzero(np.diagonal(tri) == 0)[0])
-        raise InputError(f"trsm: the triangular matrix is singular: A[{row},{row}] = 0")
-    tri = tri.T if transpose_a else tri
-    reverse = lower == transpose_a
-    if reverse:
-        tri = tri[::-1, ::-1]
-        b = b.flip(0) if is_tensor(b) else b[::-1]
+        raise InputError(
+            f"trsm: the triangular matrix is singular: A[{row},{row}] = 0. If it is the Cholesky "
+            "factor of a metric, the auxiliary basis is linearly dependent: remove the functions "
+            "that cause it"
+        )
 
     pn = equal_panels(n, TRSM_ORDER, multiple=PARTITIONS)
     pr = equal_panels(r, _right_hand_sides(pn.size // PARTITIONS))
     full = np.eye(pn.padded)
     full[:n, :n] = tri
     b = pad(b, (pn.padded, pr.padded))
-    x: Any = None
+    x: Operand = None
     for p in range(pn.number):
         rows, done = slice(p * pn.size, (p + 1) * pn.size), slice(0, p * pn.size)
         rhs = b[rows] if p == 0 else b[rows] - gemm(full[rows, done], x[done], launch=launch)
@@ -179,7 +187,4 @@ def trsm(
             if x is None:
                 x = zeros((pn.padded, pr.padded), part)
             x[rows, cols] = part
-    x = x[:n, :r]
-    if reverse:
-        x = x.flip(0) if is_tensor(x) else x[::-1]
-    return x
+    return x[:n, :r]

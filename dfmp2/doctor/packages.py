@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from packaging.version import Version
 
 from dfmp2.backends.neuron import generation
 from dfmp2.doctor.finding import Asked, Finding, absent, neuron_finding, version_of, wrong
@@ -31,10 +32,6 @@ PLUGIN_SECONDS = 60
 IMPORT_SECONDS = 300
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(n) for n in re.findall(r"\d+", version.split("+")[0])[:3])
-
-
 def check_nki(asked: Asked) -> Finding:
     """The package nki of AWS, not the placeholder (0.0.1) of the public registry."""
     from dfmp2.kernels.nki import nki_version, why_not
@@ -55,9 +52,9 @@ def check_torch_neuronx(asked: Asked) -> Finding:
         return neuron_finding(
             "torch-neuronx", absent(asked), "the package is not installed", INSTALL
         )
-    if _numbers(version)[:2] == (1, 0):
+    if Version(version).release[:2] == (1, 0):
         found = f"{version} is the public registry's placeholder, not AWS's package"
-    elif _numbers(version) < (2, 9):
+    elif Version(version) < Version("2.9"):
         found = f"{version} is older than 2.9, the first version that supports this nki"
     else:
         return neuron_finding("torch-neuronx", "ok", f"version {version}")

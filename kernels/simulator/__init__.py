@@ -1,25 +1,35 @@
 """A strict CPU simulator of the part of NKI that the kernels use.
 
-It stands in for the package `nki` (``jit``, ``simulate``, and the namespaces `isa` and
-`language`), refuses what the hardware documents forbid, and keeps an account of instructions,
-cycles, bytes and live memory.
+It replaces the package `nki` (``jit``, ``simulate``, and the namespaces `isa` and `language`) on
+machines without it, refuses what the hardware documents forbid, and keeps an account of
+instructions, cycles, bytes and live memory.
 
-Modelled: one core of trn1, trn2 or trn3; types of 16 bits and more in float, all integers up to
-32 bits; DMA copies and transposes with dynamic offsets, gather and scatter of rows; matrix
-products and transposes; the element-wise, reducing and activation instructions listed in `isa`;
-tensors, views, loops and experimental mathematics listed in `language`.
+Modelled: one core of trn1, trn2 or trn3; float types of 16 and 32 bits and integers up to 32
+bits; the instructions of `isa` and the names of `language`; slices, access patterns and run-time
+row offsets of tensors.
 
-Refused as not modelled: launches on two cores and their communication, 8-bit floats and
-microscaling formats, tiling of the TensorE array, out-of-bounds skipping, random numbers, tensor
-indirection of trn3, and every call that `isa` and `language` do not list. Not checked: order of
-execution across engines (it runs in program order) and where the compiler places tiles.
+Refused as not modelled: every other call, parameter and operator of NKI. That includes loops and
+registers of the device, launches on two cores, 8-bit floats, reduce registers, gather and
+scatter. Not checked: order of execution across engines (instructions run in program order) and
+where the compiler places tiles.
+
+Modules, each of which imports only from earlier rows:
+
+- `rules`, `subset_rules`, `errors`: the rules and the exception that names them;
+- `generations`, `dtypes`, `enums`, `memory`, `strides`, `indexing`, `cost`: facts and arithmetic;
+- `tensor`, `account`, `operators`: the data that instructions work on;
+- `state`, `allocate`, `operands`, `liveness`: one run and the checks of operands;
+- `isa_dma`, `isa_scalar`, `isa_tensor`, `isa_vector`: instructions, one module per engine;
+- `isa`, `language`: the namespaces that kernels import;
+- `subset_syntax`, `subset`: the check of a kernel's source;
+- `rebind`, `blas`, `runner`: running a kernel.
 """
 
 from __future__ import annotations
 
 from . import isa, language
 from .account import Account
-from .errors import SimulatorError, SubsetError, UnprovenOnHardwareWarning
+from .errors import SimulatorError, SubsetError
 from .generations import GENERATIONS, Generation, current_generation, generation
 from .runner import Kernel, jit, shape_of, simulate, trace
 from .subset import check_subset
@@ -31,7 +41,6 @@ __all__ = [
     "Kernel",
     "SimulatorError",
     "SubsetError",
-    "UnprovenOnHardwareWarning",
     "check_subset",
     "current_generation",
     "generation",

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from .dtypes import DType, as_dtype
+from .dtypes import as_dtype
 from .errors import refuse
-from .memory import MemoryRegion, Storage
+from .generations import Generation
+from .memory import MemoryRegion, Storage, sbuf
 from .state import current_run
 from .strides import c_strides
 from .tensor import NkiTensor
 
-__all__ = ["allocate", "whole"]
+__all__ = ["from_array", "ndarray", "whole"]
 
 
 def whole(storage: Storage) -> NkiTensor:
     """Return the tensor that covers all of a storage."""
-    shape = storage.shape
-    return NkiTensor(storage, shape, c_strides(shape), 0, storage.dtype)
+    return NkiTensor(storage, storage.shape, c_strides(storage.shape))
 
 
-def allocate(
-    call: str, shape: Any, dtype: Any, buffer: Any, name: str, address: Any = None
+def ndarray(
+    shape: Any, dtype: Any, buffer: Any = sbuf, name: str = "", address: Any = None
 ) -> NkiTensor:
     """Make an uninitialised tensor: NaN, or an integer far out of range, everywhere."""
+    call = "nl.ndarray"
     run = current_run(call)
+    if address is not None:
+        refuse(call, "not-modelled", "address")
     if not isinstance(buffer, MemoryRegion):
         refuse(call, "buffer", f"buffer is {buffer!r}")
-    kind: DType = as_dtype(dtype, call)
+    kind = as_dtype(dtype, call)
     try:
         sizes = tuple(int(n) for n in shape)
     except TypeError:
@@ -43,43 +45,30 @@ def allocate(
             refuse(call, "tile-rank", f"shape {sizes} in {buffer.value}")
         if sizes[0] > 128:
             refuse(call, "partitions", f"shape {sizes} in {buffer.value}")
-        _fits(call, storage)
-    if address is not None:
-        partition = int(address[0])
-        if storage.space == "hbm" or partition % 32 or partition + sizes[0] > 128:
-            refuse(call, "start-partition", f"address {address!r} for {storage.describe()}")
-        storage.base_partition = partition
+        _refuse_overflow(call, storage, run.target)
+        run.storages.append(storage)
     if run.execute:
         storage.poison()
-    if run.frames:
-        storage.loop_pass = run.frames[-1].loop_pass
-    if run.recording and storage.space != "hbm":
-        run.storages.append(storage)
     return whole(storage)
 
 
-def _fits(call: str, storage: Storage) -> None:
-    target = current_run(call).target
+def _refuse_overflow(call: str, storage: Storage, target: Generation) -> None:
+    """Refuse a tile that is larger than its memory."""
+    limit = target.sbuf_usable_bytes
     if storage.space == "psum":
         limit = target.psum_banks * target.psum_bank_bytes
-        rule = "psum-capacity"
-    else:
-        limit = target.sbuf_usable_bytes
-        rule = "sbuf-capacity"
     if storage.bytes_per_partition > limit:
         refuse(
             call,
-            rule,
+            f"{storage.space}-capacity",
             f"{storage.describe()} takes {storage.bytes_per_partition} bytes per partition, "
             f"{target.name} has {limit}",
         )
 
 
-def from_array(values: np.ndarray[Any, Any], region: MemoryRegion, name: str) -> Storage:
+def from_array(values: NDArray[Any], region: MemoryRegion, name: str) -> Storage:
     """Wrap an array as an HBM storage that counts as written."""
-    dtype = as_dtype(values.dtype, name)
-    storage = Storage(values.shape or (1,), dtype, region, name)
+    storage = Storage(values.shape or (1,), as_dtype(values.dtype, name), region, name)
     storage.first_write = 0
     storage.data = values.reshape(-1)
-    assert storage.data.size == prod(storage.shape)
     return storage

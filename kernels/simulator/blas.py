@@ -1,9 +1,9 @@
 """One BLAS thread while a kernel runs.
 
-Kernels multiply tiles of at most 128 x 128 x 512. OpenBLAS spreads even these over its threads,
-which then wait for one another: on a busy machine a product that takes 0.2 ms takes 5. The
-OpenBLAS that NumPy's wheels bring along is therefore set to one thread during a run, and set
-back afterwards. Where NumPy uses another BLAS nothing happens.
+Kernels multiply tiles of at most 128 x 128 x 512. OpenBLAS splits even these between its threads,
+and waiting for the other threads can take longer than the product: 5 ms instead of 0.2 ms on a
+busy machine. The OpenBLAS of NumPy's wheels is therefore set to one thread during a run, and set
+back afterwards. Another BLAS is left as it is.
 """
 
 from __future__ import annotations

@@ -1,18 +1,10 @@
-"""The enumerations of `nki.isa`."""
+"""The enumerations of `nki.isa` that appear in the signatures of the modelled instructions."""
 
 from __future__ import annotations
 
 from enum import Enum
 
-__all__ = [
-    "dge_mode",
-    "dma_engine",
-    "engine",
-    "matmul_perf_mode",
-    "nc_version",
-    "oob_mode",
-    "reduce_cmd",
-]
+__all__ = ["dge_mode", "engine", "matmul_perf_mode", "oob_mode", "reduce_cmd"]
 
 
 class engine(Enum):
@@ -38,7 +30,7 @@ class reduce_cmd(Enum):
 
 
 class dge_mode(Enum):
-    """Who makes DMA descriptors."""
+    """What generates DMA descriptors."""
 
     unknown = 0
     swdge = 1
@@ -58,18 +50,3 @@ class matmul_perf_mode(Enum):
 
     none = "none"
     double_row = "double_row"
-
-
-class nc_version(Enum):
-    """NeuronCore generations."""
-
-    gen2 = 2
-    gen3 = 3
-    gen4 = 4
-
-
-class dma_engine(Enum):
-    """DMA engines of sendrecv."""
-
-    dma = 1
-    gpsimd_dma = 2

@@ -1,15 +1,15 @@
-"""The one family of exceptions that the simulator raises."""
+"""The exceptions that the simulator raises."""
 
 from __future__ import annotations
 
 from typing import ClassVar, NoReturn
 
-from dfmp2.errors import DFMP2Error, DFMP2Warning
+from dfmp2.errors import DFMP2Error
 
 from .rules import RULES, Rule
 from .subset_rules import SUBSET_RULES
 
-__all__ = ["SimulatorError", "SubsetError", "UnprovenOnHardwareWarning", "refuse"]
+__all__ = ["SimulatorError", "SubsetError", "refuse"]
 
 
 class SimulatorError(DFMP2Error):
@@ -42,17 +42,13 @@ class SimulatorError(DFMP2Error):
 
 
 class SubsetError(SimulatorError):
-    """A kernel uses Python that the NKI compiler does not have.
+    """A kernel uses Python that the NKI compiler rejects.
 
     `call` names the function and the line, `rule` is a key of
     `dfmp2.kernels.simulator.subset_rules.SUBSET_RULES`.
     """
 
     rules = SUBSET_RULES
-
-
-class UnprovenOnHardwareWarning(DFMP2Warning):
-    """The construct is documented, but nobody has shown it to work on a device."""
 
 
 def refuse(call: str, rule: str, detail: str) -> NoReturn:

@@ -10,18 +10,8 @@ from . import cost
 from .enums import engine as engine_enum
 from .enums import matmul_perf_mode
 from .errors import refuse
-from .operands import (
-    HANDLE,
-    Instruction,
-    choose_engine,
-    f32,
-    free_size,
-    mark_psum,
-    psum_region,
-    put,
-    tile,
-)
-from .state import Run, current_run, issue
+from .operands import begin, choose_engine, f32, free_size, not_modelled, put
+from .state import Run, issue, psum_writers
 from .tensor import NkiTensor
 
 __all__ = ["nc_matmul", "nc_transpose"]
@@ -53,16 +43,14 @@ def _within_bank(call: str, run: Run, dst: NkiTensor) -> None:
 
 
 def _accumulates(call: str, run: Run, dst: NkiTensor, accumulate: Any) -> bool:
-    """Decide whether the product adds to what is there, and whether it may."""
+    """Decide whether the product adds to the contents of dst, and refuse where it may not."""
     if accumulate is False:
         return False
     storage = dst.storage
-    if accumulate is None and run.frames and storage.loop_pass is not run.frames[-1].loop_pass:
-        refuse(call, "accumulate-loop", f"accumulate=None onto {storage.describe()}")
     state = storage.psum_state
     if not isinstance(state, int):
-        region = psum_region(dst)
-        low, high = int(region.min()), int(region.max())
+        writers = psum_writers(dst)
+        low, high = int(writers.min()), int(writers.max())
         if low != high:
             if accumulate is None or low == 0:
                 refuse(
@@ -70,7 +58,7 @@ def _accumulates(call: str, run: Run, dst: NkiTensor, accumulate: Any) -> bool:
                     "accumulate",
                     f"dst {dst.shape} of {storage.describe()} is partly begun, partly not",
                 )
-            low = high = 2
+            low = 2
         state = low
     if state == 1:
         return True
@@ -94,16 +82,20 @@ def nc_matmul(
     tile_size: tuple[int, ...] = (),
     perf_mode: Any = matmul_perf_mode.none,
     name: str | None = None,
-) -> Instruction:
+) -> None:
     """Compute ``dst = stationary.T @ moving`` (or add it to dst) on TensorE."""
     call = "nisa.nc_matmul"
-    run = current_run(call)
-    tile(call, "dst", dst)
-    tile(call, "stationary", stationary)
-    tile(call, "moving", moving)
+    run = begin(call, dst=dst, stationary=stationary, moving=moving)
     _memories(call, dst, stationary=stationary, moving=moving)
-    if tile_position or tile_size or perf_mode is not matmul_perf_mode.none:
-        refuse(call, "not-modelled", "tile_position, tile_size and perf_mode")
+    not_modelled(
+        call,
+        is_stationary_onezero=is_stationary_onezero,
+        is_moving_onezero=is_moving_onezero,
+        is_transpose=is_transpose,
+        tile_position=tile_position != (),
+        tile_size=tile_size != (),
+        perf_mode=perf_mode is not matmul_perf_mode.none,
+    )
     k, m, n = stationary.shape[0], free_size(stationary), free_size(moving)
     if moving.shape[0] != k or m > 128 or n > run.target.moving_max:
         refuse(
@@ -123,51 +115,30 @@ def nc_matmul(
     sd, md = stationary.dtype, moving.dtype
     if sd not in _MATMUL_DTYPES or md not in _MATMUL_DTYPES or (sd in _WIDE) != (md in _WIDE):
         refuse(call, "dtype-matmul", f"stationary {sd}, moving {md}")
-    keeps = is_transpose and dst.dtype == md
-    if (
-        dst.dtype != "float32"
-        and not keeps
-        and not (run.target.version >= 4 and dst.dtype == "bfloat16")
-    ):
+    if dst.dtype != "float32" and not (run.target.version >= 4 and dst.dtype == "bfloat16"):
         refuse(call, "dtype-matmul", f"dst is {dst.dtype} on {run.target.name}")
     _within_bank(call, run, dst)
     adds = _accumulates(call, run, dst, accumulate)
-    if adds and is_transpose:
-        refuse(call, "accumulate", f"a transpose onto {dst.storage.describe()}")
     wide = "float32" if "float32" in (sd, md) else sd
-    if is_transpose:
-        cycles = cost.transpose_tensor(n, m, wide, run.target)
-        issue(run, "nisa.nc_matmul(is_transpose)", "tensor", cycles, (stationary, moving), (dst,))
-    else:
-        issue(run, call, "tensor", cost.matmul(m, n, wide), (stationary, moving), (dst,))
-        run.account.add_matmul(m * n * k, cost.matmul_passes(wide), run.repeat)
-    mark_psum(dst, 1)
+    issue(run, call, "tensor", cost.matmul(m, n, wide), (stationary, moving), dst)
+    run.account.matmul_macs += m * n * k
     if run.execute:
         left = f32(stationary).reshape(k, m).T
         right = f32(moving).reshape(k, n)
-        if is_transpose:
-            if n != k or not np.array_equal(right, np.eye(k, dtype=np.float32)):
-                refuse(call, "transpose-identity", f"moving {moving.shape} is no identity")
-            # Only v3 and later move bits; v2 multiplies, so NaN and Inf spread.
-            turned = left if run.target.version > 2 else left @ right
-            put(dst, turned.reshape(dst.shape))
-        elif adds:
+        if adds:
             put(dst, f32(dst) + (left @ right).reshape(dst.shape))
-        elif dst.shape == (m, n) and dst.dtype == "float32" and dst.dynamic is None:
+        elif dst.shape == (m, n) and dst.dtype == "float32":
             np.matmul(left, right, out=dst.array())
         else:
             put(dst, (left @ right).reshape(dst.shape))
-    return HANDLE
 
 
 def nc_transpose(
     dst: Any, data: Any, engine: Any = engine_enum.unknown, name: str | None = None
-) -> Instruction:
+) -> None:
     """Transpose partitions and free elements, on TensorE or VectorE."""
     call = "nisa.nc_transpose"
-    run = current_run(call)
-    tile(call, "dst", dst)
-    tile(call, "data", data)
+    run = begin(call, dst=dst, data=data)
     p, f = data.shape[0], free_size(data)
     natural = data.storage.space == "sbuf" and dst.storage.space == "psum"
     chosen = choose_engine(call, engine, "tensor" if natural else "vector", ("tensor", "vector"))
@@ -184,12 +155,10 @@ def nc_transpose(
         cycles = cost.transpose_tensor(p, f, data.dtype, run.target)
     else:
         cycles = cost.vector(f)
-    issue(run, call, chosen, cycles, (data,), (dst,))
-    mark_psum(dst, 1 if chosen == "tensor" else 2)
+    issue(run, call, chosen, cycles, (data,), dst)
     if run.execute:
-        values = data.read().reshape(p, f)
+        values = data.array().reshape(p, f)
         if chosen == "tensor" and run.target.version == 2 and not np.isfinite(values).all():
             # On v2 the transpose is a product with the identity: 0 * NaN spoils whole columns.
             values = (np.eye(p, dtype=np.float32) @ values).astype(values.dtype)
         put(dst, values.T.reshape(dst.shape))
-    return HANDLE

@@ -4,90 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import isa_vector
+from .allocate import ndarray
 from .dtypes import DTYPES
-from .generations import current_generation
-from .language_ops import *  # noqa: F403
-from .language_ops import __all__ as _ops_all
-from .language_tensors import (
-    broadcast_to,
-    ds,
-    empty_like,
-    expand_dims,
-    full,
-    load,
-    load_transpose2d,
-    matmul,
-    ndarray,
-    ones,
-    shared_constant,
-    shared_identity_matrix,
-    store,
-    transpose,
-    zeros,
-    zeros_like,
-)
-from .loops import (
-    affine_range,
-    dynamic_range,
-    fori_loop,
-    no_reorder,
-    sequential_range,
-    static_range,
-    while_loop,
-)
-from .memory import MemoryRegion, hbm, private_hbm, psum, sbuf, shared_hbm
-from .state import current_run
+from .errors import refuse
+from .memory import hbm, psum, sbuf, shared_hbm
+from .operators import add, multiply, rsqrt, square, subtract
 from .tensor import NkiTensor
 
 __all__ = [
-    "MemoryRegion",
-    "NKIObject",
-    "NkiTensor",
+    "add",
     "affine_range",
     "bfloat16",
     "bool_",
-    "broadcast_to",
-    "device_print",
     "ds",
-    "dynamic_range",
-    "empty_like",
-    "expand_dims",
     "float16",
     "float32",
-    "fori_loop",
-    "full",
     "hbm",
     "int8",
     "int16",
     "int32",
-    "load",
-    "load_transpose2d",
-    "matmul",
+    "multiply",
     "ndarray",
-    "no_reorder",
-    "num_programs",
-    "ones",
-    "private_hbm",
-    "program_id",
-    "program_ndim",
     "psum",
+    "rsqrt",
     "sbuf",
     "sequential_range",
-    "shared_constant",
     "shared_hbm",
-    "shared_identity_matrix",
-    "static_range",
-    "store",
+    "square",
+    "subtract",
+    "sum",
     "tfloat32",
     "tile_size",
-    "transpose",
     "uint8",
     "uint16",
     "uint32",
-    "while_loop",
-    "zeros",
-    "zeros_like",
-    *_ops_all,
 ]
 
 bool_ = DTYPES["bool_"]
@@ -97,64 +48,35 @@ float16, bfloat16 = DTYPES["float16"], DTYPES["bfloat16"]
 tfloat32, float32 = DTYPES["tfloat32"], DTYPES["float32"]
 
 
-class NKIObject:
-    """Base of classes that kernels may use."""
-
-
-class _TileSize:
-    """Hardware tile sizes of the target generation."""
+class tile_size:
+    """Largest tiles: partitions, and free elements of the factors of a matrix product."""
 
     pmax = 128
-    psum_fmax = 512
-    psum_bank_fmax = 512
-    psum_bank_fmax_bytes = 2048
     gemm_stationary_fmax = 128
     gemm_moving_fmax = 512
-    psum_num_banks = 8
-
-    @property
-    def sbuf_fmax_bytes(self) -> int:
-        """Usable SBUF bytes per partition."""
-        return current_generation().sbuf_usable_bytes
-
-    @property
-    def sbuf_fmax(self) -> int:
-        """Usable SBUF per partition in float32 elements."""
-        return self.sbuf_fmax_bytes // 4
-
-    @property
-    def sbuf_size_bytes(self) -> int:
-        """SBUF of all partitions in bytes."""
-        return 128 * current_generation().sbuf_bytes
-
-    @property
-    def total_available_sbuf_size(self) -> int:
-        """Old name of sbuf_fmax_bytes."""
-        return self.sbuf_fmax_bytes
 
 
-tile_size = _TileSize()
+def affine_range(start: int, stop: int | None = None, step: int = 1) -> range:
+    """Unroll a loop: an old name of Python's range."""
+    return range(0, start, step) if stop is None else range(start, stop, step)
 
 
-# -- program --------------------------------------------------------------------------------
-def program_id(axis: int = 0) -> int:
-    """Return the index of this program; the simulator runs one core."""
-    current_run("nl.program_id")
-    return 0
+sequential_range = affine_range
 
 
-def num_programs(axes: Any = 0) -> int:
-    """Return the number of programs; the simulator runs one core."""
-    current_run("nl.num_programs")
-    return 1
+def ds(start: Any, size: int) -> slice:
+    """Make a slice from start and size."""
+    if not isinstance(start, int):
+        refuse("nl.ds", "not-modelled", f"start is a {type(start).__name__}, not an int")
+    return slice(start, start + size)
 
 
-def program_ndim() -> int:
-    """Return the rank of the launch grid: none."""
-    current_run("nl.program_ndim")
-    return 0
-
-
-def device_print(print_prefix: str, tensor: NkiTensor) -> None:
-    """Accept a device print; the simulator keeps quiet (use Python's print to look inside)."""
-    current_run("nl.device_print")
+def sum(x: NkiTensor, axis: Any, dtype: Any = None, keepdims: bool = False) -> NkiTensor:
+    """Add over the last axes into a new SBUF tile."""
+    if keepdims:
+        refuse("nl.sum", "not-modelled", "parameter keepdims")
+    axes = {a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis)}
+    kept = [n for a, n in enumerate(x.shape) if a not in axes]
+    out = ndarray(kept if len(kept) > 1 else [*kept, 1], dtype or x.dtype)
+    isa_vector.tensor_reduce(out, add, x, axis)
+    return out

@@ -1,8 +1,8 @@
 """Peak of live on-chip memory, from the trace.
 
-A tile is live from its first write to its last use. Where it lies is the compiler's choice, so
-the simulator asks only that live bytes fit at every moment; PSUM counts in whole banks, as a
-tile starts at a bank.
+A tile is live from its first write to its last use. The compiler chooses addresses, so the
+simulator only checks that the live bytes fit at every moment. PSUM counts in whole banks, because
+a tile starts at a bank.
 """
 
 from __future__ import annotations

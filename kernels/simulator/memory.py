@@ -11,20 +11,11 @@ from numpy.typing import NDArray
 
 from .dtypes import DType
 
-__all__ = [
-    "LoopPass",
-    "MemoryRegion",
-    "Storage",
-    "hbm",
-    "private_hbm",
-    "psum",
-    "sbuf",
-    "shared_hbm",
-]
+__all__ = ["MemoryRegion", "Storage", "hbm", "psum", "sbuf", "shared_hbm"]
 
 
 class MemoryRegion(Enum):
-    """Where a tensor lives."""
+    """The memory that holds a tensor."""
 
     sbuf = "sbuf"
     psum = "psum"
@@ -34,45 +25,33 @@ class MemoryRegion(Enum):
 
 sbuf = MemoryRegion.sbuf
 psum = MemoryRegion.psum
-private_hbm = MemoryRegion.private_hbm
+hbm = MemoryRegion.private_hbm
 shared_hbm = MemoryRegion.shared_hbm
-hbm = private_hbm
-
-
-class LoopPass:
-    """One pass through a dynamic loop's body; tensors made in it die with it."""
-
-    __slots__ = ("over",)
-
-    def __init__(self) -> None:
-        self.over = False
 
 
 class Storage:
-    """Memory of one allocation, and what the trace knows about it.
+    """Memory of one allocation, and how the trace used it so far.
 
     Attributes
     ----------
     data : ndarray or None
-        Flat row-major contents; None in trace-only mode.
+        Flat row-major contents; None when tracing.
     free : int
         Elements per partition (on chip); the partition stride.
     first_write, last_use : int
         Trace positions; -1 before the first write.
     psum_state : int or ndarray
-        What wrote each element of a PSUM tile last: 0 nothing, 1 TensorE, 2 another engine. One
-        number as long as the whole tile agrees.
+        The last writer of each element of a PSUM tile: 0 none, 1 TensorE, 2 another engine. One
+        number as long as it is the same for the whole tile.
     """
 
     __slots__ = (
-        "base_partition",
         "data",
         "dtype",
         "first_write",
         "free",
         "is_argument",
         "last_use",
-        "loop_pass",
         "name",
         "psum_state",
         "region",
@@ -93,8 +72,6 @@ class Storage:
         self.first_write = -1
         self.last_use = -1
         self.is_argument = False
-        self.loop_pass: LoopPass | None = None
-        self.base_partition = 0
         self.psum_state: int | NDArray[np.uint8] = 0
 
     def poison(self) -> None:

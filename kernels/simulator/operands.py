@@ -10,38 +10,40 @@ from numpy.typing import NDArray
 
 from .enums import engine as engine_enum
 from .errors import refuse
+from .state import Run, current_run
 from .tensor import NkiTensor
 
 __all__ = [
-    "HANDLE",
-    "Instruction",
+    "begin",
     "choose_engine",
     "f32",
     "free_size",
-    "gpsimd_sees",
-    "mark_psum",
+    "is_number",
+    "not_modelled",
     "per_partition",
-    "psum_region",
     "put",
-    "reduce_free",
+    "refuse_psum",
     "same_elements",
     "scalar_value",
     "tile",
 ]
 
 F32 = np.float32
-Array = NDArray[Any]
 
 
-class Instruction:
-    """Handle of an instruction; ordering edges are accepted, execution is in order anyway."""
+def begin(call: str, **tiles: Any) -> Run:
+    """Return the current run after a check of the operands that are tiles."""
+    run = current_run(call)
+    for name, t in tiles.items():
+        tile(call, name, t)
+    return run
 
-    def depends_on(self, *producers: Instruction) -> Instruction:
-        """Order this instruction after `producers`."""
-        return self
 
-
-HANDLE = Instruction()
+def not_modelled(call: str, **given: bool) -> None:
+    """Refuse parameters of NKI that the simulator does not model."""
+    names = [name for name, is_given in given.items() if is_given]
+    if names:
+        refuse(call, "not-modelled", f"parameter {', '.join(names)}")
 
 
 def tile(call: str, arg: str, t: Any) -> NkiTensor:
@@ -62,7 +64,7 @@ def tile(call: str, arg: str, t: Any) -> NkiTensor:
         refuse(call, "free-rank", f"{arg} has shape {t.shape}")
     for n, stride in zip(t.shape[1:], t.strides[1:], strict=True):
         if n > 65535 or (stride > 32767 and n > 1):
-            refuse(call, "pattern-range", f"{arg} has pattern {t.get_pattern()}")
+            refuse(call, "pattern-range", f"{arg} has pattern {t.pattern}")
     t.checked = True
     return t
 
@@ -77,7 +79,7 @@ def same_elements(call: str, a: str, x: NkiTensor, b: str, y: NkiTensor) -> None
     """Require equal partitions and equal elements per partition."""
     if x.shape == y.shape:
         return
-    if x.shape[0] != y.shape[0] or prod(x.shape) != prod(y.shape):
+    if x.shape[0] != y.shape[0] or x.size != y.size:
         rule = "broadcast" if 1 in (x.shape[0], y.shape[0]) else "shape"
         refuse(call, rule, f"{a} is {x.shape}, {b} is {y.shape}")
 
@@ -93,7 +95,7 @@ def choose_engine(call: str, given: Any, default: str, allowed: tuple[str, ...])
     return given.name
 
 
-def gpsimd_sees(call: str, engine: str, *tensors: NkiTensor) -> None:
+def refuse_psum(call: str, engine: str, *tensors: NkiTensor) -> None:
     """Refuse PSUM operands of GpSimdE."""
     if engine == "gpsimd":
         for t in tensors:
@@ -101,16 +103,20 @@ def gpsimd_sees(call: str, engine: str, *tensors: NkiTensor) -> None:
                 refuse(call, "engine-memory", f"GpSimdE with {t.storage.describe()}")
 
 
-def per_partition(call: str, arg: str, t: Any, data: NkiTensor, float32: bool = True) -> NkiTensor:
-    """Check a (P, 1) operand."""
-    tile(call, arg, t)
-    assert isinstance(t, NkiTensor)
-    if t.shape != (data.shape[0], 1):
-        rule = "broadcast" if t.shape[0] == 1 else "shape-scalar"
-        refuse(call, rule, f"{arg} has shape {t.shape}, data {data.shape}")
-    if float32 and t.dtype != "float32":
-        refuse(call, "dtype-scalar", f"{arg} is {t.dtype}")
-    return t
+def is_number(value: Any) -> bool:
+    """Return whether `value` is a Python or NumPy number."""
+    return isinstance(value, (int, float, np.integer, np.floating))
+
+
+def per_partition(call: str, arg: str, t: Any, data: NkiTensor) -> NkiTensor:
+    """Check a (P, 1) float32 operand."""
+    checked = tile(call, arg, t)
+    if checked.shape != (data.shape[0], 1):
+        rule = "broadcast" if checked.shape[0] == 1 else "shape-scalar"
+        refuse(call, rule, f"{arg} has shape {checked.shape}, data {data.shape}")
+    if checked.dtype != "float32":
+        refuse(call, "dtype-scalar", f"{arg} is {checked.dtype}")
+    return checked
 
 
 def scalar_value(t: Any, rank: int) -> Any:
@@ -121,55 +127,15 @@ def scalar_value(t: Any, rank: int) -> Any:
     return F32(t)
 
 
-def f32(t: NkiTensor) -> Array:
-    """Return the values in float32, as engines see them."""
-    values = t.read()
+def f32(t: NkiTensor) -> NDArray[Any]:
+    """Return the values in float32, in which engines compute."""
+    values = t.array()
     return values if values.dtype == F32 else values.astype(F32)
 
 
-def put(t: NkiTensor, values: Array) -> None:
+def put(t: NkiTensor, values: NDArray[Any]) -> None:
     """Write values with the device's conversion."""
-    if values.shape == t.shape and t.dtype == "float32" and t.dynamic is None:
+    if values.shape == t.shape and t.dtype == "float32":
         t.array()[...] = values
     else:
         t.write(np.asarray(values))
-
-
-def reduce_free(ufunc: np.ufunc, values: Array) -> Array:
-    """Reduce each partition over its free elements, one after the other, to shape (P, 1).
-
-    The order of the device is not documented; a sequential float32 chain is the least accurate
-    plausible one.
-    """
-    flat = values.reshape(values.shape[0], -1)
-    return np.asarray(ufunc.reduce(np.ascontiguousarray(flat.T), axis=0)).reshape(-1, 1)
-
-
-def psum_region(t: NkiTensor) -> NDArray[np.uint8]:
-    """Return the writer codes of the elements of a PSUM view."""
-    storage = t.storage
-    if isinstance(storage.psum_state, int):
-        storage.psum_state = np.full(prod(storage.shape), storage.psum_state, dtype=np.uint8)
-    state = storage.psum_state
-    if t.dtype.itemsize != storage.dtype.itemsize:
-        return state
-    return np.ndarray(
-        t.shape,
-        np.uint8,
-        buffer=state,
-        offset=t.offset,
-        strides=t.strides,
-    )
-
-
-def mark_psum(t: NkiTensor, code: int) -> None:
-    """Note who wrote a view, if it is in PSUM: 1 TensorE, 2 another engine."""
-    storage = t.storage
-    if storage.space != "psum":
-        return
-    if isinstance(storage.psum_state, int) and storage.psum_state == code:
-        return
-    if t.size == storage.shape[0] * storage.free and t.dtype.itemsize == storage.dtype.itemsize:
-        storage.psum_state = code
-    else:
-        psum_region(t)[...] = code

@@ -1,8 +1,8 @@
 """Binding kernels to this simulator, also where they were written against AWS's package.
 
-Kernel modules import ``nki, nisa, nl`` once. Where AWS's package is installed these names are
-AWS's, and running such a kernel here needs copies of the kernel and its helpers whose names mean
-the simulator instead. Nothing is patched: the originals stay as they are.
+Kernel modules import ``nki, nisa, nl`` once. Where AWS's package is installed, these names stand
+for AWS's modules. To run such a kernel here, the kernel and its helpers are copied, and the names
+in the copies stand for the simulator. The originals are not changed.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Binder:
 
 
 class _Module:
-    """A module of the kernel's package whose functions are bound when they are asked for."""
+    """A module of the kernel's package; its functions are bound at first use."""
 
     def __init__(self, binder: _Binder, module: ModuleType) -> None:
         self._binder = binder

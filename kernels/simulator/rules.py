@@ -1,8 +1,8 @@
-"""The rules that the simulator enforces: what each says, and which document says it.
+"""The rules that the simulator enforces, and the document behind each.
 
-A rule has a name that errors and tests use, one sentence, and the document the sentence rests
-on. Documents are named as in AWS's public Neuron SDK documentation (folder ``nki/``), SDK 2.29
-to 2.32; "observed" marks what users met on hardware without AWS promising it.
+A rule has a name that errors and tests use, one sentence, and its source. Documents are named as
+in AWS's public Neuron SDK documentation (folder ``nki/``), SDK 2.29 to 2.32. "observed" marks what
+users saw on hardware and AWS does not document.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ _ISA = "nki.isa API reference"
 _LANG = "nki.language API reference"
 _GUIDE = "NKI Language Guide"
 _APS = "NKI Access Patterns"
-_LOOPS = "NKI Dynamic Loops"
 _NOTES3 = "NKI 0.3.0 release notes and migration guide"
 _SHARED = "NKI ISA API Common Fields"
 
 RULES: dict[str, Rule] = {
-    # -- shapes and placement ---------------------------------------------------------------
+    # Shapes and placement
     "partitions": Rule("a tile spans 1 to 128 partitions", f"{_ARCH2}; nl.tile_size.pmax"),
     "start-partition": Rule(
         "a tile of more than 64 partitions starts at partition 0, of 33-64 at 0 or 64, of at "
@@ -52,9 +51,9 @@ RULES: dict[str, Rule] = {
         f"{_LANG}, NkiTensor; {_APS}",
     ),
     "indirect": Rule(
-        "a view has one dynamic offset: a register or (1, 1) integer SBUF tile, or one integer "
-        "per partition for HBM and dimension 0",
-        f"{_LANG}, NkiTensor.ap/select/vector_select; {_ISA}, dma_copy",
+        "a view has one dynamic offset: a (1, 1) integer SBUF tile that counts along a dense "
+        "dimension",
+        f"{_LANG}, NkiTensor.ap; {_ISA}, dma_copy",
     ),
     "shape": Rule("operands agree in partitions and in elements per partition", _ISA),
     "shape-scalar": Rule(
@@ -65,7 +64,7 @@ RULES: dict[str, Rule] = {
         "nothing on chip broadcasts over partitions implicitly",
         f"{_ARCH2}; observed: accepted by AWS's simulator, refused by the compiler's verifier",
     ),
-    # -- memories ---------------------------------------------------------------------------
+    # Memories
     "sbuf-capacity": Rule(
         "the tiles live at one time fit into the SBUF of a partition", "architecture guides"
     ),
@@ -78,24 +77,23 @@ RULES: dict[str, Rule] = {
         f"{_ISA}, nc_matmul",
     ),
     "engine-memory": Rule(
-        "TensorE reads SBUF and writes PSUM; VectorE and ScalarE see both; GpSimdE sees SBUF "
-        "only; no compute engine sees HBM",
+        "TensorE reads SBUF and writes PSUM; VectorE and ScalarE access both; GpSimdE accesses "
+        "SBUF only; no compute engine accesses HBM",
         f"{_ARCH2}; {_ISA}",
     ),
     "both-psum": Rule("two tensor inputs of one instruction are not both in PSUM", _ISA),
     "write-once": Rule(
-        "a destination names each element once: the order of overlapping writes is nowhere "
-        "documented",
+        "a destination has each element once: the order of overlapping writes is not documented",
         "this package",
     ),
-    "dma-psum": Rule("DMA does not touch PSUM", _NOTES3),
+    "dma-psum": Rule("DMA neither reads nor writes PSUM", _NOTES3),
     "read-before-write": Rule(
         "memory is read only after it was written: fresh memory holds anything",
         f"{_GUIDE}, Creating Tensors; NKI CPU Simulator",
     ),
     "output-shared-hbm": Rule("a kernel returns tensors in nl.shared_hbm", _NOTES3),
     "buffer": Rule("a buffer is nl.sbuf, nl.psum, nl.hbm or nl.shared_hbm, no string", _NOTES3),
-    # -- types ------------------------------------------------------------------------------
+    # Types
     "dtype": Rule("NKI has no 64-bit types; a dtype is one of nki.language's", _SHARED),
     "dtype-matmul": Rule(
         "if one operand of a matrix product is float32 or tfloat32 the other is, too; the "
@@ -107,11 +105,8 @@ RULES: dict[str, Rule] = {
         "per-partition operands of arithmetic operators and the scale of an activation are float32",
         f"{_ISA}, tensor_scalar, activation",
     ),
-    "dtype-bitvec": Rule(
-        "bit operators take and give integers and do not mix with arithmetic ones", _SHARED
-    ),
     "memset-value": Rule("memset's value has the kind of dst's dtype", _NOTES3),
-    # -- engines ----------------------------------------------------------------------------
+    # Engines
     "engine": Rule("the instruction runs on the engine that is named", _ISA),
     "matmul-tile": Rule(
         "contraction <= 128 and equal, stationary <= 128 columns, moving <= 512 columns "
@@ -121,18 +116,9 @@ RULES: dict[str, Rule] = {
     "transpose-tile": Rule(
         "TensorE transposes up to 128 x 128, VectorE up to 32 x 32", f"{_ISA}, nc_transpose"
     ),
-    "transpose-identity": Rule(
-        "a product in transpose mode has the identity as its moving operand",
-        f"{_ISA}, nc_matmul",
-    ),
     "accumulate": Rule(
         "a matrix product accumulates only onto PSUM that a matrix product has begun",
         f"{_ISA}, nc_matmul",
-    ),
-    "accumulate-loop": Rule(
-        "inside a dynamic loop accumulate=None is decided once, so PSUM from outside needs an "
-        "explicit accumulate",
-        f"{_ISA}, nc_matmul; {_LOOPS}",
     ),
     "alu-op": Rule("the operator is one that the engine has", f"{_SHARED}, math operators"),
     "reduce-op": Rule("the operator is a legal reduction", f"{_SHARED}, math operators"),
@@ -140,50 +126,13 @@ RULES: dict[str, Rule] = {
         "a reduction runs over the last free axes and never over partitions",
         f"{_ISA}, tensor_reduce",
     ),
-    "reduce-registers": Rule(
-        "reduce registers are reset before they are reduced into or read",
-        f"{_ISA}, activation, tensor_scalar_reduce",
-    ),
     "activation-op": Rule("the function is one of ScalarE's", f"{_SHARED}, activation functions"),
-    "activation-range": Rule(
-        "the argument of an activation function lies in its valid range",
-        f"{_SHARED}, activation functions",
-    ),
-    "activation-bias": Rule(
-        "on NeuronCore-v2 a bias is a (P, 1) tile, and reciprocal takes none",
-        f"{_ISA}, activation; {_SHARED}",
-    ),
-    "dma-transpose": Rule(
-        "axes are (1,0), (2,1,0) or (3,1,2,0) and dst has the transposed shape",
-        f"{_ISA}, dma_transpose",
-    ),
     "dma-size": Rule("source and destination have equally many elements", f"{_ISA}, dma_copy"),
-    "dge": Rule(
-        "hardware descriptor generation needs NeuronCore-v3 and equal dtypes, does no gather, "
-        "and only it takes an engine",
-        f"{_ISA}, dma_copy; NKI DGE deep dive",
-    ),
-    "generation": Rule("the feature exists on the target generation", _ISA),
-    # -- program ----------------------------------------------------------------------------
-    "register-opaque": Rule(
-        "a register has no value while the kernel is built: no Python arithmetic, comparison "
-        "or condition on it",
-        f"{_LOOPS}; {_ISA}, VirtualRegister",
-    ),
-    "register-uninitialised": Rule(
-        "a register is read only after it was given a value", f"{_ISA}, register_alloc"
-    ),
-    "register-frozen": Rule("a loop's own register is not written", _GUIDE),
-    "loop-bounds": Rule(
-        "bounds are integers or registers, the step a positive integer constant", _LOOPS
-    ),
-    "loop-body": Rule(
-        "fori_loop's body returns None, while_loop's the next register", f"{_LANG}, loops"
-    ),
-    "loop-left": Rule("a dynamic loop runs to its end", _LOOPS),
-    "loop-no-reorder": Rule("no dynamic loop inside nl.no_reorder()", _LOOPS),
-    "loop-scope": Rule("a tensor made in a dynamic loop is not used outside it", _LOOPS),
+    # Program
     "keyword-enum": Rule("options are members of their enum, no bare integers", _NOTES3),
+    "tensor-value": Rule(
+        "a tensor has no value while a kernel is built: no Python condition on it", _GUIDE
+    ),
     "argument": Rule("a kernel takes arrays, numbers, strings and tuples", _NOTES3),
     "outside-kernel": Rule(
         "NKI calls happen inside a kernel that nki.simulate runs", "NKI CPU Simulator"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
@@ -27,7 +26,7 @@ from .state import Run, run_scope
 from .subset import check_subset
 from .tensor import NkiTensor
 
-__all__ = ["Kernel", "SimulatedKernel", "jit", "simulate", "trace"]
+__all__ = ["Kernel", "SimulatedKernel", "jit", "shape_of", "simulate", "trace"]
 
 
 class Kernel:
@@ -38,12 +37,10 @@ class Kernel:
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run on the simulator where NKI_SIMULATOR=1; there is no compiler in this package."""
-        if os.environ.get("NKI_SIMULATOR") == "1":
-            return simulate(self)(*args, **kwargs)
+        """Refuse: a direct call compiles for a device, and this package has no compiler."""
         raise BackendUnavailable(
-            f"kernel {self.func.__name__} was called directly, but NKI's compiler is not here: "
-            "use nki.simulate(kernel)(...), or set NKI_SIMULATOR=1"
+            f"kernel {self.func.__name__} was called directly, but NKI's compiler is not "
+            "installed: use nki.simulate(kernel)(...)"
         )
 
     def __getitem__(self, grid: Any) -> Kernel:
@@ -70,33 +67,17 @@ class SimulatedKernel:
     """
 
     def __init__(self, kernel: Any, target: Generation | None = None) -> None:
-        self.function, self.jitted = _prepared(kernel)
+        self.kernel = kernel
         self.target = target
         self.account: Account | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Check the source once, then execute on arrays.
+        """Execute on arrays.
 
-        Returns the arrays that the kernel returns, a tuple where it returns several.
+        Arrays that the kernel writes to are modified in place. Returns the arrays that the kernel
+        returns, a tuple where it returns several.
         """
-        if self.jitted:
-            _check_source(self.function)
-        run = Run(self.target or current_generation(), execute=True)
-        names = _names(self.function)
-        back: list[tuple[NDArray[Any], Storage]] = []
-        positional = [
-            _argument(names[i] if i < len(names) else f"argument {i}", a, back)
-            for i, a in enumerate(args)
-        ]
-        named = {k: _argument(k, a, back) for k, a in kwargs.items()}
-        with run_scope(run), np.errstate(all="ignore"), single_thread():
-            result = self.function(*positional, **named)
-            outputs = _outputs(self.function.__name__, result)
-        _finish(run, self.function.__name__)
-        self.account = run.account
-        for array, storage in back:
-            assert storage.data is not None
-            array[...] = storage.data.reshape(array.shape)
+        outputs, self.account = _run(self.kernel, args, kwargs, self.target, execute=True)
         return outputs
 
 
@@ -110,16 +91,11 @@ def simulate(kernel: Any, target: Generation | None = None) -> SimulatedKernel:
     target : Generation, optional
         Default: from NEURON_PLATFORM_TARGET_OVERRIDE at every call, else trn2.
     """
+    plain_function(kernel)
     return SimulatedKernel(kernel, target)
 
 
-def trace(
-    kernel: Any,
-    *args: Any,
-    target: Generation | None = None,
-    trips: int | None = None,
-    **kwargs: Any,
-) -> Account:
+def trace(kernel: Any, *args: Any, target: Generation | None = None, **kwargs: Any) -> Account:
     """Trace a kernel without arithmetic and return its account.
 
     Parameters
@@ -130,24 +106,8 @@ def trace(
         array (only its shape and dtype are used).
     target : Generation, optional
         Default: from NEURON_PLATFORM_TARGET_OVERRIDE, else trn2.
-    trips : int, optional
-        Passes of dynamic loops whose bounds are loaded from tensors.
     """
-    function, jitted = _prepared(kernel)
-    if jitted:
-        _check_source(function)
-    run = Run(target or current_generation(), execute=False, trips=trips)
-    names = _names(function)
-    positional = [
-        _placeholder(names[i] if i < len(names) else f"argument {i}", a) for i, a in enumerate(args)
-    ]
-    named = {k: _placeholder(k, a) for k, a in kwargs.items()}
-    with run_scope(run):
-        result = function(*positional, **named)
-        for t in _tensors(function.__name__, result):
-            _check_output(function.__name__, t)
-    _finish(run, function.__name__)
-    return run.account
+    return _run(kernel, args, kwargs, target, execute=False)[1]
 
 
 class shape_of:
@@ -158,10 +118,43 @@ class shape_of:
         self.dtype = dtype
 
 
-def _prepared(kernel: Any) -> tuple[Callable[..., Any], bool]:
-    """Return the function to run, bound to this simulator, and whether it was decorated."""
-    function = plain_function(kernel)
-    return bind(function), kernel is not function
+def _run(
+    kernel: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    target: Generation | None,
+    execute: bool,
+) -> tuple[Any, Account]:
+    """Return what the kernel returns (None when tracing), and the account."""
+    plain = plain_function(kernel)
+    function = bind(plain)
+    if kernel is not plain:
+        _check_source(function)
+    names = [*inspect.signature(function).parameters, *["argument"] * len(args)]
+    back: list[tuple[NDArray[Any], Storage]] = []
+
+    def operand(name: str, value: Any) -> Any:
+        if execute and isinstance(value, np.ndarray):
+            return whole(_storage(name, value, back))
+        if isinstance(value, (np.ndarray, shape_of)):
+            return whole(_placeholder(name, value))
+        return _constant(name, value)
+
+    positional = [operand(name, a) for name, a in zip(names, args, strict=False)]
+    named = {name: operand(name, a) for name, a in kwargs.items()}
+    run = Run(target or current_generation(), execute)
+    with run_scope(run), np.errstate(all="ignore"), single_thread():
+        result = function(*positional, **named)
+    tensors = _tensors(function.__name__, result)
+    check_capacity(run, function.__name__)
+    run.account.outputs = [t.shape for t in tensors]
+    for array, storage in back:
+        assert storage.data is not None
+        array[...] = storage.data.reshape(array.shape)
+    if result is None or not execute:
+        return None, run.account
+    arrays = tuple(np.array(t.array(), order="C") for t in tensors)
+    return arrays if isinstance(result, (tuple, list)) else arrays[0], run.account
 
 
 _CHECKED: WeakSet[Callable[..., Any]] = WeakSet()
@@ -174,30 +167,22 @@ def _check_source(function: Callable[..., Any]) -> None:
         _CHECKED.add(function)
 
 
-def _names(function: Callable[..., Any]) -> list[str]:
-    return list(inspect.signature(function).parameters)
+def _storage(name: str, value: NDArray[Any], back: list[tuple[NDArray[Any], Storage]]) -> Storage:
+    """Wrap an array, or a dense copy of it; `back` lists copies that have to be copied back."""
+    direct = value.flags.c_contiguous and value.flags.writeable
+    storage = from_array(value if direct else np.array(value, order="C"), hbm, name)
+    storage.is_argument = True
+    if not direct and value.flags.writeable:
+        back.append((value, storage))
+    return storage
 
 
-def _argument(name: str, value: Any, back: list[tuple[NDArray[Any], Storage]]) -> Any:
-    if isinstance(value, np.ndarray):
-        direct = value.flags.c_contiguous and value.flags.writeable
-        array = value if direct else np.array(value, order="C")
-        storage = from_array(array, hbm, name)
-        storage.is_argument = True
-        if not direct and value.flags.writeable:
-            back.append((value, storage))
-        return whole(storage)
-    return _constant(name, value)
-
-
-def _placeholder(name: str, value: Any) -> Any:
-    if isinstance(value, (np.ndarray, shape_of)):
-        dtype = as_dtype(value.dtype, name)
-        storage = Storage(tuple(value.shape) or (1,), dtype, hbm, name)
-        storage.first_write = 0
-        storage.is_argument = True
-        return whole(storage)
-    return _constant(name, value)
+def _placeholder(name: str, value: Any) -> Storage:
+    """Make an argument without contents."""
+    storage = Storage(tuple(value.shape) or (1,), as_dtype(value.dtype, name), hbm, name)
+    storage.first_write = 0
+    storage.is_argument = True
+    return storage
 
 
 def _constant(name: str, value: Any) -> Any:
@@ -209,34 +194,16 @@ def _constant(name: str, value: Any) -> Any:
 
 
 def _tensors(kernel: str, result: Any) -> list[NkiTensor]:
+    """Return the tensors that a kernel returned, after a check of each."""
     if result is None:
         return []
     items = list(result) if isinstance(result, (tuple, list)) else [result]
     for t in items:
         if not isinstance(t, NkiTensor):
             refuse(kernel, "output-shared-hbm", f"returns a {type(t).__name__}")
+        storage = t.storage
+        if storage.region is not shared_hbm and not storage.is_argument:
+            refuse(kernel, "output-shared-hbm", f"returns {storage.describe()}")
+        if storage.first_write < 0:
+            refuse(kernel, "read-before-write", f"returns {storage.describe()}, never written")
     return items
-
-
-def _check_output(kernel: str, t: NkiTensor) -> None:
-    storage = t.storage
-    if storage.region is not shared_hbm and not storage.is_argument:
-        refuse(kernel, "output-shared-hbm", f"returns {storage.describe()}")
-    if storage.first_write < 0:
-        refuse(kernel, "read-before-write", f"returns {storage.describe()}, never written")
-
-
-def _outputs(kernel: str, result: Any) -> Any:
-    arrays = []
-    for t in _tensors(kernel, result):
-        _check_output(kernel, t)
-        arrays.append(np.array(t.read(), order="C"))
-    if result is None:
-        return None
-    return tuple(arrays) if isinstance(result, (tuple, list)) else arrays[0]
-
-
-def _finish(run: Run, kernel: str) -> None:
-    if run.frames:
-        refuse(kernel, "loop-left", "a dynamic loop was left before its end")
-    check_capacity(run, kernel)

@@ -1,14 +1,14 @@
-"""One simulated run: clock, storages, loops, registers, and who is running now.
+"""One simulated run: clock, storages, account, and which run is the current one.
 
 Every instruction passes through `issue`, which advances the clock, notes which storages are
-alive, refuses reads of memory that nobody wrote, and books the cost.
+alive, refuses reads of memory that was never written, and books the cost.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +16,10 @@ from numpy.typing import NDArray
 from .account import Account
 from .errors import refuse
 from .generations import Generation
-from .memory import LoopPass, Storage
+from .memory import Storage
+from .tensor import NkiTensor
 
-if TYPE_CHECKING:
-    from .tensor import NkiTensor
-
-__all__ = ["LoopFrame", "Run", "current_run", "issue", "run_scope"]
-
-
-class LoopFrame:
-    """A dynamic loop in progress: when it began, what its body touches, the present pass."""
-
-    __slots__ = ("loop_pass", "start", "touched")
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        self.loop_pass = LoopPass()
-        self.touched: set[Storage] = set()
+__all__ = ["Run", "current_run", "issue", "psum_writers", "run_scope"]
 
 
 class Run:
@@ -41,30 +28,17 @@ class Run:
     Attributes
     ----------
     execute : bool
-        False in trace-only mode: shapes and costs, no arithmetic.
-    recording : bool
-        False in the second and later passes through a dynamic loop's body, which exist on the
-        device once: they run, but add neither instructions nor live memory.
-    repeat : int
-        How often the current instruction is executed, for costs of traced loops.
+        False when tracing: shapes and costs, no arithmetic.
+    storages : list of Storage
+        All on-chip allocations.
     """
 
-    def __init__(self, target: Generation, execute: bool, trips: int | None = None) -> None:
+    def __init__(self, target: Generation, execute: bool) -> None:
         self.target = target
         self.execute = execute
-        self.trips = trips
         self.clock = 0
-        self.recording = True
-        self.repeat = 1
-        self.frames: list[LoopFrame] = []
         self.storages: list[Storage] = []
         self.account = Account(target)
-        self.no_reorder = 0
-        self.scalar_registers: NDArray[np.float32] | None = None
-        self.scalar_lanes: tuple[int, int] | None = None
-        self.vector_registers: NDArray[np.float32] | None = None
-        self.vector_lanes: tuple[int, int, str] | None = None
-        self.identities: dict[tuple[int, str], Any] = {}
 
 
 class _Current(threading.local):
@@ -104,52 +78,45 @@ def issue(
     engine: str,
     cycles: float,
     reads: Sequence[NkiTensor],
-    writes: Sequence[NkiTensor],
+    dst: NkiTensor,
 ) -> None:
-    """Book one instruction: liveness, reads of unwritten memory, cost."""
-    if run.recording:
-        run.clock += 1
-    clock = run.clock
-    frames = run.frames
-    touched = frames[-1].touched if frames and run.recording else None
+    """Book one instruction: liveness, reads of unwritten memory, writer of PSUM, cost."""
+    run.clock += 1
     for tensor in reads:
         storage = tensor.storage
         if storage.first_write < 0:
             refuse(call, "read-before-write", f"{storage.describe()} is read, nothing wrote it")
-        storage.last_use = clock
-        if tensor.dynamic is not None:
-            _use_index(call, tensor, clock, touched)
-        if touched is not None:
-            touched.add(storage)
-        if storage.loop_pass is not None and storage.loop_pass.over:
-            refuse(call, "loop-scope", f"{storage.describe()} belongs to a finished loop pass")
-    for tensor in writes:
-        storage = tensor.storage
-        if 0 in tensor.strides and _repeats(tensor):
-            refuse(call, "write-once", f"dst has pattern {tensor.get_pattern()}")
-        if storage.first_write < 0:
-            storage.first_write = clock
-        storage.last_use = clock
-        if tensor.dynamic is not None:
-            _use_index(call, tensor, clock, touched)
-        if touched is not None:
-            touched.add(storage)
-        if storage.loop_pass is not None and storage.loop_pass.over:
-            refuse(call, "loop-scope", f"{storage.describe()} belongs to a finished loop pass")
-    run.account.add(call, engine, cycles, run.repeat, run.recording)
-
-
-def _repeats(tensor: NkiTensor) -> bool:
-    return any(n > 1 and s == 0 for n, s in zip(tensor.shape, tensor.strides, strict=True))
-
-
-def _use_index(call: str, tensor: NkiTensor, clock: int, touched: set[Storage] | None) -> None:
-    assert tensor.dynamic is not None
-    storage = tensor.dynamic.index_storage
-    if storage is None:
-        return
+        storage.last_use = run.clock
+    storage = dst.storage
+    if 0 in dst.strides and any(n > 1 and s == 0 for s, n in dst.pattern):
+        refuse(call, "write-once", f"dst has pattern {dst.pattern}")
     if storage.first_write < 0:
-        refuse(call, "read-before-write", f"offset {storage.describe()} was never written")
-    storage.last_use = clock
-    if touched is not None:
-        touched.add(storage)
+        storage.first_write = run.clock
+    storage.last_use = run.clock
+    for tensor in (*reads, dst):
+        if tensor.dynamic is not None:
+            index = tensor.dynamic.index.storage
+            if index.first_write < 0:
+                refuse(call, "read-before-write", f"offset {index.describe()} was never written")
+            index.last_use = run.clock
+    if storage.space == "psum":
+        _mark_psum(dst, 1 if engine == "tensor" else 2)
+    run.account.add(call, engine, cycles)
+
+
+def _mark_psum(t: NkiTensor, writer: int) -> None:
+    storage = t.storage
+    if t.size == prod(storage.shape):
+        storage.psum_state = writer
+    elif not isinstance(storage.psum_state, int) or storage.psum_state != writer:
+        psum_writers(t)[...] = writer
+
+
+def psum_writers(t: NkiTensor) -> NDArray[np.uint8]:
+    """Return the last writer of each element of a PSUM view (see `Storage.psum_state`)."""
+    storage = t.storage
+    if isinstance(storage.psum_state, int):
+        storage.psum_state = np.full(prod(storage.shape), storage.psum_state, dtype=np.uint8)
+    return np.ndarray(
+        t.shape, np.uint8, buffer=storage.psum_state, offset=t.offset, strides=t.strides
+    )

@@ -1,8 +1,8 @@
 """Static check that a kernel stays inside the Python subset of the NKI compiler.
 
 `check_subset` walks the source of a kernel and of every function of its own package that it
-calls, and reports what the compiler would refuse. AWS's simulator and ours run any Python, so
-without this check such code fails only on a machine with the compiler.
+calls, and reports what the compiler would refuse. Both simulators run any Python, so without this
+check such code would fail only on a machine with the compiler.
 """
 
 from __future__ import annotations
@@ -11,14 +11,23 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
+from enum import Enum
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
+from . import isa, language
 from .errors import SubsetError
-from .subset_calls import check_call, namespace_of
 from .subset_syntax import check_syntax
 
 __all__ = ["Violation", "check_subset", "violations"]
+
+_SPACES = {"nisa": isa, "nl": language}
+_MODULES = {
+    "nki.isa": "nisa",
+    "nki.language": "nl",
+    isa.__name__: "nisa",
+    language.__name__: "nl",
+}
 
 
 class Violation(NamedTuple):
@@ -73,22 +82,25 @@ def _check_function(
     f: Callable[..., Any], todo: list[Callable[..., Any]], is_kernel: bool
 ) -> Iterator[Violation]:
     node, first = _definition(f)
-    name = f.__name__
 
     def report(at: ast.AST, rule: str, detail: str) -> Violation:
-        return Violation(name, first + getattr(at, "lineno", 1) - 1, rule, detail)
+        return Violation(f.__name__, first + getattr(at, "lineno", 1) - 1, rule, detail)
 
-    closure = getattr(f, "__code__", None)
-    if closure is not None and closure.co_freevars:
-        yield report(node, "closure", f"captures {', '.join(closure.co_freevars)}")
+    code = getattr(f, "__code__", None)
+    if code is not None and code.co_freevars:
+        yield report(node, "closure", f"captures {', '.join(code.co_freevars)}")
     scope = _Scope(f, node)
-    for at, rule, detail in check_syntax(node, is_kernel, scope.namespace_call):
+    for at, rule, detail in check_syntax(node, is_kernel):
         yield report(at, rule, detail)
     for child in _inside(node):
         if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
             value = scope.resolve(child)
             if isinstance(value, (list, dict, set, bytearray)) or _is_array(value):
                 yield report(child, "pure", f"reads the global {child.id}")
+        if isinstance(child, ast.Attribute):
+            space = _namespace_of(scope.resolve(child.value))
+            if space and child.attr not in _SPACES[space].__all__:
+                yield report(child, "unknown-call", f"{space}.{child.attr}")
         if isinstance(child, (ast.Name, ast.Attribute)):
             value = scope.resolve(child)
             if _is_jitted(value):
@@ -96,8 +108,18 @@ def _check_function(
             elif _same_package(f, value):
                 todo.append(value)
         if isinstance(child, ast.Call):
-            for rule, detail in check_call(child, scope.resolve):
+            for rule, detail in _check_call(child, scope):
                 yield report(child, rule, detail)
+        if isinstance(child, (ast.ListComp, ast.DictComp)):
+            calls = [scope.called(n.func) for n in ast.walk(child) if isinstance(n, ast.Call)]
+            made = [c for c in calls if c]
+            if made:
+                yield report(child, "comprehension", f"calls {', '.join(made)}")
+
+
+def _namespace_of(module: Any) -> str:
+    """Return ``nisa`` or ``nl`` where `module` is that namespace, ours or AWS's."""
+    return _MODULES.get(module.__name__, "") if isinstance(module, ModuleType) else ""
 
 
 class _Scope:
@@ -107,8 +129,8 @@ class _Scope:
         self.globals: dict[str, Any] = getattr(f, "__globals__", {})
         self.locals: set[str] = set()
         for n in ast.walk(node):
-            if isinstance(n, ast.arguments):
-                self.locals.update(a.arg for a in _all(n))
+            if isinstance(n, ast.arg):
+                self.locals.add(n.arg)
             elif isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store):
                 self.locals.add(n.id)
             elif isinstance(n, ast.FunctionDef) and n is not node:
@@ -123,21 +145,47 @@ class _Scope:
             return getattr(owner, node.attr, None) if isinstance(owner, ModuleType) else None
         return None
 
-    def namespace_call(self, node: ast.AST) -> str:
-        """Return ``nl.name`` or ``nisa.name`` for a call into them, else an empty string."""
-        if not isinstance(node, ast.Call):
-            return ""
-        func = node.func
+    def nki_call(self, func: ast.expr) -> tuple[str, str]:
+        """Return namespace and name of a call into NKI, empty strings for any other call."""
         if isinstance(func, ast.Attribute):
-            space = namespace_of(self.resolve(func.value))
-            return f"{space}.{func.attr}" if space else ""
+            return _namespace_of(self.resolve(func.value)), func.attr
         value = self.resolve(func)
-        return f"helper.{ast.unparse(func)}" if isinstance(value, FunctionType) else ""
+        short = getattr(value, "__name__", "")
+        for space, module in _SPACES.items():
+            if value is not None and getattr(module, short, None) is value:
+                return space, short
+        return "", ""
+
+    def called(self, func: ast.expr) -> str:
+        """Name a call into NKI or of a helper; an empty string for any other call."""
+        space, short = self.nki_call(func)
+        if space:
+            return f"{space}.{short}"
+        return ast.unparse(func) if isinstance(self.resolve(func), FunctionType) else ""
 
 
-def _all(arguments: ast.arguments) -> list[ast.arg]:
-    extra = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
+def _check_call(call: ast.Call, scope: _Scope) -> Iterator[tuple[str, str]]:
+    """Yield (rule, detail) for wrong arguments of a call into `nki.isa` or `nki.language`."""
+    space, short = scope.nki_call(call.func)
+    if not space or short not in _SPACES[space].__all__:
+        return
+    name = f"{space}.{short}"
+    signature = inspect.signature(getattr(_SPACES[space], short)).parameters
+    parameters = list(signature)
+    if len(call.args) > len(parameters):
+        yield "keyword", f"{name} takes {len(parameters)} arguments, got {len(call.args)}"
+    for keyword in call.keywords:
+        if keyword.arg is not None and keyword.arg not in parameters:
+            yield "keyword", f"{name} has no parameter {keyword.arg}"
+    bound = dict(zip(parameters, call.args, strict=False))
+    bound.update({k.arg: k.value for k in call.keywords if k.arg in parameters})
+    for parameter, value in bound.items():
+        if not isinstance(value, ast.Constant) or value.value is None:
+            continue
+        if parameter == "buffer":
+            yield "buffer-name", f"{name}(buffer={value.value!r})"
+        elif isinstance(signature[parameter].default, Enum):
+            yield "enum", f"{name}({parameter}={value.value!r})"
 
 
 def _is_array(value: Any) -> bool:
@@ -149,13 +197,13 @@ def _is_jitted(value: Any) -> bool:
 
 
 def _inside(node: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Walk parameters and body; decorators are Python's business."""
+    """Walk parameters and body, without decorators, which are not compiled."""
     for part in (node.args, *node.body):
         yield from ast.walk(part)
 
 
 def _same_package(f: Callable[..., Any], value: Any) -> bool:
-    """Tell whether `value` is a function that the kernel's own code base defines."""
+    """Return whether `value` is a function that the kernel's own code base defines."""
     if not isinstance(value, FunctionType):
         return False
     if f"{value.__module__}.".startswith((f"{__package__}.", "nki.")):

@@ -1,35 +1,47 @@
 """`NkiTensor`: a strided view over a storage.
 
 Views are cheap Python arithmetic on shape, strides and offset; the NumPy view is made when an
-instruction asks for it. Elements are counted in units of the view's own dtype.
+instruction needs the values.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .contents import Contents
-from .dtypes import DType
+import numpy as np
+from numpy.typing import NDArray
+
+from .dtypes import DType, cast
 from .errors import refuse
-from .indexing import (
-    DynamicSlice,
-    Indirect,
-    index_of,
-    is_full,
-    scalar_indirect,
-    slice_range,
-)
+from .indexing import index_of, slice_range
 from .memory import MemoryRegion, Storage
-from .patterns import access_pattern
-from .registers import VirtualRegister
-from .strides import c_strides
-from .views import ViewMethods
+from .strides import reshape_strides
 
-__all__ = ["DynamicSlice", "Indirect", "NkiTensor"]
+__all__ = ["DynamicOffset", "NkiTensor"]
 
 
-class NkiTensor(Contents, ViewMethods):
+@dataclass(frozen=True)
+class DynamicOffset:
+    """An offset that is read when the instruction runs.
+
+    Attributes
+    ----------
+    index : NkiTensor
+        (1, 1) integer tile in SBUF.
+    stride : int
+        Elements per unit of the index.
+    limit : int
+        The index must be below this.
+    """
+
+    index: NkiTensor
+    stride: int
+    limit: int
+
+
+class NkiTensor:
     """A tensor in SBUF, PSUM or HBM, or a view of one.
 
     Attributes
@@ -39,39 +51,37 @@ class NkiTensor(Contents, ViewMethods):
     offset : int
         First element within the storage.
     dtype : DType
-    buffer : MemoryRegion
+    dynamic : DynamicOffset or None
+        Added to `offset` when an instruction runs.
+    checked : bool
+        Whether `operands.tile` has accepted the view already.
     """
 
-    __slots__ = ("checked", "dtype", "dynamic", "offset", "shape", "storage", "strides")
+    __slots__ = ("_array", "checked", "dtype", "dynamic", "offset", "shape", "storage", "strides")
 
     def __init__(
         self,
         storage: Storage,
         shape: tuple[int, ...],
         strides: tuple[int, ...],
-        offset: int,
-        dtype: DType,
-        indirect: Indirect | None = None,
+        offset: int = 0,
+        dynamic: DynamicOffset | None = None,
     ) -> None:
         self.storage = storage
         self.shape = shape
         self.strides = strides
         self.offset = offset
-        self.dtype = dtype
-        self.dynamic = indirect
-        self._array = None
+        self.dtype: DType = storage.dtype
+        self.dynamic = dynamic
+        self._array: NDArray[Any] | None = None
         self.checked = False
 
-    # -- facts ------------------------------------------------------------------------------
+    # Facts
+
     @property
     def buffer(self) -> MemoryRegion:
         """The memory that holds the tensor."""
         return self.storage.region
-
-    @property
-    def name(self) -> str:
-        """The name given at allocation."""
-        return self.storage.name
 
     @property
     def ndim(self) -> int:
@@ -91,34 +101,36 @@ class NkiTensor(Contents, ViewMethods):
     @property
     def start_partition(self) -> int:
         """First partition of an on-chip view."""
-        return self.storage.base_partition + self.offset // self.strides[0]
+        return self.offset // self.strides[0]
 
-    def get_pattern(self) -> list[list[int]]:
-        """Return ``[[stride, count], ...]``, as `ap` takes it."""
+    @property
+    def pattern(self) -> list[list[int]]:
+        """``[[stride, count], ...]``, as `ap` takes it."""
         return [[s, n] for s, n in zip(self.strides, self.shape, strict=True)]
-
-    def is_contiguous(self) -> bool:
-        """Tell whether the view is dense and row-major (on chip: within a partition)."""
-        first = 1 if self.on_chip else 0
-        expected = c_strides(self.shape)
-        return all(
-            n == 1 or s == e
-            for n, s, e in zip(
-                self.shape[first:], self.strides[first:], expected[first:], strict=True
-            )
-        )
-
-    def is_indirect(self) -> bool:
-        """Tell whether the view has a dynamic offset."""
-        return self.dynamic is not None
 
     def __repr__(self) -> str:
         return f"NkiTensor(shape={self.shape}, dtype={self.dtype}, buffer={self.buffer.value})"
 
-    def __bool__(self) -> bool:
-        refuse("NkiTensor", "register-opaque", "a tensor has no value while a kernel is built")
+    if not TYPE_CHECKING:
 
-    # -- indexing ---------------------------------------------------------------------------
+        def __getattr__(self, name: str) -> Any:
+            """Refuse methods that are not modelled. Python's own protocols stay unsupported."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            refuse(f"NkiTensor.{name}", "not-modelled", "this method is not modelled; use ap")
+
+    def __bool__(self) -> bool:
+        refuse("NkiTensor", "tensor-value", "used as a condition of if or while")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        refuse(
+            "NkiTensor[...] =",
+            "not-modelled",
+            "assignment; use nisa.tensor_copy on chip and nisa.dma_copy to or from HBM",
+        )
+
+    # Views
+
     def __getitem__(self, key: Any) -> NkiTensor:
         keys = key if type(key) is tuple else (key,)
         shape, strides = self.shape, self.strides
@@ -131,84 +143,58 @@ class NkiTensor(Contents, ViewMethods):
         if len(keys) > rank:
             refuse("NkiTensor[...]", "index-range", f"{len(keys)} indices for shape {shape}")
         offset = self.offset
-        indirect = self.dynamic
         on_chip = self.on_chip
         new_shape: list[int] = []
         new_strides: list[int] = []
-        dropped: tuple[int, int] | None = None
+        dropped = 1
         for axis, item in enumerate(keys):
             n, s = shape[axis], strides[axis]
-            if axis == 0 and indirect is not None and indirect.vector and not is_full(item):
-                refuse("NkiTensor[...]", "indirect", "dimension 0 is already dynamic")
+            on_partitions = on_chip and axis == 0
             if type(item) is slice:
                 start, count, step = slice_range(item, n)
-                if step != 1 and axis == 0 and on_chip and count > 1:
+                if step != 1 and on_partitions and count > 1:
                     refuse("NkiTensor[...]", "partition-stride", f"step {step} over partitions")
                 offset += start * s
                 new_shape.append(count)
                 # A single partition keeps the partition stride: it locates the view.
-                new_strides.append(s if axis == 0 and on_chip else s * step)
-            elif isinstance(item, DynamicSlice):
-                if isinstance(item.start, int):
-                    start, count, _ = slice_range(slice(item.start, item.start + item.size), n)
-                    offset += start * s
-                else:
-                    indirect = scalar_indirect(indirect, item.start, s, n, on_chip and axis == 0)
-                    count = item.size
-                new_shape.append(count)
-                new_strides.append(s)
-            elif isinstance(item, (VirtualRegister, NkiTensor)):
-                indirect = scalar_indirect(indirect, item, s, n, on_chip and axis == 0)
-                dropped = (1, s)
+                new_strides.append(s if on_partitions else s * step)
             else:
-                index = index_of(item, n)
-                offset += index * s
-                if axis == 0 and on_chip:
+                offset += index_of(item, n) * s
+                if on_partitions:
                     new_shape.append(1)
                     new_strides.append(s)
                 else:
-                    dropped = (1, s)
+                    dropped = s
         new_shape.extend(shape[len(keys) :])
         new_strides.extend(strides[len(keys) :])
         if len(new_shape) < (2 if on_chip else 1):
-            assert dropped is not None
-            new_shape.append(dropped[0])
-            new_strides.append(dropped[1])
-        return NkiTensor(
-            self.storage, tuple(new_shape), tuple(new_strides), offset, self.dtype, indirect
-        )
+            new_shape.append(1)
+            new_strides.append(dropped)
+        return NkiTensor(self.storage, tuple(new_shape), tuple(new_strides), offset, self.dynamic)
 
-    def __setitem__(self, key: Any, value: NkiTensor) -> None:
-        from . import language_tensors
-
-        language_tensors.assign(self[key], value)
-
-    def slice(self, dim: int, start: int, end: int, step: int = 1) -> NkiTensor:
-        """Slice one dimension."""
-        keys = [slice(None)] * self.ndim
-        keys[dim] = slice(start, end, step)
-        return self[tuple(keys)]
-
-    def select(self, dim: int, index: Any) -> NkiTensor:
-        """Select one element of a dimension, at a fixed or dynamic index, and remove it."""
-        keys: list[Any] = [slice(None)] * self.ndim
-        keys[dim] = index
-        return self[tuple(keys)]
-
-    def vector_select(self, dim: int, vector_offset: NkiTensor) -> NkiTensor:
-        """Read dimension 0 of an HBM tensor at one index per partition."""
-        if dim != 0:
-            refuse("NkiTensor.vector_select", "indirect", f"dimension {dim} is not 0")
-        pattern = self.get_pattern()
-        pattern[0][1] = vector_offset.shape[0]
-        return self.ap(pattern, offset=self.offset, vector_offset=vector_offset)
+    def reshape(self, shape: tuple[int, ...]) -> NkiTensor:
+        """View the same elements in another shape; on chip partitions stay."""
+        call = "NkiTensor.reshape"
+        shape = tuple(shape)
+        if prod(shape) != self.size:
+            refuse(call, "view", f"{self.shape} has {self.size} elements, {shape} does not")
+        if self.on_chip:
+            if shape[0] != self.shape[0] or len(shape) < 2:
+                refuse(call, "view", f"{self.shape} to {shape} changes the partition dimension")
+            free = reshape_strides(self.shape[1:], self.strides[1:], shape[1:])
+            strides = None if free is None else (self.strides[0], *free)
+        else:
+            strides = reshape_strides(self.shape, self.strides, shape)
+        if strides is None:
+            refuse(call, "view", f"{self.shape} with strides {self.strides} cannot be {shape}")
+        return NkiTensor(self.storage, shape, strides, self.offset, self.dynamic)
 
     def ap(
         self,
         pattern: Any,
         offset: int | None = None,
-        scalar_offset: Any = None,
-        vector_offset: NkiTensor | None = None,
+        scalar_offset: NkiTensor | None = None,
+        vector_offset: Any = None,
         indirect_dim: int = 0,
         dtype: Any = None,
     ) -> NkiTensor:
@@ -217,7 +203,111 @@ class NkiTensor(Contents, ViewMethods):
         The pattern ignores the view it is called on, except for its offset where `offset` is
         None; `scalar_offset` counts in rows of dimension `indirect_dim`.
         """
-        shape, strides, start, new, indirect = access_pattern(
-            self, pattern, offset, scalar_offset, vector_offset, indirect_dim, dtype
+        call = "NkiTensor.ap"
+        storage = self.storage
+        if vector_offset is not None or dtype is not None:
+            refuse(call, "not-modelled", "vector_offset and dtype")
+        strides = tuple(int(p[0]) for p in pattern)
+        shape = tuple(int(p[1]) for p in pattern)
+        if min(strides) < 0:
+            refuse(call, "not-modelled", f"negative strides in pattern {pattern}")
+        start = self.offset if offset is None else offset
+        if self.on_chip:
+            if strides[0] != storage.free and shape[0] > 1:
+                detail = f"stride {strides[0]}, partition size {storage.free}"
+                refuse(call, "partition-stride", detail)
+            strides = (storage.free, *strides[1:])
+            if len(shape) < 2:
+                refuse(call, "tile-rank", f"pattern {pattern} of an on-chip tensor")
+        dynamic = None
+        if scalar_offset is not None:
+            dynamic = self._dynamic(call, scalar_offset, indirect_dim)
+        view = NkiTensor(storage, shape, strides, start, dynamic)
+        last, inside = view._reach(start)
+        if min(shape) < 1 or start < 0 or (dynamic is None and not inside):
+            refuse(
+                call,
+                "index-range",
+                f"pattern {pattern} from {start} reaches element {last} of {storage.describe()}",
+            )
+        return view
+
+    def _dynamic(self, call: str, index: Any, dim: int) -> DynamicOffset:
+        """Check a run-time offset along dimension `dim`."""
+        if self.dynamic is not None:
+            refuse(call, "indirect", "the view already has a dynamic offset")
+        # The documents scale by the dimension's stride in one place and by the sizes to its right
+        # in another. Where the two differ the result is not documented.
+        stride = prod(self.shape[dim + 1 :])
+        if self.strides[dim] != stride and self.shape[dim] > 1:
+            refuse(call, "indirect", f"dimension {dim} of {self} is not dense")
+        if self.on_chip and dim == 0:
+            refuse(call, "indirect", "the partition of an on-chip tensor is not dynamic")
+        if not isinstance(index, NkiTensor):
+            refuse(call, "indirect", f"scalar_offset is a {type(index).__name__}")
+        if index.dtype.is_float:
+            refuse(call, "indirect", f"scalar_offset has dtype {index.dtype}, not an integer type")
+        if index.shape != (1, 1) or index.buffer is not MemoryRegion.sbuf:
+            refuse(call, "indirect", f"scalar_offset is {index}, not a (1, 1) SBUF tile")
+        # The documented formula is an address: the index may pass its dimension, not the storage.
+        return DynamicOffset(index, stride, prod(self.storage.shape))
+
+    def _reach(self, first: int) -> tuple[int, bool]:
+        """Last element of the view if it starts at `first`, and whether all are inside.
+
+        Inside the storage, and on chip inside the partition.
+        """
+        storage = self.storage
+        extents = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        last = first + sum(extents)
+        within = first % storage.free + sum(extents[1:])
+        return last, last < prod(storage.shape) and not (self.on_chip and within >= storage.free)
+
+    # Values
+
+    def array(self) -> NDArray[Any]:
+        """Return the NumPy view (no copy)."""
+        if self.dynamic is not None:
+            return self._view_at(self._dynamic_start(self.dynamic))
+        view = self._array
+        if view is None:
+            view = self._array = self._view_at(self.offset)
+        return view
+
+    def _view_at(self, offset: int) -> NDArray[Any]:
+        data = self.storage.data
+        assert data is not None
+        np_dtype = self.dtype.np_dtype
+        size = np_dtype.itemsize
+        return np.ndarray(
+            self.shape,
+            np_dtype,
+            buffer=data,
+            offset=offset * size,
+            strides=tuple(s * size for s in self.strides),
         )
-        return NkiTensor(self.storage, shape, strides, start, new, indirect)
+
+    def _dynamic_start(self, dynamic: DynamicOffset) -> int:
+        value = int(dynamic.index.array().item())
+        storage = self.storage
+        if not 0 <= value < dynamic.limit:
+            refuse(
+                "dynamic offset",
+                "index-range",
+                f"index {value} in a dimension of size {dynamic.limit} of {storage.describe()}",
+            )
+        first = self.offset + value * dynamic.stride
+        last, inside = self._reach(first)
+        if not inside:
+            refuse(
+                "dynamic offset",
+                "index-range",
+                f"index {value} (stride {dynamic.stride}) reaches element {last} of "
+                f"{storage.describe()}",
+            )
+        return first
+
+    def write(self, values: NDArray[Any]) -> None:
+        """Store `values` (same number of elements) with the device's conversion."""
+        values = cast(values, self.dtype)
+        self.array()[...] = values.reshape(self.shape)

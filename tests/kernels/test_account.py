@@ -1,4 +1,4 @@
-"""What the kernels cost by the simulator's account: work, traffic, memory, programs.
+"""Work, traffic, memory and programs of the kernels, counted by the simulator.
 
 The problem of the acceptance figures is *medium*: 64 occupied, 448 virtual, 1536 auxiliary
 orbitals, on one trn1 core. All times are estimates.
@@ -14,12 +14,8 @@ from hypothesis import strategies as st
 
 from dfmp2.errors import InputError
 from dfmp2.kernels.estimate import ESTIMATED, SHAPES, Estimate, estimate
-from dfmp2.kernels.limits import (
-    INSTRUCTION_LIMIT,
-    PSUM_BANK_F32,
-    PSUM_BANKS,
-    SBUF_PARTITION_BYTES,
-)
+from dfmp2.kernels.limits import INSTRUCTION_LIMIT, PSUM_BANK_F32
+from dfmp2.kernels.simulator import generation
 
 NOCC, NVIR, NAUX = SHAPES["medium"]
 PAIRS = NOCC * (NOCC + 1) // 2
@@ -57,7 +53,7 @@ def test_hbm_traffic(medium: Estimate) -> None:
 
 
 def test_t_never_reaches_hbm(medium: Estimate) -> None:
-    """All that is written is three numbers per pair and partition."""
+    """Only three numbers per pair and partition are written."""
     written = medium.total(lambda a: a.dma.hbm_written)
     assert written == SLOTS * 3 * 112 * 4
     assert written < PAIRS * NVIR**2 * 4 / 100
@@ -84,8 +80,9 @@ def test_programs_fit(kernel: str, shape: str, target: str) -> None:
     assert 1 <= len(result.programs) <= 2
     assert result.instructions <= INSTRUCTION_LIMIT
     for _, account in result.programs.values():
-        assert account.sbuf_peak <= SBUF_PARTITION_BYTES[target]
-        assert account.psum_peak <= PSUM_BANKS * PSUM_BANK_F32 * 4
+        chip = generation(target)
+        assert account.sbuf_peak <= chip.sbuf_usable_bytes
+        assert account.psum_peak <= chip.psum_banks * chip.psum_bank_bytes
         assert not account.unproven
 
 
@@ -100,26 +97,26 @@ def test_operands_are_double_buffered(shape: str) -> None:
 
 
 def test_streamed_form_fits() -> None:
-    """B far beyond SBUF: still bounded programs within memory."""
+    """For a B much larger than SBUF, programs are bounded and fit."""
     result = estimate("pair_energy", 10, 1000, 6000, "trn1")
     assert list(result.programs) == [
         k for k in result.programs if k.startswith("pair_energy_streamed")
     ]
     assert result.instructions <= INSTRUCTION_LIMIT
     (_, account), *_ = result.programs.values()
-    assert account.sbuf_peak <= SBUF_PARTITION_BYTES["trn1"]
+    assert account.sbuf_peak <= generation("trn1").sbuf_usable_bytes
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, database=None)
 @given(st.integers(1, 150), st.integers(1, 1500), st.integers(1, 9000))
 def test_pair_programs_of_any_size_fit(nocc: int, nvir: int, naux: int) -> None:
-    """Whatever the molecule: one program, bounded, within trn1 (the trace refuses overflow)."""
+    """Any molecule needs one program that fits trn1 (the trace refuses overflow)."""
     result = estimate("pair_energy", nocc, nvir, naux, "trn1")
     assert len(result.programs) == 1
     assert result.instructions <= INSTRUCTION_LIMIT
 
 
 def test_unknown_kernel() -> None:
-    """The error says what there is."""
+    """The error lists the kernels that can be estimated."""
     with pytest.raises(InputError, match="choose from gemm"):
         estimate("conv", 1, 1, 1)

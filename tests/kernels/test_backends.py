@@ -21,7 +21,7 @@ def _pytest(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.skipif(HAS_NKI, reason="AWS's nki is installed")
 def test_missing_backend_skips_or_fails() -> None:
-    """Asked for, AWS's simulator skips with the reason; required, it fails with the reason."""
+    """AWS's simulator skips with the reason; with --require-backend it fails with the reason."""
     skipped = _pytest("-m", "aws_simulator")
     assert skipped.returncode == 0
     assert "1 skipped" in skipped.stdout
@@ -32,7 +32,7 @@ def test_missing_backend_skips_or_fails() -> None:
 
 
 def test_unknown_backend_is_refused() -> None:
-    """A misspelt name would otherwise never be missed."""
+    """A misspelt name would otherwise disable the requirement."""
     result = _pytest("--require-backend", "nki-simulater")
     assert result.returncode == 4
     assert "not one of nki-simulator" in result.stderr

@@ -1,7 +1,7 @@
 """Correlation energies of molecules through `pair_energy`, against PySCF.
 
-B is made here in float64 from PySCF's integrals, independently of the package's own pipeline; the
-energy in float64 from the same B settles that B is right before the kernel is judged.
+B is made here in float64 from PySCF's integrals, independently of the package's own pipeline. The
+float64 energy from the same B is compared with PySCF first, to check B itself.
 """
 
 from __future__ import annotations

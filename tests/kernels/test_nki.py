@@ -1,4 +1,4 @@
-"""Which `nki` the kernels get: AWS's package or the bundled simulator, and why."""
+"""The choice between AWS's package and the bundled simulator, and its reason."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_without_the_package_the_simulator_stands_in(monkeypatch: Any) -> None:
     assert (version, reason) == (None, "the package nki is not installed")
 
 
-@pytest.mark.parametrize("version", ["0.0.1", "0.2.9"])
+@pytest.mark.parametrize("version", ["0.0.1", "0.2.9", "unknown"])
 def test_placeholder_and_old_versions_are_not_taken(monkeypatch: Any, version: str) -> None:
     nki, *_, reason = find(monkeypatch, version, *package())
     assert nki is simulator
@@ -73,7 +73,7 @@ def test_a_package_without_jit_is_not_taken(monkeypatch: Any) -> None:
     assert reason == "nki 0.4.0 has no simulate"
 
 
-def test_module_says_what_it_found() -> None:
+def test_module_holds_the_choice() -> None:
     assert (chosen.why_not() is None) == chosen.HAS_NKI
     if not chosen.HAS_NKI:
         assert chosen.nki is simulator

@@ -1,4 +1,4 @@
-"""The worked example of kernels/README.md is a working kernel, and its commands name real files."""
+"""The worked example of kernels/README.md runs, and the files that the page names exist."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dfmp2.kernels.tiling import equal_panels
 
 @pytest.mark.parametrize("shape", [(1, 1), (127, 3), (128, 5), (129, 600), (259, 2), (4099, 1)])
 def test_worked_example(launch: Launch, shape: tuple[int, int], tmp_path: Path) -> None:
-    """Definition, kernel and host side as printed, at the edges of tiles and panels."""
+    """Run definition, kernel and host side of the page at the edges of tiles and panels."""
     definition, kernel, host = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     definition = definition.replace("def scale_rows(", "def defined(")
     path = tmp_path / "example.py"

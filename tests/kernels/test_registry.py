@@ -1,4 +1,4 @@
-"""The status table says what was recorded, and nothing else."""
+"""The status table shows the recorded evidence and nothing else."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def test_every_kernel_has_a_row() -> None:
 
 @pytest.mark.parametrize("place", ["reference", "bundled-simulator"])
 def test_evidence_is_of_the_present_source(place: str) -> None:
-    """A kernel that changed has to be recorded again: the evidence's own command does it."""
+    """A changed kernel must be recorded again, with the command in the evidence."""
     assert {row.kernel: row.status(place) for row in registry.rows()} == dict.fromkeys(
         registry.KERNELS, "passed"
     )
 
 
 def test_no_evidence_no_claim(tmp_path: Path) -> None:
-    """What has no file was never run, anywhere."""
+    """Without a file, a kernel was never run."""
     for row in registry.rows(tmp_path):
         assert {row.status(place) for place in registry.PLACES} == {"never run"}
 
 
 def test_devices_and_aws_are_never_claimed_without_a_file() -> None:
-    """The files on record name what ran."""
+    """Evidence of other places names the version of nki that ran."""
     for row in registry.rows():
         for place in ("aws-simulator", "trn1", "trn2"):
             evidence = row.evidence[place]
@@ -64,7 +64,7 @@ def test_a_failure_is_recorded_as_one(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_changed_source_outdates_evidence(tmp_path: Path) -> None:
-    """Evidence of other source is not evidence of this one."""
+    """Evidence of other source counts as outdated."""
     (path,) = registry.EVIDENCE.glob("gemm.reference.json")
     stored = json.loads(path.read_text(encoding="utf-8"))
     stored["source"] = "0" * 16
@@ -75,14 +75,14 @@ def test_changed_source_outdates_evidence(tmp_path: Path) -> None:
 
 
 def test_digest_follows_imports() -> None:
-    """Helpers count: two kernels that share one differ from each other, and the definition too."""
+    """Digests of kernels that share helpers differ from each other and from the definition."""
     digests = {registry.source_digest(k, "trn1") for k in registry.KERNELS}
     assert len(digests) == len(registry.KERNELS)
     assert registry.source_digest("gemm", "reference") not in digests
 
 
 def test_places_that_are_not_here_are_refused(tmp_path: Path) -> None:
-    """No evidence without the thing itself."""
+    """Evidence cannot be recorded without AWS's nki or a device."""
     with pytest.raises(InputError, match="no such place"):
         registry.record("trn9", tmp_path)
     if not HAS_NKI:
@@ -91,10 +91,10 @@ def test_places_that_are_not_here_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nobody_records_a_device_by_saying_so(
+def test_a_device_cannot_be_recorded_without_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With AWS's package installed, but no device held, there is nothing to record."""
+    """AWS's package alone, without a device, is not enough."""
     monkeypatch.setattr(registry, "HAS_NKI", True)
     with pytest.raises(BackendUnavailable, match="2_kernel_tests"):
         registry.record("trn2", tmp_path)
@@ -102,6 +102,6 @@ def test_nobody_records_a_device_by_saying_so(
 
 
 def test_usage() -> None:
-    """The command says how it is called."""
+    """Without arguments the command prints its usage."""
     with pytest.raises(InputError, match="usage: record PLACE"):
         registry.main([])

@@ -1,4 +1,4 @@
-"""Every kernel against its definition, at the sizes where tiling can go wrong."""
+"""Every kernel against its definition, at sizes around the edges of tiles and panels."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ DIMENSIONS = {
     [pytest.param(k, marks=[pytest.mark.slow] * (k == "trsm")) for k in sorted(DIMENSIONS)],
 )
 def test_drawn_sizes(launch: Launch, kernel: str) -> None:
-    """Sizes that nobody chose."""
+    """Random sizes."""
 
     @settings(max_examples=12, deadline=None, derandomize=True, database=None)
     @given(st.tuples(*[st.integers(1, most) for most in DIMENSIONS[kernel]]))
@@ -120,18 +120,11 @@ def test_drawn_sizes(launch: Launch, kernel: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("sizes", [(1, 0, 1, 1), (5, 0, 131, 257), (3, 4, 129, 600)], ids=_name)
-def test_device_loop(launch: Launch, sizes: tuple[int, ...]) -> None:
-    """The form of pair_energy that loops on the device."""
-    outcome = CHECKS["pair_energy"](launch, *sizes, device_loop=True)
-    assert outcome.ratio <= 1, outcome
-
-
 @pytest.mark.parametrize("sizes", [(5, 0, 131, 257), (3, 4, 129, 40)], ids=_name)
 def test_many_launches(
     launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Launches of one program, the last of them not full."""
+    """Several launches of one program, the last with repeated tasks."""
     monkeypatch.setattr(pair_plan, "INSTRUCTION_LIMIT", 150)
     outcome = CHECKS["pair_energy"](launch, *sizes)
     assert outcome.ratio <= 1, outcome
@@ -139,7 +132,7 @@ def test_many_launches(
 
 @pytest.mark.parametrize("n", [257, 300, 641])
 def test_trsm_panels(launch: Launch, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A factor of several panels, right-hand sides in several launches; small, to be quick."""
+    """A factor of several panels, right-hand sides in several launches."""
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_RHS", 4)
     monkeypatch.setattr("dfmp2.kernels.trsm.INSTRUCTION_LIMIT", 60)
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_ORDER", 256)

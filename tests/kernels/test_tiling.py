@@ -83,7 +83,7 @@ def test_padded_rows_fill_the_last_task() -> None:
 
 @pytest.mark.parametrize(("start", "stop", "width"), [(0, 7, 3), (2, 8, 3), (0, 0, 5), (1, 2, 9)])
 def test_spans_cover(start: int, stop: int, width: int) -> None:
-    """Spans join up from start to stop and none is wider than asked."""
+    """Spans join up from start to stop and none is wider than `width`."""
     spans = tiling.spans(start, stop, width)
     assert [x for lo, hi in spans for x in range(lo, hi)] == list(range(start, stop))
     assert all(0 < hi - lo <= width for lo, hi in spans)

@@ -1,7 +1,7 @@
 """Minimal kernels that break one rule each, collected by rule.
 
-A case is a kernel decorated with `breaks`: the rule, the call that refuses it and the exact text
-of what happened. `test_rules` runs them all and checks that no rule is without a case.
+A case is a kernel decorated with `breaks`, which gives the rule, the call that refuses it and the
+exact detail of the error. `test_rules` runs all cases and checks that every rule has one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator import language as nl
+
+from .tiles import filled, fresh
 
 F32 = np.float32
 
@@ -52,17 +54,12 @@ def breaks(
 
 def sbuf(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
     """Return a tile of ones in SBUF."""
-    return nl.ones(shape, dtype, nl.sbuf)
+    return filled(shape, dtype)
 
 
-def psum(shape: tuple[int, ...], dtype: Any = nl.float32) -> Any:
+def psum(shape: tuple[int, ...]) -> Any:
     """Return a tile of ones in PSUM, written by VectorE."""
-    return nl.ones(shape, dtype, nl.psum)
-
-
-def fresh(shape: tuple[int, ...], dtype: Any = nl.float32, buffer: Any = nl.sbuf) -> Any:
-    """Return memory that nobody wrote."""
-    return nl.ndarray(shape, dtype, buffer)
+    return filled(shape, buffer=nl.psum)
 
 
 def product(n: int = 512, k: int = 128) -> Any:
@@ -70,3 +67,8 @@ def product(n: int = 512, k: int = 128) -> Any:
     out = fresh((128, n), buffer=nl.psum)
     nisa.nc_matmul(out, sbuf((k, 128)), sbuf((k, n)))
     return out
+
+
+def index(value: int) -> Any:
+    """Return a (1, 1) int32 tile in SBUF."""
+    return filled((1, 1), nl.int32, value=value)

@@ -1,4 +1,4 @@
-"""The simulator's own tests name the generation they are about; the environment's must not."""
+"""The simulator's tests choose the generation themselves, so the environment must not set it."""
 
 from __future__ import annotations
 

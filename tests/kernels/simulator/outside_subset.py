@@ -16,6 +16,12 @@ KERNELS: dict[str, Callable[..., Any]] = {}
 TABLE = [1, 2, 3]
 
 
+def helper(x: Any, y: Any) -> Any:
+    """Combine two values."""
+    nisa.tensor_tensor(x, x, y, nl.add)
+    return x
+
+
 def leaves(rule: str, detail: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Collect a kernel with the violation it must be refused for."""
 
@@ -30,23 +36,23 @@ def leaves(rule: str, detail: str) -> Callable[[Callable[..., Any]], Callable[..
 
 @leaves("keyword-only", "scale")
 def keyword_only(x: Any, *, scale: float = 1.0) -> Any:
-    return nl.multiply(x, scale)
+    return helper(x, scale)
 
 
 @leaves("keyword-only", "* or ** parameter options")
 def keyword_rest(x: Any, **options: Any) -> Any:
-    return nl.add(x, x)
+    return helper(x, x)
 
 
 @leaves("list-default", "[4, 8]")
 def list_default(x: Any, shape: Any = [4, 8]) -> Any:  # noqa: B006
-    return nl.zeros(shape, nl.float32)
+    return nl.ndarray(shape, nl.float32)
 
 
 @leaves("identity", "x is None")
 def identity(x: Any) -> Any:
     if x is None:
-        return nl.zeros((4, 8), nl.float32)
+        return nl.ndarray((4, 8), nl.float32)
     return x
 
 
@@ -54,7 +60,7 @@ def factory(scale: float) -> Callable[..., Any]:
     """Make a kernel that captures `scale`."""
 
     def captured(x: Any) -> Any:
-        return nl.multiply(x, scale)
+        return helper(x, scale)
 
     return captured
 
@@ -65,20 +71,20 @@ leaves("closure", "captures scale")(factory(2.0))
 @leaves("inner-function", "twice")
 def inner_function(x: Any) -> Any:
     def twice(t: Any) -> Any:
-        return nl.add(t, t)
+        return helper(t, t)
 
     return twice(x)
 
 
-@leaves("lambda", "lambda t: nl.add(t, t)")
+@leaves("lambda", "lambda t: helper(t, t)")
 def anonymous(x: Any) -> Any:
-    f = lambda t: nl.add(t, t)  # noqa: E731
+    f = lambda t: helper(t, t)  # noqa: E731
     return f(x)
 
 
 @jit
 def inner_kernel(x: Any) -> Any:
-    return nl.add(x, x)
+    return helper(x, x)
 
 
 @leaves("nested-jit", "inner_kernel is a kernel")
@@ -89,7 +95,7 @@ def calls_kernel(x: Any) -> Any:
 @leaves("statement", "try")
 def catches(x: Any) -> Any:
     try:
-        y = nl.add(x, x)
+        y = helper(x, x)
     except ValueError:
         y = x
     return y
@@ -98,32 +104,32 @@ def catches(x: Any) -> Any:
 @leaves("statement", "with open('file')")
 def opens(x: Any) -> Any:
     with open("file"):  # noqa: PTH123
-        return nl.add(x, x)
+        return helper(x, x)
 
 
 @leaves("statement", "raise")
 def raises(x: Any) -> Any:
     if x.shape[0] > 128:
         raise ValueError("too many")
-    return nl.add(x, x)
+    return helper(x, x)
 
 
 @leaves("statement", "import")
 def imports(x: Any) -> Any:
     import math
 
-    return nl.multiply(x, math.pi)
+    return helper(x, math.pi)
 
 
 @leaves("expression", "(n for n in x.shape)")
 def generator(x: Any) -> Any:
-    return nl.zeros(tuple(n for n in x.shape), nl.float32)
+    return nl.ndarray(tuple(n for n in x.shape), nl.float32)
 
 
 @leaves("expression", "(n := x.shape[0])")
 def walrus(x: Any) -> Any:
     if (n := x.shape[0]) > 4:
-        return nl.zeros((n, 4), nl.float32)
+        return nl.ndarray((n, 4), nl.float32)
     return x
 
 
@@ -135,18 +141,18 @@ def integer_keys(x: Any) -> Any:
 
 @leaves("expression", "4294967296")
 def wide_integer(x: Any) -> Any:
-    return nl.multiply(x, 4294967296)
+    return helper(x, 4294967296)
 
 
-@leaves("comprehension", "calls nl.zeros")
+@leaves("comprehension", "calls nl.ndarray")
 def comprehension(x: Any) -> Any:
-    tiles = [nl.zeros((4, 8), nl.float32) for _ in range(2)]
+    tiles = [nl.ndarray((4, 8), nl.float32) for _ in range(2)]
     return tiles[0]
 
 
 @leaves("pure", "reads the global TABLE")
 def reads_global(x: Any) -> Any:
-    return nl.multiply(x, float(TABLE[0]))
+    return helper(x, float(TABLE[0]))
 
 
 @leaves("keyword", "nisa.tensor_copy has no parameter mask")
@@ -159,14 +165,24 @@ def unknown_keyword_of_imported_name(x: Any) -> None:
     memset(x, 0.0, mask=True)  # type: ignore[call-arg]
 
 
-@leaves("keyword", "nisa.reciprocal takes 3 arguments, got 4")
-def too_many_arguments(x: Any, y: Any) -> None:
-    nisa.reciprocal(y, x, "name", 1)  # type: ignore[call-arg]
+@leaves("keyword", "nisa.memset takes 4 arguments, got 5")
+def too_many_arguments(x: Any) -> None:
+    nisa.memset(x, 0.0, nisa.engine.vector, "name", 1)  # type: ignore[call-arg]
 
 
 @leaves("unknown-call", "nl.arange")
 def unknown_call(x: Any) -> Any:
     return nl.arange(x)  # type: ignore[attr-defined]
+
+
+@leaves("unknown-call", "nisa.iota")
+def unknown_instruction(x: Any) -> None:
+    nisa.iota(x, [[1, 8]])  # type: ignore[attr-defined]
+
+
+@leaves("unknown-call", "nl.maximum")
+def unknown_operator(x: Any) -> None:
+    nisa.tensor_scalar(x, x, op0=nl.maximum, operand0=0.0)  # type: ignore[attr-defined]
 
 
 @leaves("enum", "nisa.tensor_copy(engine=5)")
@@ -177,18 +193,3 @@ def engine_number(x: Any, y: Any) -> None:
 @leaves("buffer-name", "nl.ndarray(buffer='sbuf')")
 def buffer_string(x: Any) -> Any:
     return nl.ndarray(x.shape, nl.float32, buffer="sbuf")
-
-
-@leaves("register", "i + 1")
-def index_arithmetic(x: Any, out: Any) -> None:
-    def body(i: Any) -> None:
-        nisa.dma_copy(out.select(0, i + 1), x)
-
-    nl.fori_loop(0, 4, body)
-
-
-@leaves("register", "if i:")
-def index_condition(x: Any, out: Any) -> None:
-    for i in nl.dynamic_range(4):
-        if i:
-            nisa.dma_copy(out, x)

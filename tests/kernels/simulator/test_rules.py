@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from dfmp2.kernels.simulator import SimulatorError, generation, simulate
-from dfmp2.kernels.simulator import isa as nisa
+from dfmp2.kernels.simulator import language as nl
 from dfmp2.kernels.simulator.rules import RULES
 
-from . import breaking_arguments, breaking_engines, breaking_memory, breaking_program
+from . import breaking_arguments, breaking_engines, breaking_memory
 from .breaking import CASES, Case
 
-COLLECTED = (breaking_arguments, breaking_engines, breaking_memory, breaking_program)
+COLLECTED = (breaking_arguments, breaking_engines, breaking_memory)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
@@ -34,6 +34,6 @@ def test_every_rule_has_a_case() -> None:
 
 def test_calls_outside_a_kernel_are_refused() -> None:
     with pytest.raises(SimulatorError) as caught:
-        nisa.register_alloc(1)
+        nl.ndarray((4, 8), nl.float32)
     assert caught.value.rule == "outside-kernel"
     assert caught.value.detail == "called while no kernel is being simulated"

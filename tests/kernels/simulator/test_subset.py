@@ -59,21 +59,17 @@ def square_into(dst: Any, src: Any) -> None:
 
 @jit
 def ordinary(x: Any, out: Any, sizes: Any = (4, 8)) -> Any:
-    """Uses what the documents show: asserts, f-strings, lists, inner loop bodies."""
+    """Uses what the documents show: asserts, f-strings, lists, loops, classes."""
     assert x.shape == sizes, f"expected {sizes}, got {x.shape}"
     shape = Tiles(rows=sizes[0])
     widths = [n * 2 for n in range(3)]
     tiles = []
     for _ in widths:
         tiles.append(nl.ndarray((shape.rows, shape.columns), dtype=nl.float32, buffer=nl.sbuf))
-    with nl.no_reorder():
-        nisa.dma_copy(dst=tiles[0], src=x)
-
-    def body(i: Any) -> None:
+    nisa.dma_copy(dst=tiles[0], src=x)
+    for i in range(3):
         square_into(tiles[1], tiles[0])
-        nisa.dma_copy(dst=out.select(0, i), src=tiles[1])
-
-    nl.fori_loop(0, 3, body)
+        nisa.dma_copy(dst=out[i], src=tiles[1])
     return out
 
 
