@@ -64,9 +64,7 @@ def test_precision_of_a_request(backend: str, precision: str | None, expected: s
 
 @pytest.mark.parametrize("backend", ["pytorch", "simulator"])
 def test_unknown_precision(backend: str) -> None:
-    with pytest.raises(
-        InputError, match="precision 'fp16' is unknown; choose one of fp64, fp32"
-    ):
+    with pytest.raises(InputError, match="precision 'fp16' is unknown; choose one of fp64, fp32"):
         choose(request(backend, "fp16"))
 
 
