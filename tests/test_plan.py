@@ -80,11 +80,6 @@ def test_budget_that_is_none(budget: float) -> None:
         make_plan(BENZENE, budget)
 
 
-def test_blocks_can_be_named() -> None:
-    plan = make_plan(BENZENE, 4000.0, aux_block=1, occ_block=2)
-    assert (plan.aux_block, plan.occ_block) == (1, 2)
-
-
 def test_nothing_to_correlate_needs_no_b() -> None:
     plan = make_plan(Sizes(nao=1, nocc=1, nvir=0, naux=10), 4000.0)
     assert plan.memory["B[i,P,a]"] == 0

@@ -25,6 +25,7 @@ import numpy as np
 from record import options, prepared
 
 from dfmp2 import DFMP2
+from dfmp2.backends.protocol import PairBlock
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.doctor.evidence import Item, timing_text, write
@@ -43,19 +44,11 @@ BATCH = 8
 TOLERANCE = 1e-6  # hartree
 
 
-class Reading(RecordingBackend):
-    """A recorded backend with `to_host`: a timing ends when the result is on the host."""
-
-    def __init__(self, selection: Selection, provenance: Provenance) -> None:
-        super().__init__(selection.backend, provenance)
-        self.to_host = selection.backend.to_host
-
-
 class Problem(NamedTuple):
     """`prepare` moves the operands to the device and returns the function that is timed."""
 
     operation: str
-    prepare: Callable[[Reading], Callable[[], Any]]
+    prepare: Callable[[RecordingBackend], Callable[[], Any]]
     check: Callable[[Any], Outcome]
 
 
@@ -83,7 +76,7 @@ def _ao2mo(rng: np.random.Generator, nocc: int, nvir: int, naux: int) -> Problem
     eri += eri.swapaxes(1, 2).copy()
     c = [rng.standard_normal((nao, n), dtype=np.float32) for n in (nocc, nvir)]
 
-    def prepare(backend: Reading) -> Callable[[], Any]:
+    def prepare(backend: RecordingBackend) -> Callable[[], Any]:
         block, coefficients = backend.asarray(eri), [backend.asarray(x) for x in c]
         out = backend.empty_b(nocc, naux, nvir)
         starts = range(0, naux, AUX_BLOCK)
@@ -108,7 +101,7 @@ def _trsm(rng: np.random.Generator, b: Any) -> Problem:
     n = b.shape[1]
     lower = np.tril(rng.standard_normal((n, n)) / n, -1) + np.diag(1 + rng.random(n))
 
-    def prepare(backend: Reading) -> Callable[[], Any]:
+    def prepare(backend: RecordingBackend) -> Callable[[], Any]:
         right = backend.asarray(b.copy())  # trsm overwrites it
         return lambda: backend.to_host(backend.trsm(lower, right)[-1:])
 
@@ -120,9 +113,10 @@ def _trsm(rng: np.random.Generator, b: Any) -> Problem:
 
 
 def _pair_energy(b: Any, e_occ: Any, e_vir: Any) -> Problem:
-    def prepare(backend: Reading) -> Callable[[], Any]:
+    def prepare(backend: RecordingBackend) -> Callable[[], Any]:
         x = backend.asarray(b)
-        return lambda: backend.pair_energy(x, x, e_occ, e_occ, e_vir, True)
+        block = PairBlock(x, x, e_occ, e_occ, e_vir, e_vir, diagonal=True)
+        return lambda: backend.pair_energy(block)
 
     def check(result: Any) -> Outcome:
         few, e = b[:2].astype(float), e_occ[:2]
@@ -141,7 +135,7 @@ def _pair_energy(b: Any, e_occ: Any, e_vir: Any) -> Problem:
 def _product(name: str, *operands: Any) -> Problem:
     """T blocks: A^T B, or A^T A for one operand."""
 
-    def prepare(backend: Reading) -> Callable[[], Any]:
+    def prepare(backend: RecordingBackend) -> Callable[[], Any]:
         x = [backend.asarray(operand) for operand in operands]
         return lambda: backend.to_host(getattr(backend, name)(*x, True))
 
@@ -156,7 +150,7 @@ def _mp2_energy(b: Any, e_occ: Any, e_vir: Any) -> Problem:
     t = b[0].T @ b[:BATCH]
     e_ij = e_occ[0] + e_occ[:BATCH]
 
-    def prepare(backend: Reading) -> Callable[[], Any]:
+    def prepare(backend: RecordingBackend) -> Callable[[], Any]:
         x = backend.asarray(t)
         return lambda: backend.mp2_energy(x, e_ij, e_vir)
 
@@ -176,7 +170,7 @@ def shape(selection: Selection, name: str, sizes: tuple[int, int, int]) -> Itera
     for problem in problems(*sizes):
         provenance, seconds = Provenance(), {}
         for which in ("first call", "warm call"):
-            work = problem.prepare(Reading(selection, provenance))
+            work = problem.prepare(RecordingBackend(selection.backend, provenance))
             start = time.perf_counter()
             result = work()
             seconds[which] = time.perf_counter() - start

@@ -205,7 +205,7 @@ def test_a_backend_that_cannot_compute_is_found_before_the_scf(
         assert dfmp2("run", WATER, *BASIS).exit_code == 130
     (file,) = tmp_path.iterdir()
     monkeypatch.setattr("dfmp2.workflow.jobs.run_scf", _never)
-    monkeypatch.setattr("dfmp2.references.scf.run_scf", _never)
+    monkeypatch.setattr("dfmp2.bench.compare.run_scf", _never)
     done = (
         dfmp2(command, file, *args) if command == "resume" else dfmp2(command, WATER, *BASIS, *args)
     )

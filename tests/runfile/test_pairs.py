@@ -61,8 +61,8 @@ def test_a_block_with_nothing_known_is_one_part() -> None:
 def test_known_pairs_are_not_replaced() -> None:
     table = PairTable(3)
     everything, ones = slice(0, 3), np.ones((3, 3))
-    table.add(slice(0, 1), slice(1, 3), ones[:1, :2], ones[:1, :2], 1)
-    table.add(everything, everything, 2 * ones, 3 * ones, 2)
+    table.add((slice(0, 1), slice(1, 3)), ones[:1, :2], ones[:1, :2], 1)
+    table.add((everything, everything), 2 * ones, 3 * ones, 2)
     assert table.e_os.tolist() == [[2, 1, 1], [0, 2, 2], [0, 0, 2]]
     assert table.e_ss.tolist() == [[3, 1, 1], [0, 3, 3], [0, 0, 3]]
     assert table.session.tolist() == [[2, 1, 1], [0, 2, 2], [0, 0, 2]]
@@ -74,7 +74,7 @@ def test_known_pairs_are_not_replaced() -> None:
 def test_what_is_forgotten_is_missing_again() -> None:
     table = PairTable(2)
     ones = np.ones((2, 2))
-    table.add(slice(0, 2), slice(0, 2), ones, ones, 4)
+    table.add((slice(0, 2), slice(0, 2)), ones, ones, 4)
     table.forget(table.session == 4)
     assert table.missing.tolist() == [[True, True], [False, True]]
     assert not table.e_os.any()
@@ -122,7 +122,7 @@ def test_rejected_pairs_leave_no_damage(file: RunFile) -> None:
     """What is committed beside them takes their number away, and their checksum with it."""
     store_pairs(file, filled(1, 1))
     table = PairTable(NOCC)
-    table.add(slice(0, NOCC), slice(3, 4), np.ones((NOCC, 1)), np.ones((NOCC, 1)), 2)
+    table.add((slice(0, NOCC), slice(3, 4)), np.ones((NOCC, 1)), np.ones((NOCC, 1)), 2)
     store_pairs(file, table)
     found, damaged = load_pairs(file, {2})
     assert not damaged
