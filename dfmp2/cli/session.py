@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfmp2.cli.progress import Reporter, print_line, reporting
-from dfmp2.errors import DFMP2Error, DFMP2Warning, InputError
+from dfmp2.errors import DFMP2Error, InputError
 from dfmp2.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,15 +68,22 @@ def forecasts(
     disk : bool
         The disk must hold the run files, too.
     """
+    from dfmp2.composite.many import in_turn
     from dfmp2.workflow.jobs import forecast_job, require_disk
 
-    found = []
-    for job in jobs:
-        with _warnings_printed(job.name):
-            known = forecast_job(job, choice)
+    found: list[tuple[Job, Forecast]] = []
+
+    def work(job: Job) -> None:
+        known = forecast_job(job, choice)
         if disk:
             require_disk(known.plan, job.settings)
         found.append((job, known))
+
+    for turn in in_turn(jobs, work):
+        for text in turn.warnings:
+            print_line(f"Warning: {turn.item.name}: {text}")
+        if turn.error is not None:
+            raise turn.error
     return found
 
 
@@ -90,42 +94,31 @@ def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[P
     return [PlannedJob.of(job, choice, known) for job, known in forecasts(jobs, choice, disk)]
 
 
-@contextmanager
-def _warnings_printed(name: str) -> Iterator[None]:
-    """Print the warnings of dfmp2 as lines on stderr at the end."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DFMP2Warning)
-        try:
-            yield
-        finally:
-            for warning in caught:
-                if issubclass(warning.category, DFMP2Warning):
-                    print_line(f"Warning: {name}: {warning.message}")
-
-
 def for_each(jobs: Sequence[J], quiet: bool, work: Callable[[J, Reporter], None]) -> None:
-    """Do `work` for every job; one that fails does not cost the others their results.
+    """Do `work` for every job, with progress, warnings and errors on stderr.
 
     Raises
     ------
     DFMP2Error
-        The first error, after all jobs had their turn.
+        After all jobs had their turn, if one failed.
     """
+    from dfmp2.composite.many import in_turn, raise_failures
+
     failures: list[DFMP2Error] = []
     with reporting(quiet) as report:
-        for job in jobs:
-            started = time.perf_counter()
-            with _warnings_printed(job.name):
-                try:
-                    report.start(job.name)
-                    work(job, report)
-                except DFMP2Error as error:
-                    failures.append(error)
-                    if len(jobs) > 1:
-                        print_line(f"Error: {job.name}: {error}")
+
+        def start_and_work(job: J) -> None:
+            report.start(job.name)
+            work(job, report)
+
+        for turn in in_turn(jobs, start_and_work):
+            name = turn.item.name
+            if turn.error is not None:
+                failures.append(turn.error)
+                if len(jobs) > 1:
+                    print_line(f"Error: {name}: {turn.error}")
+            for text in turn.warnings:
+                print_line(f"Warning: {name}: {text}")
             if not quiet:
-                print_line(f"{job.name}: {time.perf_counter() - started:.1f} s, SCF included")
-    if len(failures) == 1 == len(jobs):
-        raise failures[0]
-    if failures:
-        raise type(failures[0])(f"{len(failures)} of {len(jobs)} molecules failed; see above")
+                print_line(f"{name}: {turn.seconds:.1f} s, SCF included")
+    raise_failures(failures, len(jobs))
