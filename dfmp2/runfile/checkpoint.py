@@ -3,7 +3,8 @@
 A session is one stretch of work by one backend in one precision. It is written to the journal
 before its first value is committed, so every number in a run file has a recorded origin. At least
 `interval` seconds pass between two commits, and a kill costs at most that much work. B is kept only
-where making it again, or the work that follows from it, would take longer than that."""
+where making it again, or the work that follows from it, would take longer than that.
+"""
 
 from __future__ import annotations
 

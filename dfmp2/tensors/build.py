@@ -6,7 +6,8 @@
 In memory (P|ia) is written into the memory of B and solved in place, so there is no second array of
 that size. Where B does not fit, each block of P goes to the run file, and the metric is solved for
 a few orbitals at a time. Rows of B that the run file holds already are not made again. The host
-works in float64, because the condition number of the metric multiplies any earlier error."""
+works in float64, because the condition number of the metric multiplies any earlier error.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Both return blocks of occupied orbitals with their B. From memory these are square blocks. From the
 file one long block of i is combined with short blocks of j, which a thread reads ahead. Each
-orbital is then read once for each block of i before it."""
+orbital is then read once for each block of i before it.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 `read_jobs` finds mistakes of the input, `forecast_job` and `require_disk` a lack of memory or disk,
 all before the SCF starts. `run_job` does a job with its run file, `resume_job` continues a run
-file."""
+file.
+"""
 
 from __future__ import annotations
 

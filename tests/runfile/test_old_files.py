@@ -1,4 +1,4 @@
-"""Files that dfmp2 wrote before its modules were put into folders (commit c8cbd5b of version 0.1.0).
+"""Files of version 0.1.0, written before its modules were put into folders (commit c8cbd5b).
 
 Water in 6-31G with def2-svp-ri and one frozen orbital, on two cores of an Intel Xeon: a run file
 that was interrupted after seven of ten pairs, and the JSON of the whole run. If they could not be
