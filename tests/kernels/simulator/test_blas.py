@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,26 +10,21 @@ import pytest
 
 from dfmp2.kernels.simulator import SimulatorError, simulate
 from dfmp2.kernels.simulator import language as nl
-from dfmp2.kernels.simulator.blas import _controls, single_thread
-
-CONTROLS = _controls()
+from dfmp2.kernels.simulator.blas import openblas, single_thread
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> Any:
+def two_threads() -> Iterator[None]:
     """Let OpenBLAS use two threads around the test."""
-    if CONTROLS is None:
-        pytest.skip("NumPy does not use its wheels' OpenBLAS")
-    get, put = CONTROLS
-    before = get()
-    put(2)
-    yield
-    put(before)
+    if not openblas().info():
+        pytest.skip("NumPy does not use the OpenBLAS of its wheels")
+    with openblas().limit(limits=2):
+        yield
 
 
 def threads() -> int:
-    assert CONTROLS is not None
-    return int(CONTROLS[0]())
+    (count,) = {library["num_threads"] for library in openblas().info()}
+    return int(count)
 
 
 def test_one_thread_inside_a_kernel() -> None:
