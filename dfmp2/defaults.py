@@ -1,4 +1,4 @@
-"""Every default value of an option, written once. `dfmp2.settings` says what each one means."""
+"""Every default value of an option, written once. `dfmp2.settings` explains them."""
 
 from __future__ import annotations
 

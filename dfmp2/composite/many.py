@@ -59,8 +59,8 @@ def in_turn(items: Iterable[T], work: Callable[[T], None]) -> Iterator[Turn[T]]:
                 work(item)
             except DFMP2Error as raised:
                 error = raised
-        told = tuple(str(w.message) for w in caught if issubclass(w.category, DFMP2Warning))
-        yield Turn(item, time.perf_counter() - start, told, error)
+        texts = tuple(str(w.message) for w in caught if issubclass(w.category, DFMP2Warning))
+        yield Turn(item, time.perf_counter() - start, texts, error)
 
 
 def raise_failures(errors: list[DFMP2Error], total: int) -> None:

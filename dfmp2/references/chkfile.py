@@ -15,7 +15,7 @@ __all__ = ["is_chkfile", "load_chkfile"]
 SCF_KEYS = ("e_tot", "mo_energy", "mo_occ", "mo_coeff")
 
 CHKFILE_GRADIENT = 1e-3
-"""A chkfile says neither whether its SCF converged nor of which method it is. A density-fitted
+"""A chkfile does not record whether its SCF converged, nor its method. A density-fitted
 SCF's orbitals leave an exact gradient near 1e-4; unfinished or Kohn-Sham ones exceed this."""
 
 

@@ -1,4 +1,4 @@
-"""Which orbitals are frozen: from what a user asks to orbital indices."""
+"""Which orbitals are frozen: from the value of an option to orbital indices."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def compute(
     Returns
     -------
     Result
-        Its `read_from` says where a finished result was read.
+        Its `read_from` is the run file of a result that was not computed now.
 
     Raises
     ------
