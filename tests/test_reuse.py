@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ H2O = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
 
 def fitted(name: str = "water", auxbasis: Any = "cc-pvdz-jkfit") -> Any:
     """A mean field fitted with that set, whose object may be changed."""
+    mf = _fitted(name, auxbasis).copy()
+    mf.with_df = mf.with_df.copy()
+    return mf
+
+
+@cache
+def _fitted(name: str, auxbasis: str) -> Any:
     from pyscf import scf
 
     mf = scf.RHF(mean_field(name).mol).density_fit(auxbasis=auxbasis)
