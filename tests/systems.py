@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 INPUTS = ROOT / "inputs"
 DATA = ROOT / "tests" / "data"
 
+FORECAST_ERROR = 64
+"""MB that a forecast of memory may be wrong by, whatever the size."""
+
 SMALL = ("water", "ammonia", "methane", "ethylene", "glycine", "benzene", "hydrogen_iodide")
 LARGE = ("uracil_dimer_stacked", "caffeine", "water10")
 """More than 20 s each."""
@@ -64,6 +67,30 @@ def mean_field(name: str, basis: str | None = None, density_fit: bool = False) -
     """Mean field of a file in inputs/, in its double-zeta basis if not told otherwise."""
     geometry = read_geometry(str(INPUTS / f"{name}.xyz"))
     return converge(build_mole(geometry, basis or basis_of(name)), density_fit)
+
+
+def fitted(name: str = "water", auxbasis: Any = "cc-pvdz-jkfit") -> Any:
+    """A mean field fitted with that set, whose object may be changed."""
+    mf = _fitted(name, auxbasis).copy()
+    mf.with_df = mf.with_df.copy()
+    return mf
+
+
+@cache
+def _fitted(name: str, auxbasis: str) -> Any:
+    from pyscf import scf
+
+    mf = scf.RHF(mean_field(name).mol).density_fit(auxbasis=auxbasis)
+    mf.verbose, mf.chkfile = 0, None
+    return mf.run(conv_tol=1e-10)
+
+
+def duplicated_auxbasis(symbols: tuple[str, ...]) -> dict[str, Any]:
+    """The RI set with some shells twice: a metric of exact linear dependence."""
+    from pyscf import gto
+
+    sets = {s: gto.basis.load("cc-pvdz-ri", s) for s in symbols}
+    return {s: [*shells, *shells[-2:]] for s, shells in sets.items()}
 
 
 def reference_of(mf: Any, frozen: Any = None) -> Reference:

@@ -26,8 +26,8 @@ SAMPLE = 4
 """Occupied orbitals kept in float64: ten pairs."""
 
 CAUTION = 3
-"""With it the true errors of 39 molecules and bases (tests/test_auto.py) were below three quarters
-of the estimate."""
+"""With it the true errors of 39 molecules and bases (tests/precision/test_auto.py) were below three
+quarters of the estimate."""
 
 
 def expected_error(nocc: int) -> float:

@@ -4,7 +4,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 if [[ " $* " == *" --simulator "* ]]; then
-    (cd "$root" && python -m pytest -q -p no:cacheprovider tests/test_nki_really_runs.py -k launches_complete)
+    (cd "$root" && python -m pytest -q -p no:cacheprovider tests/backends/test_nki_really_runs.py -k launches_complete)
 else
     python -m dfmp2 doctor --backend nki
     (cd "$root" && python -m pytest -q -m neuron --require-backend nki-device tests)

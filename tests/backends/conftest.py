@@ -11,6 +11,6 @@ import pytest
 @pytest.fixture(autouse=True)
 def _own_ledger(monkeypatch: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """A device that is played leaves nothing in the user's ledger of programs."""
-    if request.module.__name__.endswith("test_programs"):
+    if request.module.__name__.endswith("test_compiled"):
         return  # it tests where the ledger lies
     monkeypatch.setattr("dfmp2.backends.compiled.ledger_path", lambda: tmp_path / "programs.json")

@@ -16,7 +16,7 @@ import pytest
 from dfmp2.bench.compare import orbitals
 from dfmp2.bench.peers import Psi4
 from dfmp2.bench.psi4 import psi4_obstacle
-from tests.benchmarks.test_beside_pyscf import CASES, ROUNDS, Case, measure, rows
+from tests.benchmarks.beside import CASES, ROUNDS, Case, measure, rows
 from tests.systems import planned
 
 FASTER = {"fp64": 1.3, "auto": 2.0}

@@ -143,3 +143,16 @@ def counted() -> Iterator[Work]:
         patch.setattr(RecordingBackend, "pair_energy", count_pairs)
         patch.setattr(RecordingBackend, "trsm", count_orbitals)
         yield work
+
+
+def extents(path: Path) -> dict[str, tuple[int, int]]:
+    """Offset and length of the values of every dataset."""
+    found = {}
+
+    def note(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
+            found[name] = item.id.get_offset(), item.id.get_storage_size()
+
+    with h5py.File(path, "r") as file:
+        file.visititems(note)
+    return found

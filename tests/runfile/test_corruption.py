@@ -16,7 +16,7 @@ import pytest
 
 from dfmp2.runfile.file import RunFile
 from tests.cli.common import PRINTED, dfmp2, energy
-from tests.runfile.common import FILE, JOB, OPTIONS, resumed, small_blocks
+from tests.runfile.common import FILE, JOB, OPTIONS, extents, resumed, small_blocks
 from tests.runfile.killed import Killer
 from tests.systems import rng
 
@@ -66,19 +66,6 @@ def flip(path: Path, where: int, random: np.random.Generator) -> None:
         old = file.read(1)[0]
         file.seek(where)
         file.write(bytes([old ^ int(random.integers(1, 256))]))
-
-
-def extents(path: Path) -> dict[str, tuple[int, int]]:
-    """Offset and length of the values of every dataset."""
-    found = {}
-
-    def note(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.id.get_offset() is not None:
-            found[name] = item.id.get_offset(), item.id.get_storage_size()
-
-    with h5py.File(path, "r") as file:
-        file.visititems(note)
-    return found
 
 
 def check(path: Path, right: float) -> None:

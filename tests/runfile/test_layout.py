@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.layout import Shape, _datasets, bytes_on_disk, spare_rows
-from tests.runfile.common import FILE, JOB, OPTIONS, out_of_core, resumed, small_blocks
+from tests.runfile.common import FILE, JOB, OPTIONS, extents, out_of_core, resumed, small_blocks
 from tests.runfile.killed import Killer
-from tests.runfile.test_corruption import extents
 
 
 @settings(max_examples=20, deadline=None)

@@ -29,8 +29,7 @@ from tests.runfile.common import (
     whole_input,
 )
 from tests.runfile.killed import Killer
-from tests.systems import INPUTS, converge, mean_field, molecule, rng
-from tests.test_fitting import duplicated_auxbasis
+from tests.systems import INPUTS, converge, duplicated_auxbasis, mean_field, molecule, rng
 
 SIMULATOR = {"backend": "simulator", "device": "bundled", "precision": "auto"}
 

@@ -29,11 +29,8 @@ from tests.runfile.common import (
     small_blocks,
     state_of,
 )
-from tests.runfile.conftest import finished, killer
 from tests.runfile.killed import Killer
 from tests.systems import rng
-
-__all__ = ["finished", "killer"]
 
 FAST, SLOW = range(12), range(12, 212)
 

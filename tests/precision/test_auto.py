@@ -1,7 +1,7 @@
 """`--precision auto` on torch keeps its promise: whatever float32 costs is below the estimate that
 is printed with the result, and below the accuracy that was asked for.
 
-    pytest tests/test_auto.py -m "slow or not slow"
+    pytest tests/precision/test_auto.py -m "slow or not slow"
 
 Where auto decides for float64 there is no error to bound. The orbitals are of a loosely converged
 density-fitted SCF: both precisions get the same, and the rounding does not ask where they are from.

@@ -6,7 +6,6 @@ import json
 import pickle
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,7 @@ from dfmp2.planning.plan import make_plan
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.results.sizes import Sizes
 from tests.cli.common import WATER, dfmp2, energy, fact
-from tests.systems import ROOT, converge, mean_field, molecule
-from tests.test_memory import SMALL_ERROR
+from tests.systems import FORECAST_ERROR, ROOT, converge, fitted, mean_field, molecule
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 
@@ -30,22 +28,6 @@ ROUNDING = 1e-10
 """Hartree. B differs by rounding alone."""
 
 H2O = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
-
-
-def fitted(name: str = "water", auxbasis: Any = "cc-pvdz-jkfit") -> Any:
-    """A mean field fitted with that set, whose object may be changed."""
-    mf = _fitted(name, auxbasis).copy()
-    mf.with_df = mf.with_df.copy()
-    return mf
-
-
-@cache
-def _fitted(name: str, auxbasis: str) -> Any:
-    from pyscf import scf
-
-    mf = scf.RHF(mean_field(name).mol).density_fit(auxbasis=auxbasis)
-    mf.verbose, mf.chkfile = 0, None
-    return mf.run(conv_tol=1e-10)
 
 
 def computed(mf: Any, auxbasis: Any) -> DFMP2:
@@ -241,7 +223,7 @@ def test_peak_is_within_the_forecast(limit: str, where: str) -> None:
     assert where in origin
     if "peak" not in memory:
         pytest.skip("peak memory cannot be measured on this system")
-    assert memory["peak"] <= memory["forecast"] + SMALL_ERROR
+    assert memory["peak"] <= memory["forecast"] + FORECAST_ERROR
 
 
 # Refused

@@ -1,14 +1,9 @@
-"""Buckets, needed programs and the ledger of compiled ones."""
+"""The programs that a run will launch, by the forecast and by the run."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 
-from dfmp2.backends.buckets import bucket, padded, padded_energies
-from dfmp2.backends.compiled import compiled_before, ledger_path, note_compiled
 from dfmp2.backends.launching import SimulatorRunner
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.selection import Selection
@@ -21,23 +16,6 @@ from dfmp2.settings import Settings
 from dfmp2.workflow.compute import compute
 from dfmp2.workflow.programs import needed_programs
 from tests.systems import mean_field, prepared
-
-
-def test_buckets_hold_their_numbers_and_waste_little() -> None:
-    numbers = range(1, 3000)
-    assert all(bucket(n) >= n for n in numbers)
-    assert all(bucket(bucket(n)) == bucket(n) for n in numbers)
-    assert all(bucket(n) <= 1.25 * n for n in numbers if n >= 4)
-    assert len({bucket(n) for n in range(1, 1001)}) == 33
-
-
-def test_padding_is_zeros_and_far_energies() -> None:
-    x = padded(np.ones((5, 9), dtype=np.float32), exact=(0,))
-    assert x.shape == (5, 10)
-    assert x.sum() == 45
-    e = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-    assert list(padded_energies(-e)[8:]) == [-0.9, -0.9]
-    assert padded_energies(e, virtual=True)[9] > 1e5
 
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
@@ -65,25 +43,3 @@ def test_two_molecules_of_one_bucket_share_programs() -> None:
 
 def test_nothing_to_compute_needs_no_program() -> None:
     assert needed_programs(make_plan(Sizes(2, 0, 2, 10), 4000), Settings()) == {}
-
-
-def test_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiled_before("trn2") == set()
-    note_compiled("trn2", {"a", "b"})
-    note_compiled("trn2", {"b", "c"})
-    note_compiled("trn1", {"d"})
-    assert compiled_before("trn2") == {"a", "b", "c"}
-    assert compiled_before("trn1") == {"d"}
-    ledger_path().write_text("damaged", encoding="utf-8")
-    assert compiled_before("trn2") == set()
-    note_compiled("trn2", {"e"})
-    assert compiled_before("trn2") == {"e"}
-
-
-def test_an_unwritable_ledger_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocker = tmp_path / "file"
-    blocker.write_text("", encoding="utf-8")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(blocker))
-    note_compiled("trn2", {"a"})
-    assert compiled_before("trn2") == set()

@@ -15,8 +15,7 @@ from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.tensors.overlap import HalfTransform, device_blocks, host_blocks
 from tests.played_engine import ORDERS, PlayedEngine, PlayedGpu, played_selection
-from tests.systems import mean_field, rng
-from tests.test_reuse import fitted
+from tests.systems import fitted, mean_field, rng
 
 EPS = np.finfo(np.float64).eps
 

@@ -9,11 +9,9 @@ import sys
 import pytest
 
 from dfmp2.workflow.peak_memory import PeakMeter
-from tests.systems import ROOT
+from tests.systems import FORECAST_ERROR, ROOT
 
 MB = 10**6
-SMALL_ERROR = 64
-"""MB that the forecast may be wrong by, whatever the size."""
 
 MEASURE = """
 import json, sys
@@ -62,7 +60,7 @@ def test_peak_is_within_the_forecast() -> None:
     sizes = memory["sizes"]
     assert sizes["nao"] == 264
     assert memory["forecast"] == memory["plan"]
-    assert memory["peak"] <= memory["forecast"] + SMALL_ERROR
+    assert memory["peak"] <= memory["forecast"] + FORECAST_ERROR
     b = sizes["nocc"] * sizes["nvir"] * sizes["naux"] * 8 / MB
     assert memory["peak"] >= b, "B[i,P,a] was not counted"
 
@@ -89,7 +87,7 @@ def test_caffeine_keeps_its_budget() -> None:
     memory = measured("inputs/caffeine.xyz", "cc-pvtz", 2000, True, True)
     assert memory["peak"] <= 2000
     error = abs(memory["peak"] - memory["forecast"])
-    assert error <= max(0.15 * memory["forecast"], SMALL_ERROR)
+    assert error <= max(0.15 * memory["forecast"], FORECAST_ERROR)
 
 
 def test_peak_meter_sees_what_was_given_back() -> None:

@@ -1,0 +1,144 @@
+"""The auxiliary basis that is chosen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dfmp2 import DFMP2
+from dfmp2.errors import DFMP2Warning, InputError
+from dfmp2.fitting.auxbasis import choose_auxbasis
+from tests.systems import converge, mean_field, molecule, pyscf_mp2
+
+WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
+HI = "I 0 0 0; H 0 0 1.609"
+
+
+# The default set
+
+
+@pytest.mark.parametrize(
+    ("basis", "expected"),
+    [
+        ("cc-pvdz", "cc-pvdz-ri"),
+        ("aug-cc-pvtz", "aug-cc-pvtz-ri"),
+        ("def2-tzvpp", "def2-tzvpp-ri"),
+        ("6-31g**", "cc-pvdz-ri"),
+        ("6-31G(d,p)", "cc-pvdz-ri"),
+    ],
+)
+def test_default_is_the_ri_set_of_the_orbital_basis(basis: str, expected: str) -> None:
+    aux = choose_auxbasis(molecule(WATER, basis))
+    assert str(aux) == expected
+    assert aux.reason == "the RI-MP2 set of the orbital basis"
+
+
+def test_pople_basis_agrees_with_pyscf() -> None:
+    mf = converge(molecule(WATER, "6-31g**"))
+    assert abs(DFMP2(mf).run().e_corr - pyscf_mp2(mf, "cc-pvdz-ri").e_corr) < 1e-12
+
+
+def test_the_set_of_a_density_fitted_scf_is_not_taken_over() -> None:
+    """PySCF issue 2427: the Coulomb/exchange set came to be used for MP2 as well."""
+    mf = mean_field("water", density_fit=True)
+    mp = DFMP2(mf).run()
+    assert mp.result.labels["auxbasis"] == "cc-pvdz-ri"
+    assert mp.result.sizes["naux"] != mf.with_df.get_naoaux()
+    right = pyscf_mp2(mf, "cc-pvdz-ri").e_corr
+    wrong = pyscf_mp2(mf, "cc-pvdz-jkfit").e_corr
+    assert abs(right - wrong) > 1e-5
+    assert abs(mp.e_corr - right) < 1e-12
+
+
+def test_basis_by_element() -> None:
+    mol = molecule(WATER, {"O": "cc-pvtz", "default": "cc-pvdz"})
+    aux = choose_auxbasis(mol)
+    assert aux.names == {"O": "cc-pvtz-ri", "H": "cc-pvdz-ri"}
+    mf = converge(mol)
+    expected = pyscf_mp2(mf, {"O": "cc-pvtz-ri", "H": "cc-pvdz-ri"})
+    assert abs(DFMP2(mf).run().e_corr - expected.e_corr) < 1e-12
+
+
+def test_element_keys_are_read_in_any_case() -> None:
+    """PySCF takes them in any case, so a lower-case key must not cost the fitted set."""
+    aux = choose_auxbasis(molecule(WATER, {"o": "cc-pvtz", "h": "cc-pvdz"}))
+    assert aux.names == {"O": "cc-pvtz-ri", "H": "cc-pvdz-ri"}
+
+
+def test_basis_by_labelled_atom() -> None:
+    atoms = WATER.replace("; H 0 0", "; H1 0 0")
+    aux = choose_auxbasis(molecule(atoms, {"O": "cc-pvdz", "H": "cc-pvdz", "H1": "cc-pvtz"}))
+    assert aux.names == {"O": "cc-pvdz-ri", "H": "cc-pvdz-ri", "H1": "cc-pvtz-ri"}
+
+
+def test_ghost_atoms_carry_functions_and_no_electrons() -> None:
+    mol = molecule(WATER + "; Ghost-O 0 0 3.0; X-H 0 0.757 2.4", "cc-pvdz")
+    aux = choose_auxbasis(mol)
+    assert aux.names == {"O": "cc-pvdz-ri", "H": "cc-pvdz-ri", "GHOST-O": "cc-pvdz-ri",
+                         "X-H": "cc-pvdz-ri"}  # fmt: skip
+    mf = converge(mol)
+    mp = DFMP2(mf, frozen="auto").run()
+    assert mp.result.frozen == (0,)
+    assert abs(mp.e_corr - pyscf_mp2(mf, "cc-pvdz-ri", frozen=1).e_corr) < 1e-12
+    alone = DFMP2(converge(molecule(WATER)), frozen="auto").run()
+    assert mp.e_corr < alone.e_corr - 1e-4, "the ghost's functions had no effect"
+
+
+# No fitted set
+
+
+def test_even_tempered_set_is_announced() -> None:
+    mol = molecule(HI, "def2-svp", ecp={"I": "def2-svp"})
+    with pytest.warns(DFMP2Warning, match=r"for I in def2-svp; PySCF's even-tempered set is used"):
+        aux = choose_auxbasis(mol)
+    assert aux.names == {"H": "def2-svp-ri", "I": "even-tempered"}
+    assert aux.reason.endswith("even-tempered for I")
+
+
+def test_even_tempered_warning_reaches_user_and_result() -> None:
+    mp = DFMP2(mean_field("hydrogen_iodide"))
+    with pytest.warns(DFMP2Warning, match="for I in def2-svp"):
+        mp.run()
+    assert any("for I in def2-svp" in note for note in mp.result.notes)
+
+
+def test_basis_given_as_shells_has_no_known_set() -> None:
+    mol = molecule("He 0 0 0", {"He": [[0, [1.2, 1.0]], [0, [0.3, 1.0]], [1, [0.9, 1.0]]]})
+    with pytest.warns(DFMP2Warning, match="for He in a basis given as shells"):
+        assert choose_auxbasis(mol).names == {"He": "even-tempered"}
+
+
+# A set that is asked for
+
+
+def test_auxbasis_by_element_with_default() -> None:
+    aux = choose_auxbasis(molecule(WATER), {"O": "cc-pvtz-ri", "default": "cc-pvdz-ri"})
+    assert aux.spec == {"O": "cc-pvtz-ri", "H": "cc-pvdz-ri"}
+    assert aux.reason == "asked for"
+
+
+def test_auxbasis_changes_the_energy_as_in_pyscf() -> None:
+    mf = mean_field("water")
+    mp = DFMP2(mf, auxbasis="cc-pvtz-ri").run()
+    assert abs(mp.e_corr - pyscf_mp2(mf, "cc-pvtz-ri").e_corr) < 1e-12
+    assert abs(mp.e_corr - DFMP2(mf).run().e_corr) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("auxbasis", "says"),
+    [
+        ("cc-pvdz-typo", "'cc-pvdz-typo' is unknown to PySCF or has no functions for H"),
+        ({"O": "cc-pvdz-ri"}, "no entry for H and no 'default'"),
+        ({"O": "cc-pvdz-ri", "H": "cc-pvdz-typo"}, "'cc-pvdz-typo' is unknown"),
+        (5, "is no basis that PySCF reads"),
+    ],
+)
+def test_wrong_auxbasis(auxbasis: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        DFMP2(mean_field("water"), auxbasis=auxbasis).run()
+
+
+def test_auxbasis_that_lacks_an_element() -> None:
+    with pytest.raises(InputError, match="'def2-svp-ri' is unknown to PySCF or has no functions"):
+        DFMP2(mean_field("hydrogen_iodide"), auxbasis="def2-svp-ri").run()

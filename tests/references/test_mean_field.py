@@ -1,0 +1,177 @@
+"""Mean fields and orbitals that are taken, and those that are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfmp2 import DFMP2
+from dfmp2.errors import (
+    DFMP2Error,
+    InputError,
+    NotConvergedError,
+    UnsupportedReferenceError,
+)
+from tests.systems import mean_field, molecule, pyscf_mp2, rng
+
+
+def fresh(name: str = "water") -> Any:
+    """A copy of a shared mean field, free to be changed."""
+    return mean_field(name).copy()
+
+
+# Mean fields that are accepted
+
+
+@pytest.mark.parametrize("kind", ["density_fit", "newton", "density_fit_newton"])
+def test_other_solvers(kind: str) -> None:
+    mf = molecule("O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47").RHF()
+    if "density_fit" in kind:
+        mf = mf.density_fit()
+    if "newton" in kind:
+        mf = mf.newton()
+    mf.verbose, mf.conv_tol = 0, 1e-11
+    mf.run()
+    mp = DFMP2(mf).run()
+    assert abs(mp.e_corr - pyscf_mp2(mf, "cc-pvdz-ri").e_corr) < 1e-9
+    assert mp.e_hf == mf.e_tot
+    assert mp.result.settings["density_fit"] is ("density_fit" in kind)
+
+
+def test_kohn_sham_only_on_request() -> None:
+    from pyscf import dft
+
+    mf = dft.RKS(mean_field("water").mol, xc="pbe")
+    mf.verbose, mf.chkfile, mf.grids.level = 0, None, 0
+    mf.kernel()
+    with pytest.raises(UnsupportedReferenceError, match=r"mf\.to_hf\(\).*allow_ks=True"):
+        DFMP2(mf).run()
+    mp = DFMP2(mf).set(allow_ks=True).run()
+    assert mp.result.reference == "RKS"
+    assert abs(mp.e_corr - pyscf_mp2(mf, "cc-pvdz-ri").e_corr) < 1e-9
+
+
+# Mean fields that are refused
+
+
+def _uhf() -> Any:
+    return mean_field("water").to_uhf()
+
+
+def _rohf() -> Any:
+    from pyscf import scf
+
+    return scf.ROHF(molecule("O 0 0 0", spin=2)).set(verbose=0).run()
+
+
+def _ghf() -> Any:
+    return mean_field("water").to_ghf()
+
+
+def _complex() -> Any:
+    mf = fresh()
+    mf.mo_coeff = mf.mo_coeff * np.exp(0.3j)
+    return mf
+
+
+def _fractional() -> Any:
+    mf = fresh()
+    mf.mo_occ = mf.mo_occ.copy()
+    mf.mo_occ[4:6] = 1.5, 0.5
+    return mf
+
+
+def _unconverged() -> Any:
+    mf = fresh()
+    mf.converged = False
+    return mf
+
+
+def _without_orbitals() -> Any:
+    from pyscf import scf
+
+    return scf.RHF(mean_field("water").mol)
+
+
+def _periodic() -> Any:
+    from pyscf.pbc import gto, scf
+
+    cell = gto.M(atom="He 0 0 0", a=np.eye(3) * 4, basis="sto-3g", verbose=0)
+    return scf.RHF(cell)
+
+
+def _open_shell_restricted() -> Any:
+    from pyscf import scf
+
+    return scf.hf.RHF(molecule("O 0 0 0", spin=2))
+
+
+REFUSED = {
+    "uhf": (_uhf, UnsupportedReferenceError, r"closed shells \(RHF\) only"),
+    "rohf": (_rohf, UnsupportedReferenceError, r"ROHF with spin 2.*closed shells \(RHF\) only"),
+    "spin": (_open_shell_restricted, UnsupportedReferenceError, "spin 2"),
+    "ghf": (_ghf, UnsupportedReferenceError, "GHF"),
+    "complex": (_complex, UnsupportedReferenceError, r"orbitals are complex.*mo_coeff\.real"),
+    "fractional": (_fractional, UnsupportedReferenceError, "neither 0 nor 2; switch smearing off"),
+    "unconverged": (_unconverged, NotConvergedError, r"not converged.*raise mf\.max_cycle"),
+    "without orbitals": (_without_orbitals, InputError, r"no orbitals yet; run mf\.kernel\(\)"),
+    "periodic": (_periodic, UnsupportedReferenceError, "periodic; dfmp2 treats molecules only"),
+    "molecule": (lambda: mean_field("water").mol, UnsupportedReferenceError, "found Mole"),
+    "nothing": (lambda: None, UnsupportedReferenceError, "found NoneType"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_mean_field(case: str) -> None:
+    make, kind, says = REFUSED[case]
+    with pytest.raises(kind, match=says) as caught:
+        DFMP2(make()).run()
+    assert isinstance(caught.value, DFMP2Error)
+    unsupported = kind is UnsupportedReferenceError
+    assert isinstance(caught.value, NotImplementedError) is unsupported
+    assert caught.value.exit_code == (4 if kind is NotConvergedError else 2)
+
+
+# Orbitals given by the user
+
+
+def test_phases_may_flip() -> None:
+    """Energies come from the Fock matrix then: equal within the SCF's own convergence."""
+    mf = mean_field("water")
+    flipped = mf.mo_coeff * np.where(rng().random(24) < 0.5, -1.0, 1.0)
+    mp = DFMP2(mf, mo_coeff=flipped).run()
+    assert abs(mp.e_corr - DFMP2(mf).run().e_corr) < 1e-9
+    assert abs(mp.e_hf - mf.e_tot) < 1e-10
+
+
+@pytest.mark.parametrize(("p", "q"), [(3, 4), (7, 9)], ids=["occupied", "virtual"])
+def test_rotated_orbitals_are_refused(p: int, q: int) -> None:
+    mf = mean_field("water")
+    c = mf.mo_coeff.copy()
+    c[:, [p, q]] = c[:, [p, q]] @ np.array([[0.8, -0.6], [0.6, 0.8]])
+    with pytest.raises(InputError, match=f"not canonical: .* orbitals ({p} and {q}|{q} and {p})"):
+        DFMP2(mf, mo_coeff=c).run()
+
+
+def test_orbitals_of_another_molecule_are_refused() -> None:
+    with pytest.raises(InputError, match=r"mo_coeff has shape \(29, 29\), but the molecule has 24"):
+        DFMP2(mean_field("water"), mo_coeff=mean_field("ammonia").mo_coeff).run()
+
+
+def test_other_occupations_are_another_reference() -> None:
+    """H2O2+ in the neutral's orbitals is not canonical, whoever gives the occupations."""
+    mf = mean_field("water")
+    occ = mf.mo_occ.copy()
+    occ[4] = 0
+    with pytest.raises(InputError, match="not canonical"):
+        DFMP2(mf, mo_occ=occ).run()
+
+
+def test_no_gap() -> None:
+    mf = fresh()
+    mf.mo_energy = mf.mo_energy.copy()
+    mf.mo_energy[5] = mf.mo_energy[4]
+    with pytest.raises(InputError, match=r"virtual orbital 5 .* not above occupied orbital 4"):
+        DFMP2(mf).run()
