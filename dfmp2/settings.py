@@ -118,14 +118,16 @@ class Settings:
             f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("stored") == part
         }
 
+    @classmethod
+    def energy_defaults(cls) -> dict[str, Any]:
+        """Defaults of the settings that change the energy."""
+        return {f.name: f.default for f in fields(cls) if f.metadata.get("identity")}
+
     def identity(self) -> dict[str, Any]:
         """Settings that change the energy: `fused`, and all others that are not at their default.
 
         The default of a later option is left out, so that run files from before it are the same.
         """
-        return {
-            f.name: getattr(self, f.name)
-            for f in fields(self)
-            if f.metadata.get("identity")
-            and (f.name == "fused" or getattr(self, f.name) != f.default)
-        }
+        defaults_of = self.energy_defaults()
+        chosen = {name: getattr(self, name) for name in defaults_of}
+        return {n: v for n, v in chosen.items() if n == "fused" or v != defaults_of[n]}

@@ -60,9 +60,8 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
             pass  # a damaged file may be replaced, too
         return RunFile.create(path, shape, content, replace=True)
     file = RunFile(path)
-    # A setting that the file does not name had its default.
-    stored = {**Settings().identity(), **file.input["fields"]}
-    differs = difference(stored, content["fields"])
+    plain = Settings.energy_defaults()  # a setting that is not named has its default
+    differs = difference({**plain, **file.input["fields"]}, {**plain, **content["fields"]})
     if differs is not None:
         file.close()
         raise CheckpointError(
