@@ -1,7 +1,7 @@
 """Errors and warnings of dfmp2, sorted by what the user can do about them.
 
-Each class carries the exit code of the command line (`exit_code`). Library code raises; only
-`dfmp2.cli` turns an error into a line on stderr.
+The class attribute `exit_code` is the exit code of the command line. Only `dfmp2.cli` turns an
+error into a line on stderr.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ __all__ = [
 
 
 class DFMP2Error(Exception):
-    """Base of every error that dfmp2 raises on purpose."""
+    """Base class of the errors of dfmp2."""
 
     exit_code = 1
 
 
 class InputError(DFMP2Error, ValueError):
-    """The request cannot be right: fix the input or an option."""
+    """The input or an option is wrong. The message says what to change."""
 
     exit_code = 2
 
 
 class UnsupportedReferenceError(InputError, NotImplementedError):
-    """The mean-field object is of a kind that dfmp2 does not treat."""
+    """The reference is of a kind that dfmp2 cannot use, such as an open shell."""
 
 
 class ValidationError(DFMP2Error):
@@ -47,13 +47,13 @@ class ValidationError(DFMP2Error):
 
 
 class NotConvergedError(DFMP2Error, RuntimeError):
-    """The SCF did not converge, so its orbitals are no reference for MP2."""
+    """The SCF did not converge. MP2 needs converged orbitals."""
 
     exit_code = 4
 
 
 class ResourceError(DFMP2Error, MemoryError):
-    """Memory or disk is too small for the run; the message says how much is needed."""
+    """Memory or disk is too small for the run. The message says how much is needed."""
 
     exit_code = 5
 
@@ -71,30 +71,30 @@ class OutputError(DFMP2Error, OSError):
 
 
 class BackendUnavailable(DFMP2Error, RuntimeError):
-    """The backend or device asked for by name is not there."""
+    """A backend, a device or a source of integrals that was requested cannot be used."""
 
     exit_code = 7
 
 
 class KernelError(DFMP2Error, RuntimeError):
-    """A NKI kernel raised; the message names the operation and the cause."""
+    """An NKI kernel raised an exception. The message names the operation and the cause."""
 
     exit_code = 7
 
 
 class DeviceLostError(KernelError):
-    """The data on a device cannot be read back, so the work on it cannot go on."""
+    """The tensors on a device may be lost, so the run cannot continue there."""
 
 
 class PeerError(DFMP2Error, RuntimeError):
-    """A program that `dfmp2 bench` compares with failed."""
+    """A program failed that `dfmp2 bench` compares with."""
 
     exit_code = 7
 
 
 class DFMP2Warning(UserWarning):
-    """Something the user should know before publishing the number."""
+    """A reason to check the energy before it is published."""
 
 
 class NkiFallbackWarning(DFMP2Warning):
-    """A NKI kernel raised and torch did its work (only under ``backend="auto"``)."""
+    """An NKI kernel failed and torch computed instead (only with ``backend="auto"``)."""

@@ -1,4 +1,4 @@
-"""Conversion factors, whose names say the direction, and rounding units."""
+"""Conversion factors and rounding units. The name of a factor gives its direction."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ ANGSTROM_PER_BOHR = 0.529177210903
 """CODATA 2018, doi:10.1103/RevModPhys.93.025010."""
 
 BYTES_PER_MB = 10**6
-"""Bytes in one MB, the unit of every memory figure in dfmp2 (decimal, as in PySCF)."""
+"""Bytes in one MB. Every amount of memory in dfmp2 is in MB of 10^6 bytes, as in PySCF."""
 
 BYTES_PER_DOUBLE = 8
 """Bytes of one float64."""
 
 FLOAT32_UNIT = 2.0**-24
-"""Rounding unit of float32."""
+"""Rounding unit of float32: largest relative error of one rounding."""

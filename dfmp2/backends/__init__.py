@@ -1,6 +1,5 @@
-"""Who does the arithmetic.
+"""The backends: torch on a CPU or a CUDA GPU, NKI on a Neuron device or in a simulator.
 
-Host arrays come in and go out. In between they are tensors of torch (CPU, CUDA) or of NKI (device,
-simulator). `selection` chooses a backend before the work starts. `recording` records every
-operation.
+Tensors come in. Products, solutions of linear systems and pair energies go out. `selection` chooses
+a backend before the work starts. `recording` writes every operation to the provenance.
 """

@@ -1,8 +1,8 @@
-"""The energy of one T block in a single pass over it, compiled for the CPU.
+"""The energies of a block of T in one pass, compiled for the CPU.
 
-T_ab and T_ba are needed together and 1/D once for both, so T is walked in pairs of mirrored
-tiles: each element is read once while it is in cache, and half of the divisions are saved.
-Eager tensor code makes about ten passes instead.
+T_ab and T_ba are needed together, and 1/D is the same for both. So T is walked in pairs of tiles
+that mirror each other at the diagonal: each element is read once, and half of the divisions are
+saved. The same in torch operations takes about ten passes over T.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 
 __all__ = ["reduce_pairs"]
 
-TILE = 64  # 512 contiguous bytes per row of a tile; the transposed copy (32 KB) stays in L2
+TILE = 64
+"""Rows and columns of a tile. A row has 512 contiguous bytes, and the transposed copy of a tile
+(32 KB) stays in the L2 cache."""
 
 
 def _compiled(function: Callable[..., None]) -> Any:
-    # The Python error model would test each divisor and keep the loops from being vectorised.
+    # With Python's error model, each divisor is tested and the loops are not vectorised.
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     try:
         return numba.njit(cache=True, **options)(function)
@@ -27,15 +29,26 @@ def _compiled(function: Callable[..., None]) -> Any:
         return numba.njit(**options)(function)
 
 
-def _reduce(t, e_ij, e_vir, part, nparts, e_os, e_ss):  # type: ignore[no-untyped-def]
-    """Add the share `part` of `nparts` of the energies of T[x,a,b] to e_os[x], e_ss[x].
+def _reduce(t, e_ij, e_vir, share, e_os, e_ss):  # type: ignore[no-untyped-def]
+    """Subtract the pair energies of one share of T from e_os and e_ss.
 
-    e_ij[x] = e_i + e_j and e_vir are float64, as are all sums; T may be float32. The loop releases
-    the interpreter's lock, so that threads can share one T or work on their own. T may have more
-    columns than virtual orbitals; they are not read.
+    Several threads can reduce one T: the lock of the interpreter is released, and each thread
+    takes another share and sums of its own.
 
-    Inner loops run over slices: indices with an offset would not be vectorised.
+    Parameters
+    ----------
+    t : ndarray, shape (npair, nvir, ncolumns), float64 or float32
+        T[x,a,b] in hartree. Columns from nvir on are not read.
+    e_ij : ndarray, shape (npair,), float64
+        e_i + e_j of each pair, hartree.
+    e_vir : ndarray, shape (nvir,), float64
+        Virtual orbital energies, hartree.
+    share : tuple of int
+        Number of this share, from 0, and number of shares. (0, 1) is all of T.
+    e_os, e_ss : ndarray, shape (npair,), float64
+        Opposite- and same-spin energies in hartree, summed in float64. Changed in place.
     """
+    part, nparts = share
     npair, nvir = t.shape[0], t.shape[1]
     ntile = (nvir + TILE - 1) // TILE
     mirror = np.empty((TILE, TILE), dtype=t.dtype)
@@ -44,6 +57,7 @@ def _reduce(t, e_ij, e_vir, part, nparts, e_os, e_ss):  # type: ignore[no-untype
         na = min(TILE, nvir - a0)
         t_ij = t[x]
         os, ss = 0.0, 0.0
+        # The inner loops run over slices: loops over indices with an offset are not vectorised.
         for a in range(na):  # the diagonal tile: a = b, then a < b
             line, e_b = t_ij[a0 + a, a0 : a0 + na], e_vir[a0 : a0 + na]
             e_a = e_b[a] - e_ij[x]
@@ -53,7 +67,7 @@ def _reduce(t, e_ij, e_vir, part, nparts, e_os, e_ss):  # type: ignore[no-untype
                 weight = 1.0 / (e_a + e_b[b])
                 os += (u * u + v * v) * weight
                 ss += (u - v) * (u - v) * weight
-        for b0 in range(a0 + TILE, nvir, TILE):  # tiles right of it, with their mirror images
+        for b0 in range(a0 + TILE, nvir, TILE):  # the tiles to its right, with their mirror images
             nb = min(TILE, nvir - b0)
             for b in range(nb):
                 line = t_ij[b0 + b, a0 : a0 + na]

@@ -174,7 +174,8 @@ class TorchBackend:
         sums = np.zeros((self._threads, 2, len(t)))
 
         def share(part: int) -> None:
-            reduce_pairs(t.numpy(), e_ij, e_vir, part, self._threads, sums[part, 0], sums[part, 1])
+            own = (part, self._threads)
+            reduce_pairs(t.numpy(), e_ij, e_vir, own, sums[part, 0], sums[part, 1])
 
         list(self._pool.map(share, range(self._threads)))
         e_os, e_ss = sums.sum(axis=0)
@@ -203,7 +204,7 @@ class TorchBackend:
                 if wide is not None and i != last:
                     wide[:nvir], last = b_i[i].mT, i
                 t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory).numpy()
-                reduce_pairs(t, e_i[i] + e_j[j], e_vir, 0, 1, e_os[i, j], e_ss[i, j])
+                reduce_pairs(t, e_i[i] + e_j[j], e_vir, (0, 1), e_os[i, j], e_ss[i, j])
 
         list(self._pool.map(work, range(self._threads)))
         return e_os, e_ss

@@ -60,7 +60,7 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
             start = time.perf_counter()
             t = _t_block(b_i, b[1:], memory).numpy()
             made = time.perf_counter()
-            reduce_pairs(t, e_ij, e_vir, 0, 1, sums[0], sums[1])
+            reduce_pairs(t, e_ij, e_vir, (0, 1), sums[0], sums[1])
             if not first:  # the first round compiles, and accesses the memory for the first time
                 gemm += made - start
                 reduction += time.perf_counter() - made

@@ -1,8 +1,8 @@
 """The command line: ``dfmp2`` and ``python -m dfmp2``.
 
-Each command lives in a module of its own that is imported when it runs, so that ``--help`` needs
-neither torch nor PySCF. An error of dfmp2 becomes one line on stderr and its exit code, here and
-nowhere else.
+Arguments come in. Tables and JSON on stdout, messages on stderr, figures and an exit code go out.
+Each command has a module of its own, which is imported when the command runs. So ``--help`` needs
+neither torch nor PySCF. Only this module turns an error of dfmp2 into a line and an exit code.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ EPILOG = """\b
 Exit codes:
   0  success                     4  SCF not converged
   2  wrong input or option       5  memory or disk too small
-  3  validation failed           6  result or run file unusable
-  7  backend or device unavailable  130  interrupted (SIGINT, SIGTERM)
+  3  validation failed
+  6  result, run file or output file unusable
+  7  backend, device or peer program unavailable
+  130  interrupted (SIGINT, SIGTERM)
 """
 
 
 class _Commands(click.Group):
-    """Commands loaded by name, with dfmp2's errors reported by exit code."""
+    """Loads a command by its name. Reports an error of dfmp2 as a line with its exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -66,7 +68,7 @@ class _Commands(click.Group):
             raise _Reported(str(error), error.exit_code) from error
         except KeyboardInterrupt as error:
             raise _Reported(
-                "interrupted; run the same command again to go on from what its run file holds", 130
+                "interrupted; run the same command again to continue from its run file", 130
             ) from error
         except MemoryError as error:
             raise _Reported(
@@ -76,7 +78,10 @@ class _Commands(click.Group):
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """SIGTERM, which announces the end of a machine, stops a run as Ctrl-C does: it commits."""
+    """Let SIGTERM stop a run as Ctrl-C does, so that it commits to its run file first.
+
+    Batch systems and cloud machines send SIGTERM before they end a process.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
@@ -102,7 +107,7 @@ class _Reported(click.ClickException):
 @click.group(cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dfmp2")
 def main() -> None:
-    """Density-fitted (RI) MP2 energies of molecules, by way of PySCF.
+    """Density-fitted (RI) MP2 energies of molecules. PySCF makes the SCF and the integrals.
 
     \b
     dfmp2 run inputs/water.xyz --basis cc-pvdz

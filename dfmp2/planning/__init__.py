@@ -1,4 +1,5 @@
-"""Sizes become block sizes and forecasts of memory, disk and work.
+"""Block sizes, and forecasts of memory, disk and work.
 
-Pure functions: nothing is computed or allocated here. `dfmp2 plan` prints what they return.
+The sizes of a run and a memory limit come in. A `Plan` goes out. Nothing is computed or allocated
+here. `dfmp2 plan` prints the plan, and a run uses it.
 """

@@ -1,5 +1,5 @@
-"""What a calculation returns.
+"""The result of a calculation.
 
-Pair energies and labels come in. A `Result` goes out: energies, sizes, and the provenance that
-names the device of every operation. It is written as and read from QCSchema JSON.
+Pair energies and labels come in. A `Result` goes out: energies, sizes, and the provenance, which
+names the device of every operation. It can be written to QCSchema JSON and read from it.
 """
