@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dfmp2 import defaults
 from dfmp2.errors import NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.settings import Settings
 
@@ -49,13 +47,10 @@ def run_scf(
             f"the SCF did not converge to {settings.conv_tol:g} Eh in {settings.max_cycle} "
             "iterations; raise --max-cycle, or converge it in PySCF and pass its chkfile"
         )
-    values = {name: getattr(mf, name) for name in ("mo_coeff", "mo_energy", "mo_occ")}
-    return _solution(mf, settings.conv_tol, float(mf.e_tot), values)
+    return read_mean_field(mf)
 
 
-def stored_solution(
-    mol: Any, settings: Settings, orbitals: dict[str, Any], read_from: str | None
-) -> ScfSolution:
+def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> ScfSolution:
     """The solution whose arrays a run file holds.
 
     Parameters
@@ -64,34 +59,12 @@ def stored_solution(
     settings : Settings
         Of the SCF. With `integrals` "scf", its three-centre integrals are made again.
     orbitals : dict
-        mo_coeff (nao, nmo), mo_energy (nmo,), mo_occ (nmo,), float64; e_tot in hartree, and
-        conv_tol.
-    read_from : str or None
-        File that a script or chkfile had the orbitals from.
+        As from `dfmp2.runfile.content.load_scf`.
     """
-    mf = new_scf(mol, settings)
-    if settings.integrals == "scf":
-        mf.with_df.build()
-    values = {name: orbitals[name] for name in ("mo_coeff", "mo_energy", "mo_occ")}
-    return _solution(mf, orbitals["conv_tol"], orbitals["e_tot"], values, read_from)
-
-
-def _solution(
-    mf: Any,
-    conv_tol: float,
-    e_tot: float,
-    orbitals: dict[str, NDArray[np.float64]],
-    read_from: str | None = None,
-) -> ScfSolution:
-    return ScfSolution(
-        mol=mf.mol,
-        kind="RHF",
-        e_tot=e_tot,
-        conv_tol=conv_tol,
-        with_df=getattr(mf, "with_df", None) or None,
-        read_from=read_from,
-        **orbitals,
-    )
+    with_df = getattr(new_scf(mol, settings), "with_df", None)
+    if with_df is not None and settings.integrals == "scf":
+        with_df.build()
+    return ScfSolution(mol=mol, kind="RHF", with_df=with_df, **orbitals)
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:

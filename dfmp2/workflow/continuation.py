@@ -107,8 +107,7 @@ def with_stored_orbitals(solution: ScfSolution, path: str) -> ScfSolution:
         orbitals = load_scf(file)
     if orbitals is None or not _same_determinant(solution, orbitals):
         return solution
-    read_from = orbitals.pop("read_from") or solution.read_from
-    return replace(solution, read_from=read_from, **orbitals)
+    return replace(solution, **orbitals)
 
 
 def _same_determinant(solution: ScfSolution, stored: dict[str, Any]) -> bool:

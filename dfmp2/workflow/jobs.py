@@ -315,8 +315,7 @@ def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) 
     try:
         orbitals = load_scf(file)
         if orbitals is not None:
-            read_from = orbitals.pop("read_from")
-            solution = stored_solution(job.mol, job.settings, orbitals, read_from)
+            solution = stored_solution(job.mol, job.settings, orbitals)
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
