@@ -17,7 +17,16 @@ from typing import Any
 
 from dfmp2 import defaults
 
-__all__ = ["BasisSpec", "Frozen", "Settings"]
+__all__ = ["BACKENDS", "INTEGRALS", "REFERENCES", "BasisSpec", "Frozen", "Settings"]
+
+BACKENDS = ("auto", "pytorch", "nki", "simulator")
+"""Values of the setting `backend`."""
+
+INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
+"""Values of the setting `integrals`."""
+
+REFERENCES = ("rhf", "uhf", "rohf")
+"""Values of the setting `reference`. This version computes "rhf"."""
 
 BasisSpec = Any
 """A basis as PySCF takes it: a name, or a dict of element -> name or shells, with "default"."""

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.settings import BACKENDS
 
 if TYPE_CHECKING:
     from dfmp2.backends.protocol import Backend
     from dfmp2.backends.torch import TorchBackend
 
 __all__ = [
-    "BACKENDS",
     "Selection",
     "computes_on_cuda",
     "get_backend",
@@ -31,9 +31,6 @@ __all__ = [
     "set_backend",
     "simulated",
 ]
-
-BACKENDS = ("auto", "pytorch", "nki", "simulator")
-"""Names that `--backend`, `set_backend` and ``DFMP2.backend`` accept."""
 
 _default = "auto"
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from dfmp2 import defaults
+from dfmp2.results.stages import Precision
+from dfmp2.settings import BACKENDS, INTEGRALS, REFERENCES
 
 __all__ = [
     "calculation_options",
@@ -56,7 +58,7 @@ machine_options = _stack(
     click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores."),
     click.option(
         "--backend",
-        type=click.Choice(["auto", "pytorch", "nki", "simulator"]),
+        type=click.Choice(BACKENDS),
         help="Who does the arithmetic. Default: auto.",
     ),
     click.option(
@@ -78,7 +80,7 @@ geometry_options = _stack(
     ),
     click.option(
         "--ecp",
-        default="auto",
+        default=defaults.ECP,
         show_default=True,
         metavar="NAME|auto|none",
         help="Effective core potentials; auto takes those that belong to the basis.",
@@ -88,7 +90,7 @@ geometry_options = _stack(
 scf_options = _stack(
     click.option(
         "--reference",
-        type=click.Choice(["rhf", "uhf", "rohf"], case_sensitive=False),
+        type=click.Choice(REFERENCES, case_sensitive=False),
         default=defaults.REFERENCE,
         show_default=True,
         help="Kind of SCF. This version treats rhf.",
@@ -129,7 +131,7 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
         machine_options,
         click.option(
             "--precision",
-            type=click.Choice(["fp64", "fp32", "auto"]),
+            type=click.Choice([name.value for name in Precision]),
             help="Precision of the pair GEMMs; energies are summed in fp64. Default: fp64, and "
             "auto with NKI.",
         ),
@@ -187,8 +189,8 @@ interval_option = click.option(
 
 integrals_option = click.option(
     "--integrals",
-    type=click.Choice(["auto", "libcint", "gpu4pyscf", "scf"]),
-    default="auto",
+    type=click.Choice(INTEGRALS),
+    default=defaults.INTEGRALS,
     show_default=True,
     help="Who makes the three-centre integrals. auto: gpu4pyscf for a CUDA device if installed, "
     "else libcint. scf: those of --density-fit are taken over, if --auxbasis is the SCF's set (a "

@@ -73,7 +73,7 @@ def examine(
     Parameters
     ----------
     backend : str, optional
-        One of `dfmp2.backends.selection.BACKENDS`; the process-wide default when not given.
+        One of `dfmp2.settings.BACKENDS`; the process-wide default when not given.
     device : str, optional
         As for `dfmp2.backends.selection.select`.
     root : Path

@@ -13,14 +13,13 @@ from dfmp2.integrals.blocks import IntegralSource
 from dfmp2.integrals.gpu4pyscf import Gpu4PyscfIntegrals, why_not_gpu4pyscf
 from dfmp2.integrals.libcint import LIBCINT, Libcint
 from dfmp2.references.solution import ScfSolution
+from dfmp2.settings import INTEGRALS
 
 if TYPE_CHECKING:
     from dfmp2.backends.selection import Selection
     from dfmp2.backends.torch import TorchBackend
 
-__all__ = ["SOURCES", "choose_source"]
-
-SOURCES = ("auto", "libcint", "gpu4pyscf", "scf")
+__all__ = ["choose_source"]
 
 
 def choose_source(
@@ -31,7 +30,7 @@ def choose_source(
     Parameters
     ----------
     name : str
-        One of `SOURCES`. "auto" takes gpu4pyscf where torch computes on a CUDA device and
+        One of `INTEGRALS`. "auto" takes gpu4pyscf where torch computes on a CUDA device and
         gpu4pyscf can make these integrals, else libcint.
     solution : ScfSolution
         Its integrals are used by "scf" alone.
@@ -50,8 +49,8 @@ def choose_source(
     BackendUnavailable
         For "gpu4pyscf" where it is not installed or cannot make these integrals.
     """
-    if name not in SOURCES:
-        raise InputError(f"integrals {name!r} is unknown; choose one of {', '.join(SOURCES)}")
+    if name not in INTEGRALS:
+        raise InputError(f"integrals {name!r} is unknown; choose one of {', '.join(INTEGRALS)}")
     if name == "scf":
         from dfmp2.integrals.scf_cderi import ScfIntegrals
 

@@ -9,29 +9,34 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["PlainMolecule", "describe_molecule", "element_of", "plain_basis"]
+from dfmp2.settings import BasisSpec
+
+__all__ = ["Mole", "PlainMolecule", "describe_molecule", "element_of", "plain_basis"]
+
+Mole = Any
+"""A `pyscf.gto.Mole`. PySCF has no types."""
 
 _LABEL = re.compile(r"(?P<ghost>ghost[-_:.]?|x[-_:.])?(?P<element>[a-z]{1,2})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class PlainMolecule:
-    """The molecule and its bases, complete enough to build it again.
+    """A molecule with its basis sets, complete enough to build it again.
 
     Attributes
     ----------
     name : str
         File name or label.
     symbols : tuple of str
-        As labelled in the molecule (``Ghost-H`` is a ghost atom).
+        Atom labels of the molecule (``Ghost-H`` is a ghost atom).
     coordinates : tuple of tuple of float
-        Bohr.
+        x, y and z of each atom, bohr.
     charge, spin : int
         Charge; number of unpaired electrons (2S).
     basis, auxbasis, ecp : dict
         Element to basis as PySCF takes it: a name, or shells.
     cart : bool
-        Cartesian functions.
+        Whether the functions are Cartesian.
     """
 
     name: str
@@ -46,29 +51,33 @@ class PlainMolecule:
 
     @classmethod
     def from_plain(cls, data: dict[str, Any]) -> PlainMolecule:
-        """Inverse of `dataclasses.asdict`, also after JSON made lists of tuples."""
+        """The inverse of `dataclasses.asdict`. Tuples may have become lists in JSON."""
         symbols = tuple(data["symbols"])
         coordinates = tuple((x, y, z) for x, y, z in data["coordinates"])
         return cls(**{**data, "symbols": symbols, "coordinates": coordinates})
 
 
 def element_of(label: str) -> tuple[str, bool]:
-    """Element of an atom label of PySCF, and whether the atom is real."""
+    """Element of an atom label, and whether the atom is real (not a ghost atom)."""
     match = _LABEL.match(label)
     if match is None:
         return label, True
     return match["element"].capitalize(), match["ghost"] is None
 
 
-def describe_molecule(name: str, mol: Any, auxbasis: Any) -> PlainMolecule:
-    """The molecule with its basis sets as plain data.
+def describe_molecule(name: str, mol: Mole, auxbasis: BasisSpec) -> PlainMolecule:
+    """Describe a molecule with its basis sets in plain data.
 
     Parameters
     ----------
     name : str
     mol : pyscf.gto.Mole
     auxbasis : str or dict
-        As PySCF takes it.
+        Auxiliary basis in a form that PySCF accepts.
+
+    Returns
+    -------
+    PlainMolecule
     """
     symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
     xyz = mol.atom_coords(unit="Bohr")
@@ -85,8 +94,21 @@ def describe_molecule(name: str, mol: Any, auxbasis: Any) -> PlainMolecule:
     )
 
 
-def plain_basis(basis: Any, symbols: Iterable[str]) -> dict[str, Any]:
-    """A basis of PySCF as element -> name, or shells in lists of numbers."""
+def plain_basis(basis: BasisSpec, symbols: Iterable[str]) -> dict[str, Any]:
+    """A basis as a dict from element to its name or its shells.
+
+    Parameters
+    ----------
+    basis : str, dict or list
+        Basis in a form that PySCF accepts.
+    symbols : iterable of str
+        Atom labels of the molecule.
+
+    Returns
+    -------
+    dict
+        Shells are lists of numbers, as in JSON.
+    """
     if not isinstance(basis, dict):
         basis = dict.fromkeys(sorted(set(symbols)), basis)
     return {key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()}

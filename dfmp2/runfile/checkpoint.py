@@ -1,9 +1,9 @@
 """Sessions, B and pair energies kept between runs.
 
-A session is one stretch of work by one backend in one precision. It is written to the journal
-before its first value is committed, so every number in a run file has a recorded origin. At least
-`interval` seconds pass between two commits, and a kill costs at most that much work. B is kept only
-where making it again, or the work that follows from it, would take longer than that.
+A session is the work of one process with one backend in one precision. It is written to the journal
+before its first value is committed. So the origin of every number in a run file is known. At least
+`interval` seconds pass between two commits, and a kill costs at most that much work. B is written
+only if computing it again, or the work that uses it, would take longer than that.
 """
 
 from __future__ import annotations
@@ -33,29 +33,31 @@ _UNLABELLED = {
     PairArithmetic.FP32: "fp32 pair GEMMs",
     PairArithmetic.NKI: "fp32 by NKI",
 }
-"""Labels for the pairs of a session that ended before it wrote one."""
+"""Labels for the pairs of a session that was killed before it wrote a label."""
 
 
 class Checkpoint:
-    """What is kept of a run.
+    """The sessions, the pair energies and B of a run, in memory and in its run file.
 
     Parameters
     ----------
     file : RunFile or None
-        None: nothing is kept beyond this process.
+        None keeps nothing after this process.
     nocc : int
-        Correlated occupied orbitals.
+        Number of correlated occupied orbitals.
     interval : float
-        Seconds between two commits; 0 commits everything at once.
+        Seconds between two commits. With 0, everything is committed at once.
 
     Attributes
     ----------
     table : PairTable
-        The pairs so far.
+        The pairs that are computed.
     rows : Rows or None
         B in the run file.
+    session : int
+        Number of the current session. 0 before the first one.
     notes : list of str
-        What a reader of the result should know.
+        Remarks that belong to the result.
     """
 
     def __init__(
@@ -94,18 +96,18 @@ class Checkpoint:
     def begin(
         self, provenance: Provenance, where: Where, precision: Precision, accuracy: float
     ) -> None:
-        """Start a session: what is committed from now on was done by `provenance`.
+        """Start a session. All values from now on belong to it.
 
         Parameters
         ----------
         provenance : Provenance
-            Is entered in the journal with every commit.
+            Provenance of the session. It is written to the journal with every commit.
         where : Where
-            The backend that was chosen.
+            The chosen backend.
         precision : Precision
-            The precision that was chosen.
+            The chosen precision.
         accuracy : float
-            Hartree.
+            Largest acceptable energy error from reduced precision, hartree.
         """
         self._state.pop("result", None)  # it is no longer valid once a pair is computed again
         self.session = self._unused_number()
@@ -127,10 +129,10 @@ class Checkpoint:
         )
 
     def _unused_number(self) -> int:
-        """A number that nothing in the file bears.
+        """A session number that does not occur in the file.
 
-        Values may bear the number of a session whose record was lost with one half of the journal:
-        a new session of that number would call them its own.
+        If one half of the journal is damaged, its last session is lost, but values with the number
+        of that session may be in the file. They must not count as values of a new session.
         """
         number = max((s["id"] for s in self._sessions), default=0) + 1
         if self._file is None:
@@ -142,35 +144,53 @@ class Checkpoint:
         return number
 
     def computing(self, arithmetic: PairArithmetic) -> None:
-        """Record how this session computes pairs."""
+        """Note in the journal how this session computes pairs."""
         self._sessions[-1]["pairs_in"] = arithmetic.value
 
     def computed(self, arithmetic: PairArithmetic) -> NDArray[np.bool_]:
-        """Pairs that were computed so, shape (nocc, nocc)."""
+        """Pairs that were computed in this arithmetic: bool, shape (nocc, nocc)."""
         return np.isin(self.table.session, self._ids(arithmetic))
 
     def reject(self, arithmetic: PairArithmetic) -> None:
-        """Drop all pairs that were computed so."""
+        """Drop all pairs that were computed in this arithmetic, and mark their sessions."""
         for session in self._sessions:
             session["rejected"] |= session["pairs_in"] == arithmetic
         self.table.forget(self.computed(arithmetic))
 
     def rejected(self, arithmetic: PairArithmetic, accuracy: float) -> bool:
-        """Whether a session rejected such pairs for this accuracy (hartree)."""
+        """Whether pairs in this arithmetic were rejected before.
+
+        Parameters
+        ----------
+        arithmetic : PairArithmetic
+        accuracy : float
+            Hartree. Pairs that were rejected for a stricter accuracy do not count.
+        """
         return any(
             s["rejected"] and s["pairs_in"] == arithmetic and s["accuracy"] >= accuracy
             for s in self._sessions
         )
 
     def forget_uncommitted(self) -> None:
-        """Drop the pairs that are not in the file: their device failed."""
+        """Drop the pairs that are not in the file, after their device failed."""
         self.table.forget(~self.table.stored)
 
     def _ids(self, arithmetic: PairArithmetic) -> list[int]:
         return [s["id"] for s in self._sessions if s["pairs_in"] == arithmetic]
 
     def label(self, text: str) -> str:
-        """Describe the pairs in this session's precision; returns the description of all pairs."""
+        """Set the label of this session's pairs.
+
+        Parameters
+        ----------
+        text : str
+            Label for all sessions that computed pairs in the arithmetic of this one.
+
+        Returns
+        -------
+        str
+            The labels of all pairs, with the number of pairs if there are several labels.
+        """
         labels: dict[str, int] = {}
         for session in self._sessions:
             if session["pairs_in"] == self._sessions[-1]["pairs_in"]:
@@ -189,17 +209,24 @@ class Checkpoint:
 
     @property
     def form(self) -> str | None:
-        """Form of the auxiliary functions that the B in the file is made with."""
+        """Form of the auxiliary functions of the B in the file, "plain" or "conditioned"."""
         stored: str | None = self._state.get("b", {}).get("aux")
         return stored
 
     @property
     def b_precision(self) -> Precision:
-        """Precision of the B in the file, FP64 where there is none."""
+        """Precision of the B in the file. FP64 if there is no B."""
         return Precision(self._state.get("b", {}).get("precision", Precision.FP64))
 
     def begin_b(self, form: str, precision: Precision) -> None:
-        """Record how this session makes B, in case it is written to the file."""
+        """Note in the journal how this session makes B, in case B is written to the file.
+
+        Parameters
+        ----------
+        form : {"plain", "conditioned"}
+            Form of the auxiliary functions.
+        precision : Precision
+        """
         if self.rows is None:
             return
         if not self.rows.sessions():
@@ -211,18 +238,19 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
-        """Whether the last commit lies long enough back."""
+        """Whether `interval` seconds have passed since the last commit."""
         return time.monotonic() - self._last >= self._interval
 
     def keeps_b(self, seconds: float = 0.0) -> bool:
-        """Whether to write B, which is in memory: a commit is due, or much work follows from it.
+        """Whether to write a B that is in memory to the run file.
+
+        B is written if a commit is due, or if the work that uses B takes longer than `interval`.
+        If the disk is too small, B is not written and the run continues.
 
         Parameters
         ----------
         seconds : float
-            Work that follows from B.
-
-        Where the disk is too small, the run goes on without.
+            Estimated time of the work that uses B.
         """
         if self.rows is None or not self._room or not (self.due or seconds >= self._interval):
             return False
@@ -234,7 +262,13 @@ class Checkpoint:
         return self._room
 
     def commit(self, force: bool = False) -> None:
-        """Commit the pairs so far and the record of who computed them, if it is due."""
+        """Write the pairs and the provenance to the disk.
+
+        Parameters
+        ----------
+        force : bool
+            Also if no commit is due.
+        """
         if self._file is None or not (force or self.due):
             return
         self.enter()
@@ -244,7 +278,7 @@ class Checkpoint:
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Commit the pairs at the end, also where the user or the system asks the run to stop."""
+        """Commit the pairs at the end, also if the run is interrupted (SIGINT, SIGTERM)."""
         try:
             yield
         except KeyboardInterrupt:
@@ -253,7 +287,7 @@ class Checkpoint:
         self.commit(force=True)
 
     def enter(self) -> None:
-        """Write the journal: before values of this session are."""
+        """Write the journal. This must come before any value of this session is written."""
         if self._file is None:
             return
         for session in self._sessions:
@@ -262,7 +296,7 @@ class Checkpoint:
         self._file.save()
 
     def merged(self) -> Provenance:
-        """The provenance of every session whose work is in the pairs, this one included."""
+        """The sum of the provenances of all sessions whose values are in the result."""
         merged = Provenance()
         wanted = {int(number) for number in np.unique(self.table.session)}
         wanted |= {s["id"] for s in self._sessions if s["rejected"]} | {self.session}

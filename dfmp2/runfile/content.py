@@ -1,7 +1,7 @@
 """The reference and the result in a run file.
 
-Beside the orbitals lie the centroids of their charge: from the stored molecule they could be made
-again only as long as every basis set keeps the meaning of its name, and only by PySCF.
+The charge centroids of the orbitals are stored, too. To compute them again, a reader would need
+PySCF and the same basis set under the stored name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,13 @@ _PAIRS = ("e_os_pairs", "e_ss_pairs")
 
 
 def store_scf(file: RunFile, solution: ScfSolution) -> None:
-    """Commit a converged SCF."""
+    """Write a converged SCF to the disk.
+
+    Parameters
+    ----------
+    file : RunFile
+    solution : ScfSolution
+    """
     values = {name: np.asarray(getattr(solution, name), dtype=np.float64) for name in _ORBITALS}
     values["energy"] = np.array([solution.e_tot])
     for name, value in values.items():
@@ -52,19 +58,24 @@ def store_scf(file: RunFile, solution: ScfSolution) -> None:
 
 
 def load_scf(file: RunFile) -> dict[str, Any] | None:
-    """The stored orbitals; None where there are none.
+    """The stored orbitals.
+
+    Parameters
+    ----------
+    file : RunFile
 
     Returns
     -------
-    dict
-        mo_coeff (nao, nmo), mo_energy (nmo,), mo_occ (nmo,), e_tot and conv_tol in hartree, and
-        read_from, the file that a user had them from.
+    dict or None
+        mo_coeff, shape (nao, nmo); mo_energy, shape (nmo,), hartree; mo_occ, shape (nmo,); all
+        float64. e_tot and conv_tol in hartree. read_from, the chkfile of the orbitals, or None.
+        None if no orbitals are stored.
 
     Raises
     ------
     CheckpointError
-        If they do not match their checksum. B and the pair energies were made from them and do not
-        belong to orbitals that are converged again.
+        If the orbitals do not match their checksum. They cannot be converged again, because B and
+        the pair energies in the file belong to exactly these orbitals.
     """
     stored = file.state.get("scf")
     if stored is None:
@@ -84,9 +95,16 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
 
 
 def load_centroids(file: RunFile) -> Array | None:
-    """Charge centroids of the correlated occupied orbitals, shape (nocc, 3), bohr.
+    """Charge centroids of the correlated occupied orbitals.
 
-    None where no orbitals are stored, or the centroids do not match their checksum.
+    Parameters
+    ----------
+    file : RunFile
+
+    Returns
+    -------
+    ndarray, shape (nocc, 3), float64, bohr, or None
+        None if no orbitals are stored, or if the centroids do not match their checksum.
     """
     stored = file.state.get("scf")
     if stored is None:
@@ -97,7 +115,13 @@ def load_centroids(file: RunFile) -> Array | None:
 
 
 def store_result(file: RunFile, result: Result) -> None:
-    """Commit the result; its pair energies are there already."""
+    """Write a result to the disk. Its pair energies are in the file already.
+
+    Parameters
+    ----------
+    file : RunFile
+    result : Result
+    """
     data = result.to_qcschema()
     for name in _PAIRS:
         del data["extras"]["dfmp2"][name]
@@ -109,7 +133,22 @@ def store_result(file: RunFile, result: Result) -> None:
 
 
 def load_result(file: RunFile) -> Result | None:
-    """The result of a finished run; None if it is not finished, or a pair of it is damaged."""
+    """The result of a finished run.
+
+    Parameters
+    ----------
+    file : RunFile
+
+    Returns
+    -------
+    Result or None
+        None if the run is not finished, or if one of its pairs is damaged.
+
+    Raises
+    ------
+    ValidationError
+        If its energies are not the sums of its pair energies.
+    """
     data = file.state.get("result")
     if data is None:
         return None
@@ -127,13 +166,11 @@ def load_result(file: RunFile) -> Result | None:
 
 
 def _centroids(solution: ScfSolution, frozen: list[int]) -> Array:
-    """<i|r|i> of the correlated occupied orbitals, shape (nocc, 3), bohr, in the molecule's frame.
-
-    The origin is set here because a user may have set another one in the molecule.
-    """
+    """<i|r|i> of the correlated occupied orbitals, shape (nocc, 3), bohr."""
     left_out = set(frozen)
     occupied = [i for i in np.flatnonzero(solution.mo_occ > 0) if i not in left_out]
     coeff = solution.mo_coeff[:, occupied]
+    # A user may have set another origin in the molecule.
     with solution.mol.with_common_orig((0.0, 0.0, 0.0)):
         position = solution.mol.intor("int1e_r", comp=3, hermi=1)
     return np.array([((x @ coeff) * coeff).sum(axis=0) for x in position]).T.copy()

@@ -1,4 +1,4 @@
-"""What can go wrong with a run file, as one line that says what to do."""
+"""Errors of h5py and of the operating system as a `CheckpointError` that says what to do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dfmp2.errors import CheckpointError
 __all__ = ["InUseError", "reported"]
 
 IN_USE = (errno.EAGAIN, errno.EACCES)
+"""Error numbers of a lock that another process has."""
 
 _NO_PLACE = (
     errno.EROFS,
@@ -22,15 +23,31 @@ _NO_PLACE = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
+"""Error numbers of a path that no file can be made at."""
 
 
 class InUseError(CheckpointError):
-    """Another process writes the file."""
+    """Another process has the file open for writing."""
 
 
 @contextmanager
 def reported(path: str, doing: str) -> Iterator[None]:
-    """Errors of h5py and of the operating system as one line that says what to do."""
+    """Turn errors of h5py and of the operating system into a `CheckpointError`.
+
+    Parameters
+    ----------
+    path : str
+        The run file.
+    doing : str
+        What failed, as in "cannot {doing}": "be opened", "be read", "be made" or "be written".
+
+    Raises
+    ------
+    InUseError
+        If another process has the lock.
+    CheckpointError
+        For any other error. The message gives the cause and what to do.
+    """
     try:
         yield
     except CheckpointError:
@@ -47,26 +64,26 @@ def reported(path: str, doing: str) -> Iterator[None]:
         if isinstance(error, RuntimeError) and (number := _errno_in(str(error))):
             raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
         raise CheckpointError(
-            f"{path}: cannot {doing}, it is damaged or no run file ({error}); compute again with "
-            "--restart"
+            f"{path}: cannot {doing}, it is damaged or not a run file ({error}); compute again "
+            "with --restart"
         ) from error
 
 
 def _cause(number: int | None, error: BaseException) -> str:
     if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return (
-            f"{os.strerror(number)}; nothing committed is lost: make room and start again, or use "
-            "--no-checkpoint"
+            f"{os.strerror(number)}; committed work is not lost: free disk space and start again, "
+            "or use --no-checkpoint"
         )
     if number in _NO_PLACE:
         return f"{os.strerror(number)}; name another file with --checkpoint, or use --no-checkpoint"
     if number:
-        return os.strerror(number)
+        return f"{os.strerror(number)}; check the disk, or name another file with --checkpoint"
     return f"{error}; it may be damaged: compute again with --restart"
 
 
 def _errno_in(text: str) -> int | None:
-    """The errno in HDF5's message, which h5py does not always pass on as such."""
+    """The errno in a message of HDF5. h5py does not always set it as an attribute."""
     _, _, tail = text.partition("errno = ")
     digits = tail.split(",")[0].split(")")[0].strip()
     return int(digits) if digits.isdigit() else None

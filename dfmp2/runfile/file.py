@@ -1,7 +1,7 @@
-"""Opening, locking, reading and writing a run file; every failure becomes a `CheckpointError`.
+"""Open, lock, read and write a run file. Every failure becomes a `CheckpointError`.
 
-One process writes at a time: HDF5 locks the file (flock) while it is open for writing, and the
-kernel releases that lock however the process ends.
+Only one process writes at a time. HDF5 locks the file (flock) while it is open for writing. The
+operating system releases this lock when the process ends, also after a kill.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from dfmp2.runfile.layout import FORMAT, SCHEMA, Shape, allocate, bytes_on_disk,
 __all__ = ["InUseError", "RunFile", "is_run_file"]
 
 LIBVER = ("v108", "v108")
-"""HDF5 1.8's format: its structures carry checksums. While the file is open for writing, a flag in
-the superblock (byte 11, and its checksum) says so; a killed process leaves it behind, and in this
-format, unlike in that of 1.10, it keeps nobody from opening the file again."""
+"""The file format of HDF5 1.8, whose structures have checksums. HDF5 sets a flag in the superblock
+(byte 11, and its checksum) while the file is open for writing, and a killed process does not clear
+it. In the format of 1.10 the file could then not be opened again. In that of 1.8 it can."""
 
 
 class RunFile:
@@ -37,28 +37,29 @@ class RunFile:
     ----------
     path : str
     writable : bool
-        Take the lock; otherwise the file may be in use by another process.
+        Open for writing, with the lock. Without the lock another process may write to the file.
 
     Attributes
     ----------
     path : str
     shape : Shape
+        Dimensions of the datasets.
     input : dict
-        What was asked for, as given to `create`.
+        Plain data, as given to `create`.
     state : dict
-        The journal's text; `save` writes it.
+        Content of the journal. `save` writes it.
 
     Raises
     ------
     CheckpointError
-        If it cannot be read, is damaged, of a newer schema, or in use.
+        If the file cannot be read, is damaged, has a newer schema, or is in use.
     """
 
     def __init__(self, path: str, writable: bool = True) -> None:
         self.path, self._writable = path, writable
         self._synced = time.monotonic()
         with self._reported("be opened"):
-            # Without the lock (reading alone) the file of a run that goes on can be shown.
+            # Reading takes no lock, so that the file of a running calculation can be shown.
             self._h5 = h5py.File(path, "r+" if writable else "r", libver=LIBVER, locking=writable)
         try:
             with self._reported("be read"):
@@ -74,21 +75,26 @@ class RunFile:
     def create(
         cls, path: str, shape: Shape, content: dict[str, Any], replace: bool = False
     ) -> RunFile:
-        """Make a run file, complete or not at all.
+        """Make a run file. It appears under its name only when it is complete.
 
         Parameters
         ----------
         path : str
         shape : Shape
         content : dict
-            Plain data: what determines the numbers, and how to do the run again.
+            Plain data: all settings that determine the numbers, and those that repeat the run.
         replace : bool
-            Take the place of a file of that name.
+            Replace a file of that name.
+
+        Returns
+        -------
+        RunFile
+            Open for writing.
 
         Raises
         ------
         CheckpointError
-            If there is such a file already, or it cannot be written.
+            If the file exists and may not be replaced, or if it cannot be written.
         """
         text = json.dumps(content).encode()
         draft = f"{path}.{os.getpid()}.tmp"
@@ -96,7 +102,8 @@ class RunFile:
             with reported(path, "be made"):
                 _try_space(draft, shape, len(text))
                 with h5py.File(draft, "w", libver=LIBVER) as file:
-                    file.attrs["format"] = np.bytes_(FORMAT)  # str would go to HDF5's bare heap
+                    # A str would be stored in a heap of HDF5 that has no checksum.
+                    file.attrs["format"] = np.bytes_(FORMAT)
                     file.attrs["schema_version"] = SCHEMA
                     file.attrs["input_crc32"] = zlib.crc32(text)
                     allocate(file, shape, len(text))
@@ -104,18 +111,18 @@ class RunFile:
                     size = file["journal"].shape[1]
                     first = encode({"sessions": []}, 1, size)
                     file["journal"][0, : len(first)] = first
-                made = cls(draft)  # holds the lock before anyone can see the file
+                made = cls(draft)  # takes the lock before another process can find the file
                 made.sync()
                 _publish(draft, path, replace)
         finally:
-            with contextlib.suppress(OSError):  # where it could not be made, either
+            with contextlib.suppress(OSError):  # it may not exist
                 Path(draft).unlink()
         made.path = path
         return made
 
     def _check_format(self) -> None:
         if not _has_format(self._h5):
-            raise CheckpointError(f"{self.path}: is no run file of dfmp2")
+            raise CheckpointError(f"{self.path}: is not a run file of dfmp2; name another file")
         schema = int(self._h5.attrs["schema_version"])
         if schema > SCHEMA:
             raise CheckpointError(
@@ -138,7 +145,22 @@ class RunFile:
         return max(found, key=lambda half: half[0])
 
     def read(self, name: str, where: Any = (), out: Any = None) -> Any:
-        """Values of a dataset, or of a part of it; into `out` (contiguous) where it is given."""
+        """Read a dataset or a part of it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the dataset, such as "pairs/e_os".
+        where : index
+            The part. All of it if not given.
+        out : ndarray, optional
+            Contiguous memory for the values.
+
+        Returns
+        -------
+        ndarray
+            `out` if it was given.
+        """
         with self._reported("be read"):
             if out is None:
                 return self._h5[name][where]
@@ -147,41 +169,53 @@ class RunFile:
 
     @property
     def spare_rows(self) -> int:
-        """Rows of B beyond nocc that this file was made with; another version may make others."""
+        """Number of rows of B beyond nocc in this file. Other versions may choose another."""
         with self._reported("be read"):
             return int(self._h5["b/rows"].shape[0]) - self.shape.sizes.nocc
 
     @property
     def accepted_sessions(self) -> set[int]:
-        """Numbers of the sessions whose pairs count: those that were not found too rough."""
+        """Numbers of the sessions whose pairs count. Pairs of rejected sessions do not."""
         return {s["id"] for s in self.state["sessions"] if not s["rejected"]}
 
     def write(self, name: str, values: Any, where: Any = ()) -> None:
-        """Write values in place."""
+        """Write values to a dataset, or to its part `where`."""
         with self._reported("be written"):
             self._h5[name][where] = values
 
     def save(self) -> None:
-        """Write `state` to the journal."""
+        """Write `state` to the half of the journal that is not valid now.
+
+        Raises
+        ------
+        CheckpointError
+            If the journal is full, or the file cannot be written.
+        """
         with self._reported("be written"):
             size = self._h5["journal"].shape[1]
             self._number += 1
-            half = encode(self.state, self._number, size)
+            try:
+                half = encode(self.state, self._number, size)
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{self.path}: too many sessions for its journal ({error}); start over with "
+                    "--restart, or name another file with --checkpoint"
+                ) from error
             self._h5["journal"][(self._number + 1) % 2, : len(half)] = half
 
     def flush(self) -> None:
-        """Hand everything to the operating system: a kill loses nothing of it."""
+        """Pass all values to the operating system. They then survive a kill."""
         with self._reported("be written"):
             self._h5.flush()
 
     def sync(self) -> None:
-        """`flush`, and wait for the disk: a crash of the machine loses nothing of it either."""
+        """`flush`, and wait for the disk. All values then survive a crash of the machine, too."""
         self.flush()
         with self._reported("be written"):
             os.fsync(self._h5.id.get_vfd_handle())
 
     def reserve(self, name: str) -> None:
-        """Take the disk space of a dataset now.
+        """Allocate the disk space of a dataset now.
 
         Raises
         ------
@@ -197,7 +231,7 @@ class RunFile:
 
     def close(self) -> None:
         """Close the file and release its lock."""
-        # What could not be written was reported when it was tried.
+        # A write that failed has raised its error already.
         with contextlib.suppress(OSError, RuntimeError, ValueError):
             self._h5.close()
 
@@ -217,7 +251,7 @@ def _has_format(file: Any) -> bool:
 
 
 def is_run_file(path: str) -> bool:
-    """Whether the file calls itself a run file; a damaged one may."""
+    """Whether a file is a run file, by its attribute `format`, or by its name if it is damaged."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _has_format(file)
@@ -226,11 +260,11 @@ def is_run_file(path: str) -> bool:
 
 
 def _try_space(draft: str, shape: Shape, text_bytes: int) -> None:
-    """Fail here where there is no room: HDF5 itself would not survive a full disk."""
+    """Raise an OSError if the disk is too small. HDF5 cannot recover from a full disk."""
     small, large = bytes_on_disk(shape.sizes, shape.nmo, text_bytes)
     file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        os.ftruncate(file, small + large)  # holes, but within the limit on a file's size
+        os.ftruncate(file, small + large)  # takes no space, but checks the limit on file sizes
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file, 0, small)
     finally:
@@ -242,7 +276,7 @@ def _publish(draft: str, path: str, replace: bool) -> None:
         Path(draft).replace(path)
     else:
         try:
-            os.link(draft, path)  # fails where the name is taken, unlike a rename
+            os.link(draft, path)  # unlike a rename, this fails if the file exists
         except FileExistsError:
             raise CheckpointError(
                 f"{path}: another process made it just now; start again to continue it"

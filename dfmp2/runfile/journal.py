@@ -1,8 +1,9 @@
-"""Text that changes while a run goes on, kept so that one readable copy is always there.
+"""The journal of a run file: text that changes during a run, with one valid copy at any instant.
 
-The journal has two halves. Each save goes into the half that does not hold the valid text, with a
-number one higher, its length and its checksum: a torn or damaged half does not match, and the other
-one is valid.
+The journal has two halves. Each save writes to the half that is not valid: a number that is one
+higher, the length of the text, a checksum, and the text. The readable half with the higher number
+is valid. If a half is damaged or only partly written, its checksum does not match, and the other
+half is valid.
 """
 
 from __future__ import annotations
@@ -18,18 +19,33 @@ from numpy.typing import NDArray
 __all__ = ["decode", "encode"]
 
 _HEAD = struct.Struct("<QQQ")
+"""Number, length of the text, checksum of both."""
 
 
 def encode(state: dict[str, Any], number: int, size: int) -> NDArray[np.uint8]:
-    """One half of the journal, at most `size` bytes.
+    """Make one half of the journal.
 
-    Where that is too small, the text is compressed; where that does not help either, sessions lose
-    the details of their operations, the oldest first: which device did which stage is kept.
+    Text that is too long is compressed. If it is still too long, the operations are removed from
+    the provenance of sessions, the oldest first. The device of each stage stays.
+
+    Parameters
+    ----------
+    state : dict
+        Plain data. The provenance of old sessions may be shortened in place.
+    number : int
+        Number of this save, from 1.
+    size : int
+        Bytes of a half.
+
+    Returns
+    -------
+    ndarray, uint8
+        At most `size` bytes.
 
     Raises
     ------
     ValueError
-        If even so it does not fit.
+        If the text does not fit even then.
     """
     text = _text(state)
     if _HEAD.size + len(text) > size:
@@ -38,9 +54,9 @@ def encode(state: dict[str, Any], number: int, size: int) -> NDArray[np.uint8]:
     for session in detailed:
         if _HEAD.size + len(text) <= size:
             break
-        record = session["provenance"]
-        places = {(row["stage"], str(row["where"])): row for row in record["operations"]}
-        record.update(stages=[], operations=list(places.values()))
+        provenance = session["provenance"]
+        places = {(row["stage"], str(row["where"])): row for row in provenance["operations"]}
+        provenance.update(stages=[], operations=list(places.values()))
         text = zlib.compress(_text(state))
     if _HEAD.size + len(text) > size:
         raise ValueError(f"the journal holds {size} bytes, {_HEAD.size + len(text)} are needed")
@@ -49,7 +65,7 @@ def encode(state: dict[str, Any], number: int, size: int) -> NDArray[np.uint8]:
 
 
 def decode(half: NDArray[np.uint8]) -> tuple[int, dict[str, Any]] | None:
-    """Number and state of one half; None where it is not whole."""
+    """Number and state of one half. None if its checksum does not match."""
     raw = half.tobytes()
     number, length, checksum = _HEAD.unpack_from(raw)
     text = raw[_HEAD.size : _HEAD.size + length]
@@ -60,7 +76,7 @@ def decode(half: NDArray[np.uint8]) -> tuple[int, dict[str, Any]] | None:
 
 
 def _checksum(number: int, text: bytes) -> int:
-    """Of the number, too: a torn head must not make the older text the newer one."""
+    # The checksum includes the number: a head that is only partly written must not match.
     return zlib.crc32(text, zlib.crc32(struct.pack("<Q", number)))
 
 

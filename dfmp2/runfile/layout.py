@@ -1,8 +1,8 @@
-"""What a run file holds: names, shapes and units of its datasets, and their allocation.
+"""The datasets of a run file: names, shapes, units, and their allocation.
 
-Contiguous layout is a measured choice: B[i] is read in one piece at the disk's speed, a panel of
-auxiliary functions is written in one piece per orbital, and compression gains nothing on the
-mantissas of B.
+All datasets are contiguous, without compression. So B[i] is read in one piece at the speed of the
+disk, and a block of auxiliary functions is written in one piece per orbital. Compression was
+measured: it does not make B smaller, because the digits of B are almost random.
 """
 
 from __future__ import annotations
@@ -26,27 +26,38 @@ __all__ = [
     "spare_rows",
 ]
 
+H5 = Any
+"""An `h5py.File`. h5py has no types."""
+
 FORMAT = "dfmp2 run file"
 
 SCHEMA = 1
-"""Raised whenever an older dfmp2 would misread a newer file."""
+"""Version of the format. It increases if an older dfmp2 would read a newer file wrongly."""
 
 JOURNAL_BYTES = 128 * 1024
-"""Bytes of one half of the journal: some forty sessions with all details."""
+"""Bytes of one half of the journal. It holds about forty sessions with all details."""
 
 STRUCTURE_BYTES = 16 * 1024
-"""HDF5's own structures: groups, headers and attributes."""
+"""Bytes for the structures of HDF5: groups, headers and attributes."""
 
 SOLVED_AT_ONCE = 2048
-"""Columns (orbital times virtual) at which the metric solve runs at full speed."""
+"""Number of columns (i,a) with which the metric solve runs at full speed."""
 
 _HOLES = ("b/rows", "metric/factor")
-"""Datasets whose disk space is taken when they are first needed; most runs never need it."""
+"""Datasets whose disk space is allocated on first use. Most runs do not use them."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of a run file: those of the run, and of the full set of orbitals."""
+    """Dimensions of a run file.
+
+    Attributes
+    ----------
+    sizes : Sizes
+        Dimensions of the run.
+    nmo : int
+        Number of orbitals, frozen ones included.
+    """
 
     sizes: Sizes
     nmo: int
@@ -61,10 +72,20 @@ class _Dataset:
 
 
 def spare_rows(sizes: Sizes) -> int:
-    """Rows of B beyond nocc: as many as one metric solve takes at once.
+    """Number of rows of B beyond nocc: those of one metric solve.
 
-    Orbital i's (P|ia) lies in row i + spare, its fitted B in row i. Solving in the order of i then
-    never overwrites a row that is still needed, so that there is no second B on disk.
+    (P|ia) of orbital i is stored in row i + spare, and B[i] in row i. The solve goes through i in
+    ascending order, so it never overwrites a row that is still needed. There is no second array of
+    the size of B on the disk.
+
+    Parameters
+    ----------
+    sizes : Sizes
+
+    Returns
+    -------
+    int
+        Between 2 and nocc, if nocc is at least 2.
     """
     return min(max(sizes.nocc, 1), max(2, -(-SOLVED_AT_ONCE // max(sizes.nvir, 1))))
 
@@ -76,7 +97,7 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
     pair = "energy of pair i <= j of the correlated occupied orbitals, i < j not yet doubled"
     return {
         "input": _Dataset(
-            (text_bytes,), "u1", "", "JSON: what was asked for; its crc32 is input_crc32"
+            (text_bytes,), "u1", "", "JSON: molecule and settings; its crc32 is input_crc32"
         ),
         "journal": _Dataset(
             (2, max(JOURNAL_BYTES, 2 * text_bytes)),
@@ -134,8 +155,8 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
     }
 
 
-def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
-    """Make all datasets of a new run file, each with its place in the file.
+def allocate(file: H5, shape: Shape, text_bytes: int) -> None:
+    """Make all datasets of a new run file and give each its place in the file.
 
     Parameters
     ----------
@@ -148,8 +169,8 @@ def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
     import h5py
 
     s = shape.sizes
-    # HDF5 keeps up to eight attributes or links under the checksum of their object; more of them
-    # go to a heap that has none.
+    # Up to eight attributes or links are protected by the checksum of their object. HDF5 stores
+    # more of them in a heap without a checksum.
     for name in ("nao", "nocc", "nvir", "naux", "aux_shell"):
         file.attrs[name] = getattr(s, name)
     for name, spec in _datasets(shape, text_bytes).items():
@@ -169,17 +190,38 @@ def allocate(file: Any, shape: Shape, text_bytes: int) -> None:
         dataset.attrs["description"], dataset.attrs["unit"] = spec.description, spec.unit
 
 
-def shape_of(file: Any) -> Shape:
-    """The dimensions that a run file was made for."""
+def shape_of(file: H5) -> Shape:
+    """The dimensions of a run file, from its attributes.
+
+    Parameters
+    ----------
+    file : h5py.File
+
+    Returns
+    -------
+    Shape
+    """
     names = ("nao", "nocc", "nvir", "naux", "aux_shell")
     number = {name: int(file.attrs[name]) for name in names}
     return Shape(Sizes(**number), int(file["scf/mo_coeff"].shape[1]))
 
 
 def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int]:
-    """Bytes of a run file without B and its metric, and of these two.
+    """Size of a run file.
 
-    Without `text_bytes`, the length of the input as text, this is a forecast.
+    Parameters
+    ----------
+    sizes : Sizes
+    nmo : int
+    text_bytes : int
+        Length of the input as text. Without it the result is a forecast.
+
+    Returns
+    -------
+    small : int
+        Bytes without B and the factor of the metric.
+    large : int
+        Bytes of B and the factor of the metric.
     """
     found = _datasets(Shape(sizes, nmo), text_bytes)
     size = {name: prod(d.shape) * np.dtype(d.dtype).itemsize for name, d in found.items()}
@@ -187,5 +229,5 @@ def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int
     return sum(size.values()) - large + STRUCTURE_BYTES, large
 
 
-def _group(file: Any, name: str) -> Any:
+def _group(file: H5, name: str) -> Any:
     return file.require_group(name.rsplit("/", maxsplit=1)[0]).id if "/" in name else file.id

@@ -21,46 +21,59 @@ SUFFIX = ".dfmp2.h5"
 
 
 def default_path(name: str, fields: dict[str, Any]) -> str:
-    """The run file of an input in the current folder; other inputs have other names."""
+    """Default name of the run file of an input, in the current folder.
+
+    Parameters
+    ----------
+    name : str
+        Name of the molecule.
+    fields : dict
+        The input, as of `dfmp2.runfile.identity`.
+    """
     return f"{name}-{fingerprint(fields)}{SUFFIX}"
 
 
 def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = False) -> RunFile:
-    """Open the run file of this input, or make it.
+    """Open the run file of an input. Make it if it does not exist.
 
     Parameters
     ----------
     path : str
     shape : Shape
     content : dict
-        Plain data; ``content["fields"]`` is what must agree with a file that exists.
+        Plain data. ``content["fields"]`` must agree with the fields of an existing file.
     restart : bool
-        Start over: an existing run file is replaced.
+        Replace an existing run file.
 
     Returns
     -------
     RunFile
+        Open for writing.
 
     Raises
     ------
     CheckpointError
         If the file belongs to another input (the message names the first field that differs), is
-        damaged, in use, no run file, or cannot be written.
+        damaged, is in use, is not a run file, or cannot be written.
     """
     if not Path(path).exists():
         return RunFile.create(path, shape, content)
     if restart:
         if not is_run_file(path):
-            raise CheckpointError(f"{path}: is no run file of dfmp2, so it is not replaced")
+            raise CheckpointError(
+                f"{path}: is not a run file of dfmp2, so --restart does not replace it; name "
+                "another file with --checkpoint"
+            )
         try:
             RunFile(path).close()
         except InUseError:
             raise
         except CheckpointError:
-            pass  # a damaged file may be replaced, too
+            pass  # a damaged file may be replaced
         return RunFile.create(path, shape, content, replace=True)
     file = RunFile(path)
-    plain = Settings.energy_defaults()  # a setting that is not named has its default
+    # The file of an older version lacks newer settings, which had their defaults.
+    plain = Settings.energy_defaults()
     differs = difference({**plain, **file.input["fields"]}, {**plain, **content["fields"]})
     if differs is not None:
         file.close()
@@ -73,7 +86,12 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
 
 @contextmanager
 def scratch_run(sizes: Sizes) -> Iterator[RunFile]:
-    """A run file that is gone afterwards, for a B that does not fit in memory."""
+    """Make a temporary run file for a B that does not fit in memory, and remove it at the end.
+
+    Parameters
+    ----------
+    sizes : Sizes
+    """
     from pyscf import lib
 
     with tempfile.TemporaryDirectory(prefix="dfmp2-", dir=lib.param.TMPDIR) as folder:

@@ -13,22 +13,29 @@ from dfmp2.runfile.file import RunFile
 
 __all__ = ["PairTable", "load_pairs", "store_pairs"]
 
-_RECORD = struct.Struct("<qqqdd")
+_VALUES = struct.Struct("<qqqdd")
+"""Values under one checksum: i, j, session, e_os, e_ss."""
 
 Array = NDArray[np.float64]
 Part = tuple[slice, slice, bool]
+"""Rows i and columns j of a part of a block, and whether it is on the diagonal."""
 
 
 class PairTable:
-    """Energies of the pairs i <= j in hartree, and the session that computed each.
+    """Energies of the pairs i <= j, and the session that computed each pair.
+
+    Parameters
+    ----------
+    nocc : int
+        Number of correlated occupied orbitals.
 
     Attributes
     ----------
-    e_os, e_ss : ndarray, shape (nocc, nocc), float64
-        Upper triangles.
-    session : ndarray, shape (nocc, nocc), int
-        Number of the session that computed a pair; 0 where it is missing.
-    stored : ndarray of bool
+    e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
+        Opposite- and same-spin energies. Upper triangles.
+    session : ndarray, shape (nocc, nocc), uint16
+        Number of the session that computed a pair. 0 for missing pairs.
+    stored : ndarray, shape (nocc, nocc), bool
         Pairs that are in the run file.
     """
 
@@ -41,24 +48,29 @@ class PairTable:
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Pairs i <= j that are still to be computed."""
+        """Pairs i <= j that are not computed yet: bool, shape (nocc, nocc)."""
         missing: NDArray[np.bool_] = self._upper & (self.session == 0)
         return missing
 
     @property
     def known(self) -> int:
-        """Number of pairs that are there."""
+        """Number of pairs that are computed."""
         return int(np.count_nonzero(self.session))
 
     def parts(self, i: slice, j: slice) -> Iterator[Part]:
-        """Cover the missing pairs of a block, and no others.
+        """Divide a block into parts that together contain exactly its missing pairs.
+
+        Parameters
+        ----------
+        i, j : slice
+            Rows and columns of the block.
 
         Yields
         ------
         i, j : slice
-            Relative to the block.
+            Rows and columns of a part, relative to the block.
         diagonal : bool
-            Only i <= j are wanted.
+            Whether the part is on the diagonal, so that only i <= j are computed.
         """
         missing = self.missing[i, j]
         diagonal = i == j
@@ -76,7 +88,7 @@ class PairTable:
                 yield one, run, False
 
     def add(self, where: tuple[slice, slice], e_os: Array, e_ss: Array, session: int) -> None:
-        """Add the missing energies of a block; elements below the diagonal are left out.
+        """Add the energies of the missing pairs of a block. Other elements are not used.
 
         Parameters
         ----------
@@ -84,42 +96,54 @@ class PairTable:
             Rows i and columns j of the block.
         e_os, e_ss : ndarray, shape (ni, nj), float64, hartree
         session : int
+            Number of the session that computed them.
         """
         new = self.missing[where]
         self.e_os[where][new], self.e_ss[where][new] = e_os[new], e_ss[new]
         self.session[where][new] = session
 
     def forget(self, gone: NDArray[np.bool_]) -> None:
-        """Drop these pairs: they count as not computed."""
+        """Drop pairs, which then count as not computed.
+
+        Parameters
+        ----------
+        gone : ndarray, shape (nocc, nocc), bool
+        """
         self.session[gone], self.stored[gone] = 0, False
         self.e_os[gone], self.e_ss[gone] = 0.0, 0.0
 
     def symmetric(self) -> tuple[Array, Array]:
-        """e_os and e_ss for all i, j: the pair (j,i) has the energy of (i,j)."""
+        """The energies for all i and j. The pair (j,i) has the energy of (i,j).
+
+        Returns
+        -------
+        e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
+        """
         os, ss = (e + np.triu(e, 1).T for e in (self.e_os, self.e_ss))
         return os, ss
 
 
 def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple[int, int]]]:
-    """The pairs of a run file whose checksums match.
+    """Read the pairs of a run file.
 
     Parameters
     ----------
     file : RunFile
     sessions : set of int
-        Whose pairs count.
+        Numbers of the sessions whose pairs count.
 
     Returns
     -------
     table : PairTable
+        Pairs of these sessions that match their checksum.
     damaged : list of tuple of int
-        Pairs (i, j) that were committed and do not match their checksum.
+        Committed pairs (i, j) that do not match their checksum.
     """
     table = PairTable(file.shape.sizes.nocc)
     e_os, e_ss = file.read("pairs/e_os"), file.read("pairs/e_ss")
     session, stored = file.read("pairs/session"), file.read("pairs/crc32")
     damaged = []
-    for i, j in np.argwhere(stored != 0).tolist():  # without a checksum: never committed
+    for i, j in np.argwhere(stored != 0).tolist():  # a committed pair has a checksum
         number = int(session[i, j])
         if i > j or stored[i, j] != _checksum(i, j, number, e_os[i, j], e_ss[i, j]):
             damaged.append((i, j))
@@ -130,17 +154,24 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple
 
 
 def store_pairs(file: RunFile, table: PairTable) -> None:
-    """Commit the pairs of a table that are not in the file yet."""
+    """Write the pairs of a table that are not in the file yet.
+
+    Parameters
+    ----------
+    file : RunFile
+    table : PairTable
+        Its attribute `stored` is updated.
+    """
     new = (table.session != 0) & ~table.stored
     rows = np.flatnonzero(new.any(axis=1))
     if not len(rows):
         return
-    block = slice(int(rows[0]), int(rows[-1]) + 1)  # whole rows: contiguous in the file
+    block = slice(int(rows[0]), int(rows[-1]) + 1)  # whole rows are contiguous in the file
     checksums = file.read("pairs/crc32", block)
     for i, j in np.argwhere(new).tolist():
         number = int(table.session[i, j])
         checksums[i - block.start, j] = _checksum(i, j, number, table.e_os[i, j], table.e_ss[i, j])
-    checksums[table.session[block] == 0] = 0  # damaged or rejected pairs leave these rows
+    checksums[table.session[block] == 0] = 0  # dropped pairs must not look committed
     for name, values in (("e_os", table.e_os), ("e_ss", table.e_ss), ("session", table.session)):
         file.write(f"pairs/{name}", values[block], block)
     file.write("pairs/crc32", checksums, block)
@@ -148,10 +179,11 @@ def store_pairs(file: RunFile, table: PairTable) -> None:
 
 
 def _checksum(i: int, j: int, session: int, e_os: float, e_ss: float) -> int:
-    return zlib.crc32(_RECORD.pack(i, j, session, e_os, e_ss))
+    return zlib.crc32(_VALUES.pack(i, j, session, e_os, e_ss))
 
 
 def _runs(line: NDArray[np.bool_]) -> Iterator[slice]:
+    """Runs of successive True elements."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
     for start, stop in edges.reshape(-1, 2).tolist():
         yield slice(start, stop)

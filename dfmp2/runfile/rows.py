@@ -1,8 +1,8 @@
-"""B in a run file: first (P|ia) by auxiliary functions, then B[i,P,a] row by row.
+"""B in a run file: first (P|ia) by blocks of P, then B[i,P,a] row by row.
 
-Rows are fitted in the order of i, so that what is fitted is always the rows before some k. Until
-then row i + spare holds (P|ia), which the fit of row i reads and which only the fit of row
-i + spare overwrites.
+The metric is solved for the rows in ascending order of i. So the fitted rows are always the rows
+before some k. (P|ia) of orbital i is in row i + spare until row i is fitted. Only the fit of row
+i + spare overwrites it, which comes later.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ class Rows:
     Parameters
     ----------
     file : RunFile
-        Its state holds, under "b": "aux" (form of the auxiliary functions), "precision" (of B) and,
-        once there is one, "metric".
+        ``file.state["b"]`` has "aux" (form of the auxiliary functions), "precision" (of B) and,
+        if the metric is stored, "metric".
+
+    Attributes
+    ----------
+    spare : int
+        Number of rows beyond nocc.
     """
 
     def __init__(self, file: RunFile) -> None:
@@ -40,12 +45,12 @@ class Rows:
         self._reserved = False
         self._fitted: int | None = None
 
-    # What is there
+    # What is in the file
 
     def fitted(self) -> int:
-        """Number k of rows that are fitted and whole: those before k.
+        """Number k of fitted rows that match their checksums: the rows before k.
 
-        A damaged row ends the count, because later ones can only be made again together.
+        If a row is damaged, it and all later rows are computed again.
         """
         if self._fitted is None:
             self._fitted = self._count_fitted()
@@ -62,21 +67,26 @@ class Rows:
             sessions = self._file.read("b/row_session")
             sessions[whole:] = 0
             self._file.write("b/row_session", sessions)
-            if whole + self.spare < total:  # the raw rows that belong to it were overwritten
+            if whole + self.spare < total:  # (P|ia) of these rows was overwritten
                 self._file.write("b/raw_session", np.zeros(self._naux, dtype=np.uint16))
         return whole
 
     def _session(self, name: str) -> NDArray[np.uint16]:
-        """Who made the raw or fitted rows; 0 where the journal does not know that session.
+        """Session numbers of the raw or fitted rows, 0 if the session is not in the journal.
 
-        What it made is worth nothing without its record: in which form, in which precision.
+        Without the session, the form and the precision of its values are unknown.
         """
         numbers: NDArray[np.uint16] = self._file.read(f"b/{name}_session")
         numbers[~np.isin(numbers, [s["id"] for s in self._file.state["sessions"]])] = 0
         return numbers
 
     def raw(self) -> NDArray[np.bool_]:
-        """Auxiliary functions P whose (P|ia) is there and whole for every row not yet fitted."""
+        """Auxiliary functions P with a valid (P|ia) for every row that is not fitted.
+
+        Returns
+        -------
+        ndarray, shape (naux,), bool
+        """
         there: NDArray[np.bool_] = self._session("raw") != 0
         if not there.any():
             return there
@@ -88,7 +98,7 @@ class Rows:
         return there
 
     def metric(self) -> Metric | None:
-        """The stored factor of the metric; None where there is none, or it is damaged."""
+        """The stored factor of the metric. None if there is none, or if it is damaged."""
         known = self._file.state.get("b", {}).get("metric")
         if known is None:
             return None
@@ -98,23 +108,24 @@ class Rows:
         return Metric(factor, known["kind"], known["dropped"])
 
     def sessions(self) -> set[int]:
-        """Numbers of the sessions that made what is there."""
+        """Numbers of the sessions that computed the stored rows."""
         made = [self._session(name) for name in ("raw", "row")]
         return {int(number) for number in np.unique(np.concatenate(made))} - {0}
 
     # (P|ia)
 
     def put_raw(self, first: int, p0: int, panel: Array, session: int) -> None:
-        """Store (P|ia) of the rows from `first` on.
+        """Store (P|ia) of a block of P for the rows from `first` on.
 
         Parameters
         ----------
         first : int
-            Rows before it are fitted.
+            Number of fitted rows.
         p0 : int
-            First auxiliary function.
-        panel : ndarray, shape (nocc - first, nblock, nvir)
+            First auxiliary function of the block.
+        panel : ndarray, shape (nocc - first, nblock, nvir), float64, hartree
         session : int
+            Number of the session that computed it.
         """
         self.reserve()
         panel = np.ascontiguousarray(panel)
@@ -128,7 +139,17 @@ class Rows:
         self._file.write("b/raw_session", np.full(nblock, session, np.uint16), np.s_[p0:p1])
 
     def get_raw(self, i: int, functions: NDArray[np.intp] | None = None) -> Array:
-        """(P|ia) of one orbital as [P,a], for all or some auxiliary functions.
+        """Read (P|ia) of one orbital.
+
+        Parameters
+        ----------
+        i : int
+        functions : ndarray of int, optional
+            Auxiliary functions. All if not given.
+
+        Returns
+        -------
+        ndarray, shape (number of functions, nvir), float64, hartree
 
         Raises
         ------
@@ -149,7 +170,12 @@ class Rows:
     # B
 
     def put_metric(self, metric: Metric) -> None:
-        """Store the factor that rows are fitted with; rows of two factors must not meet."""
+        """Store the factor of the metric, so that all rows are fitted with the same factor.
+
+        Parameters
+        ----------
+        metric : Metric
+        """
         self.reserve()
         factor = np.ascontiguousarray(metric.factor)
         self._file.write("metric/factor", factor)
@@ -166,10 +192,11 @@ class Rows:
         Parameters
         ----------
         first : int
-            The number of rows fitted so far.
-        rows : ndarray, shape (n, nvir, naux), C order
-            At most `spare` rows, whose (P|ia) is in the file, or any number where none is needed.
+            Number of rows that are fitted already.
+        rows : ndarray, shape (n, nvir, naux), float64, C order, hartree^(1/2)
+            At most `spare` rows, if (P|ia) of later rows is in the file. Otherwise any number.
         session : int
+            Number of the session that computed them.
         """
         self.reserve()
         for start in range(0, len(rows), self.spare):
@@ -182,12 +209,19 @@ class Rows:
             self._fitted = i1
 
     def get_fitted(self, first: int, out: Array) -> None:
-        """Read fitted rows into `out`, shape (n, nvir, naux), C order.
+        """Read fitted rows.
+
+        Parameters
+        ----------
+        first : int
+            First row.
+        out : ndarray, shape (n, nvir, naux), float64, C order
+            Memory for n rows, hartree^(1/2).
 
         Raises
         ------
         CheckpointError
-            If one does not match its checksum.
+            If a row does not match its checksum.
         """
         for k in range(len(out)):
             if not self._read_row(first + k, out[k : k + 1]):
@@ -204,12 +238,12 @@ class Rows:
         )
 
     def reserve(self) -> None:
-        """Take the disk space of B and its metric.
+        """Allocate the disk space of B and of the factor of the metric.
 
         Raises
         ------
         CheckpointError
-            If the disk is too small for them.
+            If the disk is too small.
         """
         if not self._reserved:
             self._file.reserve("metric/factor")
@@ -217,11 +251,20 @@ class Rows:
             self._reserved = True
 
 
-def contiguous_rows(b: Any) -> Array:
-    """B[i,P,a] of the host as [i,a,P] in C order, without a copy where it lies so."""
+def contiguous_rows(b: Array) -> Array:
+    """B[i,P,a] as [i,a,P] in C order. No copy is made if it has this order in memory.
+
+    Parameters
+    ----------
+    b : ndarray, shape (nocc, naux, nvir)
+
+    Returns
+    -------
+    ndarray, shape (nocc, nvir, naux), float64
+    """
     rows: Array = np.ascontiguousarray(np.swapaxes(b, 1, 2), dtype=np.float64)
     return rows
 
 
-def _crc(values: Any) -> int:
-    return zlib.crc32(values)  # the type stubs do not know that arrays are buffers
+def _crc(values: Any) -> int:  # NumPy's types do not declare that an array is a buffer
+    return zlib.crc32(values)

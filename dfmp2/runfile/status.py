@@ -1,7 +1,7 @@
-"""How far a run has come, read from its file without the lock and without changing anything.
+"""The state of a run, read from its run file without the lock and without changing the file.
 
-The run may go on meanwhile. Its values are then written before their checksums, so that a pair
-which is on its way looks damaged for an instant: such a file is read again until it is quiet.
+The run may still be going on. It writes values before their checksums, so a pair that is being
+written looks damaged for an instant. The file is then read again.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from dfmp2.runfile.pairs import PairTable, load_pairs
 __all__ = ["RunStatus", "read_status"]
 
 ATTEMPTS, PAUSE = 5, 0.2
-"""Readings of a file that is being written, and the seconds between them."""
+"""How often a file that is being written is read, and the seconds between two readings."""
 
 NAMED = 6
-"""Damaged pairs, rows or functions that are named; of the others only the number is told."""
+"""How many damaged pairs, rows or functions a message names. It gives the number of all."""
 
 
 @dataclass(frozen=True, eq=False)
 class RunStatus:
-    """What a run file holds.
+    """Content of a run file.
 
     Attributes
     ----------
     path : str
     in_use : bool
-        A run has the file open.
+        Whether a run has the file open for writing.
     sizes : Sizes
     input : dict
-        What was asked for.
+        Molecule and settings, as plain data.
     state : dict
-        The journal: sessions, how B was made, the result.
+        Content of the journal: sessions, how B was made, the result.
     e_scf : float or None
-        Hartree; None where there are no orbitals, or they are damaged.
-    centroids : ndarray or None
-        Of the correlated occupied orbitals, shape (nocc, 3), bohr.
+        Energy of the SCF, hartree. None if no orbitals are stored, or if they are damaged.
+    centroids : ndarray, shape (nocc, 3), float64, bohr, or None
+        Charge centroids of the correlated occupied orbitals.
     raw : int
-        Auxiliary functions whose (P|ia) was written.
+        Number of auxiliary functions whose (P|ia) is stored.
     fitted : int
-        Rows of B that were written.
+        Number of rows of B that are stored.
     table : PairTable
-        The pairs that count: whole, and of sessions that were not rejected.
+        Pairs that match their checksum and whose session was not rejected.
     result : Result or None
-        Of a finished run.
+        None if the run is not finished.
     damage : tuple of str
-        What does not match its checksum; nothing of it is in the other attributes.
+        What does not match its checksum. The other attributes do not contain it.
     resumable : bool
-        Its orbitals, where there are any, are whole.
+        Whether the run can be continued: its orbitals are not damaged.
     """
 
     path: str
@@ -87,18 +87,22 @@ class RunStatus:
 
     @property
     def scripted(self) -> bool:
-        """Begun by `DFMP2` in a Python script, and only continued by it."""
+        """Whether a Python script started the run with `DFMP2`. Only a script continues it."""
         return self.input.get("options") is None
 
 
 def read_status(path: str, check_b: bool = False) -> RunStatus:
-    """Read a run file, also while its run goes on.
+    """Read the state of a run, also while it is going on.
 
     Parameters
     ----------
     path : str
     check_b : bool
-        Read B and its metric too, and compare them with their checksums.
+        Also read B and the factor of the metric, and compare them with their checksums.
+
+    Returns
+    -------
+    RunStatus
 
     Raises
     ------
@@ -121,13 +125,13 @@ def read_status(path: str, check_b: bool = False) -> RunStatus:
 
 
 def _in_use(path: str) -> bool:
-    """Whether a process holds the lock that writing takes."""
+    """Whether another process has the lock for writing."""
     try:
         with Path(path).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # released when it is closed
     except BlockingIOError:
         return True
-    except OSError:  # no such file, or a file system without locks: reading will tell
+    except OSError:  # no such file, or a file system without locks: reading gives the error
         pass
     return False
 
@@ -153,7 +157,7 @@ def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
         except ValidationError:
             damage.append("the result: its energies contradict the pair energies")
         if result is not None and not _agree(file.read("energies"), result):
-            damage.append("the dataset energies (those printed are the sums of the pair energies)")
+            damage.append("the dataset energies (the printed ones are sums of the pair energies)")
         return RunStatus(
             path=path,
             in_use=in_use,
@@ -177,15 +181,15 @@ def _agree(stored: NDArray[np.float64], result: Result) -> bool:
 
 
 def _damage_of_b(file: RunFile, row: NDArray[np.bool_], raw: NDArray[np.bool_]) -> Iterator[str]:
-    """What of the metric and of B does not match its checksum.
+    """Messages about the metric and about rows of B that do not match their checksum.
 
     Parameters
     ----------
     file : RunFile
-    row : ndarray of bool, shape (nocc,)
-        Rows of B that were written.
-    raw : ndarray of bool, shape (naux,)
-        Functions whose (P|ia) was written; it is there for the orbitals that are not fitted.
+    row : ndarray, shape (nocc,), bool
+        Rows of B that are stored.
+    raw : ndarray, shape (naux,), bool
+        Auxiliary functions whose (P|ia) is stored for the orbitals that are not fitted.
     """
     s = file.shape.sizes
     known = file.state.get("b", {}).get("metric")

@@ -23,7 +23,7 @@ from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.integrals.gpu4pyscf import Gpu4PyscfIntegrals, why_not_gpu4pyscf
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
-from dfmp2.integrals.source import SOURCES, choose_source
+from dfmp2.integrals.source import choose_source
 from dfmp2.references.mean_field import read_mean_field
 from tests.cli.common import WATER, dfmp2, fact
 from tests.played_engine import PlayedEngine, PlayedGpu, played_selection
@@ -279,10 +279,3 @@ def test_command_line() -> None:
     done = dfmp2(*common, "--integrals", "gpu4pyscf", "--quiet")
     assert done.exit_code == 2
     assert "integrals gpu4pyscf: it computes on CUDA devices" in done.stderr
-
-
-def test_names_of_the_command_line_are_the_librarys() -> None:
-    from dfmp2.cli.run import run
-
-    (option,) = [p for p in run.params if p.name == "integrals"]
-    assert tuple(option.type.choices) == SOURCES

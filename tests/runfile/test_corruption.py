@@ -149,10 +149,10 @@ def test_another_hdf5_file_is_never_replaced(copy: Path, monkeypatch: pytest.Mon
     for more in ((), ("--restart",)):
         done = dfmp2(*JOB, "--checkpoint", "mine.h5", *more)
         assert done.exit_code == 6
-        assert "mine.h5: is no run file of dfmp2" in done.stderr
+        assert "mine.h5: is not a run file of dfmp2" in done.stderr
     done = dfmp2("resume", "mine.h5")
     assert (done.exit_code, done.stderr.count("\n")) == (6, 1)
-    assert "mine.h5: is no run file of dfmp2" in done.stderr
+    assert "mine.h5: is not a run file of dfmp2" in done.stderr
     assert Path("mine.h5").read_bytes() == before
 
 
@@ -166,7 +166,7 @@ def test_a_chkfile_of_pyscf(copy: Path) -> None:
     for args in (("resume", "scf.chk"), (*JOB, "--checkpoint", "scf.chk", "--quiet")):
         done = dfmp2(*args)
         assert done.exit_code == 6
-        assert done.stderr == "Error: scf.chk: is no run file of dfmp2\n"
+        assert done.stderr == "Error: scf.chk: is not a run file of dfmp2; name another file\n"
 
 
 def test_a_newer_schema(finished: Path, copy: Path) -> None:

@@ -25,8 +25,8 @@ from tests.runfile.common import (
 from tests.runfile.killed import Killer
 
 NO_SPACE = (
-    f"{FILE}: cannot be written (No space left on device; nothing committed is lost: make room and "
-    "start again, or use --no-checkpoint)"
+    f"{FILE}: cannot be written (No space left on device; committed work is not lost: free disk "
+    "space and start again, or use --no-checkpoint)"
 )
 
 
