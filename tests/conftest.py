@@ -6,6 +6,12 @@ the reason; ``--require-backend NAME`` (repeatable) makes a missing NAME fail in
 
 from __future__ import annotations
 
+import os
+
+# Threads of OpenMP that wait need no core. By default they spin, which takes the cores of a small
+# machine from whatever computes. OpenMP reads this when it is loaded, so it stands before imports.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
