@@ -6,6 +6,9 @@ except with probability 2 exp(-lambda^2 / 2) (Higham and Mary, SIAM J. Sci. Comp
 2019). lambda = 6 makes that 3e-8 per sum. 3 u are added for the roundings outside sums. Inputs are
 float32 numbers, so they add no error.
 
+`unit` replaces u for other arithmetic: 2^-53 for float64. Each bound is a sum of powers of it, so
+the bound for the sum of two units is at least the sum of the bounds for each.
+
 Each function returns an elementwise bound. None of them uses a result of a kernel.
 """
 
@@ -29,24 +32,24 @@ LAMBDA = 6.0
 """Confidence of the probabilistic bound."""
 
 
-def growth(n: int) -> float:
+def growth(n: int, unit: float = UNIT) -> float:
     """Relative error of a sum of n products: lambda sqrt(n) u, and 3 u for roundings outside it."""
-    return (LAMBDA * float(np.sqrt(n)) + 3) * UNIT
+    return (LAMBDA * float(np.sqrt(n)) + 3) * unit
 
 
-def product(a: ArrayLike, b: ArrayLike) -> Array:
+def product(a: ArrayLike, b: ArrayLike, unit: float = UNIT) -> Array:
     """Bound for A B (stacked or not): growth(k) |A| |B|."""
     left, right = np.abs(np.asarray(a, dtype=float)), np.abs(np.asarray(b, dtype=float))
-    return np.asarray(growth(left.shape[-1]) * (left @ right))
+    return np.asarray(growth(left.shape[-1], unit) * (left @ right))
 
 
-def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
+def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike, unit: float = UNIT) -> Array:
     """Bound for the two half transforms: each sums over the atomic orbitals once."""
     sizes = [np.abs(np.asarray(x, dtype=float)) for x in (eri, c_occ, c_vir)]
-    return np.asarray(2 * growth(sizes[0].shape[1]) * reference.ao2mo(*sizes))
+    return np.asarray(2 * growth(sizes[0].shape[1], unit) * reference.ao2mo(*sizes))
 
 
-def triangular(a: Array, x: Array) -> Array:
+def triangular(a: Array, x: Array, unit: float = UNIT) -> Array:
     """Bound for the solution X of A X = B, A lower, by blocks with inverted diagonal blocks.
 
     The residual of a blocked substitution is at most growth(n) |A| |X|; multiplying with a
@@ -60,10 +63,12 @@ def triangular(a: Array, x: Array) -> Array:
         tile = a[start : start + PARTITIONS, start : start + PARTITIONS]
         inv = scipy.linalg.solve_triangular(tile, np.eye(len(tile)), lower=True)
         condition = max(condition, float((np.abs(inv) @ np.abs(tile)).sum(axis=1).max()))
-    return np.asarray(2 * growth(n) * condition * (inverse @ (np.abs(a) @ np.abs(x))))
+    return np.asarray(2 * growth(n, unit) * condition * (inverse @ (np.abs(a) @ np.abs(x))))
 
 
-def energies(t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array) -> tuple[float, float]:
+def energies(
+    t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array, unit: float = UNIT
+) -> tuple[float, float]:
     """Bounds for e_os and e_ss of one T[a,b] made by sums of n products of sizes `size_t`.
 
     n = 0 for a given T. With S = T D^-1/2, J = sum S^2, X = 1/2 sum (S - S^T)^2:
@@ -78,9 +83,9 @@ def energies(t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array) -> tupl
     gap = e_vir[:, None] + e_vir[None, :] - e_ij
     sizes = np.abs(e_vir)[:, None] + np.abs(e_vir)[None, :] + abs(e_ij)
     e_os, e_ss = (-float(e[0]) for e in reference.mp2_energy(t[None], [e_ij], e_vir))
-    root = (float(np.max(1.5 * UNIT * sizes / gap)) + 4 * UNIT) * np.sqrt(e_os)
-    s = float(root + (growth(n) if n else 0.0) * np.sqrt(np.sum(size_t**2 / gap)))
-    row = growth(len(e_vir))
+    root = (float(np.max(1.5 * unit * sizes / gap)) + 4 * unit) * np.sqrt(e_os)
+    s = float(root + (growth(n, unit) if n else 0.0) * np.sqrt(np.sum(size_t**2 / gap)))
+    row = growth(len(e_vir), unit)
     opposite = 2 * np.sqrt(e_os) * s + s * s + row * e_os
     same = 2 * np.sqrt(2 * e_ss) * s + 2 * s * s + row * e_ss
     return float(opposite), float(same)

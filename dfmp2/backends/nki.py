@@ -73,6 +73,8 @@ class NkiBackend:
     @device_operation
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         k = 1 if transpose_a else 2
+        if a.shape[0] != 1:  # padding would hide other misfits
+            check_shapes("batched_gemm", "xkm xkn" if transpose_a else "xmk xkn", a=a, b=b)
         (items, _, n), m = b.shape, a.shape[3 - k]
         shape = (items, *a.shape[1:])
         wide = np.broadcast_to(a, shape) if isinstance(a, np.ndarray) else a.expand(shape)
@@ -102,6 +104,7 @@ class NkiBackend:
 
     @device_operation
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
+        check_shapes("ao2mo", "Pmm mi ma iPa", eri=eri, c_occ=c_occ, c_vir=c_vir, out=out)
         nocc, nblock, nvir = out.shape
         b = ao2mo(
             padded(eri, exact=(1, 2)),
@@ -124,7 +127,6 @@ class NkiBackend:
     def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
         block.require_closed()
         b_i, b_j, ni, nj = block.b_i, block.b_j, len(block.e_i), len(block.e_j)
-        check_shapes("pair_energy", "iPa jPa a", b_i=b_i, b_j=b_j, e_vir=block.e_a)
         left = padded(b_i, exact=(1,))
         right = left if block.diagonal else padded(b_j, exact=(1,))
         e_os, e_ss = pair_energy(

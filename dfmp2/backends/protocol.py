@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import BackendUnavailable
+from dfmp2.kernels.layout import check_shapes
 from dfmp2.results.provenance import Where
 
 __all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "Tensor"]
@@ -60,6 +61,11 @@ class PairBlock:
     case : PairCase
     diagonal : bool
         Both blocks are the same orbitals, and only pairs i <= j are wanted.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
     """
 
     b_i: Tensor
@@ -70,6 +76,12 @@ class PairBlock:
     e_b: Array
     case: PairCase = PairCase.CLOSED
     diagonal: bool = False
+
+    def __post_init__(self) -> None:
+        one = "iPa iPa i i a a" if self.diagonal else "iPa jPa i j a a"
+        letters = "iPa jPb i j a b" if self.case is PairCase.OPPOSITE_SPIN else one
+        names = ("b_i", "b_j", "e_i", "e_j", "e_a", "e_b")
+        check_shapes("pair block", letters, **{name: getattr(self, name) for name in names})
 
     @property
     def npair(self) -> int:

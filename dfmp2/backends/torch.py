@@ -18,7 +18,8 @@ import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor
-from dfmp2.errors import BackendUnavailable
+from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.kernels.layout import check_shapes
 from dfmp2.planning.gpu import SOLVE_COLUMNS, pairs_at_once
 from dfmp2.planning.plan import T_BLOCK, gemm_width
 from dfmp2.results.provenance import Where
@@ -121,6 +122,8 @@ class TorchBackend:
 
     def trsm(self, a: Array, b: Tensor) -> Tensor:
         nocc, naux, nvir = b.shape
+        if not np.diagonal(a).all():
+            raise InputError("trsm: the triangular matrix is singular: a diagonal element is 0")
         factor = self.asarray(a)
         if not b.mT.is_contiguous():  # B came from another backend
             return torch.linalg.solve_triangular(factor, b, upper=False)
@@ -134,6 +137,7 @@ class TorchBackend:
         return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
+        check_shapes("ao2mo", "Pmm mi ma iPa", eri=eri, c_occ=c_occ, c_vir=c_vir, out=out)
         if self.device.type == "cpu":
             self._ao2mo_cpu(eri, c_occ, c_vir, out)
             return
@@ -166,6 +170,7 @@ class TorchBackend:
         list(self._pool.map(work, range(workers)))
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
+        check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
         if self.device.type != "cpu":
             e_os, e_ss = _energy(t, torch.as_tensor(e_ij).to(t.device), self.asarray(e_vir))
             return self.to_host(e_os), self.to_host(e_ss)

@@ -24,12 +24,12 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
-from dfmp2.errors import DeviceLostError, InputError, KernelError
+from dfmp2.errors import DeviceLostError, KernelError
 from dfmp2.precision.estimate import Placement
 from dfmp2.runfile.checkpoint import Checkpoint
 from dfmp2.workflow.compute import _Calculation
 from dfmp2.workflow.labels import Outcome
-from tests.backends.fakes import SIMULATE, FakeDevice, Fault
+from tests.backends.fakes import FakeDevice, Fault
 from tests.systems import ROOT, mean_field, prepared
 
 ENERGY = 1e-6
@@ -330,15 +330,6 @@ def test_whatever_a_kernel_raises_is_a_kernel_error(error: Exception) -> None:
     assert raised.value.exit_code == 7
     assert not isinstance(raised.value, DeviceLostError)
     assert not runner.programs
-
-
-def test_wrong_input_is_not_blamed_on_a_kernel() -> None:
-    runner = SimulatorRunner(SIMULATE, "a test")
-    backend = NkiBackend(runner)
-    with pytest.raises(InputError, match="shapes do not fit"):
-        backend.gemm(np.ones((2, 3)), np.ones((4, 5)))
-    with pytest.raises(InputError, match="singular"):
-        backend.trsm(np.zeros((2, 2)), np.ones((1, 2, 3), dtype=np.float32))
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])

@@ -14,14 +14,10 @@ from dfmp2 import DFMP2
 from dfmp2.backends.selection import select
 from dfmp2.errors import BackendUnavailable, KernelError
 from dfmp2.results.result import Result
+from tests.conftest import BACKENDS
 from tests.played import PlayedDevice, play
 from tests.systems import mean_field, pyscf_mp2
 
-BACKENDS = {
-    "nki-simulator": ("simulator", "bundled", "simulator"),
-    "nki-aws-simulator": ("simulator", "aws", "simulator"),
-    "nki-device": ("nki", None, "device"),
-}
 FUSED = {"ao2mo", "trsm", "pair_energy"}
 UNFUSED = {"ao2mo", "trsm", "syrk", "batched_gemm", "mp2_energy"}
 
@@ -54,9 +50,9 @@ def assert_launches_completed(result: Result, mode: str, operations: set[str]) -
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_launches_complete(kernel_backend: str, fused: bool) -> None:
-    backend, device, mode = BACKENDS[kernel_backend]
-    result = run(backend, device, fused=fused)
-    assert_launches_completed(result, mode, FUSED if fused else UNFUSED)
+    row = BACKENDS[kernel_backend]
+    result = run(*row.asked, fused=fused)
+    assert_launches_completed(result, row.mode, FUSED if fused else UNFUSED)
     assert abs(result.e_corr - pyscf_mp2(mean_field("water")).e_corr) < 1e-6
 
 
@@ -64,12 +60,12 @@ def test_tensors_are_where_the_provenance_says(kernel_backend: str) -> None:
     """On a device, operands and results are tensors of that device, not of the CPU."""
     import numpy as np
 
-    backend, device, mode = BACKENDS[kernel_backend]
-    chosen = select(backend, device).backend
+    row = BACKENDS[kernel_backend]
+    chosen = select(*row.asked).backend
     x = chosen.asarray(np.eye(4))
     product = chosen.gemm(x, x)
     for tensor in (x, product):
-        if mode == "device":
+        if row.mode == "device":
             assert tensor.device.type in ("neuron", "xla")
         else:
             assert isinstance(tensor, np.ndarray)

@@ -20,16 +20,7 @@ from tests.systems import fitted, mean_field, rng
 EPS = np.finfo(np.float64).eps
 
 
-@pytest.fixture(autouse=True)
-def _nan_poison(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fresh memory holds NaN."""
-    plain = torch.empty
-
-    def poisoned(*args: Any, **kwargs: Any) -> torch.Tensor:
-        memory = plain(*args, **kwargs)
-        return memory.fill_(float("nan")) if memory.is_floating_point() else memory
-
-    monkeypatch.setattr(torch, "empty", poisoned)
+pytestmark = pytest.mark.usefixtures("nan_memory")
 
 
 def water() -> tuple[Any, Any]:
@@ -160,22 +151,21 @@ def test_integrals_of_an_scf_travel_packed(monkeypatch: pytest.MonkeyPatch) -> N
 # On a GPU
 
 
-@pytest.fixture
-def cuda() -> TorchBackend:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA GPU")
-    return TorchBackend("cuda")
+ON_CUDA = pytest.mark.parametrize("backend_name", ["torch-cuda"], indirect=True)
 
 
+@ON_CUDA
 @pytest.mark.parametrize("block", [1, 9, 30, 84])
-def test_blocks_on_a_gpu(cuda: TorchBackend, block: int) -> None:
-    engine = cuda.engine()
+def test_blocks_on_a_gpu(backend: TorchBackend, block: int) -> None:
+    engine = backend.engine()
     assert isinstance(engine, CudaEngine)
-    found, expected = transformed(engine, block, cuda)
+    found, expected = transformed(engine, block, backend)
     assert right(found, expected)
 
 
-def test_whole_run_on_a_gpu(cuda: TorchBackend) -> None:
+@ON_CUDA
+@pytest.mark.usefixtures("backend")
+def test_whole_run_on_a_gpu() -> None:
     exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run()
     mp = DFMP2(mean_field("water")).set(backend="pytorch", device="cuda").run(integrals="libcint")
     assert abs(mp.e_corr - exact.e_corr) < 1e-11
