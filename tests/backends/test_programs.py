@@ -1,4 +1,4 @@
-"""Buckets, needed programs and the ledger of compiled ones."""
+"""Buckets, needed programs and the list of compiled ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dfmp2.backends.buckets import bucket, padded, padded_energies
-from dfmp2.backends.compiled import compiled_before, ledger_path, note_compiled
+from dfmp2.backends.compiled import compiled_before, list_path, note_compiled
 from dfmp2.backends.launching import SimulatorRunner
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.selection import Selection
@@ -67,7 +67,7 @@ def test_nothing_to_compute_needs_no_program() -> None:
     assert needed_programs(make_plan(Sizes(2, 0, 2, 10), 4000), Settings()) == {}
 
 
-def test_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_of_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert compiled_before("trn2") == set()
     note_compiled("trn2", {"a", "b"})
@@ -75,13 +75,13 @@ def test_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     note_compiled("trn1", {"d"})
     assert compiled_before("trn2") == {"a", "b", "c"}
     assert compiled_before("trn1") == {"d"}
-    ledger_path().write_text("damaged", encoding="utf-8")
+    list_path().write_text("damaged", encoding="utf-8")
     assert compiled_before("trn2") == set()
     note_compiled("trn2", {"e"})
     assert compiled_before("trn2") == {"e"}
 
 
-def test_an_unwritable_ledger_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_list_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocker))
