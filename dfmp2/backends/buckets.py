@@ -17,7 +17,7 @@ from dfmp2.kernels.limits import PAD_ENERGY
 __all__ = ["bucket", "padded", "padded_energies"]
 
 SMALLEST = 4
-"""Smallest bucket. Below it, padding costs less than one more program."""
+"""Smallest bucket. All smaller dimensions share it."""
 
 
 def bucket(n: int) -> int:
