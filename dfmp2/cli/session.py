@@ -1,4 +1,4 @@
-"""What the commands share: settings from options, reading molecules, taking them in turn."""
+"""Code that several commands use: settings from options, reading of molecules, a loop over them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ J = TypeVar("J", bound="Job")
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
-    """The settings that the options of a command stand for.
+    """Turn the options of a command into settings.
+
+    Parameters
+    ----------
+    options : dict
+        Values by the names of the click options.
+
+    Returns
+    -------
+    Settings
 
     Raises
     ------
     InputError
-        For a value that is not understood, or options that contradict each other.
+        If a value is not understood, or two options contradict each other.
     """
     from dfmp2.molecules.basis import parse_basis
     from dfmp2.references.frozen import parse_frozen
@@ -39,7 +48,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
     if checkpoint is not None and len(molecules) > 1:
         raise InputError(
             f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
-            "leave it out, and each gets its own"
+            "leave it out, so that each molecule has its own run file"
         )
     bases = {name: parse_basis(options.get(name)) for name in ("basis", "scf_auxbasis", "auxbasis")}
     frozen = parse_frozen(options["frozen"])
@@ -49,9 +58,20 @@ def settings_of(options: dict[str, Any]) -> Settings:
 def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     """Read every molecule of a command.
 
+    Parameters
+    ----------
+    molecules : tuple of str
+        Arguments of the command.
+    settings : Settings
+
+    Returns
+    -------
+    list of Job
+
     Raises
     ------
     InputError
+        If an argument cannot be used.
     """
     from dfmp2.workflow.jobs import read_jobs
 
@@ -67,9 +87,18 @@ def forecasts(
     ----------
     jobs : sequence of Job
     choice : Choice or None
-        The backend; None where it is not on this machine.
+        The chosen backend. None if it is not available on this machine.
     disk : bool
-        The disk must hold the run files, too.
+        Whether the disk must be large enough for the run files.
+
+    Returns
+    -------
+    list of tuple (Job, Forecast)
+
+    Raises
+    ------
+    ResourceError
+        If memory or disk is too small.
     """
     from dfmp2.workflow.jobs import forecast_job, require_disk
 
@@ -84,7 +113,7 @@ def forecasts(
 
 
 def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[PlannedJob]:
-    """The jobs with their backend and forecasts; parameters as of `forecasts`."""
+    """Add the backend and the forecast to each job. The parameters are those of `forecasts`."""
     from dfmp2.workflow.jobs import PlannedJob
 
     return [PlannedJob.of(job, choice, known) for job, known in forecasts(jobs, choice, disk)]
@@ -92,7 +121,7 @@ def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[P
 
 @contextmanager
 def _warnings_printed(name: str) -> Iterator[None]:
-    """Print the warnings of dfmp2 as lines on stderr at the end."""
+    """Print the warnings of dfmp2 on stderr at the end, one line each."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DFMP2Warning)
         try:
@@ -104,12 +133,20 @@ def _warnings_printed(name: str) -> Iterator[None]:
 
 
 def for_each(jobs: Sequence[J], quiet: bool, work: Callable[[J, Reporter], None]) -> None:
-    """Do `work` for every job; one that fails does not cost the others their results.
+    """Do `work` for every job. If one fails, the others are still done.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    quiet : bool
+        Show no progress.
+    work : callable
+        Called as work(job, reporter).
 
     Raises
     ------
     DFMP2Error
-        The first error, after all jobs had their turn.
+        If a job failed, after all jobs. Its class is that of the first error.
     """
     failures: list[DFMP2Error] = []
     with reporting(quiet) as report:
