@@ -1,24 +1,23 @@
-"""Sizes that programs are compiled for, so that a new molecule meets compiled programs.
+"""Rounding of dimensions to a few sizes, so that molecules share compiled programs.
 
-NKI compiles one program per set of operand shapes, in tens of seconds each. Every dimension is
-therefore rounded up to a bucket before a kernel sees it, four per octave: at most a quarter is
-added, an eighth on average, and all molecules of up to 1000 virtual orbitals share 33 sizes.
-Padding is zeros (and energies that are far away), so it adds nothing to any result.
+NKI compiles one program for each set of operand shapes, which takes tens of seconds. So every
+dimension is rounded up to a bucket. There are four buckets per factor of two. Rounding adds at most
+a quarter and an eighth on average. All molecules of up to 1000 virtual orbitals share 33 sizes.
+Arrays are padded with zeros, and energies with values far away, so results do not change.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from dfmp2.backends.protocol import Array, Tensor
 from dfmp2.kernels.layout import pad
 from dfmp2.kernels.limits import PAD_ENERGY
 
 __all__ = ["bucket", "padded", "padded_energies"]
 
 SMALLEST = 4
+"""Smallest bucket. All smaller dimensions share it."""
 
 
 def bucket(n: int) -> int:
@@ -35,16 +34,37 @@ def bucket(n: int) -> int:
     return -(-n // step) * step
 
 
-def padded(x: Any, exact: tuple[int, ...] = ()) -> Any:
-    """`x` with every dimension, but those in `exact`, padded with zeros to its bucket."""
+def padded(x: Tensor, exact: tuple[int, ...] = ()) -> Tensor:
+    """Pad an array with zeros to its buckets.
+
+    Parameters
+    ----------
+    x : ndarray or torch.Tensor
+    exact : tuple of int
+        Axes that are not padded.
+
+    Returns
+    -------
+    ndarray or torch.Tensor
+        Of the type of `x`.
+    """
     shape = tuple(n if axis in exact else bucket(n) for axis, n in enumerate(x.shape))
     return pad(x, shape)
 
 
-def padded_energies(e: NDArray[np.float64], virtual: bool = False) -> NDArray[np.float64]:
-    """Orbital energies padded to their bucket: far above all others where `virtual`, else the last.
+def padded_energies(e: Array, virtual: bool = False) -> Array:
+    """Pad orbital energies to their bucket.
 
-    A padded occupied orbital has B = 0, so any energy will do that keeps denominators positive.
+    Parameters
+    ----------
+    e : ndarray, shape (n,), float64, hartree
+    virtual : bool
+        Pad with `PAD_ENERGY`, far above all orbitals. Otherwise with the last energy: B of a padded
+        occupied orbital is zero, so its energy only has to keep the denominators positive.
+
+    Returns
+    -------
+    ndarray, shape (bucket(n),), float64, hartree
     """
     fill = PAD_ENERGY if virtual else e[-1]
     out = np.full(bucket(len(e)), fill)

@@ -1,7 +1,7 @@
-"""Which programs were launched on a device of this machine before, and so were compiled.
+"""The list of compiled programs: those that were launched on a device of this machine before.
 
-Each first successful launch adds to the ledger. The compiler's own cache cannot be asked, and may
-have been cleared since.
+The first successful launch of a program adds it to the list. The cache of the compiler has no list
+of its programs. It may have been cleared in the meantime.
 """
 
 from __future__ import annotations
@@ -10,36 +10,55 @@ import json
 import os
 from pathlib import Path
 
-__all__ = ["compiled_before", "ledger_path", "note_compiled"]
+__all__ = ["compiled_before", "list_path", "note_compiled"]
 
 
-def ledger_path() -> Path:
-    """File that holds the ledger: ``dfmp2/programs.json`` in the user's cache folder."""
+def list_path() -> Path:
+    """File of the list: ``dfmp2/programs.json`` in the cache folder of the user."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "dfmp2" / "programs.json"
 
 
 def compiled_before(device: str) -> set[str]:
-    """Programs that were launched on a device of this name before, on this machine."""
+    """Programs that were launched on a device of this name before, on this machine.
+
+    Parameters
+    ----------
+    device : str
+        Name of the device, as in the provenance.
+
+    Returns
+    -------
+    set of str
+        Keys of `dfmp2.kernels.launch.program_key`. Empty if the list is missing or damaged.
+    """
     try:
-        ledger = json.loads(ledger_path().read_text(encoding="utf-8"))
-        return set(ledger.get(device, ()))
+        programs = json.loads(list_path().read_text(encoding="utf-8"))
+        return set(programs.get(device, ()))
     except (OSError, ValueError, AttributeError):
-        return set()  # no ledger, or one that is damaged: nothing is known
+        return set()
 
 
 def note_compiled(device: str, programs: set[str]) -> None:
-    """Add programs to the ledger. A ledger that cannot be written is not worth an error."""
-    path = ledger_path()
+    """Add programs to the list. It is no error if the list cannot be written.
+
+    Parameters
+    ----------
+    device : str
+        Name of the device, as in the provenance.
+    programs : set of str
+        Keys of `dfmp2.kernels.launch.program_key`.
+    """
+    path = list_path()
     try:
         try:
-            ledger = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            ledger = {}
-        ledger[device] = sorted({*ledger.get(device, ()), *programs})
+            stored = {}
+        stored[device] = sorted({*stored.get(device, ()), *programs})
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(ledger, indent=1), encoding="utf-8")
+        draft.write_text(json.dumps(stored, indent=1), encoding="utf-8")
         draft.replace(path)
     except OSError:
         pass

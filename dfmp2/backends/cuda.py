@@ -1,6 +1,6 @@
-"""Streams, events, pinned memory and free memory of a CUDA device, through torch.
+"""Streams, events, pinned memory and free memory of a CUDA device, by torch.
 
-Written from the documentation of torch. It has not run on a GPU.
+This was written from the documentation of torch and has not run on a GPU.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["CudaEngine", "GpuPeak", "free_memory", "require_memory"]
 
 @dataclass(frozen=True)
 class _Piece:
-    """A piece of work in a stream, between two events."""
+    """Work in a stream, between two events."""
 
     start: torch.cuda.Event
     end: torch.cuda.Event
@@ -28,7 +28,7 @@ class _Piece:
 class CudaEngine:
     """`dfmp2.backends.protocol.Engine` of a CUDA device.
 
-    Arithmetic goes to torch's current stream, copies to one of their own.
+    Arithmetic goes to the current stream of torch. Copies go to a second stream.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class CudaEngine:
         self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def host_memory(self, count: int) -> torch.Tensor:
-        """Pinned: only from there does a copy run beside the host."""
+        """Flat pinned memory. Only from pinned memory does a copy run while the host works."""
         return torch.empty(count, dtype=torch.float64, pin_memory=True)
 
     def device_memory(self, count: int) -> torch.Tensor:
-        """Memory of the arithmetic's stream, in which the copies wait for earlier use of it."""
+        """Flat memory of the device. Copies to it wait for work that used it before."""
         memory = torch.empty(count, dtype=torch.float64, device=self._device)
         self._copies.wait_stream(self._arithmetic)
         return memory
@@ -64,11 +64,11 @@ class CudaEngine:
         return _timed(work, self._arithmetic)
 
     def wait(self, event: _Piece) -> None:
-        """Hold the host until a piece is done."""
+        """Let the host wait until the work is done."""
         event.end.synchronize()
 
     def seconds(self, event: _Piece) -> float:
-        """Time between the piece's two events, which were reached."""
+        """Seconds between the two events of finished work."""
         return float(event.start.elapsed_time(event.end)) / 1e3
 
 
@@ -82,27 +82,32 @@ def _timed(work: Callable[[], object], stream: torch.cuda.Stream) -> _Piece:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that torch can still take on a device, those that it keeps for later included."""
+    """Bytes that torch can still use on a device, with those in its cache.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
     free, _ = torch.cuda.mem_get_info(device)
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return int(free) + int(kept)
 
 
 def require_memory(plan: Plan, device: torch.device, name: str) -> None:
-    """Refuse a run that the GPU cannot hold.
+    """Raise an error if the memory of the GPU is too small for a run.
 
     Parameters
     ----------
     plan : Plan
-        With its forecast for the GPU.
+        Its `device_peak` is the forecast for the GPU.
     device : torch.device
     name : str
-        Of the device, for the message.
+        Name of the device, for the message.
 
     Raises
     ------
     ResourceError
-        With the memory that is needed and the memory that is free.
+        With the needed and the free memory.
     """
     free = free_memory(device) / BYTES_PER_MB
     if plan.device_peak <= free:
@@ -110,12 +115,17 @@ def require_memory(plan: Plan, device: torch.device, name: str) -> None:
     items = ", ".join(f"{item} {size:.0f}" for item, size in plan.device_memory.items())
     raise ResourceError(
         f"{name} has {free:.0f} MB free, but this run needs {plan.device_peak:.0f} MB there (MB: "
-        f"{items}); end what else uses the GPU, freeze the core, or use --device cpu"
+        f"{items}); end other programs on the GPU, freeze the core, or use --device cpu"
     )
 
 
 class GpuPeak:
-    """The peak memory of a run on a GPU, above the level at construction."""
+    """Measures the peak memory of torch on a GPU, from the construction of this object on.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -123,5 +133,5 @@ class GpuPeak:
         self._before = torch.cuda.memory_allocated(device)
 
     def peak(self) -> float:
-        """MB; memory that CuPy takes or that torch keeps without use is not in it."""
+        """Peak in MB, without memory of CuPy and without unused memory in the cache of torch."""
         return (torch.cuda.max_memory_allocated(self._device) - self._before) / BYTES_PER_MB

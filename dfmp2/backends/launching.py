@@ -1,11 +1,12 @@
-"""Launching NKI kernels: in a simulator or on a device, the one place where they may fail.
+"""Launch NKI kernels in a simulator or on a device.
 
-A `Runner` is the ``launch`` of the host functions in `dfmp2.kernels`. The single ``except`` around
-kernels in this project is `_guarded`; it turns whatever they raise into a `KernelError` and decides
-nothing. Who may go on without the kernel is decided in `dfmp2.backends.recording`.
+A `Runner` is the argument ``launch`` of the host functions in `dfmp2.kernels`. Errors of kernels
+are caught in one place, `_guarded`, which turns them into a `KernelError`.
+`dfmp2.backends.recording` decides whether torch may do the operation instead.
 
-An error between launches (operands laid out, results written or read back: on a lazy device that is
-where a failed launch shows) is a `DeviceLostError`: nothing tells which tensors are still whole.
+Errors outside a launch are reported as `DeviceLostError`: while operands are prepared, or results
+are written or copied to the host. A lazy device reports a failed launch there. It is then not known
+which tensors are valid.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from dfmp2.backends.compiled import note_compiled
 from dfmp2.backends.neuron import NeuronDevice
+from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import DeviceLostError, DFMP2Error, KernelError
 from dfmp2.kernels.launch import program_key
 from dfmp2.results.provenance import Where
@@ -31,21 +33,22 @@ R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 MESSAGE = 300
-"""Characters kept of what a kernel raised: compilers write pages."""
+"""Largest length of the message of a kernel error. Messages of compilers have many lines."""
 
 
 def _guarded(error_class: type[KernelError], what: str, call: Callable[[], R]) -> R:
+    """Call `call`, and turn any error into `error_class`."""
     try:
         return call()
     except DFMP2Error:
-        raise  # an input error that a host function found; no kernel was at fault
+        raise  # a host function found wrong input; the kernel did not fail
     except Exception as error:
         message = textwrap.shorten(f"{what}: {type(error).__name__}: {error}", MESSAGE)
         raise error_class(message) from error
 
 
 def device_operation(method: F) -> F:
-    """Decorate an operation of a backend: what fails in it outside a launch is a lost device."""
+    """Decorator of an operation: report errors outside a launch as `DeviceLostError`."""
 
     @functools.wraps(method)
     def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -56,35 +59,53 @@ def device_operation(method: F) -> F:
 
 @device_operation
 def overwrite(out: Any, x: Any) -> None:
-    """Write `x` into a tensor of the same device."""
+    """Write `x` to a tensor of the same device.
+
+    Parameters
+    ----------
+    out, x : Tensor, of the same shape
+
+    Raises
+    ------
+    DeviceLostError
+        If the device fails.
+    """
     out[...] = x
 
 
 class Runner(Protocol):
-    """Runs kernels and holds their arrays."""
+    """Runs kernels on arrays of one device.
+
+    Attributes
+    ----------
+    where : Where
+        Backend, mode and device, for the provenance.
+    programs : Counter of str
+        Number of launches by `dfmp2.kernels.launch.program_key`.
+    """
 
     where: Where
     programs: Counter[str]
 
     def __call__(self, kernel: Any, *operands: Any) -> Any:
-        """Launch `kernel`."""
+        """Launch `kernel` on its operands, and return its output."""
 
-    def put(self, x: NDArray[Any]) -> Any:
-        """An array of the kind that kernels take."""
+    def put(self, x: NDArray[Any]) -> Tensor:
+        """Copy a host array to the device."""
 
-    def get(self, x: Any) -> NDArray[Any]:
-        """Back to the host."""
+    def get(self, x: Tensor) -> NDArray[Any]:
+        """Copy an array to the host."""
 
 
 class SimulatorRunner:
-    """Kernels on NumPy arrays, in AWS's simulator or the bundled one.
+    """Runs kernels on NumPy arrays, in AWS's simulator or the bundled one.
 
     Parameters
     ----------
     simulate : callable
-        ``simulate(kernel)(*arrays)``.
+        Called as ``simulate(kernel)(*arrays)``.
     name : str
-        Of the simulator, for the provenance.
+        Name of the simulator, for the provenance.
     """
 
     def __init__(self, simulate: Callable[[Any], Callable[..., Any]], name: str) -> None:
@@ -106,10 +127,14 @@ class SimulatorRunner:
 
 
 class DeviceRunner:
-    """Kernels on a Neuron device; tensors stay there between launches.
+    """Runs kernels on a Neuron device. Tensors stay on the device between launches.
 
-    Each launch is followed by a cut of the lazy graph, so that no two kernels share one. An output
-    that is not on the device is an error: the provenance says "device" of such launches only.
+    The lazy graph is cut after each launch, so that each kernel has a graph of its own. It is an
+    error if an output is not on the device, because the provenance would be wrong.
+
+    Parameters
+    ----------
+    device : NeuronDevice
     """
 
     def __init__(self, device: NeuronDevice) -> None:
@@ -123,7 +148,7 @@ class DeviceRunner:
                 self._device.put(x) if isinstance(x, np.ndarray) else x.contiguous()
                 for x in operands
             )
-            # What prepared the operands (padding, slices) is a graph of its own.
+            # The operations that prepared the operands (padding, slices) get their own graph.
             self._device.cut(*tensors)
             result = self._device.run(kernel, tensors)
             for x in result if isinstance(result, tuple | list) else (result,):

@@ -1,7 +1,7 @@
-"""The Neuron device as torch shows it, by either of its two integrations.
+"""A Neuron device in torch, by one of its two integrations: native or torch_xla.
 
-This is the lowest seam: everything above it is ordinary code, and a test that plays the device
-replaces just one `NeuronDevice`. None of it has run on hardware yet.
+Only this module calls the device. Tests replace one `NeuronDevice` to imitate it. The module has
+not run on hardware yet.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 
 
 class NeuronDevice(Protocol):
-    """Where kernels run and tensors live."""
+    """A device that runs kernels and holds tensors."""
 
     name: str
-    """Of the device, for the provenance."""
+    """Name of the device, for the provenance."""
 
     def put(self, x: NDArray[Any]) -> Any:
         """Copy a host array to the device."""
@@ -46,12 +46,12 @@ class NeuronDevice(Protocol):
         """Launch a kernel on tensors of this device."""
 
     def holds(self, x: Any) -> bool:
-        """Whether a tensor lives on this device."""
+        """Whether a tensor is on this device."""
 
     def cut(self, *tensors: Any) -> None:
-        """End the graph that is being recorded, so that no two kernels share one.
+        """Run the operations that a lazy device has collected, and start a new graph.
 
-        `tensors` have left it afterwards: a kernel finds data in them, no recorded operations.
+        Afterwards `tensors` have values. The next graph does not contain their operations.
         """
 
 
@@ -77,17 +77,18 @@ class NativeDevice:
         return bool(x.device.type == self._device.type)
 
     def cut(self, *tensors: Any) -> None:
-        """Nothing to cut: each launch is a program of its own."""
+        """Do nothing: each launch is a program of its own."""
 
 
 class XlaDevice(NativeDevice):
-    """A torch_xla device: operations are recorded until the graph is cut.
+    """A torch_xla device, which collects operations in a graph until the graph is cut.
 
-    On trn1 the runtime refuses a program that two kernels were recorded into, so the graph is cut
-    after every launch. Cutting starts the work and does not wait for it.
+    On trn1 the runtime refuses a program with two kernels, so the graph is cut after every launch.
+    A cut starts the work and does not wait for it.
 
-    A view of a tensor that was written to is recorded only when it is next used. Left alone, it
-    would join the graph of the kernel, which would then be compiled again for each offset.
+    A view of a tensor that was written to enters the graph when it is used next. It would then be
+    in the graph of the kernel, which would be compiled again for each offset of the view. So views
+    enter the graph before the cut.
     """
 
     def __init__(self, torch: Any, torch_xla: Any) -> None:
@@ -98,12 +99,12 @@ class XlaDevice(NativeDevice):
     def cut(self, *tensors: Any) -> None:
         for x in tensors:
             if self._torch._is_functional_tensor(x):
-                self._torch._sync(x)  # records what a view still owes
+                self._torch._sync(x)  # puts the operations of a view into the graph
         self._xla.sync()
 
 
 def read_system_file(path: Path) -> str | None:
-    """Text of a file of the operating system; None if it cannot be read."""
+    """Text of a file of the operating system. None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -111,25 +112,36 @@ def read_system_file(path: Path) -> str | None:
 
 
 def instance_type(root: Path = Path("/")) -> str | None:
-    """EC2 instance type from the firmware, such as ``trn1.2xlarge``; None on other machines.
+    """EC2 instance type from the firmware, such as ``trn1.2xlarge``. None on other machines.
 
     Parameters
     ----------
     root : Path
-        Folder that holds the machine's files; another one in tests.
+        Root of the file system. Tests use another folder.
     """
     product = read_system_file(root / "sys/class/dmi/id/product_name") or ""
     return product if re.fullmatch(r"[a-z]+\d+[a-z0-9-]*\.[a-z0-9-]+", product) else None
 
 
 def hardware_generation(root: Path = Path("/")) -> str | None:
-    """trn1, trn2, trn3 or inf2 from the instance type alone; None on other machines."""
+    """trn1, trn2, trn3 or inf2 from the instance type. None on other machines."""
     found = re.match(r"(trn\d|inf\d)", instance_type(root) or "")
     return found[1] if found else None
 
 
 def generation(root: Path = Path("/")) -> str | None:
-    """Generation that programs are compiled for: the override, or that of the hardware."""
+    """Generation that programs are compiled for.
+
+    Parameters
+    ----------
+    root : Path
+        Root of the file system. Tests use another folder.
+
+    Returns
+    -------
+    str or None
+        NEURON_PLATFORM_TARGET_OVERRIDE if it is set, else the generation of the hardware.
+    """
     override = os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE")
     if not override:
         return hardware_generation(root)
@@ -140,13 +152,13 @@ def generation(root: Path = Path("/")) -> str | None:
 
 
 def find_device() -> tuple[NeuronDevice | None, str]:
-    """Look for a Neuron device.
+    """Find a Neuron device.
 
     Returns
     -------
     device : NeuronDevice or None
     reason : str
-        Why there is none, or which one was found.
+        Which device was found, or why there is none.
     """
     import torch
 

@@ -1,10 +1,9 @@
-"""The operations through NKI kernels, on a Neuron device or in a simulator, in float32.
+"""The operations by NKI kernels, on a Neuron device or in a simulator, in float32.
 
-B[i,P,a] lies in memory in that order: rows of a are contiguous and the contraction index P is on
-rows, which is what the kernels multiply without a transpose. Arrays are NumPy in a simulator and
-torch tensors on a device; they are moved there once and stay until the energies come back. Every
-operand is padded to sizes that programs are compiled for (`dfmp2.backends.buckets`); dimensions
-that are contracted (atomic orbitals, auxiliaries) are rounded to whole tiles by the kernels.
+B[i,P,a] is stored in this order. The rows (P) are the contraction index, so the kernels need no
+transpose. Arrays are NumPy arrays in a simulator and torch tensors on a device. They are copied to
+the device once. Every operand is padded to the sizes of `dfmp2.backends.buckets`. The kernels pad
+the contracted dimensions (atomic orbitals, auxiliary functions) to whole tiles themselves.
 """
 
 from __future__ import annotations
@@ -26,16 +25,21 @@ from dfmp2.kernels.trsm import trsm
 __all__ = ["NkiBackend"]
 
 RIGHT_HAND_SIDES = 8192
-"""Columns of one triangular solve: the factor crosses to the device once for each."""
+"""Columns of one triangular solve. The factor is copied to the device once for each solve, so more
+columns mean fewer copies."""
 
 
 class NkiBackend:
-    """`dfmp2.backends.protocol.Backend` through NKI kernels.
+    """`dfmp2.backends.protocol.Backend` by NKI kernels.
 
     Parameters
     ----------
     runner : Runner
         A simulator or a device.
+
+    Attributes
+    ----------
+    where : Where
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -49,7 +53,7 @@ class NkiBackend:
         return self.runner.get(x).astype(np.float64)
 
     def materialize(self, *x: Tensor) -> None:
-        """Nothing is left to cut: every launch ends its own graph."""
+        """Do nothing: the graph is cut after every launch."""
 
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
         return self.asarray(np.zeros((nocc, naux, nvir)))
@@ -61,7 +65,7 @@ class NkiBackend:
         return None
 
     def warm_up(self) -> None:
-        """Nothing to warm: programs are compiled on first use and kept by the compiler's cache."""
+        """Do nothing: the compiler compiles a program on first use and stores it in its cache."""
 
     @device_operation
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
@@ -89,10 +93,10 @@ class NkiBackend:
 
     @device_operation
     def trsm(self, a: Array, b: Tensor) -> Tensor:
-        """`a` is float64 on the host: its diagonal blocks are inverted there."""
+        """Solve with `a`, whose diagonal blocks are inverted on the host in float64."""
         nocc, naux, nvir = b.shape
         at_once = max(1, RIGHT_HAND_SIDES // nvir)
-        solved = []  # b stays as it is until every launch has succeeded
+        solved = []  # b is changed only after every launch has succeeded, as torch may need it
         for i0 in range(0, nocc, at_once):
             columns = b[i0 : i0 + at_once].swapaxes(0, 1).reshape(naux, -1)  # [P, (i,a)]
             x = trsm(a, padded(columns, exact=(0,)), launch=self.runner)

@@ -1,9 +1,10 @@
-"""The operations of a backend, and the blocks of data that they take.
+"""The operations of a backend, and the blocks of B that they take.
 
-Shapes use the letters of `dfmp2.kernels.reference`, which defines each operation. A `Tensor` is an
-array of the backend. Only `asarray` and `to_host` convert from and to NumPy.
+`dfmp2.kernels.reference` defines each operation. Shapes use its letters. A `Tensor` is an array of
+the backend. Only `asarray` and `to_host` convert from and to NumPy.
 
-B is indexed as B[i,P,a]. Each backend chooses in `empty_b` which index is contiguous in memory.
+The indices of B are always B[i,P,a]. Each backend chooses in `empty_b` which of them is contiguous
+in memory.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from dfmp2.results.provenance import Where
 __all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "Tensor"]
 
 Array = NDArray[np.float64]
+"""A float64 array of NumPy, on the host."""
 
 Tensor = Any
-"""A torch.Tensor, or a NumPy array in a simulator of NKI: the backends' libraries are optional."""
+"""A `torch.Tensor`, or a NumPy array in a simulator. No common type of both exists."""
 
 Event = Any
 """The end of one piece of work in a queue of an `Engine`."""
@@ -54,13 +56,15 @@ class PairBlock:
 
     Attributes
     ----------
-    b_i, b_j : Tensor, shapes (ni, naux, nvir_a) and (nj, naux, nvir_b)
+    b_i, b_j : Tensor, shapes (ni, naux, nvir_a) and (nj, naux, nvir_b), hartree^(1/2)
+        B in float64 or float32.
     e_i, e_j : ndarray, shapes (ni,) and (nj,), float64, hartree
+        Energies of the occupied orbitals.
     e_a, e_b : ndarray, shapes (nvir_a,) and (nvir_b,), float64, hartree
-        Energies of the virtual orbitals; the same array unless the spins differ.
+        Energies of the virtual orbitals. The same array unless the spins differ.
     case : PairCase
     diagonal : bool
-        Both blocks are the same orbitals, and only pairs i <= j are wanted.
+        Both blocks are the same orbitals, and only pairs i <= j are computed.
 
     Raises
     ------
@@ -85,16 +89,17 @@ class PairBlock:
 
     @property
     def npair(self) -> int:
-        """Number of pairs that are wanted."""
+        """Number of pairs that are computed."""
         ni, nj = len(self.e_i), len(self.e_j)
         return ni * (ni + 1) // 2 if self.diagonal else ni * nj
 
     def require_closed(self) -> None:
-        """Refuse a block that this version has no reduction for.
+        """Raise an error if the block is not of a closed shell.
 
         Raises
         ------
         BackendUnavailable
+            The backends of this version reduce closed shells only.
         """
         if self.case is not PairCase.CLOSED:
             raise BackendUnavailable(
@@ -104,76 +109,82 @@ class PairBlock:
 
 
 class Engine(Protocol):
-    """Two queues of a device, one for copies and one for arithmetic, and the host beside them.
+    """Two queues of a device, one for copies and one for arithmetic. Both run while the host works.
 
-    Work of one queue is done in the order of the calls.
+    Work in one queue is done in the order of the calls.
     """
 
     def host_memory(self, count: int) -> Tensor:
-        """Flat float64 memory of the host that the device can read directly."""
+        """Flat memory of the host for `count` float64 numbers, from which the device can copy."""
 
     def device_memory(self, count: int) -> Tensor:
-        """Flat float64 memory of the device, free for both queues."""
+        """Flat memory of the device for `count` float64 numbers, for both queues."""
 
     def copy(self, source: Tensor, target: Tensor, after: Event | None) -> Event:
-        """Queue a copy to the device that begins after an event of the arithmetic."""
+        """Queue a copy to the device, which starts after the event `after` of the arithmetic."""
 
     def compute(self, work: Callable[[], None], after: Event | None) -> Event:
-        """Queue the arithmetic of `work`; it begins after an event of the copies."""
+        """Queue the arithmetic of `work`, which starts after the event `after` of the copies."""
 
     def wait(self, event: Event) -> None:
-        """Hold the host until the event."""
+        """Let the host wait for an event."""
 
     def seconds(self, event: Event) -> float:
-        """Time that the device took for a piece of work whose end was waited for."""
+        """Time of the device for a piece of work that is finished, in seconds."""
 
 
 class Backend(Protocol):
-    """Operations of DF-MP2 on one kind of device."""
+    """Operations of DF-MP2 on one kind of device.
+
+    Attributes
+    ----------
+    where : Where
+        Backend, mode and device, for the provenance.
+    """
 
     where: Where
 
     def asarray(self, x: Array) -> Tensor:
-        """Bring a host array to the device (without a copy where the device is the host)."""
+        """Copy a host array to the device. If the device is the host, no copy is made."""
 
     def to_host(self, x: Tensor) -> Array:
-        """Bring a tensor to the host as NumPy."""
+        """Copy a tensor to the host as a NumPy array."""
 
     def materialize(self, *x: Tensor) -> None:
-        """Wait until these tensors hold their values; cuts a lazy graph."""
+        """Wait until the values of these tensors are computed."""
 
     def empty_b(self, nocc: int, naux: int, nvir: int) -> Tensor:
         """Uninitialised B[i,P,a] in the memory order that the other operations need."""
 
     def to_float32(self, b: Tensor) -> Tensor:
-        """B[i,P,a] rounded to float32 in the same memory, which overwrites `b`."""
+        """Round B[i,P,a] to float32 in the same memory. `b` is overwritten."""
 
     def engine(self) -> Engine | None:
-        """Queues that work beside the host; None where each operation is waited for."""
+        """Queues that run while the host works. None if the host waits for each operation."""
 
     def warm_up(self) -> None:
-        """Run one small GEMM and triangular solve, so that libraries are loaded."""
+        """Run one small GEMM and triangular solve, so that libraries are loaded before timing."""
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         """C[m,n] = sum_k A[m,k] B[k,n]."""
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        """C[x,m,n] = sum_k A[x,m,k] B[x,k,n]; one A serves all x where it has only one."""
+        """C[x,m,n] = sum_k A[x,m,k] B[x,k,n]. If A has one x only, it is used for all x."""
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
         """C[m,n] = sum_k A[m,k] A[n,k]."""
 
     def trsm(self, a: Array, b: Tensor) -> Tensor:
-        """Overwrite B[i,P,a] with A^-1 B[i] for lower triangular A[P,Q] on the host; returns B."""
+        """Overwrite B[i] with A^-1 B[i] and return B. A[P,Q] is lower triangular, on the host."""
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         """Write out[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]."""
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        """e_os[x], e_ss[x] of T[x,a,b]; float64 on the host."""
+        """e_os[x] and e_ss[x] of T[x,a,b] in hartree, float64 on the host."""
 
     def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
-        """e_os[i,j], e_ss[i,j] of two blocks of B, T never stored; float64 on the host.
+        """e_os[i,j] and e_ss[i,j] of two blocks of B in hartree, float64 on the host.
 
-        Of a diagonal block only i <= j are valid.
+        T is not stored. In a diagonal block only the elements i <= j are valid.
         """

@@ -1,12 +1,12 @@
-"""A backend whose every operation is recorded in the provenance.
+"""A backend that writes each of its operations to the provenance.
 
-A calculation computes only through this class. An operation is recorded after it has returned. The
-class decides two things for each operation:
+A calculation computes only with this class. An operation is written to the provenance after it has
+returned. The class also decides two things:
 
-- where a stage runs: on the host, if the precision keeps it off the device (`placement`);
-- what happens when a kernel raises: the error is raised again, or, where that was allowed before
-  the work started, torch does the operation on the host. Each distinct error then gives one
-  warning, and the provenance counts every such operation.
+- where a stage runs: on the device, or on the host if it needs float64 there (`placement`);
+- what happens if a kernel fails. If this was allowed before the work started, torch does the
+  operation on the host. Each distinct error then gives one warning, and the provenance counts every
+  such operation. Otherwise the error is raised again.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ __all__ = ["RecordingBackend", "moved"]
 
 
 class RecordingBackend:
-    """A backend with each operation recorded in `provenance`.
+    """A backend that writes each of its operations to `provenance`.
 
     Parameters
     ----------
     backend : Backend
     provenance : Provenance
     host : Backend, optional
-        Does the stages of `placement`, and the operations whose kernel raised if `may_fall_back`.
+        Computes the stages of `placement`, and the operations whose kernel failed.
     placement : mapping of Stage to str, optional
         Stages that run on `host`, each with the reason.
     may_fall_back : bool
-        Whether `host` may take over an operation whose kernel raised.
+        Whether `host` may do an operation whose kernel failed.
 
     Attributes
     ----------
     current : Backend
-        The backend of the stage at work.
+        Backend of the current stage.
+    provenance : Provenance
     """
 
     def __init__(
@@ -63,9 +64,13 @@ class RecordingBackend:
 
     @contextmanager
     def stage(self, name: Stage, like: Stage | None = None) -> Iterator[None]:
-        """Time a stage on the backend it is placed on. The device's queue is empty at its end.
+        """Time a stage on its backend. All work of the device is finished at its end.
 
-        A stage that moves the data of another one is placed `like` that one.
+        Parameters
+        ----------
+        name : Stage
+        like : Stage, optional
+            Run on the backend of this stage, because its data are there.
         """
         outer = self.current
         if (like or name) in self._placement and self._host is not None:
@@ -79,7 +84,7 @@ class RecordingBackend:
         finally:
             self.current = outer
 
-    # These move data. They are no arithmetic and are not recorded.
+    # These move data. Provenance counts arithmetic only.
 
     def asarray(self, x: Array) -> Tensor:
         return self.current.asarray(x)
@@ -97,14 +102,22 @@ class RecordingBackend:
         return self.current.engine()
 
     def record(self, operation: str, dtype: Any, seconds: float, flops: float) -> None:
-        """Record an operation of the current backend that was queued and is finished."""
+        """Write a finished operation of the current backend to the provenance.
+
+        Parameters
+        ----------
+        operation : str
+        dtype : torch or NumPy dtype
+        seconds : float
+        flops : float
+        """
         name = str(dtype).removeprefix("torch.")
         self.provenance.add(operation, self.current.where, name, seconds, flops)
 
     # The operations
 
     def _tried(self, operation: str, dtype: Any, flops: float, arguments: tuple[Any, ...]) -> Any:
-        """Do an operation; `arguments` are as its method takes them."""
+        """Do an operation with the arguments of its method."""
         start = time.perf_counter()
         try:
             result = getattr(self.current, operation)(*arguments)
@@ -129,7 +142,7 @@ class RecordingBackend:
     def _rescued(
         self, host: Backend, operation: str, flops: float, arguments: tuple[Any, ...]
     ) -> Any:
-        """The operation by torch on the host in float64, its result back on the device."""
+        """Do an operation by torch on the host in float64, and copy the result to the device."""
         device = self.current
         written: Tensor = arguments[-1]
         own = [_moved_argument(x, device, host) for x in arguments]
@@ -180,12 +193,22 @@ class RecordingBackend:
 
 
 def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:
-    """A tensor of one backend as a tensor of another."""
+    """Copy a tensor of one backend to another. The tensor itself if they are the same.
+
+    Parameters
+    ----------
+    x : Tensor
+    source, target : Backend
+
+    Returns
+    -------
+    Tensor
+    """
     return x if source is target else target.asarray(source.to_host(x))
 
 
 def _moved_argument(x: Any, source: Backend, target: Backend) -> Any:
-    """An argument of an operation; flags and float64 arrays of the host stay."""
+    """Copy an argument of an operation. Flags and float64 arrays are on the host already."""
     if isinstance(x, PairBlock):
         b_i = moved(x.b_i, source, target)
         b_j = b_i if x.diagonal else moved(x.b_j, source, target)

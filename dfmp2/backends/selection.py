@@ -1,12 +1,12 @@
-"""Which backend does the work: decided before the work starts, with the reason kept.
+"""Choose the backend of a run before the work starts, with the reason.
 
-The process-wide default (`set_backend`) is the only global state of dfmp2. A backend named for one
-run wins over it. Two environment variables take part:
+The process-wide default (`set_backend`) is the only global state of dfmp2. The backend of a single
+run overrides it. Two environment variables have an effect:
 
 ``DFMP2_USE_SIMULATOR=1``
     "auto" and "nki" run the kernels in a simulator.
 ``DFMP2_REQUIRE_NKI=1``
-    Work that NKI would not do, and a kernel that raises, are errors.
+    It is an error if torch would do the work, or if a kernel fails.
 """
 
 from __future__ import annotations
@@ -68,28 +68,34 @@ def _switched_on(variable: str) -> bool:
 
 
 def require_nki() -> bool:
-    """Whether DFMP2_REQUIRE_NKI forbids work that NKI does not do."""
+    """Whether DFMP2_REQUIRE_NKI is set."""
     return _switched_on("DFMP2_REQUIRE_NKI")
 
 
 def simulated(name: str) -> bool:
-    """Whether a backend of that name runs its kernels in a simulator."""
+    """Whether a backend runs its kernels in a simulator.
+
+    Parameters
+    ----------
+    name : str
+        One of `BACKENDS`.
+    """
     return name == "simulator" or (name in ("auto", "nki") and _switched_on("DFMP2_USE_SIMULATOR"))
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What does the work of one run.
+    """The backend of one run.
 
     Attributes
     ----------
     backend : Backend
     reason : str
-        Why it was taken, and why others were not.
+        Why it was chosen, and why others were not.
     host : TorchBackend or None
-        Beside an NKI backend: does what precision keeps off the device.
+        With an NKI backend: torch on the CPU, for stages that need float64.
     may_fall_back : bool
-        Whether `host` may take over an operation whose kernel raises.
+        Whether `host` may do an operation whose kernel failed.
     """
 
     backend: Backend
@@ -99,20 +105,20 @@ class Selection:
 
     @property
     def is_nki(self) -> bool:
-        """Whether NKI kernels do the work."""
+        """Whether the backend consists of NKI kernels."""
         return self.backend.where.backend == "nki"
 
 
 def select(name: str | None = None, device: str | None = None) -> Selection:
-    """Make the backend for one run.
+    """Choose and make the backend of one run.
 
     Parameters
     ----------
     name : str, optional
-        One of `BACKENDS`; the process-wide default when not given.
+        One of `BACKENDS`. The process-wide default if not given.
     device : str, optional
-        For torch "cpu", "cuda" or "cuda:N"; not given, CUDA where torch sees a GPU, else the CPU.
-        For a simulator "bundled" or "aws"; not given, AWS's where it is installed.
+        For torch "cpu", "cuda" or "cuda:N". If not given, a CUDA GPU if torch finds one, else the
+        CPU. For a simulator "bundled" or "aws". If not given, AWS's if it is installed.
 
     Returns
     -------
@@ -123,7 +129,8 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
     InputError
         If the name is unknown.
     BackendUnavailable
-        If the backend or device asked for cannot be used, or DFMP2_REQUIRE_NKI forbids it.
+        If the requested backend or device cannot be used, or DFMP2_REQUIRE_NKI is set and torch
+        would do the work.
     """
     name = _checked(name or _default)
     if simulated(name):
@@ -131,7 +138,9 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
         return _simulator(name, device, f"backend {name}: NKI kernels in a simulator ({by})")
     if name == "pytorch":
         return _torch(name, device, "")
-    selection, why_not = _neuron(name) if device is None else (None, f"device {device!r} named")
+    selection, why_not = (
+        _neuron(name) if device is None else (None, f"device {device!r} was asked for")
+    )
     if selection is not None:
         return selection
     if name == "nki":
@@ -143,7 +152,13 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
 
 
 def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool:
-    """Whether such a run has its B on a CUDA device; parameters as of `select`."""
+    """Whether B of such a run is on a CUDA device.
+
+    Parameters
+    ----------
+    name, device : str, optional
+        As for `select`.
+    """
     name = _checked(name or _default)
     if name == "nki" or simulated(name):
         return False
@@ -157,7 +172,7 @@ def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool
 def _torch(name: str, device: str | None, remark: str) -> Selection:
     if require_nki():
         raise BackendUnavailable(
-            f"DFMP2_REQUIRE_NKI is set, but backend {name!r} would compute through torch{remark}; "
+            f"DFMP2_REQUIRE_NKI is set, but backend {name!r} would compute with torch{remark}; "
             "unset it, or use --backend nki or simulator"
         )
     import torch
@@ -166,7 +181,7 @@ def _torch(name: str, device: str | None, remark: str) -> Selection:
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        why = "a CUDA GPU is present" if device == "cuda" else "torch sees no CUDA GPU"
+        why = "torch finds a CUDA GPU" if device == "cuda" else "torch finds no CUDA GPU"
     else:
         why = "asked for by name"
     return Selection(TorchBackend(device), f"backend {name}: pytorch on {device} ({why}){remark}")
@@ -180,7 +195,7 @@ def _simulator(name: str, device: str | None, reason: str) -> Selection:
     from dfmp2.kernels.nki import HAS_NKI, nki, nki_version, why_not
 
     if device not in (None, "bundled", "aws"):
-        raise InputError(f"device {device!r} is no simulator; use bundled or aws")
+        raise InputError(f"device {device!r} is not a simulator; use bundled or aws")
     if device == "aws" and not HAS_NKI:
         raise BackendUnavailable(f"AWS's simulator: {why_not()}; use --device bundled")
     if HAS_NKI and device != "bundled":
@@ -193,7 +208,7 @@ def _simulator(name: str, device: str | None, reason: str) -> Selection:
 
 
 def _neuron(name: str) -> tuple[Selection | None, str]:
-    """An NKI backend on a Neuron device, or why there is none."""
+    """An NKI backend on a Neuron device or None, and the reason."""
     from dfmp2.kernels.nki import HAS_NKI, why_not
 
     if not HAS_NKI:

@@ -1,8 +1,8 @@
-"""The operations through torch, on a CPU or a CUDA GPU, in float64.
+"""The operations by torch, on a CPU or a CUDA GPU.
 
-B[i,P,a] lies in memory as [i,a,P]: a range of i is then one matrix with contiguous P, so that
-the T blocks of one i with many j are a single large GEMM, the metric solve is one triangular
-solve in place, and both half transforms are plain GEMMs.
+B[i,P,a] is stored as [i,a,P]. A range of i is then one matrix with contiguous P. So the T blocks of
+one i with many j are one large GEMM, the metric solve is one triangular solve in place, and both
+half transforms are GEMMs. All are float64, except for pair energies of a float32 B.
 """
 
 from __future__ import annotations
@@ -27,17 +27,22 @@ from dfmp2.results.provenance import Where
 __all__ = ["TorchBackend", "blocks_at_once"]
 
 AUX_AT_ONCE = 16
-"""Auxiliary functions whose second half transform is one GEMM of a CPU thread: enough to run at
-full speed, and to fill two cache lines of B per orbital pair."""
+"""Auxiliary functions in one GEMM of the second half transform of a CPU thread. With 16 the GEMM
+runs at full speed, and each (i,a) of B receives two whole cache lines."""
 
 
 class TorchBackend:
-    """`dfmp2.backends.protocol.Backend` through torch.
+    """`dfmp2.backends.protocol.Backend` by torch.
 
     Parameters
     ----------
     device : str
         "cpu", "cuda" or "cuda:N".
+
+    Attributes
+    ----------
+    device : torch.device
+    where : Where
 
     Raises
     ------
@@ -50,27 +55,29 @@ class TorchBackend:
             self.device = torch.device(device)
         except RuntimeError as error:
             raise BackendUnavailable(
-                f"device {device!r} is not one that torch knows; use cpu, cuda or cuda:N"
+                f"device {device!r} is unknown to torch; use cpu, cuda or cuda:N"
             ) from error
         if self.device.type == "cuda":
             count = torch.cuda.device_count() if torch.cuda.is_available() else 0
             if (self.device.index or 0) >= count:
                 raise BackendUnavailable(
-                    f"device {device!r} asked for, but torch {torch.__version__} sees {count} CUDA "
-                    "devices; use --device cpu, or a torch built for this GPU's driver"
+                    f"device {device!r} is not available: torch {torch.__version__} finds {count} "
+                    "CUDA devices; use --device cpu, or install a torch for the driver of this GPU"
                 )
-            if ":" not in device:  # the one meant now, whatever becomes current later
+            if ":" not in device:  # the current device may change later
                 self.device = torch.device("cuda", torch.cuda.current_device())
-            # TF32 would silently replace float32 products; float64 has no such mode.
+            # TF32 products have fewer digits than float32. float64 has no such mode.
             torch.backends.cuda.matmul.allow_tf32 = False
             name = torch.cuda.get_device_name(self.device)
         elif self.device.type == "cpu":
             name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
         else:
-            raise BackendUnavailable(f"device {device!r} has no float64 path; use cpu or cuda")
+            raise BackendUnavailable(
+                f"device {device!r} is not supported in float64; use --device cpu or cuda"
+            )
         self.where = Where("pytorch", self.device.type, name)
-        # Pairs are shared out over threads that each run single-threaded GEMMs: a block of T stays
-        # in its core's cache until it is reduced, and no thread waits for another in between.
+        # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then
+        # stays in the cache of its core until it is reduced, and threads do not wait for others.
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, "dfmp2", lambda: torch.set_num_threads(1))
 
@@ -78,7 +85,7 @@ class TorchBackend:
         x = np.asarray(x)
         if min(x.strides, default=0) < 0:
             x = np.ascontiguousarray(x)
-        return torch.from_numpy(x).to(self.device)  # strides stay: B may come as [i,a,P]
+        return torch.from_numpy(x).to(self.device)  # keeps the order [i,a,P] of B
 
     def to_host(self, x: Tensor) -> Array:
         array: Array = x.cpu().numpy()
@@ -97,7 +104,7 @@ class TorchBackend:
         narrow = wide.reshape(-1).view(torch.float32)[: wide.numel()].view(wide.shape)
         narrow[:1] = wide[:1].clone()
         done = 1
-        while done < len(wide):  # what was read so far is room for as much again
+        while done < len(wide):  # the float64 rows before 2 done are no longer needed
             narrow[done : 2 * done] = wide[done : 2 * done]
             done *= 2
         return narrow.transpose(1, 2)
@@ -133,7 +140,8 @@ class TorchBackend:
         return b
 
     def _solved_at_once(self, nocc: int, nvir: int) -> int:
-        """Occupied orbitals: should a library copy what it solves on a GPU, it is not all of B."""
+        """Occupied orbitals in one solve. On a GPU a library may copy its input, so this is less
+        than all of B."""
         return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
@@ -148,10 +156,10 @@ class TorchBackend:
         _put_transformed(full, out)
 
     def _ao2mo_cpu(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
-        """One P after the other: a GEMM copies what it reads, and finds one (mn|P) in the cache."""
+        """One P after the other, because a single (mn|P) stays in the cache during its GEMM."""
         (nblock, nao, _), nocc, nvir = eri.shape, c_occ.shape[1], c_vir.shape[1]
         workers = min(self._threads, nblock)
-        rounds = ceil(nblock / (AUX_AT_ONCE * workers))  # of all workers, who end together
+        rounds = ceil(nblock / (AUX_AT_ONCE * workers))  # equal work for all threads
         at_once = ceil(nblock / (rounds * workers))
         starts = iter(range(0, nblock, at_once))
 
@@ -205,7 +213,7 @@ class TorchBackend:
             memory = torch.empty((at_once * nvir, width), dtype=b_i.dtype)
             wide = torch.zeros((width, naux), dtype=b_i.dtype) if width > nvir else None
             last = None
-            for i, j in tasks:  # one iterator for all threads: whoever is free takes the next
+            for i, j in tasks:  # all threads share this iterator
                 if wide is not None and i != last:
                     wide[:nvir], last = b_i[i].mT, i
                 t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory).numpy()
@@ -226,23 +234,31 @@ class TorchBackend:
             sums[0, i, j], sums[1, i, j] = _energy(
                 _t_block(b_i[i], b_j[j], memory), e_ij[i, j], virtual
             )
-        e_os, e_ss = self.to_host(sums)  # the only wait for the device
+        e_os, e_ss = self.to_host(sums)  # waits for the device, once per block
         return e_os, e_ss
 
 
 def _put_transformed(full: Tensor, out: Tensor) -> None:
-    """[a, (i,P)] into the [i,P,a] of B."""
+    """Copy [a, (i,P)] to the [i,P,a] of B."""
     nocc, nblock, nvir = out.shape
     out.mT.copy_(full.view(nvir, nocc, nblock).transpose(0, 1))
 
 
 def blocks_at_once(nvir: int, itemsize: int) -> int:
-    """How many T_ij of a CPU thread are made and reduced together."""
+    """How many T_ij a CPU thread computes before it reduces them.
+
+    Parameters
+    ----------
+    nvir : int
+        Number of virtual orbitals.
+    itemsize : int
+        Bytes of one element of T.
+    """
     return max(1, T_BLOCK // (itemsize * nvir * nvir))
 
 
 def _rows(block: PairBlock, at_once: int) -> Iterator[tuple[int, slice]]:
-    """Each i of a block with runs of j; i <= j only where both blocks are the same."""
+    """Each i of a block with ranges of j. In a diagonal block only j >= i."""
     nj = len(block.e_j)
     for i in range(len(block.e_i)):
         for j0 in range(i if block.diagonal else 0, nj, at_once):
@@ -250,9 +266,9 @@ def _rows(block: PairBlock, at_once: int) -> Iterator[tuple[int, slice]]:
 
 
 def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
-    """T[j,b,a] of one i with several j as a single GEMM.
+    """T[j,b,a] of one i with several j as one GEMM, with the columns of `b_i`.
 
-    T_ij comes out transposed, which neither energy can tell. It has as many columns as `b_i`.
+    T_ij is transposed. Its energies are the same, because they are symmetric in a and b.
     """
     nj, naux, nvir = b_j.shape
     rows = b_j.mT.reshape(nj * nvir, naux)  # [(j,b), P], a view
@@ -260,6 +276,7 @@ def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
 
 
 def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:
+    """e_os[x] and e_ss[x] of T[x,a,b] on the device, in float64."""
     t = t.to(torch.float64)
     weight = (e_vir[:, None] + e_vir - e_ij[:, None, None]).reciprocal_()
     term = t.square().mul_(weight)

@@ -1,4 +1,4 @@
-"""``dfmp2 bench``: dfmp2 timed beside other programs."""
+"""``dfmp2 bench``: time dfmp2 beside other programs."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
     "peers",
     type=click.Choice(PEERS),
     multiple=True,
-    help="Program to compare with; may be repeated. Default: all that are installed.",
+    help="Program to compare with. May be repeated. Default: all that are installed.",
 )
 @click.option("--json", "json_target", metavar="FILE|-", help="Write every timing as JSON.")
 @click.option(
     "--plot",
     "plot_target",
     metavar="FILE.png|FILE.svg",
-    help="Plot time against basis functions; needs matplotlib.",
+    help="Plot time against basis functions. Needs matplotlib.",
 )
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def bench(
@@ -56,10 +56,10 @@ def bench(
 ) -> None:
     """Time the DF-MP2 part of dfmp2 beside other programs.
 
-    MOLECULE is what `dfmp2 run` takes. All programs get the same orbitals (Psi4: the same basis
-    sets), the same auxiliary basis and the same threads, and run in turn; each ratio is that of
-    two runs in succession. The SCF is density-fitted and loosely converged, a chkfile's is used as
-    it is. An energy that differs from a peer's is an error (exit 3).
+    MOLECULE is an input of `dfmp2 run`. All programs use the same orbitals (Psi4: the same basis
+    sets), the same auxiliary basis and the same number of threads. They run in turn, and each ratio
+    compares two successive runs. The SCF is density-fitted and loosely converged, except that of a
+    chkfile, which is not repeated. It is an error if two energies differ (exit 3).
     """
     set_threads(threads)
     from dfmp2.bench.compare import bench as run_bench

@@ -31,7 +31,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Positive(click.FloatRange):
-    """A number above zero; NaN, which passes every comparison, is none."""
+    """A number above zero. FloatRange accepts NaN, this class does not."""
 
     name = "float"
 
@@ -59,12 +59,13 @@ machine_options = _stack(
     click.option(
         "--backend",
         type=click.Choice(BACKENDS),
-        help="Who does the arithmetic. Default: auto.",
+        help="What computes. Default: auto.",
     ),
     click.option(
         "--device",
         metavar="cpu|cuda|cuda:N",
-        help="Device for torch (default: a GPU), or bundled|aws for the simulator.",
+        help="Device for torch (default: a CUDA GPU if there is one), or bundled|aws for the "
+        "simulator.",
     ),
 )
 
@@ -72,18 +73,20 @@ geometry_options = _stack(
     click.argument("molecules", nargs=-1, required=True, metavar="MOLECULE..."),
     click.option(
         "--basis",
-        help="Orbital basis: a name, or ELEMENT=NAME,default=NAME. Needed for geometries.",
+        help="Orbital basis: a name, or ELEMENT=NAME,default=NAME. Required for geometry files.",
     ),
-    click.option("--charge", type=int, help="Charge; wins over the file's. Default 0."),
+    click.option("--charge", type=int, help="Charge. Default: that of the file, else 0."),
     click.option(
-        "--spin", type=int, help="Unpaired electrons (2S); wins over the file's. Default 0."
+        "--spin",
+        type=int,
+        help="Number of unpaired electrons (2S). Default: that of the file, else 0.",
     ),
     click.option(
         "--ecp",
         default=defaults.ECP,
         show_default=True,
         metavar="NAME|auto|none",
-        help="Effective core potentials; auto takes those that belong to the basis.",
+        help="Effective core potentials. auto: those that belong to the basis.",
     ),
 )
 
@@ -93,9 +96,9 @@ scf_options = _stack(
         type=click.Choice(REFERENCES, case_sensitive=False),
         default=defaults.REFERENCE,
         show_default=True,
-        help="Kind of SCF. This version treats rhf.",
+        help="Kind of SCF. This version supports rhf only.",
     ),
-    click.option("--density-fit", is_flag=True, help="Fit the SCF's integrals, too."),
+    click.option("--density-fit", is_flag=True, help="Use density fitting in the SCF, too."),
     click.option(
         "--scf-auxbasis",
         help="Auxiliary basis of --density-fit. Default: PySCF's JK set of the basis.",
@@ -112,7 +115,7 @@ scf_options = _stack(
         type=click.IntRange(1),
         default=defaults.MAX_CYCLE,
         show_default=True,
-        help="SCF iterations allowed.",
+        help="Largest number of SCF iterations.",
     ),
 )
 
@@ -120,7 +123,7 @@ molecule_options = _stack(geometry_options, scf_options)
 
 
 def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
-    """How the work is done, which may change while it goes on."""
+    """Options that may change when a run is continued."""
     return _stack(
         click.option(
             "--max-memory",
@@ -132,22 +135,22 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
         click.option(
             "--precision",
             type=click.Choice([name.value for name in Precision]),
-            help="Precision of the pair GEMMs; energies are summed in fp64. Default: fp64, and "
-            "auto with NKI.",
+            help="Precision of the pair GEMMs. Energies are summed in fp64. Default: fp64, with "
+            "NKI auto.",
         ),
         click.option(
             "--accuracy",
             type=POSITIVE,
             default=accuracy,
             show_default=True,
-            help="Error in Eh that a reduced precision may make.",
+            help="Largest acceptable energy error from reduced precision, Eh.",
         ),
         click.option(
             "--fused-energy/--no-fused-energy",
             "fused",
             default=fused,
             show_default=True,
-            help="Reduce each block of amplitudes where it is made, or form it first.",
+            help="Reduce each block of T at once, or store it first.",
         ),
     )
 
@@ -159,8 +162,8 @@ calculation_options = _stack(
     click.option(
         "--frozen",
         metavar="N|LIST|auto",
-        help="Orbitals not correlated: the lowest N, indices from 0 such as 0,1,5, or the chemical "
-        "core. Default: none.",
+        help="Orbitals that are not correlated: the lowest N, a list of indices from 0 such as "
+        "0,1,5, or the chemical core (auto). Default: none.",
     ),
     _settings(defaults.ACCURACY, defaults.FUSED),
 )
@@ -169,12 +172,12 @@ checkpoint_options = _stack(
     click.option(
         "--checkpoint",
         metavar="FILE",
-        help="Run file to keep the work in, or to continue. Default: NAME-FINGERPRINT.dfmp2.h5 in "
-        "the current folder; another input has another fingerprint.",
+        help="Run file. If it exists, its run is continued. Default: NAME-FINGERPRINT.dfmp2.h5 in "
+        "the current folder. Each input has its own fingerprint.",
     ),
     click.option("--no-checkpoint", is_flag=True, help="Keep no run file."),
     click.option(
-        "--restart", is_flag=True, help="Start over: replaces the run file, if there is one."
+        "--restart", is_flag=True, help="Start over, and replace the run file if it exists."
     ),
 )
 
@@ -184,7 +187,7 @@ interval_option = click.option(
     default=defaults.CHECKPOINT_INTERVAL,
     show_default=True,
     metavar="SECONDS",
-    help="Time between two commits to the run file: what a kill can cost.",
+    help="Time between two commits to the run file. A kill can cost the work of this time.",
 )
 
 integrals_option = click.option(
@@ -192,33 +195,41 @@ integrals_option = click.option(
     type=click.Choice(INTEGRALS),
     default=defaults.INTEGRALS,
     show_default=True,
-    help="Who makes the three-centre integrals. auto: gpu4pyscf for a CUDA device if installed, "
-    "else libcint. scf: those of --density-fit are taken over, if --auxbasis is the SCF's set (a "
-    "JK set is not optimised for correlation).",
+    help="Source of the three-centre integrals. auto: gpu4pyscf on a CUDA device if it is "
+    "installed, else libcint. scf: reuse those of --density-fit, which needs the same --auxbasis "
+    "in the SCF and in MP2 (a JK set is not optimised for correlation).",
 )
 
 output_options = _stack(
     click.option("--json", "json_target", metavar="FILE|-", help="Write QCSchema JSON."),
     click.option("--quiet", is_flag=True, help="No progress on stderr."),
-    click.option("--verbose", is_flag=True, help="List every operation with its device and calls."),
+    click.option(
+        "--verbose", is_flag=True, help="List every operation with its device and number of calls."
+    ),
 )
 
 validation_options = _stack(
     click.option(
         "--validate-exact",
         is_flag=True,
-        help="Also run conventional MP2 in PySCF and print the fitting error.",
+        help="Compare with pyscf.mp.dfmp2, and with conventional MP2 for the fitting error.",
     ),
     click.option(
         "--tolerance",
         type=POSITIVE,
-        help="Largest difference from PySCF in Eh. Default: 1e-8 (fp64), else --accuracy.",
+        help="Largest difference from PySCF, Eh. Default: 1e-8 with fp64, else --accuracy.",
     ),
 )
 
 
 def set_threads(threads: int | None) -> None:
-    """Limit every threaded library; call it before any of them is imported."""
+    """Limit the threads of all libraries. This must run before they are imported.
+
+    Parameters
+    ----------
+    threads : int or None
+        None changes nothing.
+    """
     if threads is not None:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(threads)

@@ -1,4 +1,4 @@
-"""``dfmp2 plan``: what a run will need."""
+"""``dfmp2 plan``: the memory, disk, blocks and work of a run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["plan"]
 def plan(threads: int | None, **options: Any) -> None:
     """Show the memory, disk, blocks and work of `dfmp2 run` with the same options.
 
-    Nothing is computed, not even the SCF, and the backend need not be there. The memory is a
-    forecast for the DF-MP2 part, above what the process holds when it starts. A run that cannot
-    fit is refused with the smallest budget that would do.
+    Nothing is computed, not even the SCF. The backend may be missing on this machine. The memory is
+    a forecast for DF-MP2, above the memory of the process at its start. If the memory limit is too
+    small, the error names the smallest one that is enough.
     """
     set_threads(threads)
     from dfmp2.backends.compiled import compiled_before
@@ -46,7 +46,7 @@ def plan(threads: int | None, **options: Any) -> None:
         if choice.selection.is_nki:
             known = compiled_before(where.device)
     except BackendUnavailable as error:
-        # A plan may be made on another machine than the run.
+        # The run may be planned for another machine.
         backend = f"not available here: {error}"
         known = set() if settings.backend == "nki" else None
     for job, needed in forecasts(jobs, choice, disk=True):

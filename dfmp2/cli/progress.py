@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with the remaining time on a terminal, else one line per stage."""
+"""Progress on stderr: on a terminal a bar with the remaining time, otherwise one line per stage."""
 
 from __future__ import annotations
 
@@ -32,20 +32,26 @@ class Reporter:
         self._name = ""
 
     def start(self, name: str) -> None:
-        """Begin a molecule with its SCF."""
+        """Start the progress of a molecule with its SCF.
+
+        Parameters
+        ----------
+        name : str
+            Name of the molecule.
+        """
         self._name = name
         self._tasks.clear()
         self._started.clear()
         self("SCF", 0, 1)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show a step of a stage. The signature is that of `dfmp2.tensors.build.Progress`.
+        """Show a step of a stage. The signature is `dfmp2.tensors.problem.Progress`.
 
         Parameters
         ----------
         stage : str
         done, total : int
-            Steps done and steps in all.
+            Number of finished steps, and of all steps.
         """
         if self._quiet:
             return
@@ -66,7 +72,13 @@ def print_line(text: str) -> None:
 
 @contextmanager
 def reporting(quiet: bool) -> Iterator[Reporter]:
-    """Make a `Reporter` with a bar if stderr is a terminal."""
+    """Make a `Reporter`, with a bar if stderr is a terminal.
+
+    Parameters
+    ----------
+    quiet : bool
+        Show nothing.
+    """
     if quiet or not sys.stderr.isatty():
         yield Reporter(None, quiet)
         return

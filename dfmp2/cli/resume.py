@@ -1,4 +1,4 @@
-"""``dfmp2 resume``: continue a run file where it ended."""
+"""``dfmp2 resume``: continue a run from its run file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ Example:
 @click.command(epilog=EXAMPLE)
 @click.argument("file", metavar="FILE")
 @settings_options
-@click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
+@click.option(
+    "--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if they differ."
+)
 @validation_options
 @interval_option
 @output_options
@@ -43,11 +45,11 @@ def resume(
     verbose: bool,
     **options: Any,
 ) -> None:
-    """Continue the run file FILE of `dfmp2 run` where it ended.
+    """Continue a run from FILE, a run file of `dfmp2 run`.
 
-    Nothing that is in the file is computed again: converged orbitals, B, pair energies. Options
-    that are given hold from here on, so that another backend, precision or memory limit may do the
-    rest; the others are those of the run. The file records who computed what (`dfmp2 show`).
+    Converged orbitals, B and pair energies in the file are not computed again. The rest may be
+    computed with another backend, precision or memory limit. Options that are not given keep their
+    values. `dfmp2 show` prints which device computed each part.
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done

@@ -38,7 +38,9 @@ Example:
 @molecule_options
 @calculation_options
 @integrals_option
-@click.option("--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if it differs.")
+@click.option(
+    "--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if they differ."
+)
 @validation_options
 @checkpoint_options
 @interval_option
@@ -55,13 +57,13 @@ def run(
 ) -> None:
     """Compute RI-MP2 energies of molecules.
 
-    MOLECULE is an XYZ file (charge=... and spin=... in its comment line are read), "-" for XYZ on
-    standard input, any other geometry file that PySCF reads, or a PySCF chkfile, whose converged
-    SCF is used as it is. The table goes to stdout, progress to stderr.
+    MOLECULE is an XYZ file (charge=... and spin=... may stand in its comment line), "-" for XYZ on
+    standard input, another geometry file that PySCF reads, or a PySCF chkfile. The SCF of a chkfile
+    is not repeated. The table goes to stdout, progress to stderr.
 
-    The work is kept in a run file. After a kill or a full disk the same command again, or `dfmp2
-    resume`, does what is left; `dfmp2 show` tells how far it has come. A finished run is printed
-    from its file and not computed again, except with --restart.
+    The work is kept in a run file. After a kill or a full disk, run the same command again, or
+    `dfmp2 resume`, to compute what is left. `dfmp2 show` prints how far a run is. A finished run is
+    printed from its file and not computed again, except with --restart.
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done

@@ -1,4 +1,4 @@
-"""What the commands share: settings from options, reading molecules, taking them in turn."""
+"""Code that several commands use: settings from options, reading of molecules, a loop over them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,21 @@ J = TypeVar("J", bound="Job")
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
-    """The settings that the options of a command stand for.
+    """Turn the options of a command into settings.
+
+    Parameters
+    ----------
+    options : dict
+        Values by the names of the click options.
+
+    Returns
+    -------
+    Settings
 
     Raises
     ------
     InputError
-        For a value that is not understood, or options that contradict each other.
+        If a value is not understood, or two options contradict each other.
     """
     from dfmp2.molecules.basis import parse_basis
     from dfmp2.references.frozen import parse_frozen
@@ -36,7 +45,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
     if checkpoint is not None and len(molecules) > 1:
         raise InputError(
             f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
-            "leave it out, and each gets its own"
+            "leave it out, so that each molecule has its own run file"
         )
     bases = {name: parse_basis(options.get(name)) for name in ("basis", "scf_auxbasis", "auxbasis")}
     frozen = parse_frozen(options["frozen"])
@@ -46,9 +55,20 @@ def settings_of(options: dict[str, Any]) -> Settings:
 def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     """Read every molecule of a command.
 
+    Parameters
+    ----------
+    molecules : tuple of str
+        Arguments of the command.
+    settings : Settings
+
+    Returns
+    -------
+    list of Job
+
     Raises
     ------
     InputError
+        If an argument cannot be used.
     """
     from dfmp2.workflow.jobs import read_jobs
 
@@ -64,9 +84,18 @@ def forecasts(
     ----------
     jobs : sequence of Job
     choice : Choice or None
-        The backend; None where it is not on this machine.
+        The chosen backend. None if it is not available on this machine.
     disk : bool
-        The disk must hold the run files, too.
+        Whether the disk must be large enough for the run files.
+
+    Returns
+    -------
+    list of tuple (Job, Forecast)
+
+    Raises
+    ------
+    ResourceError
+        If memory or disk is too small.
     """
     from dfmp2.composite.many import in_turn
     from dfmp2.workflow.jobs import forecast_job, require_disk
@@ -88,7 +117,7 @@ def forecasts(
 
 
 def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[PlannedJob]:
-    """The jobs with their backend and forecasts; parameters as of `forecasts`."""
+    """Add the backend and the forecast to each job. The parameters are those of `forecasts`."""
     from dfmp2.workflow.jobs import PlannedJob
 
     return [PlannedJob.of(job, choice, known) for job, known in forecasts(jobs, choice, disk)]
@@ -97,10 +126,18 @@ def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[P
 def for_each(jobs: Sequence[J], quiet: bool, work: Callable[[J, Reporter], None]) -> None:
     """Do `work` for every job, with progress, warnings and errors on stderr.
 
+    Parameters
+    ----------
+    jobs : sequence of Job
+    quiet : bool
+        Show no progress.
+    work : callable
+        Called as work(job, reporter).
+
     Raises
     ------
     DFMP2Error
-        After all jobs had their turn, if one failed.
+        If a job failed, after all jobs. Its class is that of the first error.
     """
     from dfmp2.composite.many import in_turn, raise_failures
 

@@ -1,4 +1,4 @@
-"""``dfmp2 show``: stored results and run files, printed and drawn."""
+"""``dfmp2 show``: print and plot stored results and run files."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["show"]
     "--plot",
     "target",
     metavar="FILE.png|FILE.svg",
-    help="Draw the pair energies and the time per stage of one result; needs matplotlib.",
+    help="Plot the pair energies and the time per stage of one result. Needs matplotlib.",
 )
-@click.option("--check", is_flag=True, help="Compare B of a run file with its checksums, too.")
+@click.option("--check", is_flag=True, help="Also compare B of a run file with its checksums.")
 @click.option(
     "--verbose", is_flag=True, help="List versions, and operations with device and calls."
 )
 def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool) -> None:
-    """Print what is in FILE: a run file, or a JSON file of `dfmp2 run --json`.
+    """Print the content of FILE: a run file, or a JSON file of `dfmp2 run --json`.
 
-    Of a run that is not finished it tells how far it has come, also while it goes on. Values that
-    do not match their checksums are named, and never printed.
+    If a run is not finished, its progress is printed, also while the run is going on. Values that
+    do not match their checksums are named. They are not printed.
     """
     from dfmp2.cli.status_table import status_text
     from dfmp2.cli.table import operations_text, summary
@@ -59,6 +59,6 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
     if target is not None:
         if len(drawn) != 1:
             raise InputError(
-                f"--plot draws one result, but there are {len(drawn)}; name a file with one"
+                f"--plot draws one result, but there are {len(drawn)}; name a file with one result"
             )
         plot(drawn[0], target)

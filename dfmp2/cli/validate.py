@@ -1,4 +1,4 @@
-"""``dfmp2 validate``: energies beside PySCF's."""
+"""``dfmp2 validate``: compare energies with PySCF."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def validate(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Compare energies with pyscf.mp.dfmp2; exit 3 where they differ.
+    """Compare energies with pyscf.mp.dfmp2; exit 3 if they differ.
 
-    MOLECULE is what `dfmp2 run` takes, which is then computed by both programs, or a JSON result of
-    dfmp2: its SCF is converged again and PySCF's energy compared with the stored one.
+    MOLECULE is an input of `dfmp2 run`, which both programs compute, or a JSON result of dfmp2. For
+    a result, the SCF is converged again and the stored energy is compared with PySCF's.
     """
     set_threads(threads)
     from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of

@@ -1,15 +1,16 @@
-"""Blocks of three-centre integrals, and what every source of them provides."""
+"""Blocks of three-centre integrals, and the interface of their sources."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.protocol import Tensor
+from dfmp2.backends.protocol import Array, Tensor
+from dfmp2.molecules.plain import Mole
 from dfmp2.results.stages import Stage
 
 __all__ = [
@@ -24,7 +25,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class AuxBlock:
-    """Auxiliary shells [shell0, shell1), which are the functions [p0, p1)."""
+    """A block of auxiliary functions.
+
+    Attributes
+    ----------
+    shell0, shell1 : int
+        First shell, and the one after the last. -1 if the source has no shells.
+    p0, p1 : int
+        First function, and the one after the last.
+    """
 
     shell0: int
     shell1: int
@@ -32,26 +41,32 @@ class AuxBlock:
     p1: int
 
 
-Memory = Callable[[int], NDArray[np.float64]]
-"""Returns a reusable flat buffer for block n, float64."""
+Memory = Callable[[int], Array]
+"""Returns a reusable flat float64 buffer for block n."""
 
 
 class BlockedIntegrals(Protocol):
-    """Integrals [P,m,n], block after block."""
+    """Integrals [P,m,n] in hartree, block after block."""
 
     @property
     def blocks(self) -> list[AuxBlock]:
         """The blocks, in the order of P."""
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, Tensor]]:
-        """Yield each block with its integrals; the memory is used again for the next."""
+        """Yield each block with its integrals, shape (p1 - p0, nao, nao), float64.
+
+        The next block may use the same memory.
+        """
 
 
 class HostIntegrals(BlockedIntegrals, Protocol):
-    """Integrals that are made on the host, also as packed lower triangles."""
+    """Integrals on the host, also as packed lower triangles."""
 
-    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its lower triangles [P,mn], written into the buffer."""
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, Array]]:
+        """Yield each block with its lower triangles, written to the buffer of the block.
+
+        Their shape is (p1 - p0, nao (nao + 1) / 2), float64.
+        """
 
 
 class IntegralSource(Protocol):
@@ -60,14 +75,14 @@ class IntegralSource(Protocol):
     Attributes
     ----------
     stage : Stage
-        Stage that their making is timed under.
+        Name of the timed stage of the integrals.
     origin : str
-        Where they come from, for the result.
+        Where the integrals come from, for the result.
     metric : str or None
-        None for (mn|P). Otherwise they are fitted already, (L^-1 (.|mn))_P, and this says how the
-        metric was factored.
+        None for (mn|P). Otherwise the integrals are fitted already, (L^-1 (.|mn))_P, and this
+        describes how the metric was factored.
     on_device : bool
-        They are made on the device that transforms them, as its tensors.
+        Whether the integrals are tensors of the device that transforms them.
     """
 
     stage: Stage
@@ -76,23 +91,38 @@ class IntegralSource(Protocol):
     on_device: bool
 
     def integrals(
-        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
     ) -> BlockedIntegrals:
-        """Those of all or some auxiliary shells, at most `block` functions at a time."""
+        """The integrals in blocks.
+
+        Parameters
+        ----------
+        mol, auxmol : pyscf.gto.Mole
+            The atoms with the orbital and with the auxiliary functions.
+        block : int
+            Auxiliary functions per block, at most.
+        shells : sequence of int, optional
+            Auxiliary shells. All if not given.
+        """
 
 
 def shell_blocks(
     loc: NDArray[np.int32], size: int, shells: Sequence[int] | None = None
 ) -> list[AuxBlock]:
-    """Runs of consecutive shells with at most `size` functions; one shell where it has more.
+    """Divide shells into blocks of consecutive shells.
 
     Parameters
     ----------
-    loc : ndarray, shape (nshell + 1,)
-        First function of each shell, and their number.
+    loc : ndarray, shape (nshell + 1,), int32
+        First function of each shell, and the number of functions.
     size : int
+        Functions per block, at most. A shell with more functions is a block of its own.
     shells : sequence of int, optional
-        These shells alone, in ascending order.
+        Shells to divide, in ascending order. All if not given.
+
+    Returns
+    -------
+    list of AuxBlock
     """
     runs: list[list[int]] = []
     for shell in range(len(loc) - 1) if shells is None else shells:

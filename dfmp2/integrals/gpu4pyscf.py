@@ -1,12 +1,11 @@
 """Three-centre integrals from gpu4pyscf, on the CUDA device that torch computes on.
 
-One function of gpu4pyscf is used, the one its module exports:
-``gpu4pyscf.df.int3c2e_bdiv.aux_e2(mol, auxmol)``, all (mn|P) of two molecules as a CuPy array
-[m,n,P] in PySCF's order. A block is made by handing over the auxiliary shells of that block alone,
-and reaches torch without a copy through the array interface that both share (DLPack).
+One function of gpu4pyscf is used, ``gpu4pyscf.df.int3c2e_bdiv.aux_e2(mol, auxmol)``. It returns all
+(mn|P) of two molecules as a CuPy array [m,n,P] in PySCF's order. For one block it is called with
+the auxiliary shells of this block. torch receives the array without a copy (DLPack).
 
-This was written from gpu4pyscf's public source (1.8.1) and never ran on a GPU. Therefore one
-auxiliary shell of each angular momentum is also computed by libcint before the work starts, and a
+This was written from the public source of gpu4pyscf (1.8.1) and has not run on a GPU. Before the
+work starts, one auxiliary shell of each angular momentum is therefore also computed by libcint. A
 difference is an error.
 """
 
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,36 +21,50 @@ from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import BackendUnavailable
 from dfmp2.integrals.blocks import AuxBlock, shell_blocks
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.molecules.plain import Mole
 from dfmp2.planning.gpu import GPU_ERI_BLOCK
 from dfmp2.results.stages import Stage
 from dfmp2.units import BYTES_PER_DOUBLE
 
 if TYPE_CHECKING:
+    import torch
+
     from dfmp2.backends.torch import TorchBackend
 
 __all__ = ["Gpu4PyscfIntegrals", "why_not_gpu4pyscf"]
 
 LARGEST_L = {"orbital": 4, "auxiliary": 6}
-"""g and i functions: the limits that gpu4pyscf documents."""
+"""Largest angular momenta in gpu4pyscf's documentation: g and i functions."""
 
 AGREEMENT = 1e-9
-"""Largest difference from libcint, relative to a shell's largest integral. gpu4pyscf drops orbital
-pairs by an estimate of 1e-14; its own tests ask for 1e-10."""
+"""Largest difference from libcint, relative to the largest integral of a shell. gpu4pyscf neglects
+orbital pairs with an estimate below 1e-14, and its own tests allow 1e-10."""
 
 FAILURES = (ImportError, OSError, MemoryError, RuntimeError, ValueError, TypeError, LookupError,
             AttributeError, AssertionError)  # fmt: skip
-"""What gpu4pyscf, CuPy and a CUDA driver raise (CUDA's errors are RuntimeErrors)."""
+"""Errors of gpu4pyscf, CuPy and the CUDA driver. Those of CUDA are RuntimeErrors."""
 
 
-def why_not_gpu4pyscf(mol: Any, auxmol: Any) -> str:
-    """Why gpu4pyscf cannot make these integrals; empty where it can."""
+def why_not_gpu4pyscf(mol: Mole, auxmol: Mole) -> str:
+    """Why gpu4pyscf cannot compute these integrals.
+
+    Parameters
+    ----------
+    mol, auxmol : pyscf.gto.Mole
+        The atoms with the orbital and with the auxiliary functions.
+
+    Returns
+    -------
+    str
+        Empty if it can.
+    """
     if importlib.util.find_spec("gpu4pyscf") is None:
         return "it is not installed (pip install 'dfmp2[cuda]')"
     for kind, of in (("orbital", mol), ("auxiliary", auxmol)):
         largest = max((of.bas_angular(shell) for shell in range(of.nbas)), default=0)
         if largest > LARGEST_L[kind]:
             return (
-                f"the {kind} basis has functions of angular momentum {largest}, it treats "
+                f"the {kind} basis has functions of angular momentum {largest}, the limit is "
                 f"{LARGEST_L[kind]}"
             )
     return ""
@@ -63,21 +76,22 @@ class Gpu4PyscfIntegrals:
     Parameters
     ----------
     mol, auxmol : pyscf.gto.Mole
-        On which gpu4pyscf is compared with libcint.
+        The atoms with the orbital and with the auxiliary functions, for the comparison with
+        libcint.
     backend : TorchBackend
-        Its device makes the integrals.
+        Backend on the CUDA device that computes the integrals.
 
     Raises
     ------
     BackendUnavailable
-        If gpu4pyscf is not there, fails, or gives other integrals than libcint.
+        If gpu4pyscf is not installed, fails, or gives other integrals than libcint.
     """
 
     stage = Stage.INTEGRALS
     metric: str | None = None
     on_device = True
 
-    def __init__(self, mol: Any, auxmol: Any, backend: TorchBackend) -> None:
+    def __init__(self, mol: Mole, auxmol: Mole, backend: TorchBackend) -> None:
         if why_not := why_not_gpu4pyscf(mol, auxmol):
             raise BackendUnavailable(f"integrals gpu4pyscf: {why_not}; use --integrals libcint")
         self._backend = backend
@@ -90,13 +104,21 @@ class Gpu4PyscfIntegrals:
         )
 
     def integrals(
-        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
     ) -> _DeviceBlocks:
-        """Blocks as large as the forecast has them, or of `block` functions where that is more."""
+        """The integrals in blocks of at most `block` functions, or more if the forecast has more.
+
+        Parameters
+        ----------
+        mol, auxmol : pyscf.gto.Mole
+        block : int
+        shells : sequence of int, optional
+            Auxiliary shells. All if not given.
+        """
         size = max(block, GPU_ERI_BLOCK // (BYTES_PER_DOUBLE * int(mol.nao_nr()) ** 2))
         return _DeviceBlocks(mol, auxmol, size, shells, self._backend)
 
-    def _require_agreement(self, mol: Any, auxmol: Any) -> None:
+    def _require_agreement(self, mol: Mole, auxmol: Mole) -> None:
         momenta = [auxmol.bas_angular(shell) for shell in range(auxmol.nbas)]
         shells = sorted(momenta.index(momentum) for momentum in set(momenta))
         found = self._backend.to_host(_computed(mol, _of_shells(auxmol, shells), self._backend))
@@ -119,8 +141,8 @@ class _DeviceBlocks:
 
     def __init__(
         self,
-        mol: Any,
-        auxmol: Any,
+        mol: Mole,
+        auxmol: Mole,
         size: int,
         shells: Sequence[int] | None,
         backend: TorchBackend,
@@ -135,7 +157,7 @@ class _DeviceBlocks:
         _give_back()
 
 
-def _computed(mol: Any, auxmol: Any, backend: TorchBackend) -> Tensor:
+def _computed(mol: Mole, auxmol: Mole, backend: TorchBackend) -> Tensor:
     """All (mn|P) of two molecules as a tensor [P,m,n] of the device."""
     import torch
 
@@ -160,10 +182,10 @@ def _computed(mol: Any, auxmol: Any, backend: TorchBackend) -> Tensor:
     return block
 
 
-def _settle(device: Any) -> None:
-    """Wait before CuPy may use the block's memory again, where streams do not keep the order.
+def _settle(device: torch.device) -> None:
+    """Wait for the block if torch uses another stream than gpu4pyscf and CuPy.
 
-    gpu4pyscf and CuPy work on CUDA's default stream. So does torch, unless its user says otherwise.
+    They use the default stream of CUDA. Without the wait, CuPy could reuse the memory too early.
     """
     import torch
 
@@ -174,23 +196,23 @@ def _settle(device: Any) -> None:
 
 
 def _give_back() -> None:
-    """Return what CuPy keeps for later to the device, for torch."""
+    """Release the memory in CuPy's cache, so that torch can use it."""
     import cupy
 
     cupy.get_default_memory_pool().free_all_blocks()
 
 
-def _of_shells(auxmol: Any, shells: list[int]) -> Any:
+def _of_shells(auxmol: Mole, shells: list[int]) -> Mole:
     """The molecule with some of its shells, in their order."""
     part = auxmol.copy(deep=False)
     part._bas = auxmol._bas[shells]
     return part
 
 
-def _segmented(mol: Any) -> Any:
-    """The same functions in the same order, one contraction a shell.
+def _segmented(mol: Mole) -> Mole:
+    """The molecule with one contraction per shell, and with the same functions in the same order.
 
-    Some versions of gpu4pyscf refuse shells of several contractions.
+    Some versions of gpu4pyscf do not accept shells with several contractions.
     """
     from pyscf.gto import mole
 

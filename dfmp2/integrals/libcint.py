@@ -1,7 +1,7 @@
 """Three-centre integrals (mn|P) by libcint, in blocks of auxiliary shells.
 
-Only the packed lower triangle of mn is computed. libcint's optimiser screens negligible shell
-pairs. Blocks consist of whole auxiliary shells because libcint cannot split one.
+Only the packed lower triangle of mn is computed. libcint screens negligible shell pairs. Blocks
+consist of whole auxiliary shells, because libcint cannot split a shell.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from math import ceil
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.integrals.blocks import AuxBlock, IntegralSource, Memory, shell_blocks
+from dfmp2.molecules.plain import Mole
 from dfmp2.results.stages import Stage
 
 __all__ = ["LIBCINT", "Libcint", "ThreeCentreIntegrals"]
 
 PARTS = 8
-"""Runs of shells per thread in one block. A thread that is done takes the next run."""
+"""Parts of a block per thread. A thread that is finished takes the next part, so that the work is
+balanced."""
 
 
 class ThreeCentreIntegrals:
@@ -32,13 +33,17 @@ class ThreeCentreIntegrals:
     mol, auxmol : pyscf.gto.Mole
         The orbital and the auxiliary basis on the same atoms.
     block : int
-        Auxiliary functions per block, at most; one shell where a shell is larger.
+        Auxiliary functions per block, at most. A larger shell is a block of its own.
     shells : sequence of int, optional
-        Make only these auxiliary shells, in ascending order.
+        Auxiliary shells to compute, in ascending order. All if not given.
+
+    Attributes
+    ----------
+    blocks : list of AuxBlock
     """
 
     def __init__(
-        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
     ) -> None:
         from pyscf.gto import mole, moleintor
 
@@ -49,8 +54,7 @@ class ThreeCentreIntegrals:
         self._nbas = mol.nbas
         self._nao = int(mol.nao_nr())
         self._loc = moleintor.make_loc(self._env[1], self._intor)
-        # Pair data of the orbital shells alone: the auxiliary ones form no pairs here, and would
-        # take tens of MB.
+        # Only orbital shells form pairs here. Pair data of the auxiliary shells take tens of MB.
         atm, bas, env = self._env
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         self._aux_loc = auxmol.ao_loc_nr()
@@ -61,23 +65,26 @@ class ThreeCentreIntegrals:
         self._unpacked = np.empty(largest * self._nao * self._nao)
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its integrals [P,m,n]; the memory is used again for the next."""
+        """Yield each block with its integrals [P,m,n] in hartree.
+
+        The next block uses the same memory.
+        """
         nao = self._nao
         unpacked = self._unpacked.reshape(-1, nao, nao)
         for block, _ in self._made(lambda _: self._packed, unpacked):
             yield block, unpacked[: block.p1 - block.p0]
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its lower triangles [P,mn], written into the buffer."""
+        """Yield each block with its lower triangles [P,mn], written to the buffer of the block."""
         return self._made(memory, None)
 
     def _made(
         self, memory: Memory, unpacked: NDArray[np.float64] | None
     ) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Packed blocks, and their squares in `unpacked`, if it is given.
+        """Packed blocks. If `unpacked` is given, they are also unpacked to full matrices.
 
-        Each thread makes and unpacks shells of its own. PySCF's OpenMP threads are not used: they
-        keep waiting on their cores for some time after a call, and slow the next work down.
+        PySCF's OpenMP threads are not used: they stay busy on their cores for some time after a
+        call, which slows down the next work.
         """
         from pyscf import lib
         from pyscf.gto import moleintor
@@ -105,12 +112,12 @@ class ThreeCentreIntegrals:
 
 
 class Libcint:
-    """Integrals computed by libcint when they are needed.
+    """`dfmp2.integrals.blocks.IntegralSource` by libcint.
 
     Parameters
     ----------
     remark : str, optional
-        Why no other program computes them.
+        Why another program does not compute the integrals.
     """
 
     stage = Stage.INTEGRALS
@@ -121,7 +128,7 @@ class Libcint:
         self.origin = "computed by libcint on the CPU" + (f" ({remark})" if remark else "")
 
     def integrals(
-        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
     ) -> ThreeCentreIntegrals:
         return ThreeCentreIntegrals(mol, auxmol, block, shells)
 

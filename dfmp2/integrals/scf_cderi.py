@@ -1,13 +1,12 @@
-"""The integrals of a density-fitted SCF, reused by MP2 where the user asks for it.
+"""The integrals of a density-fitted SCF, which MP2 can reuse.
 
-PySCF's `mf.with_df` holds sum_Q (L^-1)_PQ (Q|mn) with L L^T = (P|Q). Both half transforms of it
-give B[i,P,a]: no integral is computed again, and the metric is neither factored nor solved. The
-energies equal those of the ordinary path to rounding, if the auxiliary sets are the same. Their
-shells are compared, not their names, and the first shell of the integrals is compared with
-libcint's.
+PySCF's `mf.with_df` contains sum_Q (L^-1)_PQ (Q|mn) with L L^T = (P|Q). The two half transforms of
+these give B[i,P,a]. No integral is computed again, and no metric is factored or solved. If the SCF
+and MP2 use the same auxiliary functions, the energies are the same to rounding. This is checked:
+the shells are compared, and the integrals of the first shell are compared with libcint's.
 
-This is done on request only: an SCF is usually fitted with a Coulomb/exchange (JK) set, which was
-not optimised for correlation energies.
+Only ``integrals="scf"`` does this. An SCF is usually fitted with a Coulomb/exchange (JK) set, which
+was not optimised for correlation energies.
 """
 
 from __future__ import annotations
@@ -24,14 +23,18 @@ from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
 from dfmp2.integrals.blocks import AuxBlock, Memory
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.molecules.basis import basis_label
+from dfmp2.molecules.plain import Mole
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.stages import Stage
 
 __all__ = ["ScfIntegrals", "require_same_set"]
 
+DF = Any
+"""A `pyscf.df.DF`. PySCF has no types."""
+
 SAME = 1e-9
-"""Relative difference up to which stored integrals are those computed again. libcint repeats its
-own to 1e-14; those of another molecule or set differ in the first digits."""
+"""Largest relative difference between equal integrals. libcint reproduces its integrals to 1e-14.
+Integrals of another molecule or set differ in the first digits."""
 
 
 class ScfIntegrals:
@@ -40,15 +43,15 @@ class ScfIntegrals:
     Parameters
     ----------
     solution : ScfSolution
-        Density-fitted.
+        A density-fitted SCF.
     aux : AuxBasis
-        The auxiliary set that MP2 is asked to use.
+        Auxiliary basis of MP2.
 
     Raises
     ------
     InputError
-        If there is nothing to take over: the SCF was not density-fitted or has another auxiliary
-        set, its integrals are gone, or they are not those of this molecule and set.
+        If there are no integrals to reuse: the SCF was not density-fitted or has another auxiliary
+        set, its integrals were released, or they belong to another molecule or set.
     """
 
     stage = Stage.SCF_INTEGRALS
@@ -60,34 +63,41 @@ class ScfIntegrals:
         self._df = require_same_set(mol, solution.with_df, aux, solution.read_from)
         if self._df._cderi is None:
             raise InputError(
-                "integrals scf: mf.with_df holds no integrals (they are dropped by reset and "
-                "by pickling); run mf.with_df.build(), or leave integrals at auto"
+                "integrals scf: mf.with_df holds no integrals (reset and pickling remove them); "
+                "run mf.with_df.build(), or leave integrals at auto"
             )
         rows = int(self._df.get_naoaux())
         if rows != aux.naux:
             raise InputError(
                 f"integrals scf: the SCF's integrals have {rows} auxiliary vectors of "
-                f"{aux.naux} (linear dependence, by a threshold that is not MP2's); leave "
-                "integrals at auto"
+                f"{aux.naux} (PySCF removed linearly dependent ones with another threshold than "
+                "MP2 has); leave integrals at auto"
             )
         _require_content(self._df, mol, aux)
         where = "in memory" if isinstance(self._df._cderi, np.ndarray) else "read from its file"
         self.origin = f"the SCF's, fitted with {_name(self._df)}, {where}"
 
     def integrals(
-        self, mol: Any, auxmol: Any, block: int, shells: Sequence[int] | None = None
+        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
     ) -> _Rows:
-        """Blocks of at most `block` auxiliary vectors, all of them: they have no shells."""
+        """All integrals in blocks of at most `block` auxiliary vectors. `shells` is not used.
+
+        Parameters
+        ----------
+        mol, auxmol : pyscf.gto.Mole
+        block : int
+        shells : None
+        """
         return _Rows(self._df, int(mol.nao_nr()), int(auxmol.nao_nr()), block)
 
 
 class _Rows:
     """`BlockedIntegrals` from the packed rows of a density-fitting object."""
 
-    def __init__(self, with_df: Any, nao: int, naux: int, block: int) -> None:
+    def __init__(self, with_df: DF, nao: int, naux: int, block: int) -> None:
         self._df, self._nao, self._size = with_df, nao, min(block, naux)
         starts = range(0, naux, block)
-        # What was orthonormalised has no shells any more.
+        # Orthonormalised vectors have no shells.
         self.blocks = [AuxBlock(-1, -1, p0, min(p0 + block, naux)) for p0 in starts]
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
@@ -99,11 +109,11 @@ class _Rows:
             size = block.p1 - block.p0
             out = memory[: size * nao * nao].reshape(size, nao, nao)
             lib.unpack_tril(packed, out=out)
-            del packed  # the next one is being read already
+            del packed  # PySCF reads the next block already, so release the memory of this one
             yield block, out
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
-        """Yield each block with its lower triangles [P,mn], copied into the buffer."""
+        """Yield each block with its lower triangles [P,mn], copied to the buffer of the block."""
         rows = zip(self.blocks, self._df.loop(self._size), strict=True)
         for number, (block, stored) in enumerate(rows):
             out = memory(number)[: stored.size].reshape(stored.shape)
@@ -111,15 +121,16 @@ class _Rows:
             yield block, out
 
 
-def require_same_set(mol: Any, with_df: Any, aux: AuxBasis, read_from: str | None = None) -> Any:
-    """Check that the auxiliary functions of an SCF are those of `aux`.
+def require_same_set(mol: Mole, with_df: DF, aux: AuxBasis, read_from: str | None = None) -> DF:
+    """Check that the SCF and MP2 have the same auxiliary functions.
 
     Parameters
     ----------
     mol : pyscf.gto.Mole
     with_df : pyscf.df.DF or None
-        Density-fitting object of the SCF, which need not have run.
+        Density-fitting object of the SCF. The SCF may not have run yet.
     aux : AuxBasis
+        Auxiliary basis of MP2.
     read_from : str, optional
         File that the SCF was read from.
 
@@ -130,7 +141,8 @@ def require_same_set(mol: Any, with_df: Any, aux: AuxBasis, read_from: str | Non
     Raises
     ------
     InputError
-        If the SCF is not density-fitted, or with other functions; the message names a difference.
+        If the SCF is not density-fitted, or has other auxiliary functions. The message names a
+        difference.
     """
     from pyscf import df
 
@@ -147,19 +159,20 @@ def require_same_set(mol: Any, with_df: Any, aux: AuxBasis, read_from: str | Non
         auxmol.atom_coords(), aux.mol.atom_coords(), rtol=0, atol=SAME
     ):
         raise InputError(
-            "integrals scf: mf.with_df was made for atoms that lie elsewhere (the molecule "
-            "was changed after the SCF); run the SCF again, or leave integrals at auto"
+            "integrals scf: mf.with_df was made for other atom positions (the molecule was "
+            "changed after the SCF); run the SCF again, or leave integrals at auto"
         )
     if difference := _difference(auxmol, aux.mol):
         raise InputError(
-            f"integrals scf: the SCF is fitted with {_name(with_df)}, MP2 would be with "
-            f"{aux}: {difference}; name one set for both (--auxbasis and --scf-auxbasis, auxbasis "
-            "and mf.density_fit), or leave integrals at auto"
+            f"integrals scf: the SCF is fitted with {_name(with_df)}, MP2 with {aux}: "
+            f"{difference}; use one set for both (--auxbasis and --scf-auxbasis, auxbasis and "
+            "mf.density_fit), or leave integrals at auto"
         )
     return with_df
 
 
-def _name(with_df: Any) -> str:
+def _name(with_df: DF) -> str:
+    """Name of the auxiliary set of a density-fitted SCF."""
     if with_df.auxbasis is None:
         return "PySCF's JK set"
     names = {name.strip() for name in basis_label(with_df.auxbasis).split(",")}
@@ -167,8 +180,8 @@ def _name(with_df: Any) -> str:
     return short.pop() if len(short) == 1 else basis_label(with_df.auxbasis)
 
 
-def _difference(scf: Any, mp2: Any) -> str:
-    """The first difference between two sets on the same atoms in words; empty if there is none."""
+def _difference(scf: Mole, mp2: Mole) -> str:
+    """The first difference between two sets on the same atoms. Empty if there is none."""
     for atom in range(scf.natm):
         label = mp2.atom_symbol(atom)
         ours, theirs = _shells(mp2, atom), _shells(scf, atom)
@@ -183,7 +196,7 @@ def _difference(scf: Any, mp2: Any) -> str:
     return ""
 
 
-def _shells(mol: Any, atom: int) -> list[tuple[int, tuple[int, ...], Any, Any]]:
+def _shells(mol: Mole, atom: int) -> list[tuple[int, tuple[int, ...], Any, Any]]:
     """Angular momentum, shape, exponents and coefficients of each shell on an atom."""
     found = []
     for shell in mol.atom_shell_ids(atom):
@@ -192,15 +205,16 @@ def _shells(mol: Any, atom: int) -> list[tuple[int, tuple[int, ...], Any, Any]]:
     return found
 
 
-def _functions(mol: Any, atom: int) -> int:
+def _functions(mol: Mole, atom: int) -> int:
+    """Number of functions on an atom."""
     loc = mol.ao_loc_nr()
     return int(sum(loc[shell + 1] - loc[shell] for shell in mol.atom_shell_ids(atom)))
 
 
-def _require_content(with_df: Any, mol: Any, aux: AuxBasis) -> None:
-    """Compare the first shell's rows with what they must be: they need no other shell.
+def _require_content(with_df: DF, mol: Mole, aux: AuxBasis) -> None:
+    """Compare the stored rows of the first shell with rows from libcint.
 
-    L is lower triangular, so its first rows are the factor of the first shell's own metric.
+    L is lower triangular, so the first rows depend on the metric of the first shell only.
     """
     ((block, eri),) = ThreeCentreIntegrals(mol, aux.mol, 1, shells=[0])
     lower = scipy.linalg.cholesky(aux.mol.intor("int2c2e", shls_slice=(0, 1, 0, 1)), lower=True)
@@ -215,6 +229,6 @@ def _require_content(with_df: Any, mol: Any, aux: AuxBasis) -> None:
         if worst <= SAME * float(np.abs(expected).max(initial=0.0)):
             return
     raise InputError(
-        "integrals scf: what mf.with_df holds are not the Cholesky-fitted integrals of this "
+        "integrals scf: the integrals in mf.with_df are not the Cholesky-fitted integrals of this "
         "molecule, basis and auxiliary set; run the SCF again, or leave integrals at auto"
     )

@@ -1,6 +1,6 @@
 """Choose the source of the three-centre integrals, before the work starts.
 
-A chosen source that fails is an error. No other source replaces it.
+If the chosen source fails, this is an error. No other source replaces it.
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ __all__ = ["choose_source"]
 def choose_source(
     name: str, solution: ScfSolution, aux: AuxBasis, selection: Selection
 ) -> IntegralSource:
-    """The source of that name for one run.
+    """Choose the source of the integrals of one run.
 
     Parameters
     ----------
     name : str
-        One of `INTEGRALS`. "auto" takes gpu4pyscf where torch computes on a CUDA device and
-        gpu4pyscf can make these integrals, else libcint.
+        One of `INTEGRALS`. "auto" takes gpu4pyscf if torch computes on a CUDA device and gpu4pyscf
+        can compute these integrals, else libcint.
     solution : ScfSolution
-        Its integrals are used by "scf" alone.
+        Only "scf" uses its integrals.
     aux : AuxBasis
     selection : Selection
+        The chosen backend.
 
     Returns
     -------
@@ -44,10 +45,10 @@ def choose_source(
     Raises
     ------
     InputError
-        For an unknown name, "scf" where there is nothing to take over, or "gpu4pyscf" without a
-        CUDA device.
+        If the name is unknown, if "scf" has no integrals to reuse, or if "gpu4pyscf" has no CUDA
+        device.
     BackendUnavailable
-        For "gpu4pyscf" where it is not installed or cannot make these integrals.
+        If "gpu4pyscf" is not installed, or cannot compute these integrals.
     """
     if name not in INTEGRALS:
         raise InputError(f"integrals {name!r} is unknown; choose one of {', '.join(INTEGRALS)}")
@@ -60,8 +61,8 @@ def choose_source(
     if name == "gpu4pyscf":
         if not on_cuda:
             raise InputError(
-                f"integrals gpu4pyscf: it computes on CUDA devices, this run is on {where}; use "
-                "--device cuda, or leave integrals at auto"
+                f"integrals gpu4pyscf: it computes on CUDA devices, but this run is on {where}; "
+                "use --device cuda, or leave integrals at auto"
             )
         return Gpu4PyscfIntegrals(solution.mol, aux.mol, cast("TorchBackend", selection.backend))
     if name == "libcint" or not on_cuda:

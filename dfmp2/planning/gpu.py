@@ -1,6 +1,6 @@
-"""Memory and block sizes on a GPU: pure functions of sizes.
+"""Forecasts of memory, and block sizes on a GPU.
 
-The figures follow from the sizes of the tensors. They were not measured on a GPU.
+The numbers follow from the sizes of the tensors. They were not measured on a GPU.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ T_BLOCK = 256 * BYTES_PER_MB
 """Bytes of one block of T on a GPU: large enough to fill it."""
 
 TEMPORARIES = 4
-"""Arrays of T's size while a block of T is reduced: T, its float64 copy where it is float32, the
-weights, and one for the terms."""
+"""Arrays of the size of a block of T during its reduction: T, a float64 copy of a float32 T, the
+weights, and the terms of the sums."""
 
 SOLVE_COLUMNS = 32768
-"""Columns of the metric solve that are done at once: enough to fill a GPU."""
+"""Columns of one metric solve: enough to fill a GPU."""
 
 GPU_ERI_BLOCK = 256 * BYTES_PER_MB
-"""Bytes of one block of integrals that the GPU makes itself: each repeats the screening of orbital
-pairs, which large blocks make up for."""
+"""Bytes of one block of integrals that the GPU computes. The screening of orbital pairs is repeated
+for each block, so blocks are large."""
 
 ERI_COPIES = 4
-"""Arrays of such a block's size while it is made: gpu4pyscf's own two, its result, and the copy in
-the order that the transform takes."""
+"""Arrays of the size of such a block while it is computed: two inside gpu4pyscf, its result, and a
+copy in the order of the transform."""
 
 LIBRARIES = 512 * BYTES_PER_MB
-"""Bytes for workspaces of cuBLAS, and gaps between what torch keeps."""
+"""Bytes for workspaces of cuBLAS, and for gaps in the memory of torch."""
 
 
 def device_memory(sizes: Sizes, aux_block: int) -> dict[str, int]:
@@ -44,7 +44,7 @@ def device_memory(sizes: Sizes, aux_block: int) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        "B[i,P,a]" and "libraries" are there all the time, the others one after the other.
+        "B[i,P,a]" and "libraries" are used all the time. Of the others, only one is used at a time.
     """
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     triangle = nao * (nao + 1) // 2
@@ -63,20 +63,27 @@ def device_memory(sizes: Sizes, aux_block: int) -> dict[str, int]:
 
 
 def device_peak(memory: dict[str, int]) -> int:
-    """Bytes at the largest moment, of what `device_memory` returns."""
+    """Peak memory on the GPU in bytes.
+
+    Parameters
+    ----------
+    memory : dict of str to int
+        Bytes by item, from `device_memory`.
+    """
     always = ("B[i,P,a]", "libraries")
     passing = [size for name, size in memory.items() if name not in always]
     return sum(memory.get(name, 0) for name in always) + max(passing, default=0)
 
 
 def pairs_at_once(nvir: int, free: int) -> int:
-    """How many T_ij one block of T holds: as many as fill the GPU and fit, at least one.
+    """Number of T_ij in one block of T on a GPU: what `T_BLOCK` and the free memory allow, or one.
 
     Parameters
     ----------
     nvir : int
+        Number of virtual orbitals.
     free : int
-        Bytes that are free on the GPU.
+        Free memory of the GPU in bytes.
     """
     one = BYTES_PER_DOUBLE * nvir * nvir
     return max(1, min(T_BLOCK // one, free // (TEMPORARIES * one)))

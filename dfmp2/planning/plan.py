@@ -1,13 +1,13 @@
-"""Block sizes and forecasts of memory, disk and work: a pure function of sizes and budget.
+"""Block sizes, and forecasts of memory, disk and work.
 
-``dfmp2 plan`` and ``dfmp2 run`` share this module, so the plan shows the blocks of the run. Memory
-is counted above the resident memory of the process at the start of the DF-MP2 part.
+``dfmp2 plan`` and ``dfmp2 run`` both use this module, so the plan shows the blocks of the run.
+Memory is counted above the resident memory of the process at the start of DF-MP2.
 
-B stays in memory where it fits. Otherwise it is in the run file. One block of i, as large as memory
-allows, is then combined with short blocks of j that are read ahead. Orbital j is read once for its
-own block and once for each block before it, so a large first block means few reads. With bi
-orbitals i in memory, the work on one row of B takes bi nvir / 400 times as long as reading it (at
-100 GFLOP/s and 1 GB/s), so the GEMMs hide the time of reading.
+If B fits in memory, it stays there. Otherwise it is in the run file. One block of i is then as
+large as memory allows. It is combined with short blocks of j, which are read ahead. Each orbital j
+is read once for its own block and once for each block of i before it. So large blocks of i mean few
+reads. With bi orbitals i in memory, the GEMMs of one row of B take bi nvir / 400 times as long as
+reading the row (at 100 GFLOP/s and 1 GB/s). Reading therefore costs almost no time.
 """
 
 from __future__ import annotations
@@ -25,30 +25,33 @@ from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 __all__ = ["Plan", "gemm_width", "make_plan", "ranges"]
 
 ERI_BLOCK = 64 * BYTES_PER_MB
-"""Bytes of one unpacked block of (mn|P). Larger blocks are slower: their pages are never warm."""
+"""Bytes of one unpacked block of (mn|P). Larger blocks are slower, because their memory pages are
+rarely in the caches."""
 
 T_BLOCK = BYTES_PER_MB
-"""Bytes of one thread's block of T (or one T_ij, where that is larger): it is reduced while it is
-in the core's own cache."""
+"""Bytes of the block of T of one thread, or one T_ij if that is larger. With this size a block is
+reduced while it is in the cache of its core."""
 
 OVERHEAD = 48 * BYTES_PER_MB
-"""Bytes for what is not counted by formula: libcint's buffers, BLAS packing, the heap's own gaps.
-Measured between 3 MB (water) and 62 MB (stacked uracil dimer)."""
+"""Bytes for what the formulas do not contain: buffers of libcint, packed matrices in BLAS, gaps in
+the heap. Measured: between 3 MB (water) and 62 MB (stacked uracil dimer)."""
 
 READ_AHEAD = 16
-"""One in so many rows of B in memory is for each of the two blocks that are read ahead."""
+"""The rows of B in memory are divided by this number for each of the two blocks that are read
+ahead."""
 
 GEMM_COLUMNS = 24
-"""Columns that a float64 GEMM with 512-bit registers works on at once: with 192 it is 11 % faster
-than with 190, and as much in float32 (MKL, one core of an AMD EPYC)."""
+"""Columns that a GEMM with 512-bit registers works on together. Measured with MKL on one core of an
+AMD EPYC: 192 columns are 11 % faster than 190, in float64 and in float32."""
 
 PAIR_BLOCK_FLOPS = 5e10
-"""Operations in one block of pairs, at least: about half a second of two cores, so that the threads
-rarely wait for each other and progress is still seen."""
+"""Floating-point operations in one block of pairs, about half a second of two cores. Threads wait
+for each other once per block, and progress is shown once per block."""
 
 
 PAIR_BLOCK_FLOPS_GPU = 1e13
-"""The same on a GPU, which is waited for once a block: tenths of a second at its float64 rate."""
+"""The same on a GPU: tenths of a second at its float64 rate. The host waits for the GPU once per
+block."""
 
 
 @dataclass(frozen=True)
@@ -63,29 +66,29 @@ class Plan:
     occ_block : int
         Occupied orbitals per pair block, B in memory.
     in_memory : bool
-        B stays in memory.
+        Whether B stays in memory. Otherwise it is in the run file.
     i_rows, j_rows : int
         Occupied orbitals per pair block, B in the run file.
     solve_rows : int
-        Occupied orbitals whose metric solve is done at once, B in the run file.
+        Occupied orbitals per metric solve, B in the run file.
     reads : float
         How often the pair stage reads B from the run file.
     memory : dict of str to float
         MB by item.
     peak : float
-        MB at the largest moment.
+        Peak memory, MB.
     disk : dict of str to float
         MB of the run file by item.
     flops : dict of str to float
         Floating-point operations by stage.
     max_memory : float
-        The budget, MB.
+        Memory limit, MB.
     least_in_memory : float
-        The smallest budget with B in memory, MB.
+        Smallest memory limit with B in memory, MB.
     device_memory : dict of str to float
-        MB by item on the GPU that computes; empty where the host does.
+        MB by item on the GPU. Empty if B is on the host.
     device_peak : float
-        MB there at the largest moment.
+        Peak memory on the GPU, MB.
     """
 
     sizes: Sizes
@@ -106,10 +109,14 @@ class Plan:
     device_peak: float = 0.0
 
     def pair_ranges(self) -> list[tuple[slice, list[slice]]]:
-        """Each block of i with its blocks of j, itself first.
+        """The blocks of pairs.
 
-        With B in memory all blocks are alike. From the run file one long block of i is combined
-        with short blocks of j.
+        Returns
+        -------
+        list of tuple (slice, list of slice)
+            Each block of i with its blocks of j. The first block of j is the block of i itself.
+            With B in memory all blocks have the same size. With B in the run file one long block
+            of i is combined with short blocks of j.
         """
         nocc = self.sizes.nocc
         if self.in_memory:
@@ -120,19 +127,37 @@ class Plan:
 
 
 def ranges(start: int, stop: int, size: int) -> list[slice]:
-    """Cut [start, stop) in pieces of `size` and a rest."""
+    """Divide [start, stop) into ranges of `size` and a remainder.
+
+    Parameters
+    ----------
+    start, stop, size : int
+
+    Returns
+    -------
+    list of slice
+    """
     return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
 
 
 def gemm_width(nvir: int) -> int:
-    """Columns of T_ij in memory: virtual orbitals, with empty ones where the GEMM gains more."""
+    """Number of columns of T_ij in memory.
+
+    It is rounded up to a multiple of `GEMM_COLUMNS` if this adds at most 2 %, because the GEMM then
+    gains more than the empty columns cost.
+
+    Parameters
+    ----------
+    nvir : int
+        Number of virtual orbitals.
+    """
     width = ceil(nvir / GEMM_COLUMNS) * GEMM_COLUMNS
     return width if width - nvir <= nvir // 50 else nvir
 
 
 @dataclass(frozen=True)
 class _Bytes:
-    """What the items of a run take in memory."""
+    """Memory of the items of a run, in bytes."""
 
     b: int
     row: int
@@ -178,22 +203,22 @@ def make_plan(
     metric_done: bool = False,
     on_gpu: bool = False,
 ) -> Plan:
-    """Choose block sizes that keep the run within its budget.
+    """Choose block sizes that keep the run within its memory limit.
 
     Parameters
     ----------
     sizes : Sizes
     max_memory : float
-        MB (10^6 bytes) above the resident memory at the start of DF-MP2.
+        Memory limit in MB (10^6 bytes), above the resident memory at the start of DF-MP2.
     threads : int
-        Threads that each hold a block of T.
+        CPU threads. Each has a block of T.
     aux_block : int, optional
-        Use this block size instead of the best one.
+        Auxiliary functions per integral block, instead of the best number.
     metric_done : bool
-        The integrals are an SCF's and hold the metric already. They are read, one block ahead, and
-        neither the metric nor its solve is computed. B stays in memory.
+        The integrals are those of an SCF, so the metric is neither computed nor solved. The
+        integrals are read one block ahead. B stays in memory.
     on_gpu : bool
-        B and all that follows is on a GPU. The host holds two blocks of packed integrals.
+        B and the pair energies are on a GPU. The host has two blocks of packed integrals.
 
     Returns
     -------
@@ -202,7 +227,7 @@ def make_plan(
     Raises
     ------
     ResourceError
-        If even the smallest blocks need more; the message says how much.
+        If even the smallest blocks need more. The message says how much.
     """
     budget = max_memory * BYTES_PER_MB
     size = _bytes(sizes, threads, metric_done, on_gpu)
@@ -264,7 +289,7 @@ def _require_budget(size: _Bytes, max_memory: float, smallest: int, only_in_memo
 
 
 def _occ_block(sizes: Sizes, on_gpu: bool) -> int:
-    """Occupied orbitals per pair block with B in memory: equal blocks of enough work."""
+    """Occupied orbitals per pair block with B in memory: blocks of equal size with enough work."""
     pair_flops = 2.0 * sizes.naux * sizes.nvir**2
     block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
     most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))

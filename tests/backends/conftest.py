@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _own_ledger(monkeypatch: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """A device that is played leaves nothing in the user's ledger of programs."""
+def _own_list(monkeypatch: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A device that is played adds nothing to the user's list of programs."""
     if request.module.__name__.endswith("test_compiled"):
-        return  # it tests where the ledger lies
-    monkeypatch.setattr("dfmp2.backends.compiled.ledger_path", lambda: tmp_path / "programs.json")
+        return  # it tests the path of the list
+    monkeypatch.setattr("dfmp2.backends.compiled.list_path", lambda: tmp_path / "programs.json")

@@ -344,7 +344,7 @@ def test_a_named_torch_device_is_not_replaced_by_neuron(monkeypatch: Any, tmp_pa
     machine = Machine(monkeypatch, tmp_path, "device")
     mp = calculation().set(device="cpu").run()
     assert places(mp)["trsm"] == {("pytorch", "cpu")}
-    assert "NKI not used: device 'cpu' named" in mp.result.provenance.reason
+    assert "NKI not used: device 'cpu' was asked for" in mp.result.provenance.reason
     assert machine.device.log == []
 
 

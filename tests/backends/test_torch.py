@@ -137,7 +137,7 @@ def test_where_names_the_device() -> None:
 
 @pytest.mark.parametrize(
     ("device", "says"),
-    [("warp", "not one that torch knows"), ("meta", "no float64 path"), ("cuda:99", "sees")],
+    [("warp", "unknown to torch"), ("meta", "not supported in float64"), ("cuda:99", "finds 0")],
 )
 def test_unusable_device_is_refused(device: str, says: str) -> None:
     with pytest.raises(BackendUnavailable, match=says):

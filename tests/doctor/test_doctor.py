@@ -524,7 +524,7 @@ def test_process_default(tmp_path: Path) -> None:
 def test_unknown_names() -> None:
     with pytest.raises(InputError, match="backend 'cuda' is unknown"):
         examine("cuda")
-    with pytest.raises(InputError, match="no simulator"):
+    with pytest.raises(InputError, match="not a simulator"):
         examine("simulator", "cuda")
     assert not usable(examine("pytorch", "nonsense"))
 

@@ -186,8 +186,8 @@ def test_libcint_by_name(played: Played) -> None:
 @pytest.mark.parametrize(
     ("basis", "momentum", "says"),
     [
-        ("orbital", 5, "the orbital basis has functions of angular momentum 5, it treats 4"),
-        ("auxiliary", 7, "the auxiliary basis has functions of angular momentum 7, it treats 6"),
+        ("orbital", 5, "the orbital basis has functions of angular momentum 5, the limit is 4"),
+        ("auxiliary", 7, "the auxiliary basis has functions of angular momentum 7, the limit is 6"),
     ],
 )
 def test_functions_that_it_does_not_treat(

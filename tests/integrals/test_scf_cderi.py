@@ -271,13 +271,13 @@ REFUSED = {
     "exact SCF": (lambda: mean_field("water"), "the SCF is not density-fitted"),
     "other set": (
         lambda: fitted("water", "cc-pvdz-ri"),
-        "fitted with cc-pvdz-ri, MP2 would be with cc-pvdz-jkfit: 56 functions on O, not 70",
+        "fitted with cc-pvdz-ri, MP2 with cc-pvdz-jkfit: 56 functions on O, not 70",
     ),
     "default set of MP2": (
         lambda: fitted("water", "cc-pvtz-jkfit"),
-        "fitted with cc-pvtz-jkfit, MP2 would be with cc-pvdz-jkfit: .* functions on O",
+        "fitted with cc-pvtz-jkfit, MP2 with cc-pvdz-jkfit: .* functions on O",
     ),
-    "moved": (_moved, "atoms that lie elsewhere .* run the SCF again"),
+    "moved": (_moved, "other atom positions .* run the SCF again"),
     "reset": (_dropped, r"holds no integrals .* run mf\.with_df\.build\(\)"),
     "pickled": (_pickled, "holds no integrals"),
     "fewer vectors": (_fewer_vectors, "have 113 auxiliary vectors of 116"),
@@ -298,7 +298,7 @@ def test_refused(case: str) -> None:
 
 def test_default_set_is_not_the_scfs() -> None:
     """Nothing is taken over because it lies there: MP2's own default stays."""
-    with pytest.raises(InputError, match="MP2 would be with cc-pvdz-ri: 70 functions on O, not 56"):
+    with pytest.raises(InputError, match="MP2 with cc-pvdz-ri: 70 functions on O, not 56"):
         reused(fitted(), None)
 
 
@@ -360,7 +360,7 @@ def test_command_line(sets: tuple[str, ...]) -> None:
     ("options", "says"),
     [
         ((), "the SCF is not density-fitted"),
-        (("--density-fit",), "fitted with cc-pvdz-jkfit, MP2 would be with cc-pvdz-ri: 70 functi"),
+        (("--density-fit",), "fitted with cc-pvdz-jkfit, MP2 with cc-pvdz-ri: 70 functi"),
         (("--density-fit", "--scf-auxbasis", "nonsense"), "auxiliary basis 'nonsense' is unknown"),
         (("--scf-auxbasis", "cc-pvdz-jkfit"), "density-fitted SCF; add --density-fit"),
     ],

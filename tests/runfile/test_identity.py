@@ -83,8 +83,8 @@ def test_a_small_shift_counts() -> None:
 
 def test_a_field_that_one_of_them_lacks() -> None:
     one = fields()
-    assert difference(one, {**one, "fused": True}) == "its fused is none, asked for is true"
-    assert difference({**one, "orbitals": "ab"}, one) == "its orbitals is ab, asked for is none"
+    assert difference(one, {**one, "fused": True}) == "its fused is none, not true"
+    assert difference({**one, "orbitals": "ab"}, one) == "its orbitals is ab, not none"
 
 
 def test_long_values_are_cut() -> None:

@@ -34,9 +34,9 @@ def _no_variables(monkeypatch: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_ledger(monkeypatch: Any, tmp_path: Path) -> None:
-    """A device that is played leaves nothing in the user's ledger of programs."""
-    monkeypatch.setattr("dfmp2.backends.compiled.ledger_path", lambda: tmp_path / "programs.json")
+def _own_list(monkeypatch: Any, tmp_path: Path) -> None:
+    """A device that is played adds nothing to the user's list of programs."""
+    monkeypatch.setattr("dfmp2.backends.compiled.list_path", lambda: tmp_path / "programs.json")
 
 
 def request(backend: str, precision: str | None = None, device: str | None = None) -> Settings:
@@ -79,7 +79,9 @@ def test_wrong_precision_is_found_before_a_missing_backend(monkeypatch: Any) -> 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "trn1"])
 def test_a_simulator_is_no_other_device(device: str) -> None:
-    with pytest.raises(InputError, match=f"device '{device}' is no simulator; use bundled or aws"):
+    with pytest.raises(
+        InputError, match=f"device '{device}' is not a simulator; use bundled or aws"
+    ):
         choose(request("simulator", device=device))
 
 
