@@ -1,7 +1,8 @@
-"""The table of backends that drive the tests.
+"""The table of backends that the kernel tests run on.
 
-A fixture is parametrised over the rows of its kind. Rows whose requirement is missing skip, with
-the reason; ``--require-backend NAME`` (repeatable) makes a missing NAME fail instead.
+The fixture `launch` is parametrised over the rows. The tests of a row are skipped,
+with the reason, if its requirement is missing. ``--require-backend NAME`` (repeatable) makes them
+fail instead.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def _on_device(kernel: Any, *operands: Any) -> Any:
 
 
 class Backend(NamedTuple):
-    """One row: how to launch kernels, why it may be missing, and the marker its tests carry."""
+    """One row: how to launch kernels, the reason if it is missing, and the marker of its tests."""
 
     launch: Launch
     missing: Callable[[], str | None]
@@ -57,7 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a required backend that does not exist: it would never be missed."""
+    """Refuse an unknown name: a misspelt requirement would never make a test fail."""
     for name in config.getoption("--require-backend"):
         if name not in KERNEL_BACKENDS:
             known = ", ".join(KERNEL_BACKENDS)
@@ -73,7 +74,7 @@ def _row(name: str, backend: Backend) -> Any:
     scope="session", params=[_row(name, backend) for name, backend in KERNEL_BACKENDS.items()]
 )
 def kernel_backend(request: pytest.FixtureRequest) -> str:
-    """Name of a backend that runs kernels and is here."""
+    """Name of each available backend in turn."""
     reason = KERNEL_BACKENDS[request.param].missing()
     if reason is not None:
         if request.param in request.config.getoption("--require-backend"):
@@ -90,5 +91,5 @@ def launch(kernel_backend: str) -> Launch:
 
 @pytest.fixture
 def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an empty folder the current one: `dfmp2 run` leaves its run file there."""
+    """Change to an empty folder, because `dfmp2 run` writes its run file to the current one."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
