@@ -100,7 +100,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a required backend that does not exist: it would never be missed."""
+    """Refuse an unknown name: a misspelt requirement would never make a test fail."""
     for name in config.getoption("--require-backend"):
         if name not in BACKENDS:
             known = ", ".join(BACKENDS)
@@ -178,5 +178,5 @@ def nan_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make an empty folder the current one: `dfmp2 run` leaves its run file there."""
+    """Change to an empty folder, because `dfmp2 run` writes its run file to the current one."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))

@@ -1,4 +1,4 @@
-"""A Neuron device played by the bundled simulator, at the lowest seam; all else is real code."""
+"""A fake Neuron device that runs kernels in the bundled simulator. All other code is real."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INSTANCES = {"trn1": "trn1.2xlarge", "trn2": "trn2.48xlarge", "inf2": "inf2.xlar
 
 
 class PlayedDevice(FakeDevice):
-    """A device whose launches work, all raise `error`, or give results off by a factor."""
+    """Fake device. Launches raise `error` if it is given; results are multiplied by `scale`."""
 
     name = "played NeuronCore"
 
@@ -34,7 +34,7 @@ class PlayedDevice(FakeDevice):
 
 
 def play(monkeypatch: pytest.MonkeyPatch, device: PlayedDevice, version: str = "0.4.0") -> None:
-    """Let everything above the device believe that nki is installed and `device` is there."""
+    """Replace the checks for nki and for a device, so that dfmp2 uses `device`."""
     monkeypatch.setattr(nki, "HAS_NKI", True)
     monkeypatch.setattr(nki, "nki_version", version)
     monkeypatch.setattr(nki, "_why_not", None)
@@ -52,7 +52,7 @@ def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def distributions(site: Path, **versions: str) -> Path:
-    """Metadata of installed distributions in `site`; ``_`` in a name stands for ``-``."""
+    """Write metadata of installed distributions to `site`; ``_`` in a name stands for ``-``."""
     for name, version in versions.items():
         info = site / f"{name}-{version}.dist-info"
         info.mkdir(parents=True)
@@ -64,7 +64,7 @@ def distributions(site: Path, **versions: str) -> Path:
 
 
 def files(root: Path, **contents: str | None) -> Path:
-    """Files below `root`; ``__`` in a keyword stands for a slash, None for a folder."""
+    """Write files below `root`; ``__`` in a keyword stands for a slash, None for a folder."""
     for name, text in contents.items():
         path = root / name.replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def files(root: Path, **contents: str | None) -> Path:
 
 
 def instance(root: Path, generation: str, devices: int = 1) -> Path:
-    """The files of a Neuron instance with its driver and runtime."""
+    """Write the files of a Neuron instance with its driver and runtime."""
     files(
         root,
         sys__class__dmi__id__product_name=INSTANCES[generation] + "\n",

@@ -1,4 +1,4 @@
-"""A device with two queues, played on the CPU by the most awkward order that its events allow."""
+"""A fake device with two queues, which runs queued work on the CPU in a chosen order."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ ORDERS = ("at once", "as late as may be", "copies first", "arithmetic first")
 
 
 class PlayedEngine:
-    """`dfmp2.backends.protocol.Engine` that holds work back until something waits for it.
+    """`dfmp2.backends.protocol.Engine` that runs queued work in an order chosen by the test.
 
     Parameters
     ----------
     order : str
-        One of `ORDERS`. "copies first" does each copy when it is queued, and before it what its
-        event asks for, but nothing else; "arithmetic first" the same the other way round.
+        One of `ORDERS`. "at once": when it is queued. "as late as may be": when something waits
+        for it. "copies first": each copy when it is queued, preceded only by the work that its
+        event depends on. "arithmetic first": the same with the queues exchanged.
     ignore : str
-        A guard that is not obeyed, so that tests can see it was needed: "host", "copies" or
-        "arithmetic".
+        A synchronisation that is left out, to test that the result is then wrong: "host",
+        "copies" or "arithmetic".
     """
 
     def __init__(self, order: str = "as late as may be", ignore: str = "") -> None:
@@ -64,7 +65,7 @@ class PlayedEngine:
 
     def _do(self, event: Any) -> None:
         queue = self._queues[event["queue"]]
-        while not event["done"]:  # all that was queued before it, first
+        while not event["done"]:  # first all work that was queued before it
             first = queue.pop(0)
             if first["after"] is not None:
                 self._do(first["after"])
@@ -73,7 +74,7 @@ class PlayedEngine:
 
 
 class PlayedGpu(TorchBackend):
-    """Torch on the CPU that claims to be a GPU with queues."""
+    """Torch on the CPU, reported as a GPU with queues."""
 
     def __init__(self, engine: PlayedEngine, mode: str = "cuda") -> None:
         super().__init__("cpu")
@@ -87,7 +88,7 @@ class PlayedGpu(TorchBackend):
 
 
 def played_selection(backend: Backend) -> Any:
-    """Replaces `dfmp2.workflow.prepare.select`."""
+    """A replacement of `dfmp2.workflow.prepare.select` that returns this backend."""
     from dfmp2.backends.selection import Selection
 
     return lambda *_: Selection(backend, "a test")

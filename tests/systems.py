@@ -1,6 +1,6 @@
-"""Molecules of the tests, and their converged mean fields, each computed once per session.
+"""Molecules of the tests, and their converged mean fields, each computed once per test run.
 
-A mean field from here is shared: tests copy it before they change anything in it.
+The mean fields are shared between tests. A test that changes one must copy it first.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ INPUTS = ROOT / "inputs"
 DATA = ROOT / "tests" / "data"
 
 FORECAST_ERROR = 64
-"""MB that a forecast of memory may be wrong by, whatever the size."""
+"""Largest error of a memory forecast at any size, MB."""
 
 SMALL = ("water", "ammonia", "methane", "ethylene", "glycine", "benzene", "hydrogen_iodide")
 LARGE = ("uracil_dimer_stacked", "caffeine", "water10")
-"""More than 20 s each."""
+"""Molecules that take more than 20 s each."""
 
 CLUSTERS = ("water4", "water8", "water12", "water16", "water20")
-"""Rings of four waters and stacks of them, for scaling with size. Orbitals for them are from a
-density-fitted SCF: an exact one takes longer than everything else together."""
+"""Rings of four waters and stacks of them, for tests of scaling with size. Their orbitals are from
+a density-fitted SCF, because an exact one would take longer than all other steps together."""
 
 
 def basis_of(name: str) -> str:
@@ -42,7 +42,7 @@ def basis_of(name: str) -> str:
 
 
 def converge(mol: Any, density_fit: bool = False) -> Any:
-    """A tightly converged RHF. A looser one moves correlation energies by more than 1e-9."""
+    """A tightly converged RHF. A looser one changes correlation energies by more than 1e-9."""
     from pyscf import scf
 
     mf = scf.RHF(mol)
@@ -64,13 +64,13 @@ def molecule(atoms: str, basis: Any = "cc-pvdz", **options: Any) -> Any:
 
 @cache
 def mean_field(name: str, basis: str | None = None, density_fit: bool = False) -> Any:
-    """Mean field of a file in inputs/, in its double-zeta basis if not told otherwise."""
+    """Mean field of a file in inputs/, by default in its double-zeta basis."""
     geometry = read_geometry(str(INPUTS / f"{name}.xyz"))
     return converge(build_mole(geometry, basis or basis_of(name)), density_fit)
 
 
 def fitted(name: str = "water", auxbasis: Any = "cc-pvdz-jkfit") -> Any:
-    """A mean field fitted with that set, whose object may be changed."""
+    """A mean field fitted with this auxiliary basis. It is a copy, which a test may change."""
     mf = _fitted(name, auxbasis).copy()
     mf.with_df = mf.with_df.copy()
     return mf
@@ -86,7 +86,7 @@ def _fitted(name: str, auxbasis: str) -> Any:
 
 
 def duplicated_auxbasis(symbols: tuple[str, ...]) -> dict[str, Any]:
-    """The RI set with some shells twice: a metric of exact linear dependence."""
+    """The RI set with some shells twice, which makes the metric exactly linearly dependent."""
     from pyscf import gto
 
     sets = {s: gto.basis.load("cc-pvdz-ri", s) for s in symbols}
@@ -101,7 +101,7 @@ def reference_of(mf: Any, frozen: Any = None) -> Reference:
 
 
 def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options: Any) -> Any:
-    """A calculation on a mean field; by torch on the CPU, if no backend is given."""
+    """A prepared calculation on a mean field, by default with torch on the CPU."""
     from dfmp2.backends.selection import select
     from dfmp2.results.stages import Precision
     from dfmp2.workflow.prepare import Choice, forecast, prepare
@@ -113,7 +113,7 @@ def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options:
 
 
 def planned(name: str, basis: str, **options: Any) -> Any:
-    """A job of the command line on a file in inputs/, by torch on the CPU."""
+    """A command-line job on a file in inputs/, with torch on the CPU."""
     from dfmp2.workflow.jobs import PlannedJob, forecast_job, read_jobs
     from dfmp2.workflow.prepare import choose
 
@@ -123,7 +123,7 @@ def planned(name: str, basis: str, **options: Any) -> Any:
 
 
 def timing_orbitals(name: str, basis: str) -> Any:
-    """A mean field with the loosely converged orbitals that `dfmp2 bench` times with."""
+    """A mean field with loosely converged orbitals, as `dfmp2 bench` uses them."""
     from dfmp2.bench.compare import orbitals
     from dfmp2.references.mean_field import as_mean_field
 
@@ -154,7 +154,7 @@ def references() -> dict[str, Any]:
 
 
 def pyscf_mp2(mf: Any, auxbasis: Any = None, frozen: Any = None) -> Any:
-    """PySCF's own DF-MP2, by default with its own choice of the RI-MP2 set."""
+    """PySCF's own DF-MP2, by default with its own choice of the auxiliary basis."""
     from pyscf import df
     from pyscf.mp import dfmp2
 

@@ -1,8 +1,7 @@
 """The structure of the package: a module imports only from folders above its own.
 
-Imports inside functions and for annotations count, too. Without this test a later stage of a
-calculation could come to steer an earlier one, and folders could not be read in the order of the
-data.
+Imports inside functions and for annotations are counted as well. Without these tests a module for
+an early stage of a calculation could depend on one for a later stage.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ ORDER = (
     "results", "runfile", "planning", "backends", "integrals", "tensors", "methods", "precision",
     "workflow", "composite", "interfaces", "bench", "doctor", "cli",
 )  # fmt: skip
-"""From above to below. The package itself (`__init__`, `__main__`) is below all of them."""
+"""Top to bottom. The package itself (`__init__`, `__main__`) is below all of them."""
 
 MEAN_FIELDS = {"references", "interfaces", "bench"}
-"""Folders that handle mean-field objects of PySCF: others take an `ScfSolution`."""
+"""Folders that handle mean-field objects of PySCF. All others take an `ScfSolution`."""
 
 
 def _modules() -> dict[str, Path]:
@@ -71,7 +70,7 @@ def imports(name: str) -> Iterator[str]:
 
 
 def folder(name: str) -> str:
-    """The folder, or the module at the top, that a module belongs to."""
+    """The folder of a module, or its own name if it is at the top."""
     return name.split(".")[1] if "." in name else ""
 
 
@@ -84,12 +83,12 @@ def test_imports_point_upwards(name: str) -> None:
             assert above <= rank, f"{name} imports {source}, which is below it"
 
 
-def test_every_folder_has_its_place() -> None:
+def test_every_folder_is_in_the_order() -> None:
     assert {folder(name) for name in MODULES} - {"", "__main__"} == set(ORDER)
 
 
 def test_no_cycles() -> None:
-    """A cycle has no first module to read, and breaks when an import moves."""
+    """Modules in a cycle cannot be read one after the other, and can fail when an import moves."""
     graph = {name: set(imports(name)) - {name, "dfmp2"} for name in MODULES}
     while graph:
         free = {name for name, sources in graph.items() if not sources & set(graph)}
@@ -97,8 +96,8 @@ def test_no_cycles() -> None:
         graph = {name: sources for name, sources in graph.items() if name not in free}
 
 
-def test_mean_fields_stay_at_the_border() -> None:
-    """A method that takes a mean field would be bound to one class of PySCF."""
+def test_only_some_folders_handle_mean_fields() -> None:
+    """Otherwise a method would work with one class of PySCF only."""
     users = {folder(n) for n in MODULES if "dfmp2.references.mean_field" in imports(n)}
     assert users <= MEAN_FIELDS
     for name in MODULES:
@@ -110,7 +109,7 @@ def test_mean_fields_stay_at_the_border() -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("dfmp2.kernels")])
 def test_functions_take_at_most_six_parameters(name: str) -> None:
-    """Data that belongs together travels as one object. Commands of click take their options."""
+    """Values that belong together must be grouped into objects. Click commands are exempt."""
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.FunctionDef) and folder(name) != "cli":
             arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs

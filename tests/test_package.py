@@ -1,4 +1,4 @@
-"""The package as a whole: what it imports, how it is written."""
+"""The package as a whole: imports, layout, command line and documentation."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ def test_public_names_exist() -> None:
 
 
 def test_help_is_fast() -> None:
-    """Under 0.3 s, interpreter included; best of several. CPU time, so that other work on the
-    machine does not count: the process has one thread and waits for nothing."""
+    """Below 0.3 s with the interpreter; the best of several. A heavy import would make it slower.
+
+    CPU time is measured, so that other work on the machine has no influence.
+    """
     resource = pytest.importorskip("resource")
 
     def spent() -> float:
@@ -96,7 +98,7 @@ def test_library_neither_prints_nor_parses_arguments(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "kernels")],
                          ids=name_of)  # fmt: skip
-def test_kernels_stand_alone(path: Path) -> None:
+def test_kernels_import_only_kernels_and_errors(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text())):
         module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
         if module.startswith("dfmp2"):
@@ -115,7 +117,7 @@ def test_modules_are_documented(path: Path) -> None:
 
 
 def test_no_assert_checks_user_input() -> None:
-    """`assert` is gone under -O; the two places that use it narrow types."""
+    """Python removes `assert` with -O. The two places that use it narrow types."""
     found = [
         f"{name_of(path)}:{node.lineno}"
         for path in MODULES
@@ -147,7 +149,7 @@ def test_every_command_and_option_has_help(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_flags_take_no_optional_value(name: str) -> None:
+def test_no_option_has_an_optional_value(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command is not None
     for parameter in command.params:
@@ -169,7 +171,7 @@ def test_pinned_options_of_run() -> None:
     assert names >= PINNED
 
 
-def test_exit_codes_are_documented_and_belong_to_one_kind_of_error() -> None:
+def test_exit_codes_of_errors_are_documented() -> None:
     text = main.get_help(click.Context(main))
     documented = {int(code) for code in re.findall(r"(?:^|\s)(\d)  [a-zA-Z]", text)}
     classes = [
@@ -182,7 +184,7 @@ def test_exit_codes_are_documented_and_belong_to_one_kind_of_error() -> None:
 
 
 def test_every_package_is_installed() -> None:
-    """What runs from the repository runs when installed, too."""
+    """A package that is not listed works from the repository, but is missing once installed."""
     text = (ROOT / "pyproject.toml").read_text()
     block = re.search(r"^packages = \[\n(.*?)^\]", text, re.DOTALL | re.MULTILINE)
     assert block
@@ -195,7 +197,7 @@ def test_every_package_is_installed() -> None:
 
 
 def test_run_file_is_documented() -> None:
-    """The description of the format names all datasets, their dimensions and units."""
+    """The README of the format names all datasets, their dimensions and units."""
     from dfmp2.results.sizes import Sizes
     from dfmp2.runfile.layout import Shape, _datasets
 

@@ -1,6 +1,7 @@
-"""The documents and the examples: every command and every code block in them works as it stands.
+"""The documents and the examples: every command and every code block works without changes.
 
-Commands that take minutes end in `# minutes`. Their options are parsed, or their tests collected.
+Commands that take minutes end in `# minutes`. They are not run: their options are parsed, or their
+tests are collected.
 The code blocks of kernels/README.md are run by tests/kernels/test_readme.py.
 """
 
@@ -62,7 +63,7 @@ OTHERS = [(d, line) for d, line in LINES if (d, line) not in COMMANDS]
 
 
 def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run in a folder other than the repository, where nothing is to be left behind."""
+    """Run a command in `cwd`, outside the repository, where it would leave files."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600
@@ -79,7 +80,7 @@ def _dfmp2(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """An empty folder with what the commands name."""
+    """A folder with links to the folders that the commands name."""
     for folder in ("inputs", "examples"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     return tmp_path
@@ -90,7 +91,7 @@ def here(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
 def test_command(document: str, command: str, here: Path) -> None:
-    # What an earlier line of a document wrote, a later one may read.
+    # A command may read a file that an earlier one of the same document wrote.
     for writer in (c for d, c in COMMANDS if d == document and re.search("--json|--checkpoint", c)):
         if writer != command and _words(writer)[-1] in command:
             assert _dfmp2(writer, here).returncode == 0
@@ -100,8 +101,8 @@ def test_command(document: str, command: str, here: Path) -> None:
 
 
 @pytest.mark.parametrize(("document", "line"), OTHERS)
-def test_line_that_is_not_run(document: str, line: str) -> None:
-    """Long commands have known options, and what other lines name exists."""
+def test_line_that_is_only_checked(document: str, line: str) -> None:
+    """Long commands have known options, and files and packages that other lines name exist."""
     if line.startswith("python3 -m venv "):
         assert document == "README.md"  # test_set_up_commands
         return
@@ -130,7 +131,7 @@ def test_line_that_is_not_run(document: str, line: str) -> None:
 
 
 def test_set_up_commands() -> None:
-    """The two set-up commands make a virtual environment, use the pins and do the job."""
+    """The two set-up commands make a virtual environment and install the pinned versions."""
     set_up = [text.strip() for text in _blocks("README.md", "sh") if "venv" in text]
     assert len(set_up) == 2
     main_job, tests = set_up
@@ -169,7 +170,7 @@ def test_readme_regression_test(here: Path) -> None:
 
 
 def test_run_file_of_a_script(here: Path) -> None:
-    """The same script continues its run file: the second time nothing is left to compute."""
+    """The script continues its own run file: the second run reads the result from it."""
     script, _, _ = _blocks(RUN_FILE, "python")
     runs = [_python(f"{script}\nprint(mp2.e_tot, bool(mp2.read_from))", here) for _ in range(2)]
     assert all(done.returncode == 0 for done in runs), runs[-1].stderr
@@ -179,7 +180,7 @@ def test_run_file_of_a_script(here: Path) -> None:
 
 
 def test_run_file_by_h5py(here: Path) -> None:
-    """The lines for plain h5py find the energies that are printed, the orbitals and B."""
+    """The lines for plain h5py read the printed energies, the orbitals and B."""
     _, script, journal = _blocks(RUN_FILE, "python")
     assert set(re.findall(r"^import (\w+)", script, flags=re.MULTILINE)) == {
         "json",
@@ -214,7 +215,7 @@ print(f"{e_tot:.10f}")
 
 
 def test_readme_output(here: Path) -> None:
-    """The samples here and in --help are what the program prints: same energies, same lines."""
+    """The samples in the README and in --help have the energies and lines that a run prints."""
     (sample,) = (text for text in _blocks("README.md", "text") if "E(HF)" in text)
     command = [sys.executable, "-m", "dfmp2", "run", "inputs/water.xyz", "--basis", "cc-pvdz"]
     printed = _run(command, here).stdout
@@ -238,7 +239,7 @@ def test_readme_output(here: Path) -> None:
 
 
 def _anchors(text: str) -> set[str]:
-    """Headings as GitHub names them in links."""
+    """The names that GitHub gives headings in links."""
     headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
@@ -254,7 +255,7 @@ def test_links(document: str) -> None:
 
 
 def test_layout() -> None:
-    """Each folder has a row in the layout table, and the named lines are where the README says."""
+    """Each folder has a row in the layout table, and each named function is in the named file."""
     layout = _text("README.md").split("\n## Layout\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`.*?`) \|", layout, flags=re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`([a-z]+/?)`", row)]

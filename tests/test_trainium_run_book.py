@@ -1,4 +1,4 @@
-"""examples/trainium: without a device the scripts claim nothing, with one they claim what ran."""
+"""examples/trainium: the scripts write evidence only of work that ran on a device."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_shell_syntax(path: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_rules_that_every_script_keeps(script: str) -> None:
-    """The virtual environment's bin is first on PATH, and torch is no substitute."""
+def test_settings_of_every_script(script: str) -> None:
+    """The bin folder of the virtual environment is first on PATH, and NKI is required."""
     text = (FOLDER / script).read_text()
     if script.endswith(".sh"):
         assert text.startswith("#!/usr/bin/env bash\n")
@@ -74,7 +74,7 @@ def test_rules_that_every_script_keeps(script: str) -> None:
 @without_device
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_without_a_device_there_is_no_evidence(script: str, tmp_path: Path) -> None:
-    """Nor with the variable that lets a run by the name of "nki" be simulated."""
+    """Not even with the variable that makes backend nki use a simulator."""
     before = registry_files()
     done = run(script, "--output", str(tmp_path / "out"), DFMP2_USE_SIMULATOR="1")
     assert done.returncode == 7, done.stdout + done.stderr
@@ -85,7 +85,7 @@ def test_without_a_device_there_is_no_evidence(script: str, tmp_path: Path) -> N
     assert registry_files() == before
 
 
-def test_no_python_no_run(tmp_path: Path) -> None:
+def test_missing_python_is_an_error(tmp_path: Path) -> None:
     done = run("1_check_environment.sh", VIRTUAL_ENV=str(tmp_path))
     assert done.returncode == 2
     assert "no Python" in done.stderr
@@ -126,12 +126,12 @@ def test_dry_run(script: str, stem: str, tmp_path: Path) -> None:
         assert abs(content["ran"][-1]["difference_from_pyscf"]) < 1e-6
 
 
-# With a device, which is played.
+# With a fake device
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Load a script as a module, with small problems and a played device of trn1."""
+    """Run the main function of a script, with small problems and a fake device of trn1."""
     monkeypatch.syspath_prepend(str(FOLDER))
     monkeypatch.setenv("PATH", os.environ["PATH"])
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
@@ -162,7 +162,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     return main
 
 
-def test_benchmark_on_a_played_device(
+def test_benchmark_on_a_fake_device(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play(monkeypatch, PlayedDevice())
@@ -181,7 +181,7 @@ def test_benchmark_on_a_played_device(
 def test_wrong_results_are_exit_3(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A device that is right in small products and wrong in the rest."""
+    """The device is right for small products and wrong otherwise: the file must name the errors."""
     device = PlayedDevice()
     play(monkeypatch, device)
     put = device.put
@@ -199,10 +199,10 @@ def test_wrong_results_are_exit_3(
     assert passed["pair_energy"] is False
 
 
-def test_kernel_evidence_of_a_played_device(
+def test_kernel_evidence_of_a_fake_device(
     script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It lands where the status table is read from, and the table shows it."""
+    """It is written to the folder of the status table, and the table shows it."""
     play(monkeypatch, PlayedDevice())
     table = tmp_path / "table"
     monkeypatch.setattr(registry, "EVIDENCE", table)

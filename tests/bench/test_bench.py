@@ -1,4 +1,4 @@
-"""Timing beside other programs: order of the runs, comparison of energies, refused cases."""
+"""Timing against other programs: order of the runs, comparison of energies, refused cases."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ RATES = {"float64": 100.0, "float32": 200.0}
 
 @pytest.fixture(autouse=True)
 def _no_gemm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fixed GEMM rate, which need not be measured before each run."""
+    """Use a fixed GEMM rate, so that it is not measured before each run."""
     monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: RATES[dtype])
 
 
 def planned(job: Job) -> PlannedJob:
-    """The job as a command plans it."""
+    """The job with its plan, as a command makes it."""
     return PlannedJob.of(job, choose(job.settings), forecast_job(job))
 
 
@@ -83,7 +83,7 @@ class Fake:
         return Run(float(len(self.calls)), e_corr, error=self.error)
 
 
-# Taking turns
+# Order of the runs
 
 
 def test_each_run_of_a_peer_follows_one_of_dfmp2() -> None:
@@ -96,7 +96,7 @@ def test_each_run_of_a_peer_follows_one_of_dfmp2() -> None:
         lambda *step: steps.append(step),
     )
     assert calls == ["dfmp2", "a", "b", *["dfmp2", "a", "dfmp2", "b"] * 2]
-    assert [run.seconds for run in own] == [4, 8, 6, 10]  # the warm-up is not among them
+    assert [run.seconds for run in own] == [4, 8, 6, 10]  # without the warm-up
     assert [pairs.peer for pairs in beside] == ["a", "b"]
     assert beside[0].ratios == [5 / 4, 9 / 8]
     assert beside[1].ratios == [7 / 6, 11 / 10]
@@ -121,7 +121,7 @@ def test_a_wrong_energy_in_any_repetition_is_an_error(when: int, wrong: float) -
     assert calls.count("a") == when + 1
 
 
-def test_a_reduced_precision_is_allowed_its_error() -> None:
+def test_reduced_precision_has_a_larger_tolerance() -> None:
     calls: list[str] = []
     own = Fake("dfmp2", calls, [-1.0 - 9e-7] * 9, error=1e-6)
     assert len(interleave(own.run, [Fake("a", calls)], 1, silent)[1][0].ratios) == 1
@@ -199,15 +199,13 @@ def test_bench_of_water() -> None:
     assert 0 < found.reduction < 1
 
 
-def test_reduction_has_no_share_where_it_is_an_operation_of_its_own() -> None:
+def test_unfused_run_has_no_share_of_the_reduction() -> None:
     assert bench(job_of("water", fused=False), [], 1, silent).reduction is None
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_share_of_the_reduction_is_what_it_takes(
-    monkeypatch: pytest.MonkeyPatch, dtype: str
-) -> None:
-    """A reduction that sleeps takes most of the time, one that does nothing almost none."""
+def test_share_of_the_reduction(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    """A slow reduction must have a share above one half, an empty one almost none."""
     sizes: list[tuple[tuple[int, ...], str]] = []
 
     def sleep(t: np.ndarray, *_: Any) -> None:
@@ -223,18 +221,18 @@ def test_share_of_the_reduction_is_what_it_takes(
     assert bench_reduction.reduction_share(100, 200, dtype, threads=2) < 0.05
 
 
-def test_loose_orbitals_are_good_enough_for_other_programs() -> None:
-    """Psi4 converges its own orbitals, so those of this SCF must agree within its tolerance."""
+def test_loosely_converged_orbitals_are_accurate_enough() -> None:
+    """Psi4 converges its own orbitals, so the energies must agree within its tolerance."""
     tight = pyscf_mp2(mean_field("water", density_fit=True)).e_corr
     loose = pyscf_mp2(as_mean_field(orbitals(job_of("water", "cc-pvdz")))).e_corr
     assert loose == pytest.approx(tight, abs=2e-7, rel=0)
 
 
-def test_the_scfs_integrals_take_no_memory_from_pyscf() -> None:
+def test_integrals_of_the_scf_are_freed() -> None:
     assert orbitals(job_of("water", "cc-pvdz")).with_df._cderi is None
 
 
-def test_a_jobs_own_mean_field_is_used() -> None:
+def test_mean_field_of_the_job_is_used() -> None:
     mf = mean_field("water")
     job = job_on(mf)
     assert orbitals(job).mo_coeff is mf.mo_coeff
@@ -267,10 +265,10 @@ def test_gemm_rate_is_that_of_a_gemm() -> None:
         assert 0.1 < gemm_rate("cpu", dtype) < 1e5
 
 
-# Which peers
+# Choice of peers
 
 
-def test_peers_that_cannot_do_the_problem_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peers_that_cannot_compute_the_job_have_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     setup = setup_of(mean_field("water"))
     ready, missing = find_peers(list(PEERS), setup)
@@ -297,7 +295,7 @@ def test_molecules_that_the_input_of_psi4_cannot_describe(monkeypatch: pytest.Mo
     assert Psi4.obstacle(setup) is None  # type: ignore[arg-type]
 
 
-# Psi4's files. Both texts are of Psi4 1.3.2 on water, cc-pVDZ, shortened.
+# Files of psi4. Both texts are shortened output of psi4 1.3.2 for water in cc-pVDZ.
 
 TIMER = """\
 Module                                       User      System        Wall        Calls
@@ -374,7 +372,7 @@ def test_psi4_basis_file_holds_pyscfs_functions() -> None:
 
 
 def fake_psi4(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Psi4:
-    """A program of that name, and the peer that calls it."""
+    """A program named psi4, and the peer that calls it."""
     program = folder / "psi4"
     program.write_text(f"#!/bin/sh\n{script}")
     program.chmod(0o755)
@@ -382,7 +380,7 @@ def fake_psi4(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> Psi
     return Psi4(setup_of(mean_field("water")))
 
 
-def test_psi4_runs_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_psi4_runs_in_a_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "output").write_text(OUTPUT)
     (tmp_path / "timer").write_text(TIMER)
     peer = fake_psi4(
@@ -410,7 +408,7 @@ def test_psi4_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.skipif(shutil.which("psi4") is None, reason="psi4 is not installed")
 @pytest.mark.parametrize("name", ["water", pytest.param("hydrogen_iodide", marks=pytest.mark.slow)])
 def test_psi4_computes_the_same_problem(name: str) -> None:
-    """One with a fitted SCF, one with an effective core potential."""
+    """One molecule with a density-fitted SCF, and one with an effective core potential."""
     exact = job_on(mean_field(name), frozen=1)
     job = job_of(name, "cc-pvdz", frozen=1) if name == "water" else exact
     solution = orbitals(job)

@@ -1,4 +1,4 @@
-"""One case timed in turn with another program, and the figures that are printed of it."""
+"""Alternate runs of dfmp2 and another program for one case, and the printed figures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Case:
-    """A molecule, and the ratios that users are promised.
+    """A molecule, and the smallest accepted ratios of times.
 
-    PySCF's wheel reaches less of what the cores can do where full speed needs 512-bit instructions
-    (float64 ratios of 3.6 to 4.4 on an Intel Xeon, about 2 on an AMD EPYC), so no threshold near
-    one machine's ratio holds on another. These lie below both. A slower pair stage is caught by
-    `PAIR_STAGE` and `REDUCTION` of test_beside_pyscf.py, which compare our own code with the
-    machine, not with PySCF.
+    PySCF's wheel is slow on processors whose full speed needs 512-bit instructions: the float64
+    ratios are 3.6 to 4.4 on an Intel Xeon and about 2 on an AMD EPYC. The thresholds are below
+    both. `PAIR_STAGE` and `REDUCTION` of test_beside_pyscf.py compare dfmp2 with the GEMM rate of
+    the machine, and so detect a slower pair stage.
     """
 
     name: str
@@ -48,7 +47,7 @@ CASES = (
 
 @dataclass(frozen=True)
 class Found:
-    """Runs of one case; the first round, a warm-up, is out."""
+    """Runs of one case, without the first round, which is a warm-up."""
 
     own: dict[str, Own]
     beside: dict[str, Pairs]
@@ -63,7 +62,7 @@ class Found:
         return BYTES_PER_DOUBLE * sizes["nocc"] * sizes["naux"] * sizes["nvir"] / BYTES_PER_MB
 
     def peak(self) -> float | None:
-        """MB, of the largest run of dfmp2 in either precision."""
+        """Largest peak memory of dfmp2 in both precisions, MB."""
         peaks = [own.peak() for own in self.own.values()]
         return max((peak for peak in peaks if peak is not None), default=None)
 
@@ -76,7 +75,7 @@ def measure(
     program: Any = Pyscf,
     fp64_tolerance: float = 1e-9,
 ) -> Found:
-    """Time dfmp2 in both precisions, with another program in between."""
+    """Time dfmp2 in both precisions, and another program between them."""
     own = {}
     for name in (Precision.FP64, Precision.AUTO):
         settings = replace(job.settings, precision=name.value)
@@ -109,7 +108,7 @@ def measure(
 
 
 def rows(case: Case, found: Found) -> list[str]:
-    """The figures of tests/benchmarks/README.md, and the stages behind them."""
+    """The figures of tests/benchmarks/README.md, and times of the stages."""
     sizes, peak = found.sizes(), found.peak()
     device = found.own["fp64"].results[-1].provenance.device_line()
     numbers = " / ".join(str(sizes[key]) for key in ("nao", "nocc", "nvir", "naux"))

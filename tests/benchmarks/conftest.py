@@ -1,4 +1,4 @@
-"""Prints the comparisons after the run."""
+"""Print the comparisons after the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ROWS: list[str] = []
 
 @pytest.fixture
 def report() -> list[str]:
-    """Lines printed at the end of the session."""
+    """Lines that are printed after the tests."""
     return ROWS
 
 

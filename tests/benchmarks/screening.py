@@ -1,12 +1,13 @@
-"""What Schwarz screening of (mn|P) would save beyond libcint's own: run as a script.
+"""Estimate what Schwarz screening of (mn|P) would save beyond libcint's own. Run as a script.
 
     python -m tests.benchmarks.screening water10/cc-pvtz water20/cc-pvdz alkane20/cc-pvdz
 
-A pair mn may be dropped with all P where q = sqrt((mn|mn)) is small: the column of B in AOs that it
-makes, L^-1 (.|mn), has norm at most q (Cauchy and Schwarz in the Coulomb metric, whatever the
-metric's condition). Dropped pairs change an element of B by less than max|C|^2 times the sum of
-their q. Each shell pair is timed by itself in one thread, less the time of a pair that libcint
-drops, and so the share of the time that is saved is known before a screen is written.
+A pair mn may be dropped with all P if q = sqrt((mn|mn)) is small, because the column of B in AOs,
+L^-1 (.|mn), has norm at most q (Cauchy-Schwarz inequality in the Coulomb metric, independent of its
+condition). Dropped pairs change an element of B by less than max|C|^2 times the sum of their q.
+
+Each shell pair is timed alone in one thread, and the time of a pair that libcint drops is
+subtracted. The sum gives the share of the time that screening would save.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def alkane(carbons: int) -> list[Any]:
 
 
 def waters(count: int) -> list[Any]:
-    """The cluster of ten, and copies of it side by side, Å."""
+    """The cluster of ten, or copies of it side by side, Å."""
     from dfmp2.molecules.build import build_mole
     from dfmp2.molecules.files import read_geometry
 
@@ -52,7 +53,7 @@ def waters(count: int) -> list[Any]:
 
 
 def whole_run(mol: Any) -> dict[str, float]:
-    """Seconds by stage. They depend on shapes alone, so any orthonormal orbitals will do."""
+    """Seconds by stage. They depend on shapes only, so the orthonormal orbitals are arbitrary."""
     from pyscf import scf
 
     from dfmp2 import DFMP2
@@ -91,7 +92,7 @@ def shell_pairs(mol: Any, auxmol: Any) -> np.ndarray:
 
 
 def report(case: str) -> list[str]:
-    """What screening would save in one system."""
+    """Lines about what screening would save in one system."""
     from pyscf import gto
 
     from dfmp2.fitting.auxbasis import choose_auxbasis

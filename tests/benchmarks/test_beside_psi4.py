@@ -1,9 +1,9 @@
-"""The DF-MP2 part of dfmp2 and of Psi4, in turn.
+"""Alternate runs of the DF-MP2 parts of dfmp2 and of psi4.
 
     pytest tests/benchmarks/test_beside_psi4.py -m benchmark_peer
 
-Psi4 runs in processes of its own on the same molecule and basis sets, and its time is that of its
-own DF-MP2 timers: neither its start nor its SCF counts.
+Psi4 runs in separate processes on the same molecule and basis sets. Its time is taken from its own
+DF-MP2 timers, so its start and its SCF are not counted.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tests.benchmarks.beside import CASES, ROUNDS, Case, measure, rows
 from tests.systems import planned
 
 FASTER = {"fp64": 1.3, "auto": 2.0}
-"""Both programs do the same GEMMs, so in float64 there is little to gain where psi4's BLAS is good:
-the pair energies of (H2O)10/cc-pVTZ alone, at the full rate of the machine, take almost half of its
-time on an AMD EPYC. The smallest ratio measured in float64, of two processors, is 1.53 (README.md
-beside this file)."""
+"""Smallest ratio of times by precision. Both programs do the same GEMMs, so in float64 dfmp2 can gain
+little if psi4's BLAS is fast. On an AMD EPYC the pair energies of (H2O)10/cc-pVTZ at the full rate
+of the machine take almost half of psi4's time. The smallest float64 ratio measured on two
+processors is 1.53 (README.md in this folder)."""
 
 pytestmark = pytest.mark.benchmark_peer
 

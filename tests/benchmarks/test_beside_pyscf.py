@@ -1,12 +1,12 @@
-"""The DF-MP2 part of dfmp2 and of `pyscf.mp.dfmp2`, in one process, in turn.
+"""Alternate runs of the DF-MP2 parts of dfmp2 and of `pyscf.mp.dfmp2` in one process.
 
     pytest tests/benchmarks -m benchmark_peer
 
-prints the figures of tests/benchmarks/README.md. As in `dfmp2 bench`, both have the same mean
-field, the same auxiliary basis and the same threads. A run of PySCF stands between two of dfmp2,
-one in each precision, and gives a ratio with both; the median over rounds counts, after one that is
-left out, because the speed of a shared machine drifts. Imports and the first call's compilation are
-outside and listed by `test_start_up`.
+prints the figures of tests/benchmarks/README.md. As in `dfmp2 bench`, both use the same mean
+field, auxiliary basis and number of threads. Each run of PySCF is between two runs of dfmp2, one in
+each precision, and gives a ratio with both, because the speed of a shared machine changes over
+time. The result is the median over rounds, without the first one. Imports and the compilation at
+the first call are not included; `test_start_up` prints them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from tests.benchmarks.beside import CASES, ROUNDS, Case, Found, measure, rows
 from tests.systems import planned
 
 BESIDE_B = 200.0
-"""MB above B[i,P,a] that dfmp2 may take."""
+"""MB that dfmp2 may use in addition to B[i,P,a]."""
 
 pytestmark = pytest.mark.benchmark_peer
 
 PAIR_STAGE = 0.75
-"""Of the GEMM rate measured in the same process, for (H2O)10/cc-pVTZ. Measured on the Xeon: 0.87
-with the machine alone, 0.81 beside other work: a share of a rate varies less than a time."""
+"""Smallest share of the GEMM rate of the same process, for (H2O)10/cc-pVTZ. Measured on the Xeon:
+0.87 on an idle machine, 0.81 with other work on it. A share of a rate varies less than a time."""
 
 REDUCTION = 0.08
-"""Of the time of a pair block, for (H2O)10/cc-pVTZ: promised. Measured: 0.014 in float64 and 0.030
-in float32, so that only a reduction more than twice as slow fails."""
+"""Largest share of the time of a pair block, for (H2O)10/cc-pVTZ. Measured: 0.014 in float64 and
+0.030 in float32, so only a reduction more than twice as slow fails."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -47,7 +47,7 @@ def test_faster_than_pyscf_in_less_memory(case: Case, benchmark: Any, report: li
 def check(case: Case, found: Found, report: list[str]) -> None:
     peak = found.peak()
     if peak is not None and found.peer_peak is not None:
-        # Bytes do not depend on what else the machine does: the promise itself is the threshold.
+        # Memory does not depend on other work on the machine, so the threshold needs no margin.
         assert peak <= found.b_size() + BESIDE_B
         if str(case) == "water10/cc-pvtz":
             assert peak <= found.peer_peak / 5
@@ -63,7 +63,7 @@ def check(case: Case, found: Found, report: list[str]) -> None:
 
 
 def test_start_up(report: list[str]) -> None:
-    """What the timings leave out: imports, and compiling the reduction on the first run ever."""
+    """Print the times that the timings do not include: imports and compilation of the reduction."""
     found = start_up()
     report.append(
         f"start-up: imports {found.imports:.2f} s, compilation {found.compiled_first:.2f} s "

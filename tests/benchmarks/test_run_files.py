@@ -1,4 +1,4 @@
-"""What keeping a run, and keeping B out of core, cost in time: paired runs in one process.
+"""Time that a run file costs, and B in the run file: paired runs in one process.
 
 pytest tests/benchmarks/test_run_files.py -m benchmark_peer
 """
@@ -28,9 +28,9 @@ def _timed(mf: Any, **options: Any) -> tuple[float, DFMP2]:
 
 
 def _beside(mf: Any, folder: Path, **options: Any) -> tuple[list[float], float]:
-    """Ratios to the plain run next to it, and the largest peak memory of the kept ones in MB."""
+    """Ratios to the plain run before it, and the largest peak memory with a run file, MB."""
     ratios, peak = [], 0.0
-    _timed(mf)  # the first run touches its memory
+    _timed(mf)  # warm-up: memory is allocated in the first run
     for number in range(PAIRS):
         plain, whole = _timed(mf)
         kept, mp2 = _timed(mf, checkpoint=str(folder / f"{number}.dfmp2.h5"), **options)
@@ -46,7 +46,7 @@ def _beside(mf: Any, folder: Path, **options: Any) -> tuple[list[float], float]:
     ids=lambda value: value,
 )
 def test_cost_of_a_run_file(name: str, basis: str, report: list[str], tmp_path: Path) -> None:
-    """At the default interval; the promise is 5 %, and as much again is left to noise."""
+    """At the default interval. Users are promised 5 %; the threshold allows 5 % more for noise."""
     ratios, _ = _beside(timing_orbitals(name, basis), tmp_path)
     report.append(
         f"{name}/{basis}: with a run file {median(ratios):.3f} ({min(ratios):.3f}-"
@@ -56,7 +56,7 @@ def test_cost_of_a_run_file(name: str, basis: str, report: list[str], tmp_path: 
 
 
 def test_cost_of_b_out_of_core(report: list[str], tmp_path: Path) -> None:
-    """B takes 299 MB, the run may use 150."""
+    """B takes 299 MB, and the run may use 150 MB."""
     mf = timing_orbitals("water10", "cc-pvtz")
     ratios, peak = _beside(mf, tmp_path, max_memory=150)
     report.append(

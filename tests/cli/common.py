@@ -1,4 +1,4 @@
-"""Calls of the command line, in this process and in one of their own."""
+"""Calls of the command line, in this process and in a separate one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ AMMONIA = str(INPUTS / "ammonia.xyz")
 H2 = "2\nhydrogen; charge=0 spin=0\nH 0 0 0\nH 0 0 0.74\n"
 
 PRINTED = 6e-11
-"""Hartree. A printed energy is off by half its tenth decimal, and two runs of one job may sum in
-another order, with another number of threads or another BLAS: a total energy moves by 1e-12."""
+"""Hartree. A printed energy is rounded to ten decimals. The order of summation can differ with
+another number of threads or another BLAS, and changes a total energy by 1e-12."""
 
 
 def dfmp2(*args: object, stdin: str | None = None) -> Outcome:
-    """Run a command in this process. An exception that is no exit is a bug: it is raised here."""
+    """Run a command in this process. Exceptions other than exits are bugs and are raised."""
     outcome = CliRunner().invoke(main, [str(a) for a in args], input=stdin)
     if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
         raise outcome.exception
@@ -42,21 +42,21 @@ def in_own_process(*args: object, stdin: str | None = None) -> subprocess.Comple
 
 
 def file_with(folder: Path, name: str, text: str) -> Path:
-    """A file for one test."""
+    """Write a file for one test."""
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return path
 
 
 def energy(text: str, name: str) -> float:
-    """A figure of the table; it must have ten decimals."""
+    """An energy of the table. It must have ten decimals."""
     found = re.search(rf"^ +{re.escape(name)} +(-?\d+\.\d{{10}})$", text, re.MULTILINE)
     assert found, f"no line {name!r} in\n{text}"
     return float(found[1])
 
 
 def fact(text: str, name: str) -> str:
-    """What the table says about something."""
+    """The text of a row of the table."""
     found = re.search(rf"^  {re.escape(name)}  +(\S.*)$", text, re.MULTILINE)
     assert found, f"no line {name!r} in\n{text}"
     return found[1]

@@ -1,4 +1,4 @@
-"""Each test of the command line works in a folder of its own."""
+"""Each test of the command line runs in an empty folder."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _own_folder(own_folder: None) -> None:
-    """Use `own_folder` everywhere here."""
+    """Use `own_folder` in all tests of this folder."""

@@ -1,5 +1,5 @@
-"""Whatever is wrong with an input: the documented exit code, few lines, no traceback, and a
-message that says what, where and what to do."""
+"""Errors in the input: the documented exit code, few lines, no traceback, and a message that names
+the error, its place and a remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.cli.common import WATER, dfmp2, energy, in_own_process
 
 BASIS = ("--basis", "cc-pvdz")
 
-# name: (content of mol.xyz or None, further arguments, exit code, what stderr says);
+# name: (content of mol.xyz or None, further arguments, exit code, texts in stderr);
 # FILE stands for the path.
 CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]]] = {
     # the file
@@ -80,7 +80,7 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
         "1\n\nHe 0 0 0\n", (*BASIS, "--ecp", "nonsense"), 2,
         ("ECP 'nonsense' is unknown", "use --ecp auto"),
     ),
-    # what is correlated
+    # correlated orbitals
     "frozen = nocc": (
         "1\n\nNe 0 0 0\n", (*BASIS, "--frozen", "5"), 2,
         ("frozen=5 leaves nothing to correlate: there are 5 occupied",),
@@ -120,7 +120,7 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
     "nki": ("1\n\nHe 0 0 0\n", (*BASIS, "--backend", "nki"), 7, ("nki", "--backend pytorch")),
     "cuda:99": ("1\n\nHe 0 0 0\n", (*BASIS, "--device", "cuda:99"), 7, ("'cuda:99'", "--device")),
     "device": ("1\n\nHe 0 0 0\n", (*BASIS, "--device", "warp"), 7, ("'warp'", "use cpu, cuda")),
-    # options that click refuses
+    # options refused by click
     "unknown option": ("1\n\nHe 0 0 0\n", (*BASIS, "--froze", "1"), 2, ("--froze",)),
     "charge option": ("1\n\nHe 0 0 0\n", (*BASIS, "--charge", "x"), 2, ("--charge",)),
     "tolerance nan": ("1\n\nHe 0 0 0\n", (*BASIS, "--tolerance", "nan"), 2, ("--tolerance",)),
@@ -248,7 +248,7 @@ def test_other_formats(tmp_path: Path, suffix: str, content: str, says: str) -> 
 
 
 def test_geometry_is_never_run_as_code(tmp_path: Path) -> None:
-    """PySCF evaluates coordinates that are no numbers."""
+    """PySCF evaluates coordinates that are not numbers, so they could run any code."""
     mark = tmp_path / "mark"
     path = tmp_path / "mol.txt"
     path.write_text(f"He 0 0 open({str(mark)!r},'w').write('x')\n")
@@ -256,7 +256,7 @@ def test_geometry_is_never_run_as_code(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_folder(tmp_path: Path) -> None:
+def test_folder_as_molecule(tmp_path: Path) -> None:
     done = dfmp2("run", tmp_path, *BASIS)
     assert done.exit_code == 2
     assert "is a folder; name a geometry file in it" in done.stderr
@@ -297,7 +297,7 @@ def test_damaged_chkfile(tmp_path: Path, damage: str) -> None:
     assert f"{path}: is no PySCF chkfile with a finished SCF" in done.stderr
 
 
-# Not wrong, only without correlation
+# Valid input without correlation
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_damaged_chkfile(tmp_path: Path, damage: str) -> None:
     ],
     ids=["He", "H+", "H2"],
 )
-def test_zero_is_the_right_answer(
+def test_nothing_to_correlate_is_no_error(
     tmp_path: Path, content: str, args: tuple[str, ...], note: str
 ) -> None:
     path = tmp_path / "mol.xyz"
@@ -328,7 +328,7 @@ def test_zero_is_the_right_answer(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_json_to_a_full_device() -> None:
-    """A device is written to only at the end."""
+    """An error at the end, because nothing is written to a device file before."""
     done = dfmp2("run", WATER, "--basis", "sto-3g", "--no-checkpoint", "--quiet",
                  "--json", "/dev/full")  # fmt: skip
     assert done.exit_code == 6

@@ -1,4 +1,4 @@
-"""``dfmp2 bench``: text, JSON, plot, and what it refuses."""
+"""``dfmp2 bench``: text, JSON, plot, and refused input."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ SHORT = ("--basis", "sto-3g", "--pairs", 1, "--device", "cpu", "--quiet")
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither new processes for the start-up costs nor GEMMs to compare with."""
+    """Use fixed start-up times and a fixed GEMM rate, because measuring them takes long."""
     found = bench_machine.StartUp(imports=1.5, compiled_first=2.5, compiled_later=0.25)
     monkeypatch.setattr(bench_machine, "start_up", lambda: found)
     monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: 64.0)
 
 
 @pytest.mark.usefixtures("started")
-def test_a_user_sees_device_ratio_stages_and_start_up() -> None:
-    """The start-up itself is measured by the README's command, which has a test of its own."""
+def test_text_has_device_ratio_stages_and_start_up() -> None:
+    """The test of the command in the README measures the real start-up."""
     done = dfmp2("bench", WATER, *SHORT, "--peer", "pyscf")
     assert done.exit_code == 0, done.stderr
     text = done.stdout

@@ -1,4 +1,4 @@
-"""Tables of the command line: plain text, whatever a cell holds and however wide a terminal is."""
+"""Tables of the command line: plain text for any content and any terminal width."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def test_text_is_the_same_on_every_terminal() -> None:
 @pytest.mark.parametrize(
     "cell", ["[bold]x[/bold]", "[/]", ":smile:", "[link=x]", "\\[x]", "x" * 999]
 )
-def test_cells_are_printed_as_they_are(cell: str) -> None:
+def test_markup_in_cells_is_printed_unchanged(cell: str) -> None:
     assert columns(("a",), [(cell,)], indent="") == ["a", cell]
 
 
-def test_head_alone_and_names_without_head() -> None:
+def test_empty_table_and_names_without_head() -> None:
     assert columns(HEAD, [], right=("seconds",)) == ["  stage  seconds  device"]
     assert aligned([]) == []
     assert aligned([("a", "1"), ("long", "")]) == ["  a     1", "  long"]

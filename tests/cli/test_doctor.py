@@ -96,8 +96,8 @@ def test_launches_that_raise_are_exit_7(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @without_nki
-def test_placeholders_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """Both placeholders are installed as pip does: they are found, named and not imported."""
+def test_placeholders_in_a_separate_process(tmp_path: Path) -> None:
+    """Both placeholders are installed as by pip. They must be reported, and not be imported."""
     for name, version in (("nki", "0.0.1"), ("torch_neuronx", "1.0")):
         distributions(tmp_path, **{name: version})
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('the placeholder was imported')\n")

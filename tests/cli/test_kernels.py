@@ -1,4 +1,4 @@
-"""``dfmp2 kernels``: the status is that of the evidence; estimates are labelled as estimates."""
+"""``dfmp2 kernels``: the status is that of the evidence, and estimates are labelled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_status_is_the_evidence() -> None:
         assert line.split()[0] == row.kernel
         for place in PLACES:
             assert row.status(place) in line
-    assert "trn1: never run" in printed  # until a device's evidence is on file
+    assert "trn1: never run" in printed  # until there is evidence of a device
 
 
 def test_status_json() -> None:
@@ -40,7 +40,7 @@ def test_status_json() -> None:
     "shape", ["small", *(pytest.param(s, marks=pytest.mark.slow) for s in ("medium", "large")),
               "5/19/84"],
 )  # fmt: skip
-def test_estimate_is_called_one(shape: str) -> None:
+def test_estimate_is_labelled(shape: str) -> None:
     printed = _invoke("--estimate", shape, "--generation", "trn1")
     assert printed.startswith("ESTIMATE")
     assert "not measured" in printed
@@ -54,7 +54,7 @@ def test_estimate_json() -> None:
     assert "not measured" in data["what"]
     (pair,) = [k for k in data["kernels"] if k["kernel"] == "pair_energy"]
     # 2080 pairs of 448 virtuals, 1536 auxiliaries: 4 x 12 x 448 matmul columns in 4 passes each,
-    # at 2.8 GHz. Products are the bound, so the estimate is that time and little more.
+    # at 2.8 GHz. The products determine the time, so the estimate is only slightly longer.
     products = 2080 * 4 * 12 * 448 * 4 / 2.8e9 * 1e3
     assert products < pair["estimated_device_ms"] < 1.1 * products
     assert pair["programs"] <= 2

@@ -1,4 +1,4 @@
-"""``dfmp2 plan``: the forecast, and that nothing is computed for it."""
+"""``dfmp2 plan``: the forecast. Nothing may be computed for it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_frozen_and_several_molecules() -> None:
     assert done.stdout.count(" 4 correlated occupied") == 2
 
 
-def test_plan_is_what_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_is_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     text = dfmp2("plan", INPUTS / "benzene.xyz", "--basis", "cc-pvdz", "--frozen", "0,1,100").stdout
     monkeypatch.undo()
     plan = DFMP2(mean_field("benzene"), frozen=[0, 1, 100]).plan()
@@ -62,12 +62,12 @@ def test_plan_is_what_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", ["plan", "run", "validate"])
 @pytest.mark.parametrize("budget", ["0", "1"])
 def test_too_little_memory_is_found_before_the_scf(command: str, budget: str) -> None:
-    """No SCF may start: the fixture would raise."""
+    """The fixture `_no_scf` raises if an SCF starts."""
     done = dfmp2(command, INPUTS / "caffeine.xyz", "--basis", "cc-pvtz", "--max-memory", budget)
     assert done.exit_code == 5
     needed = re.search(r"this run needs at least (\d+) MB", done.stderr)
     assert needed
-    assert 48 < int(needed[1]) < 240  # B[i,P,a], 51 occupied orbitals, lies in the run file
+    assert 48 < int(needed[1]) < 240  # with B[i,P,a] of 51 occupied orbitals in the run file
     assert re.search(r"even with B\[i,P,a\] \(298 MB\) in the run file", done.stderr)
     assert "raise --max-memory or freeze the core" in done.stderr
     if command == "plan":
@@ -76,7 +76,7 @@ def test_too_little_memory_is_found_before_the_scf(command: str, budget: str) ->
 
 
 def test_unwritable_json_is_found_before_the_scf(tmp_path: Path) -> None:
-    """Below a regular file: not even the superuser can write there."""
+    """The path is below a regular file, where the superuser cannot write either."""
     target = file_with(tmp_path, "file", "") / "out.json"
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", target)
     assert done.exit_code == 6

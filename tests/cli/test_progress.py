@@ -1,4 +1,4 @@
-"""Progress on a terminal: a bar with the time left, and nothing of it on stdout."""
+"""Progress on a terminal: a bar with the remaining time on stderr, nothing on stdout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_bar_on_a_terminal() -> None:
     try:
         while chunk := os.read(main, 65536):
             shown += chunk
-    except OSError:  # Linux's way to say that the other end is closed
+    except OSError:  # Linux raises this if the other end is closed
         pass
     finally:
         os.close(main)

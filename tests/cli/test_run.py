@@ -1,4 +1,4 @@
-"""``dfmp2 run``: what goes in, and what comes out."""
+"""``dfmp2 run``: options, input files, table and JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def stored(path: Path) -> dict[str, Any]:
 
 
 def test_table() -> None:
-    """Every line, with its figures from psi4."""
+    """Every line of the table, with energies from psi4."""
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--device", "cpu")
     assert done.exit_code == 0
     text = done.stdout
@@ -95,8 +95,8 @@ def test_unfused_prints_the_same_digits() -> None:
         assert abs(energy(texts[0], name) - energy(texts[1], name)) < 1.5e-10
 
 
-def test_as_a_process_of_its_own(tmp_path: Path) -> None:
-    """One real run: a file named by a relative path is found, and threads are limited."""
+def test_as_a_separate_process(tmp_path: Path) -> None:
+    """A real run: a relative path must be found, and the number of threads must be limited."""
     done = in_own_process(
         "run", os.path.relpath(WATER), "--basis", "cc-pvdz", "--validate", "--threads", 1,
         "--device", "cpu",
@@ -161,7 +161,7 @@ def test_ecp_auto_and_none() -> None:
     assert abs(energy(done.stdout, "E(HF)") - row["e_hf"]) < 1e-9
 
 
-def test_ecp_none_is_warned_about(tmp_path: Path) -> None:
+def test_missing_ecp_gives_a_warning(tmp_path: Path) -> None:
     path = file_with(tmp_path, "mg.xyz", "1\nmagnesium\nMg 0 0 0\n")
     common = ("run", path, "--basis", "lanl2dz", "--auxbasis", "def2-svp-ri")
     done = dfmp2(*common, "--ecp", "none")
@@ -190,8 +190,8 @@ def test_several_molecules(tmp_path: Path) -> None:
         assert abs(item["properties"]["mp2_correlation_energy"] - row["e_corr"]) < 1e-9
 
 
-def test_one_failure_does_not_cost_the_others(tmp_path: Path) -> None:
-    """Stretched N2 does not converge in 3 cycles; water's neighbour helium does."""
+def test_after_a_failure_the_other_molecules_are_computed(tmp_path: Path) -> None:
+    """Stretched N2 does not converge in 5 cycles; the helium atom after it does."""
     n2 = file_with(tmp_path, "n2.xyz", "2\nstretched\nN 0 0 0\nN 0 0 3.0\n")
     he = file_with(tmp_path, "he.xyz", "1\nhelium\nHe 0 0 0\n")
     target = tmp_path / "done.json"
@@ -210,7 +210,7 @@ def test_stdin() -> None:
 
 
 def test_geometry_in_another_format(tmp_path: Path) -> None:
-    """A Z-matrix, and plain lines of symbol and coordinates, as PySCF reads them."""
+    """A Z-matrix, and lines of symbol and coordinates without a head."""
     zmat = file_with(tmp_path, "h2.zmat", "H\nH 1 0.74\n")
     raw = file_with(tmp_path, "h2.txt", "H 0 0 0\nH 0 0 0.74\n")
     expected = energy(dfmp2("run", "-", "--basis", "cc-pvdz", stdin=H2).stdout, "E(MP2) total")
@@ -237,7 +237,7 @@ def test_ghost_atoms(tmp_path: Path) -> None:
 
 @pytest.fixture
 def chkfile(tmp_path: Path) -> Path:
-    """A loosely converged SCF, which a repeated one would differ from."""
+    """The chkfile of a loosely converged SCF. A repeated SCF would have another energy."""
     from pyscf import scf
 
     mf = scf.RHF(mean_field("water").mol)
@@ -247,7 +247,7 @@ def chkfile(tmp_path: Path) -> Path:
     return tmp_path / "water.chk"
 
 
-def test_chkfile_is_used_as_it_is(chkfile: Path) -> None:
+def test_scf_of_a_chkfile_is_not_repeated(chkfile: Path) -> None:
     from pyscf import lib
 
     done = dfmp2("run", chkfile)
@@ -329,20 +329,20 @@ def test_json_is_a_qcschema_result(tmp_path: Path) -> None:
     assert record.provenance.creator == "dfmp2"
 
 
-def test_json_on_stdout_is_all_there_is() -> None:
+def test_json_on_stdout_has_no_other_text() -> None:
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", "-", "--validate")
     record = AtomicResult(**json.loads(done.stdout))
     assert abs(record.properties.mp2_correlation_energy - ROW["e_corr"]) < 1e-9
 
 
-def test_json_replaces_a_file_and_leaves_no_draft(tmp_path: Path) -> None:
+def test_json_replaces_a_file_and_leaves_no_temporary_one(tmp_path: Path) -> None:
     target = file_with(tmp_path, "water.json", "old")
     dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", target)
     assert stored(target)["success"] is True
     assert [p.name for p in tmp_path.iterdir()] == ["water.json"]
 
 
-def test_failed_run_leaves_an_old_file_alone(tmp_path: Path) -> None:
+def test_failed_run_does_not_change_an_old_file(tmp_path: Path) -> None:
     target = file_with(tmp_path, "water.json", "old")
     assert dfmp2("run", WATER, "--basis", "cc-pvdz", "--max-memory", 1, "--json",
                  target).exit_code == 5  # fmt: skip
@@ -352,7 +352,7 @@ def test_failed_run_leaves_an_old_file_alone(tmp_path: Path) -> None:
     assert not new.exists()
 
 
-def test_json_follows_links_and_leaves_devices_alone(tmp_path: Path) -> None:
+def test_json_follows_links_and_does_not_replace_devices(tmp_path: Path) -> None:
     real = file_with(tmp_path, "real.json", "old")
     link = tmp_path / "link.json"
     link.symlink_to(real)

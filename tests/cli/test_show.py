@@ -1,4 +1,4 @@
-"""``dfmp2 show``: stored results, printed again."""
+"""``dfmp2 show`` on stored results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cli.common import AMMONIA, WATER, dfmp2, fact, file_with
 
 @pytest.fixture(scope="module")
 def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A JSON file of two molecules, and what was printed when it was written."""
+    """A JSON file of two molecules, and the output of the run that wrote it."""
     target = tmp_path_factory.mktemp("results") / "two.json"
     done = dfmp2("run", WATER, AMMONIA, "--basis", "cc-pvdz", "--json", target, "--quiet",
                  "--no-checkpoint")  # fmt: skip
@@ -22,7 +22,7 @@ def run_of_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture
 def results(run_of_two: tuple[Path, str], tmp_path: Path) -> tuple[Path, str]:
-    """A copy of the JSON file, which a test may change, and what was printed."""
+    """A copy of the JSON file, which a test may change, and the output of the run."""
     return Path(shutil.copy(run_of_two[0], tmp_path)), run_of_two[1]
 
 
@@ -48,7 +48,7 @@ def test_show_several_files(results: tuple[Path, str]) -> None:
 
 
 def test_show_needs_no_pyscf(results: tuple[Path, str]) -> None:
-    """A result is readable without the programs that wrote it."""
+    """A result must be readable on a machine without the programs that computed it."""
     import subprocess
     import sys
 
@@ -88,7 +88,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_integrals_that_were_not_recorded(results: tuple[Path, str]) -> None:
-    """Results written before the label "integrals" do not say who computed the integrals."""
+    """Older results have no label "integrals". The table must not name a program for them."""
     content = json.loads(results[0].read_text())
     del content[0]["extras"]["dfmp2"]["labels"]["integrals"]
     results[0].write_text(json.dumps(content))
@@ -96,12 +96,12 @@ def test_integrals_that_were_not_recorded(results: tuple[Path, str]) -> None:
 
 
 @pytest.mark.parametrize("lost", ["labels", "settings", "sizes", "memory_mb", "versions"])
-def test_result_that_lost_a_part(results: tuple[Path, str], lost: str) -> None:
+def test_result_with_a_missing_part(results: tuple[Path, str], lost: str) -> None:
     content = json.loads(results[0].read_text())
     content[1]["extras"]["dfmp2"][lost] = {}
     results[0].write_text(json.dumps(content))
     done = dfmp2("show", results[0])
-    if lost == "versions":  # a label only
+    if lost == "versions":  # only a label
         assert done.exit_code == 0
         return
     assert done.exit_code == 6, lost

@@ -1,4 +1,4 @@
-"""``dfmp2 show`` on run files: finished, unfinished, going on and damaged ones."""
+"""``dfmp2 show`` on run files: finished, unfinished, in use and damaged ones."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tests.systems import ROOT
 
 
 class _Killed(BaseException):
-    """Ends a run as a kill does: nothing after it is written."""
+    """Ends a run like a kill: nothing is written after it."""
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A finished run file, and what was printed when it was made."""
+    """A finished run file, and the output of its run."""
     path = tmp_path_factory.mktemp("kept") / "water.dfmp2.h5"
     args = ("run", WATER, "--basis", "cc-pvdz", "--frozen", "auto", "--quiet")
     done = dfmp2(*args, "--checkpoint", path)
@@ -36,7 +36,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a run that was killed when it had some of its pairs."""
+    """The run file of a run that was killed after some of its pairs."""
     path = tmp_path_factory.mktemp("killed") / "ammonia.dfmp2.h5"
     commit = Checkpoint.commit
 
@@ -57,12 +57,12 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(kept: tuple[Path, str], tmp_path: Path) -> Path:
-    """A finished run file of one's own, to be damaged."""
+    """A copy of a finished run file, which a test may damage."""
     return Path(shutil.copy(kept[0], tmp_path / "copy.dfmp2.h5"))
 
 
 def change(path: Path, name: str, where: Any) -> None:
-    """Flip bits of some values, behind dfmp2's back."""
+    """Flip bits of some values without updating their checksums."""
     with h5py.File(path, "r+") as file:
         values = file[name][()]
         part = np.atleast_1d(values[where]).copy()
@@ -72,8 +72,8 @@ def change(path: Path, name: str, where: Any) -> None:
 
 
 @contextmanager
-def going_on(path: Path) -> Iterator[None]:
-    """Another process has the file open for writing."""
+def open_elsewhere(path: Path) -> Iterator[None]:
+    """Hold the file open for writing in another process."""
     code = f"""
 import sys
 from dfmp2.runfile.file import RunFile
@@ -145,20 +145,20 @@ def test_unfinished(killed: Path) -> None:
     assert "E(MP2)" not in done.stdout
 
 
-def test_the_advice_works(killed: Path, tmp_path: Path) -> None:
+def test_advised_command_continues_the_run(killed: Path, tmp_path: Path) -> None:
     path = shutil.copy(killed, tmp_path / "again.dfmp2.h5")
     advice = re.search(r"continue it with: dfmp2 (.*)", dfmp2("show", path).stdout)
     assert advice
     done = dfmp2(*advice[1].split(), "--quiet")
     assert done.exit_code == 0
-    assert fact(done.stdout, "basis") == "cc-pvdz"  # as if it had never been interrupted
+    assert fact(done.stdout, "basis") == "cc-pvdz"  # the same output as without an interruption
     rows = dfmp2("show", path).stdout.splitlines()[-3:-1]
     assert [row.split()[2] for row in rows] == ["5", "10"]
 
 
 def test_show_changes_nothing_and_takes_no_lock(killed: Path) -> None:
     before = killed.read_bytes()
-    with going_on(killed):
+    with open_elsewhere(killed):
         text = dfmp2("show", killed, "--check").stdout
     assert "running now" in text
     assert "a run has the file open" in text
@@ -167,10 +167,10 @@ def test_show_changes_nothing_and_takes_no_lock(killed: Path) -> None:
     assert dfmp2("show", killed).exit_code == 0
 
 
-def test_a_pair_on_its_way_is_not_called_damaged(
+def test_a_pair_that_is_being_written_is_not_damaged(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a run writes, values are there before their checksums: show looks again."""
+    """A run writes values before their checksums, so `show` must read such a pair again."""
     whole = copy.read_bytes()
     change(copy, "pairs/e_os", (0, 1))
     pauses = []
@@ -180,7 +180,7 @@ def test_a_pair_on_its_way_is_not_called_damaged(
         copy.write_bytes(whole)
 
     monkeypatch.setattr("dfmp2.runfile.status.time.sleep", finish)
-    with going_on(copy):
+    with open_elsewhere(copy):
         assert "DAMAGED" not in dfmp2("show", copy).stdout
     assert len(pauses) == 1
 
@@ -227,7 +227,7 @@ def test_damaged_sums(copy: Path) -> None:
     change(copy, "energies", 3)
     text = dfmp2("show", copy).stdout
     assert "DAMAGED: the dataset energies" in text
-    assert energy(text, "E(MP2) total") < -76  # from the pairs, which are whole
+    assert energy(text, "E(MP2) total") < -76  # from the pairs, which are undamaged
 
 
 @pytest.mark.parametrize(
@@ -242,12 +242,12 @@ def test_check_reads_b(killed: Path, tmp_path: Path, name: str, where: Any, says
     path.chmod(0o644)
     assert "DAMAGED" not in dfmp2("show", path, "--check").stdout
     change(path, name, where)
-    assert "DAMAGED" not in dfmp2("show", path).stdout  # B may be large: it is not read
+    assert "DAMAGED" not in dfmp2("show", path).stdout  # B may be large, so it is not read
     assert f"DAMAGED: {says}" in dfmp2("show", path, "--check").stdout
 
 
 @pytest.mark.parametrize("name", ["input", "journal"])
-def test_beyond_repair(copy: Path, name: str) -> None:
+def test_damage_that_cannot_be_repaired(copy: Path, name: str) -> None:
     change(copy, name, slice(None))
     done = dfmp2("show", copy)
     assert done.exit_code == 6
@@ -263,10 +263,10 @@ def test_truncated(copy: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-# What it needs
+# Requirements
 
 
-def test_show_needs_h5py_and_numpy_alone(kept: tuple[Path, str], killed: Path) -> None:
+def test_show_needs_only_h5py_and_numpy(kept: tuple[Path, str], killed: Path) -> None:
     code = (
         "import sys; sys.modules.update(dict.fromkeys("
         "('pyscf', 'torch', 'scipy', 'numba', 'matplotlib'), None)); "
@@ -283,7 +283,7 @@ def test_show_needs_h5py_and_numpy_alone(kept: tuple[Path, str], killed: Path) -
 
 @pytest.fixture
 def panels(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The figures that are drawn, which are also saved."""
+    """Collect the figures that are drawn and saved."""
     from dfmp2.cli import pair_figure as pair_plot
     from dfmp2.cli.figure import save
 
@@ -343,7 +343,7 @@ def test_plot_of_json_has_no_distances(
 
 
 def test_centroids_are_those_of_the_orbitals(kept: tuple[Path, str]) -> None:
-    """Beside the dipole moment, which the SCF computes on another way."""
+    """Compared with the dipole moment, which the SCF computes in another way."""
     from tests.systems import mean_field
 
     mf = mean_field("water")
@@ -355,7 +355,7 @@ def test_centroids_are_those_of_the_orbitals(kept: tuple[Path, str]) -> None:
     assert dipole == pytest.approx(mf.dip_moment(unit="AU", verbose=0), abs=1e-6)
 
 
-def test_damaged_centroids_cost_only_their_panel(
+def test_damaged_centroids_remove_only_their_panel(
     copy: Path, tmp_path: Path, panels: list[Any]
 ) -> None:
     pytest.importorskip("matplotlib")

@@ -1,4 +1,4 @@
-"""``dfmp2 validate`` and ``dfmp2 run --validate``: agreement, and its absence."""
+"""``dfmp2 validate`` and ``dfmp2 run --validate``: agreement and disagreement with PySCF."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def figure(text: str, name: str) -> float:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The result of a run; tests copy it."""
+    """The result of a run. Tests must copy it."""
     target = tmp_path_factory.mktemp("stored") / "water.json"
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", target, "--no-checkpoint")
     assert done.exit_code == 0
@@ -48,8 +48,8 @@ def test_agreement(command: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", ["water", "methane"])
-def test_exact_mp2_beside_another_program(name: str) -> None:
-    """The fitting error is that between psi4's fitted and NWChem's conventional energy."""
+def test_exact_mp2_agrees_with_another_program(name: str) -> None:
+    """The expected fitting error is the difference of psi4's DF-MP2 and NWChem's MP2 energy."""
     fitted = references()["df_mp2"][f"{name}/cc-pvdz/cc-pvdz-ri/frozen0"]
     exact = references()["mp2_conventional"][f"{name}/cc-pvdz/conventional/frozen0"]
     done = dfmp2("validate", INPUTS / f"{name}.xyz", "--basis", "cc-pvdz", "--validate-exact")
@@ -68,7 +68,7 @@ def test_fitting_error_never_sets_the_exit_code() -> None:
 
 
 def test_tolerance_sets_the_exit_code() -> None:
-    """float32 pair products differ by more than float64's roundoff."""
+    """With float32 pair products the difference exceeds a tolerance of float64 roundoff."""
     common = ("run", WATER, "--basis", "cc-pvdz", "--precision", "fp32", "--no-checkpoint")
     done = dfmp2(*common, "--validate")
     assert done.exit_code == 0
@@ -82,7 +82,7 @@ def test_tolerance_sets_the_exit_code() -> None:
 
 
 @pytest.mark.parametrize("basis", ["6-31g**", "sto-3g"])
-def test_bases_without_a_set_of_their_own(basis: str) -> None:
+def test_bases_without_an_ri_set_of_the_same_name(basis: str) -> None:
     done = dfmp2("run", "-", "--basis", basis, "--validate", stdin=H2)
     assert done.exit_code == 0, done.stderr
     assert "agrees" in done.stdout
@@ -109,7 +109,7 @@ def test_stored_result(result: Path) -> None:
 
 
 def test_stored_result_of_every_kind(tmp_path: Path) -> None:
-    """Frozen orbitals, a basis by element, a density-fitted SCF, ghosts, a charge: all stored."""
+    """The result must store frozen orbitals, basis by element, fitted SCF, ghosts and charge."""
     ghost = file_with(
         tmp_path, "g.xyz", "4\nH3+; charge=1\nH 0 0 0\nH 0 0 0.87\nH 0.75 0 0.43\nGhost-H 0 0 3\n"
     )
@@ -124,7 +124,7 @@ def test_stored_result_of_every_kind(tmp_path: Path) -> None:
     assert done.stdout.count("agrees") == 2
 
 
-def test_stored_result_brings_its_own_basis(result: Path) -> None:
+def test_basis_with_a_stored_result_is_an_error(result: Path) -> None:
     done = dfmp2("validate", result, "--basis", "cc-pvtz")
     assert done.exit_code == 2
     assert "brings its own basis; leave --basis out" in done.stderr
@@ -143,7 +143,7 @@ def _correlation(content: dict[str, Any]) -> None:
 
 
 def _pair(content: dict[str, Any]) -> None:
-    """A pair energy with all sums made to fit."""
+    """Change a pair energy, and all sums consistently."""
     content["extras"]["dfmp2"]["e_os_pairs"][2][2] -= 1e-6
     for name in ("mp2_correlation_energy", "mp2_opposite_spin_correlation_energy",
                  "mp2_total_energy", "return_energy"):  # fmt: skip
@@ -152,7 +152,7 @@ def _pair(content: dict[str, Any]) -> None:
 
 
 def _hartree_fock(content: dict[str, Any]) -> None:
-    """E(HF) with all sums made to fit."""
+    """Change E(HF), and all sums consistently."""
     content["extras"]["dfmp2"]["e_hf"] -= 1e-6
     for name in ("scf_total_energy", "mp2_total_energy", "return_energy"):
         content["properties"][name] -= 1e-6

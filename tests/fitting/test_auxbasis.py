@@ -1,4 +1,4 @@
-"""The auxiliary basis that is chosen."""
+"""The choice of the auxiliary basis."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_pople_basis_agrees_with_pyscf() -> None:
     assert abs(DFMP2(mf).run().e_corr - pyscf_mp2(mf, "cc-pvdz-ri").e_corr) < 1e-12
 
 
-def test_the_set_of_a_density_fitted_scf_is_not_taken_over() -> None:
-    """PySCF issue 2427: the Coulomb/exchange set came to be used for MP2 as well."""
+def test_mp2_does_not_use_the_auxiliary_basis_of_the_scf() -> None:
+    """PySCF issue 2427: the JK set of the SCF was used for MP2 as well."""
     mf = mean_field("water", density_fit=True)
     mp = DFMP2(mf).run()
     assert mp.result.labels["auxbasis"] == "cc-pvdz-ri"
@@ -61,7 +61,7 @@ def test_basis_by_element() -> None:
 
 
 def test_element_keys_are_read_in_any_case() -> None:
-    """PySCF takes them in any case, so a lower-case key must not cost the fitted set."""
+    """PySCF accepts any case. A lower-case key must not lead to an even-tempered set."""
     aux = choose_auxbasis(molecule(WATER, {"o": "cc-pvtz", "h": "cc-pvdz"}))
     assert aux.names == {"O": "cc-pvtz-ri", "H": "cc-pvdz-ri"}
 
@@ -72,7 +72,7 @@ def test_basis_by_labelled_atom() -> None:
     assert aux.names == {"O": "cc-pvdz-ri", "H": "cc-pvdz-ri", "H1": "cc-pvtz-ri"}
 
 
-def test_ghost_atoms_carry_functions_and_no_electrons() -> None:
+def test_ghost_atoms_have_functions_and_no_electrons() -> None:
     mol = molecule(WATER + "; Ghost-O 0 0 3.0; X-H 0 0.757 2.4", "cc-pvdz")
     aux = choose_auxbasis(mol)
     assert aux.names == {"O": "cc-pvdz-ri", "H": "cc-pvdz-ri", "GHOST-O": "cc-pvdz-ri",
@@ -85,10 +85,10 @@ def test_ghost_atoms_carry_functions_and_no_electrons() -> None:
     assert mp.e_corr < alone.e_corr - 1e-4, "the ghost's functions had no effect"
 
 
-# No fitted set
+# No RI set
 
 
-def test_even_tempered_set_is_announced() -> None:
+def test_even_tempered_set_gives_a_warning() -> None:
     mol = molecule(HI, "def2-svp", ecp={"I": "def2-svp"})
     with pytest.warns(DFMP2Warning, match=r"for I in def2-svp; PySCF's even-tempered set is used"):
         aux = choose_auxbasis(mol)
@@ -96,7 +96,7 @@ def test_even_tempered_set_is_announced() -> None:
     assert aux.reason.endswith("even-tempered for I")
 
 
-def test_even_tempered_warning_reaches_user_and_result() -> None:
+def test_even_tempered_warning_is_in_the_result() -> None:
     mp = DFMP2(mean_field("hydrogen_iodide"))
     with pytest.warns(DFMP2Warning, match="for I in def2-svp"):
         mp.run()
@@ -109,7 +109,7 @@ def test_basis_given_as_shells_has_no_known_set() -> None:
         assert choose_auxbasis(mol).names == {"He": "even-tempered"}
 
 
-# A set that is asked for
+# A set named by the user
 
 
 def test_auxbasis_by_element_with_default() -> None:

@@ -1,4 +1,4 @@
-"""The factor of the auxiliary metric, and what a linear dependence leaves of it."""
+"""The factor of the metric, with and without linear dependence."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def test_cholesky_factor(n: int) -> None:
 def test_duplicated_functions_are_dropped() -> None:
     metric = positive(6)
     doubled = np.block([[metric, metric[:, :2]], [metric[:2], metric[:2, :2]]])
-    doubled[0, 0] -= 1e-13  # Cholesky must fail, whatever the rounding
+    doubled[0, 0] -= 1e-13  # makes Cholesky fail with any rounding
     factored = factor_metric(doubled.copy())
     assert (factored.kind, factored.dropped) == ("eigen", 2)
     assert factored.factor.dtype == np.float64
     unit = factored.factor @ doubled @ factored.factor.T
-    kept = np.diag([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])  # by growing eigenvalue
+    kept = np.diag([0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])  # in ascending order of eigenvalues
     np.testing.assert_allclose(unit, kept, rtol=0, atol=1e-9)
     assert "2 vectors" in str(factored)
 
 
-def test_threshold_is_pyscf_s() -> None:
-    """Eigenvalues up to 1e-10 are dropped, larger ones kept; a Cholesky that works keeps all."""
+def test_threshold_is_that_of_pyscf() -> None:
+    """Eigenvalues up to 1e-10 are dropped, larger ones kept. Cholesky keeps all."""
     v, _ = np.linalg.qr(rng().uniform(-1, 1, (5, 5)))
     w = np.array([-5e-11, 5e-11, 2e-10, 1.0, 2.0])
     metric = (v * w) @ v.T
@@ -62,13 +62,13 @@ def test_threshold_is_pyscf_s() -> None:
     ],
     ids=["negative", "nan", "inf"],
 )
-def test_no_metric(metric: np.ndarray, says: str) -> None:
+def test_invalid_metric(metric: np.ndarray, says: str) -> None:
     with pytest.raises(InputError, match=says):
         factor_metric(metric)
 
 
 def test_linear_dependence_agrees_with_pyscf() -> None:
-    """Duplicated functions span nothing new: the energy is that of the plain set, and PySCF's."""
+    """Duplicated functions must not change the energy, and PySCF gives the same."""
     mf = mean_field("water")
     auxbasis = duplicated_auxbasis(("O", "H"))
     mp = DFMP2(mf, auxbasis=auxbasis).run()
@@ -76,15 +76,15 @@ def test_linear_dependence_agrees_with_pyscf() -> None:
     added = mp.result.sizes["naux"] - plain.result.sizes["naux"]
     assert added > 0
     assert mp.result.labels["metric"].startswith(f"eigen-decomposition, {added} vectors")
-    # Solving with a factor of condition number ~1e5 (the square root of the metric's).
+    # The factor has condition number ~1e5, the square root of that of the metric.
     assert abs(mp.e_corr - pyscf_mp2(mf, auxbasis).e_corr) < 1e-9
     assert abs(mp.e_corr - plain.e_corr) < 1e-9
     unfused = DFMP2(mf, auxbasis=auxbasis).set(fused=False).run()
     assert abs(mp.e_corr - unfused.e_corr) < 1e-12
 
 
-def test_linear_dependence_needs_no_second_b(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plan counts one."""
+def test_linear_dependence_allocates_one_b(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan counts one B. A second one would exceed the memory budget."""
     made: list[tuple[int, ...]] = []
     empty_b = TorchBackend.empty_b
 

@@ -1,4 +1,4 @@
-"""Conditioned auxiliary functions: the same space, another basis of it."""
+"""Orthonormal auxiliary basis: other functions that span the same space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL = 10**6
 )
 @pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set:dfmp2.errors.DFMP2Warning")
 def test_energy_is_the_same(name: str) -> None:
-    """Any basis of one auxiliary space gives one fit, to the accuracy of the metric's factor."""
+    """The fit depends on the space alone, to the accuracy of the factor of the metric."""
     mf = mean_field(name)
     plain = DFMP2(mf).run()
     aux = orthonormal_form(choose_auxbasis(mf.mol), mf.mol, ALL)
@@ -33,7 +33,7 @@ def test_functions_of_an_atom_are_orthonormal(block: int) -> None:
     mol = molecule("Ne 0 0 0", "aug-cc-pvdz")
     aux = choose_auxbasis(mol)
     made = orthonormal_form(aux, mol, block)
-    # PySCF scales each function to norm one; what is left is that they are orthogonal.
+    # PySCF scales each function to norm one, so only orthogonality is checked.
     metric = metric_integrals(made.mol)
     scale = np.sqrt(np.diag(metric))
     assert metric / np.outer(scale, scale) == pytest.approx(np.eye(aux.naux), abs=1e-9)
@@ -61,7 +61,7 @@ def test_ghosts_and_cartesian_functions() -> None:
     assert other.e_corr == pytest.approx(exact.e_corr, abs=1e-10, rel=0)
 
 
-def test_dependent_functions_are_left_alone() -> None:
+def test_linearly_dependent_functions_are_not_changed() -> None:
     mol = molecule("He 0 0 0", "cc-pvdz")
     shell = [0, [1.0, 1.0]]
     aux = AuxBasis(choose_auxbasis(mol, {"He": [shell, [0, [1.0, 1.0]]]}).mol, {}, {}, "a test")

@@ -1,7 +1,8 @@
-"""Integrals from gpu4pyscf, played by a module with its signature: what is asked of it, and errors.
+"""Integrals from gpu4pyscf: calls and errors, with a fake module of the same signature.
 
-The signature and the shape are those of `gpu4pyscf.df.int3c2e_bdiv.aux_e2` in gpu4pyscf 1.8.1, and
-what it returns is what its own tests compare it with. Nothing here has run on a GPU.
+The signature and the shape are those of `gpu4pyscf.df.int3c2e_bdiv.aux_e2` in gpu4pyscf 1.8.1. The
+fake returns the integrals that the tests of gpu4pyscf use as a reference. Nothing here has run on a
+GPU.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ GLYCINE = "glycine"
 
 
 class Played:
-    """gpu4pyscf and cupy as modules; `aux_e2` can be told to fail."""
+    """Fake of gpu4pyscf and cupy. `change` alters what `aux_e2` returns, or raises."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
@@ -66,7 +67,7 @@ class Played:
 
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch) -> Played:
-    """Both modules are there, as far as an import can tell."""
+    """Make both fake modules importable."""
     played = Played()
     gpu4pyscf, df = ModuleType("gpu4pyscf"), ModuleType("gpu4pyscf.df")
     bdiv, cupy = ModuleType("gpu4pyscf.df.int3c2e_bdiv"), ModuleType("cupy")
@@ -134,7 +135,7 @@ def test_cartesian_functions(played: Played) -> None:
 
 
 def test_few_large_calls(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks are as large as the forecast says, whatever the host's blocks are."""
+    """Blocks have the size of the forecast, not the smaller one of blocks on the host."""
     mf = mean_field("water")
     auxmol = choose_auxbasis(mf.mol).mol
     made = source(mf)
@@ -161,7 +162,7 @@ def test_whole_run(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     assert exact.result.labels["integrals"] == "computed by libcint on the CPU"
 
 
-# Who is chosen
+# Choice of the source
 
 
 def test_auto_on_a_cpu_is_libcint(played: Played) -> None:
@@ -170,7 +171,7 @@ def test_auto_on_a_cpu_is_libcint(played: Played) -> None:
     assert played.calls == []
 
 
-def test_auto_on_cuda_without_it_says_so(absent: None) -> None:
+def test_auto_on_cuda_without_gpu4pyscf_gives_the_reason(absent: None) -> None:
     made = source(mean_field("water"))
     assert made.origin == (
         "computed by libcint on the CPU (gpu4pyscf not used: it is not installed (pip install "
@@ -190,7 +191,7 @@ def test_libcint_by_name(played: Played) -> None:
         ("auxiliary", 7, "the auxiliary basis has functions of angular momentum 7, the limit is 6"),
     ],
 )
-def test_functions_that_it_does_not_treat(
+def test_angular_momenta_above_its_limit(
     basis: str, momentum: int, says: str, played: Played
 ) -> None:
     high = molecule("He 0 0 0", {"He": [[0, [1.0, 1.0]], [momentum, [1.0, 1.0]]]})
@@ -207,7 +208,7 @@ def test_by_name_without_a_gpu(played: Played) -> None:
         source(mean_field("water"), TorchBackend("cpu"), "gpu4pyscf")
 
 
-def test_by_name_where_it_is_not_installed(absent: None) -> None:
+def test_by_name_if_it_is_not_installed(absent: None) -> None:
     with pytest.raises(BackendUnavailable, match=r"not installed .*; use --integrals libcint"):
         source(mean_field("water"), name="gpu4pyscf")
 
@@ -217,7 +218,7 @@ def test_unknown_source() -> None:
         DFMP2(mean_field("water")).run(integrals="qcint")
 
 
-# Failures: an error, and never another program's integrals
+# Failures: an error, and no change to libcint
 
 
 def test_integrals_that_differ_are_refused(played: Played) -> None:
@@ -230,7 +231,7 @@ def test_integrals_that_differ_are_refused(played: Played) -> None:
         source(mean_field("water"))
 
 
-def test_not_a_number_is_refused(played: Played) -> None:
+def test_nan_is_refused(played: Played) -> None:
     played.change = lambda eri, call: eri * float("nan")
     with pytest.raises(BackendUnavailable, match="differ from libcint's by nan"):
         source(mean_field("water"))

@@ -1,4 +1,4 @@
-"""Blocks of three-centre integrals from libcint, beside PySCF's own."""
+"""Blocks of three-centre integrals from libcint, compared with PySCF's own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
 @pytest.mark.parametrize("block", [1, 7, 10_000])
 @pytest.mark.parametrize("cart", [False, True])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_integral_blocks_beside_pyscf(block: int, cart: bool, threads: int) -> None:
+def test_integral_blocks_agree_with_pyscf(block: int, cart: bool, threads: int) -> None:
     from pyscf import df, lib
 
     mol = molecule("H 0 0 0; F 0 0 0.92", "cc-pvdz", cart=cart)

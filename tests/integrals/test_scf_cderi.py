@@ -1,4 +1,4 @@
-"""Integrals of a density-fitted SCF taken over: same energies, and every case that is refused."""
+"""Reuse of the integrals of a density-fitted SCF: same energies, and every case that is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.systems import FORECAST_ERROR, ROOT, converge, fitted, mean_field, mo
 pytestmark = pytest.mark.usefixtures("own_folder")
 
 ROUNDING = 1e-10
-"""Hartree. B differs by rounding alone."""
+"""Hartree. B differs only by rounding."""
 
 H2O = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
 
@@ -44,7 +44,7 @@ def reused(mf: Any, auxbasis: Any, **attributes: Any) -> DFMP2:
 
 @pytest.mark.parametrize("name", ["water", "ammonia", "ethylene"])
 @pytest.mark.parametrize("auxbasis", ["cc-pvdz-jkfit", "cc-pvdz-ri"])
-def test_energies_are_those_of_the_ordinary_path(name: str, auxbasis: str) -> None:
+def test_energies_are_those_without_reuse(name: str, auxbasis: str) -> None:
     mf = fitted(name, auxbasis)
     exact, mp = computed(mf, auxbasis), reused(mf, auxbasis)
     np.testing.assert_allclose(
@@ -56,7 +56,7 @@ def test_energies_are_those_of_the_ordinary_path(name: str, auxbasis: str) -> No
 
 @pytest.mark.parametrize("frozen", [1, [0, 3, 20]])
 def test_frozen_orbitals_and_blocks(frozen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of vectors that do not follow shells, the last of them smaller."""
+    """The blocks of vectors do not end at shells, and the last one is smaller."""
     monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8 * 24 * 24 * 37)
     mf = fitted()
     mp = reused(mf, "cc-pvdz-jkfit", frozen=frozen)
@@ -73,7 +73,7 @@ def test_cartesian_functions() -> None:
 
 
 def test_sets_are_compared_by_shells_not_by_names() -> None:
-    """The SCF's set given as shells is the same set."""
+    """The auxiliary basis of the SCF must also be accepted when it is given as shells."""
     from pyscf import gto
 
     mf = fitted()
@@ -83,7 +83,7 @@ def test_sets_are_compared_by_shells_not_by_names() -> None:
 
 @pytest.mark.parametrize("custom", [True, False])
 def test_integrals_on_disk(custom: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PySCF's temporary file, and one that the user named (in two layouts)."""
+    """PySCF's temporary file, and one named by the user, in two layouts."""
     mf = fitted()
     in_memory = reused(mf, "cc-pvdz-jkfit")
     for layout in (False, True):
@@ -137,10 +137,10 @@ def test_simulator_that_is_not_accurate_enough() -> None:
     assert {row.where.backend for row in mp.result.provenance.operations} == {"pytorch"}
 
 
-# What the result says
+# Record in the result
 
 
-def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_integrals_and_metric_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     mf = fitted()
     expected = computed(mf, "cc-pvdz-jkfit").e_corr
     source = ScfIntegrals(read_mean_field(mf), choose_auxbasis(mf.mol, "cc-pvdz-jkfit"))
@@ -162,7 +162,7 @@ def test_no_integral_is_computed_and_nothing_solved(monkeypatch: pytest.MonkeyPa
     assert result.settings["integrals"] == "scf"
 
 
-def test_never_without_being_asked() -> None:
+def test_integrals_are_not_reused_by_default() -> None:
     mp = computed(fitted(), "cc-pvdz-jkfit")
     assert mp.integrals == "auto"
     assert mp.result.labels["integrals"] == "computed by libcint on the CPU"
@@ -170,7 +170,7 @@ def test_never_without_being_asked() -> None:
 
 
 def test_forecast_without_metric() -> None:
-    """The metric and its factor are not counted; packed blocks are read one ahead."""
+    """The metric and its factor are not counted. The next packed block is counted."""
     sizes = Sizes(nao=10, nocc=2, nvir=8, naux=3000, aux_shell=1)
     plain, fitted_ = make_plan(sizes, 9e3), make_plan(sizes, 9e3, metric_done=True)
     assert fitted_.memory["metric and its factor"] == 0
@@ -213,7 +213,7 @@ print(json.dumps([mp.result.memory, mp.result.labels["integrals"]]))
     ],
 )
 def test_peak_is_within_the_forecast(limit: str, where: str) -> None:
-    """In a process of its own; memory depends on shapes alone, so any orbitals will do."""
+    """In a separate process. Memory depends on shapes only, so the orbitals are arbitrary."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE.replace("ON_DISK", limit)],
         capture_output=True, text=True, cwd=ROOT, check=False,
@@ -255,13 +255,13 @@ def _fewer_vectors() -> Any:
     return mf
 
 
-def _others_integrals() -> Any:
+def _other_integrals() -> Any:
     mf = fitted()
     mf.with_df._cderi = mf.with_df._cderi + 1e-6
     return mf
 
 
-def _others_basis() -> Any:
+def _other_basis() -> Any:
     mf = fitted()
     mf.with_df._cderi = mf.with_df._cderi[:, :-1]
     return mf
@@ -281,8 +281,8 @@ REFUSED = {
     "reset": (_dropped, r"holds no integrals .* run mf\.with_df\.build\(\)"),
     "pickled": (_pickled, "holds no integrals"),
     "fewer vectors": (_fewer_vectors, "have 113 auxiliary vectors of 116"),
-    "other integrals": (_others_integrals, "are not the Cholesky-fitted integrals"),
-    "other basis": (_others_basis, "are not the Cholesky-fitted integrals"),
+    "other integrals": (_other_integrals, "are not the Cholesky-fitted integrals"),
+    "other basis": (_other_basis, "are not the Cholesky-fitted integrals"),
 }
 
 
@@ -296,8 +296,8 @@ def test_refused(case: str) -> None:
     assert "leave integrals at auto" in str(caught.value)
 
 
-def test_default_set_is_not_the_scfs() -> None:
-    """Nothing is taken over because it lies there: MP2's own default stays."""
+def test_default_auxiliary_basis_is_not_that_of_the_scf() -> None:
+    """Reuse must not change the default auxiliary basis of MP2 without a request."""
     with pytest.raises(InputError, match="MP2 with cc-pvdz-ri: 70 functions on O, not 56"):
         reused(fitted(), None)
 
@@ -312,7 +312,7 @@ def test_other_exponents() -> None:
 
 
 def test_eigenvectors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the SCF's Cholesky failed it dropped vectors by a threshold that is not MP2's."""
+    """If Cholesky fails in the SCF, PySCF drops vectors with a threshold that MP2 does not use."""
     from pyscf.df import incore
 
     mf = fitted()
@@ -396,7 +396,7 @@ def test_chkfile_holds_no_integrals(tmp_path: Path) -> None:
 
 
 def test_scf_set_of_a_stored_result_is_used_again(tmp_path: Path) -> None:
-    """Else the stored energy would be compared with that of another SCF."""
+    """Otherwise the stored energy would be compared with that of another SCF."""
     target = tmp_path / "water.json"
     done = dfmp2(*COMMON, "--density-fit", "--scf-auxbasis", "cc-pvtz-jkfit", "--json", target)
     assert done.exit_code == 0, done.stderr

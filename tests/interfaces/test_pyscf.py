@@ -1,4 +1,4 @@
-"""DFMP2 as PySCF users know it."""
+"""The class DFMP2 and its behaviour as a PySCF class."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ENERGY = references()["df_mp2"]["water/cc-pvdz/cc-pvdz-ri/frozen0"]
 
 
 def fresh(name: str = "water") -> Any:
-    """A copy of a shared mean field, free to be changed."""
+    """A copy of a shared mean field, which a test may change."""
     return mean_field(name).copy()
 
 
-# As PySCF's classes behave
+# Behaviour of PySCF's classes
 
 
 def test_kernel_returns_energy_and_no_amplitudes() -> None:
@@ -61,7 +61,7 @@ def test_set_and_call_chain() -> None:
     assert mp(frozen=1).run().result.frozen == (0,)
 
 
-def test_a_second_run_takes_changed_attributes() -> None:
+def test_a_second_run_uses_changed_attributes() -> None:
     mp = DFMP2(mean_field("water")).run()
     full = mp.e_corr
     mp.frozen = 1
@@ -92,7 +92,7 @@ def test_apply() -> None:
         "pair_energies",
     ],
 )
-def test_energies_before_the_run_say_what_to_do(name: str) -> None:
+def test_energies_before_the_run_are_an_error_with_advice(name: str) -> None:
     with pytest.raises(AttributeError, match=r"call \.run\(\) or \.kernel\(\) first"):
         getattr(DFMP2(mean_field("water")), name)
 
@@ -118,7 +118,7 @@ def test_log(verbose: int, lines: int) -> None:
         assert "auxiliary basis cc-pvdz-ri (the RI-MP2 set of the orbital basis)" in text
 
 
-def test_result_says_where_it_ran() -> None:
+def test_result_names_the_device() -> None:
     provenance = DFMP2(mean_field("water")).set(device="cpu").run().result.provenance
     stages = {"metric", "integrals", "AO->MO", "metric solve", "pair energies"}
     assert {stage.name for stage in provenance.stages} == stages
@@ -143,7 +143,7 @@ def test_unfused_path_of_large_t_uses_gemm() -> None:
 
 
 def test_float32_pair_products() -> None:
-    """The pair products are float32, everything before them and the spot check float64."""
+    """The pair products are float32; earlier stages and the spot check are float64."""
     exact = DFMP2(mean_field("glycine")).run()
     single = DFMP2(mean_field("glycine")).run(precision="fp32")
     rows = {(row.stage, row.dtype) for row in single.result.provenance.operations}
@@ -179,7 +179,7 @@ def test_basis_made_for_an_ecp_without_it() -> None:
 
 
 def test_no_warning_where_the_ecp_is_used() -> None:
-    """Warnings are errors in this suite."""
+    """A warning would fail the test, because warnings are errors in this suite."""
     mf = converge(molecule("Mg 0 0 0", "lanl2dz", ecp="lanl2dz"))
     assert DFMP2(mf, auxbasis="def2-svp-ri").run().result.labels["ecp"] == "lanl2dz"
     assert DFMP2(mean_field("water")).run().result.labels["ecp"] == "none"

@@ -1,5 +1,5 @@
-"""Energies of the molecules in inputs/: beside PySCF on the same orbitals, and beside other
-programs' stored values."""
+"""Energies of the molecules in inputs/, compared with PySCF on the same orbitals and with stored
+energies of other programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.systems import (
 
 AGREEMENT = 1e-9
 """Hartree. On the same orbitals and integrals the programs differ by roundoff, seen up to 2e-15;
-this is the promise made to users."""
+this is the agreement that users are promised."""
 
 OTHER_PROGRAM = 1e-9
 """Hartree. The SCF gradients are below 1e-10 (psi4, RMS) and 1e-8 (here, norm). The correlation
@@ -35,11 +35,11 @@ OTHER_HF = 1e-10
 """Hartree. The SCF energy is second-order in those gradients, and psi4 stopped at 1e-11."""
 
 CHUNK = 100_000
-"""Functions in one block of a plan: more than any test has."""
+"""A block size larger than the number of functions in any test."""
 
 LONG = ("methane/aug-cc-pvtz/aug-cc-pvtz-ri/frozen0", "ammonia/aug-cc-pvtz/aug-cc-pvtz-ri/frozen0",
         "water/cc-pvqz/cc-pvqz-ri/frozen0")  # fmt: skip
-"""Seconds each; water in aug-cc-pVTZ is among the rest."""
+"""Rows that take several seconds, marked slow. Water in aug-cc-pVTZ is not among them."""
 
 LARGE_BASES = (
     ("water", "aug-cc-pvtz"),
@@ -49,7 +49,7 @@ LARGE_BASES = (
 
 
 def both_paths(mf: Any) -> tuple[DFMP2, DFMP2]:
-    """The fused run, and the unfused one."""
+    """A fused and an unfused run."""
     return DFMP2(mf).run(), DFMP2(mf).set(fused=False).run()
 
 
@@ -59,7 +59,7 @@ def assert_same(mine: DFMP2, other: Any, tolerance: float) -> None:
     assert abs(mine.e_corr_ss - other.e_corr_ss) <= tolerance
 
 
-@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for I")  # true, and tested
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for I")  # expected
 @pytest.mark.parametrize(
     "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 )
@@ -96,7 +96,7 @@ def _auxbasis(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stored(section: str) -> list[Any]:
-    """Keys of a section; those that take long are marked slow."""
+    """Keys of a section. Those of long calculations are marked slow."""
     return [
         pytest.param(key, marks=[pytest.mark.slow] * (key.split("/")[0] in LARGE or key in LONG))
         for key in sorted(references()[section])
@@ -104,7 +104,7 @@ def _stored(section: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("key", _stored("df_mp2"))
-def test_psi4_is_reproduced(key: str) -> None:
+def test_energies_agree_with_psi4(key: str) -> None:
     row = references()["df_mp2"][key]
     mf = mean_field(key.split("/")[0], row["basis"])
     mp = DFMP2(mf, frozen=row["frozen"], auxbasis=_auxbasis(row)).run()
@@ -124,7 +124,7 @@ def test_frozen_rows_are_the_chemical_core() -> None:
         assert reference_of(mf, "auto").frozen == tuple(range(row["frozen"]))
 
 
-def test_pair_energies_beside_a_direct_evaluation() -> None:
+def test_pair_energies_agree_with_a_direct_evaluation() -> None:
     """Each pair energy from conventional formulas with PySCF's three-centre integrals."""
     import numpy as np
     from pyscf import df
@@ -151,7 +151,7 @@ def test_pair_energies_beside_a_direct_evaluation() -> None:
     ("aux_block", "occ_block"), [(1, 1), (1, CHUNK), (7, 2), (20, 3), (CHUNK, 4), (CHUNK, CHUNK)]
 )
 def test_blocks_do_not_change_the_energy(aux_block: int, occ_block: int, fused: bool) -> None:
-    """Down to one auxiliary shell and one orbital per block."""
+    """With blocks down to one auxiliary shell and one orbital."""
     mf = mean_field("water")
     problem = prepared(mf, fused=fused)
     aux_block, occ_block = min(aux_block, problem.aux.naux), min(occ_block, 5)
@@ -163,7 +163,7 @@ def test_blocks_do_not_change_the_energy(aux_block: int, occ_block: int, fused: 
     assert abs(e_ss.sum() - expected.e_corr_ss) <= 1e-12
 
 
-def test_progress_counts_every_stage_to_its_end() -> None:
+def test_progress_of_every_stage_reaches_its_end() -> None:
     seen: dict[str, list[tuple[int, int]]] = {}
     mp = DFMP2(mean_field("water"))
     mp.progress = lambda stage, done, total: seen.setdefault(stage, []).append((done, total))

@@ -1,4 +1,4 @@
-"""What must not change an energy: properties of MP2 that need no reference value."""
+"""Changes that must not change an energy: properties of MP2 that need no reference value."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ WATER = [
     ("H", (0.0, 0.757, -0.47)),
     ("H", (0.0, -0.757, -0.47)),
 ]
-"""No symmetry of its own is used: atoms move and turn freely."""
+"""Å. Point-group symmetry is not used, so the molecule can be moved and rotated."""
 
 MOVED = 1e-9
 """Hartree. Each geometry has its own SCF, whose orbital gradient (1e-8) enters the correlation
 energy in first order."""
 
 SAME = 1e-12
-"""Hartree. The same orbitals and integrals, summed in another order."""
+"""Hartree. The orbitals and integrals are the same; only the order of summation differs."""
 
 few = settings(
     max_examples=4, derandomize=True, deadline=None, database=None,
@@ -82,7 +82,7 @@ def test_orbital_phases(signs: list[float]) -> None:
 @many
 @given(data=st.data())
 def test_orbital_order(data: st.DataObject) -> None:
-    """Occupied orbitals among themselves, and virtual ones: pair energies follow their order."""
+    """Occupied and virtual orbitals are permuted separately, and pair energies with them."""
     mf = mean_field("water").copy()
     occupied = data.draw(st.permutations(range(5)))
     order = [*occupied, *data.draw(st.permutations(range(5, 24)))]
@@ -95,8 +95,11 @@ def test_orbital_order(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
 def test_size_consistency(fused: bool) -> None:
-    """Two molecules 0.1 mm apart have twice the energy of one: their dipoles' interaction falls
-    with the third power of the distance, to below 1e-18 Eh."""
+    """Two molecules 0.1 mm apart have twice the energy of one.
+
+    The interaction of their dipoles decreases with the third power of the distance, here to below
+    1e-18 Eh.
+    """
     distant = [(s, (x, y, z)) for s, (x, y, z) in WATER] + [
         (s, (x + 1e6, y, z)) for s, (x, y, z) in WATER
     ]
@@ -125,8 +128,8 @@ def test_any_frozen_list(frozen: set[int]) -> None:
     assert_equal(mp, pyscf_mp2(mf, frozen=sorted(frozen) or None), SAME)
 
 
-def test_frozen_pairs_are_those_left_out() -> None:
-    """Freezing removes pairs and changes no other."""
+def test_freezing_removes_pairs_and_changes_no_other() -> None:
+    """The pair energies without frozen orbitals are a block of the full table."""
     mf = mean_field("water")
     full, frozen = DFMP2(mf).run(), DFMP2(mf, frozen=[0, 2]).run()
     expected = full.pair_energies[np.ix_([1, 3, 4], [1, 3, 4])]
@@ -154,7 +157,7 @@ def test_block_sizes(aux_block: int, occ_block: int, fused: bool, narrow: bool) 
 
 
 def test_smallest_blocks_are_one_shell_and_one_orbital() -> None:
-    """The plan's extremes are reached: as many blocks as there are shells, and pairs."""
+    """Otherwise the tests of small blocks would not test the smallest ones."""
     mf = mean_field("water")
     problem = prepared(mf)
     problem = replace(problem, plan=replace(problem.plan, aux_block=1, occ_block=1))

@@ -1,4 +1,4 @@
-"""Basis sets by element, and as the command line writes them."""
+"""Basis sets by element, and in the notation of the command line."""
 
 from __future__ import annotations
 

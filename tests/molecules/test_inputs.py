@@ -1,4 +1,4 @@
-"""The geometries in inputs/: where they are from, and that nothing changed them."""
+"""The geometries in inputs/: their sources and checksums."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_checksums_of_reference_data() -> None:
 
 @pytest.mark.parametrize("name", ["water10", *CLUSTERS])
 def test_clusters_are_intact_waters_held_by_hydrogen_bonds(name: str) -> None:
-    """Each O is followed by its own two H, and each pair of neighbouring O shares one H."""
+    """Each O is followed by its two H, and one H lies between each pair of neighbouring O."""
     geometry = read_geometry(str(INPUTS / f"{name}.xyz"))
     nwater = int(name.removeprefix("water"))
     assert [symbol for symbol, _ in geometry.atoms] == ["O", "H", "H"] * nwater
     xyz = np.array([position for _, position in geometry.atoms]).reshape(nwater, 3, 3)
-    distance = np.linalg.norm(xyz[:, 1:, None] - xyz[:, 0], axis=3)  # [water, H, any water's O]
+    distance = np.linalg.norm(xyz[:, 1:, None] - xyz[:, 0], axis=3)  # [water, H, O of any water]
     own = np.eye(nwater, dtype=bool)[:, None].repeat(2, axis=1)
     assert distance[own].min() > 0.94
     assert distance[own].max() < 1.03
-    edges = 15 if nwater == 10 else 2 * nwater - 4  # of the prism that the O form
+    edges = 15 if nwater == 10 else 2 * nwater - 4  # edges of the prism that the O atoms form
     assert int((distance[~own] < 2.2).sum()) == edges

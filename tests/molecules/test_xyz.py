@@ -1,4 +1,4 @@
-"""Geometries that are right in unusual ways."""
+"""Valid geometries in unusual notation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_comment_line(comment: str, charge: int | None, spin: int | None) -> Non
     assert geometry.comment == comment
 
 
-def test_options_win_over_the_comment_line() -> None:
+def test_options_override_the_comment_line() -> None:
     geometry = parse_xyz("1\ncharge=1 spin=0\nLi 0 0 0\n", "test.xyz")
     assert build_mole(geometry, "cc-pvdz").charge == 1
     assert build_mole(geometry, "cc-pvdz", charge=-1).charge == -1

@@ -1,4 +1,4 @@
-"""What a run holds on a GPU: forecast, refusal, and blocks that fit."""
+"""GPU memory of a run: forecast, refusal, and block sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("own_folder")
 LARGE = Sizes(nao=1000, nocc=100, nvir=900, naux=3000, aux_shell=11)
 
 
-def test_b_is_counted_there_and_not_on_the_host() -> None:
+def test_b_is_counted_on_the_gpu_and_not_on_the_host() -> None:
     host, gpu = make_plan(LARGE, 4000.0), make_plan(LARGE, 4000.0, on_gpu=True)
     b = 8 * 100 * 900 * 3000 / 1e6
     assert host.device_memory == {}
@@ -43,7 +43,7 @@ def test_host_holds_two_packed_blocks() -> None:
     assert plan.memory["integral block"] * 1e6 == pytest.approx(8 * 3 * 55)
 
 
-def test_peak_is_the_largest_of_what_passes() -> None:
+def test_peak_counts_only_the_largest_stage() -> None:
     memory = {"B[i,P,a]": 100, "libraries": 10, "one": 7, "other": 9}
     assert device_peak(memory) == 119
     assert device_peak({}) == 0
@@ -79,7 +79,7 @@ def test_pairs_at_once(nvir: int, free: int, expected: int) -> None:
         ("simulator", None, True, False),
     ],
 )
-def test_who_has_b_on_a_gpu(
+def test_requests_that_compute_on_cuda(
     name: str, device: str | None, gpu: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
@@ -92,7 +92,7 @@ def test_who_has_b_on_a_gpu(
 
 
 def played(monkeypatch: pytest.MonkeyPatch, free: int) -> DFMP2:
-    """A run on a GPU with so many bytes free, before it."""
+    """A run that is not started yet, on a fake GPU with `free` bytes free."""
 
     def memory(*_: Any) -> tuple[int, int]:
         return free - 5, 2 * free
@@ -155,8 +155,8 @@ def test_plan_on_the_command_line() -> None:
     assert "GPU memory" not in dfmp2("plan", WATER, "--basis", "cc-pvdz", "--device", "cpu").stdout
 
 
-def test_t_blocks_respect_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPU's pair energies, done on the CPU: the same whatever fits at once."""
+def test_pair_energies_with_any_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pair energies for GPUs, run on the CPU, must not depend on the size of T blocks."""
     import numpy as np
 
     from dfmp2.backends.protocol import PairBlock

@@ -1,4 +1,4 @@
-"""Forecasts and block sizes, as a pure function of sizes and budget."""
+"""Forecasts and block sizes as a function of sizes and budget."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_b_is_counted_exactly() -> None:
         (530, 530),
     ],
 )
-def test_columns_are_added_where_they_are_few(nvir: int, width: int) -> None:
-    """Each thread then has a B_i of its own with them."""
+def test_padding_of_b_for_the_gemm(nvir: int, width: int) -> None:
+    """With padding each thread holds its own padded B_i, which the forecast must count."""
     assert gemm_width(nvir) == width
     sizes = Sizes(nao=nvir + 10, nocc=10, nvir=nvir, naux=4 * nvir, aux_shell=9)
     own = 8 * width * 4 * nvir if width > nvir else 0
@@ -75,7 +75,7 @@ def test_more_memory_never_means_smaller_blocks() -> None:
 
 
 @pytest.mark.parametrize("budget", [0.0, -5.0, float("nan")])
-def test_budget_that_is_none(budget: float) -> None:
+def test_budget_that_is_not_positive(budget: float) -> None:
     with pytest.raises(ResourceError, match="needs at least"):
         make_plan(BENZENE, budget)
 

@@ -1,10 +1,9 @@
-"""`--precision auto` on torch keeps its promise: whatever float32 costs is below the estimate that
-is printed with the result, and below the accuracy that was asked for.
+"""`--precision auto` on torch: the true error is below the printed estimate and below `accuracy`.
 
     pytest tests/precision/test_auto.py -m "slow or not slow"
 
-Where auto decides for float64 there is no error to bound. The orbitals are of a loosely converged
-density-fitted SCF: both precisions get the same, and the rounding does not ask where they are from.
+If auto chooses float64, there is no error to compare. The orbitals are from a loosely converged
+density-fitted SCF. Both precisions use the same orbitals, so their convergence does not matter.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ ACCURACY = 1e-6
 """Hartree: the default of `DFMP2.accuracy`."""
 
 NOTHING = 1e-11
-"""Hartree: what two float64 runs on the same orbitals may differ by; threads add in any order."""
+"""Hartree: difference of two float64 runs on the same orbitals, with another order of summation."""
 
 AT_ONCE = {
     ("water", "aug-cc-pvdz"),
@@ -29,7 +28,7 @@ AT_ONCE = {
     ("ammonia", "aug-cc-pvdz"),
     ("hydrogen_iodide", "def2-svp"),
 }
-"""Not slow: seconds each."""
+"""Cases of a few seconds, which are not marked slow."""
 
 TOO_LARGE = {
     ("water16", "aug-cc-pvdz"),
@@ -37,13 +36,13 @@ TOO_LARGE = {
     ("water20", "aug-cc-pvdz"),
     ("water20", "cc-pvtz"),
 }
-"""650 basis functions and more: not minutes but a quarter of an hour each."""
+"""Cases left out: with 650 basis functions and more they take a quarter of an hour each."""
 
 CASES = [
     (name, basis)
     for name in (*SMALL, *LARGE, *CLUSTERS)
     for basis in (
-        ("def2-svp", "def2-svpd", "def2-tzvp")  # iodine has no cc set with the ECP of PySCF
+        ("def2-svp", "def2-svpd", "def2-tzvp")  # PySCF has no cc set with an ECP for iodine
         if name == "hydrogen_iodide"
         else ("cc-pvdz", "aug-cc-pvdz", "cc-pvtz")
     )
@@ -56,7 +55,7 @@ def _marked(case: tuple[str, str]) -> Any:
     return pytest.param(*case, id="/".join(case), marks=marks)
 
 
-@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for")  # true, and tested
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for")  # expected
 @pytest.mark.parametrize(("name", "basis"), [_marked(case) for case in CASES])
 def test_error_is_below_the_estimate_and_the_accuracy(
     name: str, basis: str, request: pytest.FixtureRequest

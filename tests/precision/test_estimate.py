@@ -1,4 +1,4 @@
-"""Where float32 may enter: placement of the stages, and the energies that come of it."""
+"""Placement of the stages on the device by estimated error, and the resulting energies."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def error(mp: DFMP2, name: str) -> float:
 
 
 def modes(mp: DFMP2) -> dict[str, str]:
-    """Mode of each operation; every operation is in its stage, and in one mode."""
+    """Mode of each operation. Each must be in its stage and have one mode."""
     rows = mp.result.provenance.operations
     assert all(row.stage == STAGE_OF[row.operation] for row in rows)
     found = {row.operation: row.where.mode for row in rows}
@@ -76,7 +76,7 @@ def _no_variables(monkeypatch: Any) -> None:
 @FUSED
 @pytest.mark.parametrize("name", SMALL)
 def test_inputs_on_the_simulator(name: str, fused: bool) -> None:
-    """All stages of every input run in kernels, and agree with float64."""
+    """All stages of every input run in kernels. A wrong kernel would change the energy."""
     mp = simulated(name, fused)
     assert error(mp, name) <= (2e-7 if name == "water" else ACCURACY)
     operations = modes(mp)
@@ -89,7 +89,10 @@ def test_inputs_on_the_simulator(name: str, fused: bool) -> None:
 
 
 def test_every_kernel_is_launched_by_the_application() -> None:
-    """Water has small blocks of T, glycine large ones; the test above says what each launches."""
+    """A kernel that no calculation launches would be tested in isolation only.
+
+    Water has small blocks of T, glycine large ones.
+    """
     from dfmp2.kernels.registry import KERNELS
 
     small, large = simulated("water", False), simulated("glycine", False)
@@ -108,8 +111,10 @@ DIFFUSE = pytest.mark.parametrize(
 @DIFFUSE
 @FUSED
 def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool, name: str) -> None:
-    """In float32 it would be wrong by 1e-4 hartree, of benzene by 1.3e-3; the stages after it stay
-    in kernels."""
+    """In float32 it would be wrong by 1e-4 Eh for ethylene and 1.3e-3 Eh for benzene.
+
+    The stages after it must stay in kernels.
+    """
     mp = simulated(name, fused)
     assert error(mp, name) <= ACCURACY
     operations = modes(mp)
@@ -121,7 +126,7 @@ def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool, name: str
     assert "; metric solve fp32 (" in label
     rows = {row.operation: row for row in mp.result.provenance.operations}
     assert rows["ao2mo"].dtype == "float64"
-    assert rows["ao2mo"].fallbacks == 0  # placed there, not fallen back
+    assert rows["ao2mo"].fallbacks == 0  # the plan places it on the host
     line = mp.result.provenance.device_line()
     assert "(pytorch, cpu)" in line
     assert "(nki, simulator)" in line
@@ -129,8 +134,8 @@ def test_diffuse_functions_keep_the_transform_on_the_host(fused: bool, name: str
 
 
 @DIFFUSE
-def test_the_transform_would_have_been_wrong(name: str, monkeypatch: Any) -> None:
-    """The placement above is needed: without it the energy misses its accuracy tenfold and more."""
+def test_float32_transform_of_diffuse_functions_is_wrong(name: str, monkeypatch: Any) -> None:
+    """Without the placement the error is more than ten times the accuracy, so it is needed."""
     from dfmp2.precision.estimate import Placement
 
     everything = Placement(dict.fromkeys(STAGES, 0.0), {})
@@ -142,7 +147,7 @@ def test_the_transform_would_have_been_wrong(name: str, monkeypatch: Any) -> Non
 
 @pytest.mark.parametrize("name", SMALL)
 def test_estimates_bound_the_error(name: str) -> None:
-    """The estimate is statistical: it may lie below the true error, but never by much."""
+    """The estimate is statistical, so the true error may be up to twice as large."""
     placed = placement(name, ACCURACY)
     assert placed.on_host == {}
     assert placed.error <= ACCURACY
@@ -155,8 +160,8 @@ def placement(name: str, accuracy: float) -> Any:
     return place_stages(mf.mol, reference_of(mf).closed, aux, accuracy)
 
 
-def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
-    """A stage stays only while all after it do, so that its input is never better than it needs."""
+def test_earlier_stages_leave_the_device_first() -> None:
+    """A stage in float64 after one in float32 would not improve the result."""
     estimates = placement("water", ACCURACY).estimates
     assert list(estimates) == list(STAGES)
     counts = []
@@ -164,7 +169,7 @@ def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
         placed = placement("water", float(accuracy))
         assert list(reversed(placed.on_host)) in [list(STAGES[:n]) for n in range(4)]
         assert placed.error <= accuracy
-        # Float32 errors of a few products, which are others in another order of summation: by 1 %.
+        # The float32 errors of a few products depend on the order of summation, by 1 %.
         assert placed.estimates == pytest.approx(estimates, rel=0.1)
         counts.append(len(placed.on_host))
         for stage in placed.on_host:
@@ -173,11 +178,11 @@ def test_stages_leave_the_device_from_the_first_to_the_last() -> None:
     assert set(counts) >= {0, 3}
 
 
-def test_no_accuracy_is_left_out(monkeypatch: Any) -> None:
-    """So small an accuracy that no stage may run in float32: all on the host, and exact."""
+def test_accuracy_that_no_device_stage_reaches(monkeypatch: Any) -> None:
+    """All stages must run on the host in float64, otherwise the error exceeds the accuracy."""
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
     mp = DFMP2(system("water")).set(backend="simulator", accuracy=1e-12).run()
-    monkeypatch.delenv("DFMP2_REQUIRE_NKI")  # torch computes the reference
+    monkeypatch.delenv("DFMP2_REQUIRE_NKI")  # the reference is computed by torch
     assert error(mp, "water") <= 1e-12
     assert set(modes(mp).values()) == {"cpu"}
     assert "NeuronCore" not in mp.result.provenance.device_line()
@@ -186,7 +191,7 @@ def test_no_accuracy_is_left_out(monkeypatch: Any) -> None:
         assert f"{stage} fp64 on the host" in mp.result.labels["precision"]
 
 
-def test_required_nki_allows_and_names_what_precision_keeps_on_the_host(monkeypatch: Any) -> None:
+def test_required_nki_allows_stages_on_the_host_for_precision(monkeypatch: Any) -> None:
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
     placed = placement("water", ACCURACY)
     accuracy = placed.estimates["AO->MO"] / 2
@@ -198,7 +203,7 @@ def test_required_nki_allows_and_names_what_precision_keeps_on_the_host(monkeypa
 
 
 @pytest.mark.parametrize("name", ["simulator", "auto", "nki"])
-def test_float64_is_refused_where_there_is_none(monkeypatch: Any, name: str) -> None:
+def test_float64_is_refused_on_nki(monkeypatch: Any, name: str) -> None:
     monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
     with pytest.raises(InputError, match=r"precision fp64: .*--precision auto.*--backend pytorch"):
         DFMP2(system("water")).set(backend=name, precision="fp64").run()
@@ -212,7 +217,7 @@ def test_other_precisions_meet_the_accuracy_on_nki(precision: str | None) -> Non
 
 
 def test_near_singular_metric_goes_to_the_host() -> None:
-    """No float32 bound holds for its inverse; the pair energies stay in a kernel."""
+    """Its inverse has no float32 error bound. The pair energies must stay in a kernel."""
     mf = mean_field("water")
     from pyscf import gto
 
@@ -232,13 +237,13 @@ def test_near_singular_metric_goes_to_the_host() -> None:
     assert abs(mp.e_corr - expected.e_corr) <= ACCURACY
 
 
-def test_nothing_to_estimate_for_torch() -> None:
+def test_torch_needs_no_estimate() -> None:
     stages = DFMP2(mean_field("water")).set(backend="pytorch").run().result.provenance.stages
     assert "error estimate" not in [stage.name for stage in stages]
 
 
-def test_estimate_grows_as_atoms_close_in_on_each_other() -> None:
-    """Diffuse functions that overlap cost accuracy: the estimate sees it, not a list of bases."""
+def test_estimate_grows_with_the_overlap_of_diffuse_functions() -> None:
+    """Their overlap causes the error, so an estimate from the name of the basis would be wrong."""
     from tests.systems import converge
 
     errors = []
@@ -247,5 +252,5 @@ def test_estimate_grows_as_atoms_close_in_on_each_other() -> None:
         aux = choose_auxbasis(mf.mol)
         placed = place_stages(mf.mol, reference_of(mf).closed, aux, ACCURACY)
         errors.append(placed.estimates["AO->MO"])
-    # At 20 and 6 Å there is next to no overlap: only rounding tells these two apart.
+    # At 20 and 6 Å there is almost no overlap: these two differ only by rounding.
     assert errors[2] > max(errors[:2])

@@ -1,4 +1,4 @@
-"""Float32 pair GEMMs: the printed error estimate is above the true error, and `auto` obeys it."""
+"""Float32 pair GEMMs: the printed estimate exceeds the true error, and `auto` acts on it."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ def test_estimate_is_above_the_true_error(name: str, fused: bool) -> None:
         (1.0, "1e+00"), (0.0, "0e+00"), (float("nan"), "nan"), (float("inf"), "inf"),
     ],
 )  # fmt: skip
-def test_an_error_is_never_printed_smaller_than_it_is(error: float, printed: str) -> None:
+def test_printed_errors_are_rounded_up(error: float, printed: str) -> None:
     assert rounded_up(error) == printed
 
 
-def test_auto_stays_in_float64_where_float32_could_cost_too_much() -> None:
+def test_auto_uses_float64_if_the_float32_error_could_be_too_large() -> None:
     mp = DFMP2(mean_field("water")).run(precision="auto", accuracy=1e-9)
     assert mp.result.labels["precision"] == "fp64 (auto: fp32 could cost 2e-08 Eh)"
     assert {row.dtype for row in mp.result.provenance.operations} == {"float64"}
-    # The same sums, perhaps in another order: T is a sum over 84 auxiliary functions, so that an
-    # energy of 0.2 Eh is off by 2 * 84 * 2^-53 of it, 4e-15 Eh. One of float32 is off by 5e-9.
+    # The order of summation may differ. T is a sum over 84 auxiliary functions, so the error of
+    # 0.2 Eh is at most 0.2 * 2 * 84 * 2^-53 = 4e-15 Eh in float64. In float32 it would be 5e-9 Eh.
     exact = DFMP2(mean_field("water")).run()
     assert mp.e_corr == pytest.approx(exact.e_corr, abs=1e-13, rel=0)
 
 
-def test_auto_computes_again_where_the_check_finds_too_much(
+def test_auto_computes_again_if_the_spot_check_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dfmp2.workflow.compute, "expected_error", lambda nocc: 0.0)
@@ -75,14 +75,17 @@ def test_auto_computes_again_where_the_check_finds_too_much(
     assert mp.e_corr == pytest.approx(exact.e_corr, abs=1e-13, rel=0)
 
 
-def test_float32_by_name_is_not_overruled() -> None:
+def test_requested_float32_is_kept() -> None:
     mp = DFMP2(mean_field("water")).run(precision="fp32", accuracy=1e-12)
     assert mp.result.settings["precision"] == "fp32"
     assert _estimate(mp.result.labels["precision"]) > 1e-12
 
 
-def test_a_pair_that_holds_no_energy_does_not_decide() -> None:
-    """All pairs are in the sample here: what they lose with caution is the estimate, no more."""
+def test_a_pair_with_almost_no_energy_does_not_determine_the_estimate() -> None:
+    """All pairs are in the sample, so the estimate must be their summed error times `CAUTION`.
+
+    The large relative error of the one small pair must not be applied to all pairs.
+    """
     nocc = 4
     exact = -rng().uniform(0.01, 0.02, (nocc, nocc))
     exact = (exact + exact.T) / 2

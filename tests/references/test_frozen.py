@@ -67,9 +67,9 @@ def test_wrong_frozen(frozen: Any, says: str) -> None:
         DFMP2(mean_field("water"), frozen=frozen).run()
 
 
-@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for I")  # true, and tested
-def test_frozen_auto_knows_what_an_ecp_replaced() -> None:
-    """Iodine's core is 1s to 4p, 18 orbitals; the ECP stands for 28 electrons of it."""
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for I")  # expected
+def test_frozen_auto_does_not_count_ecp_electrons() -> None:
+    """The core of iodine is 1s to 4p, 18 orbitals. The ECP replaces 28 electrons of it."""
     mf = mean_field("hydrogen_iodide")
     mp = DFMP2(mf, frozen="auto").run()
     row = references()["df_mp2"]["hydrogen_iodide/def2-svp/def2-svp-ri/frozen4"]
@@ -78,7 +78,7 @@ def test_frozen_auto_knows_what_an_ecp_replaced() -> None:
 
 
 def test_frozen_auto_of_a_cation_without_valence() -> None:
-    """The core never holds more than the occupied orbitals."""
+    """The core must not contain more orbitals than are occupied."""
     mf = converge(molecule("Li 0 0 0", "cc-pvdz", charge=1))
     mp = DFMP2(mf, frozen="auto").run()
     assert len(mp.result.frozen) + mp.result.sizes["nocc"] == 1

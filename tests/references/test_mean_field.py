@@ -1,4 +1,4 @@
-"""Mean fields and orbitals that are taken, and those that are refused."""
+"""Mean fields and orbitals that are accepted, and those that are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.systems import mean_field, molecule, pyscf_mp2, rng
 
 
 def fresh(name: str = "water") -> Any:
-    """A copy of a shared mean field, free to be changed."""
+    """A copy of a shared mean field, which a test may change."""
     return mean_field(name).copy()
 
 
@@ -137,8 +137,8 @@ def test_refused_mean_field(case: str) -> None:
 # Orbitals given by the user
 
 
-def test_phases_may_flip() -> None:
-    """Energies come from the Fock matrix then: equal within the SCF's own convergence."""
+def test_signs_of_orbitals_do_not_matter() -> None:
+    """Orbital energies are then from the Fock matrix, so energies agree within SCF convergence."""
     mf = mean_field("water")
     flipped = mf.mo_coeff * np.where(rng().random(24) < 0.5, -1.0, 1.0)
     mp = DFMP2(mf, mo_coeff=flipped).run()
@@ -160,8 +160,8 @@ def test_orbitals_of_another_molecule_are_refused() -> None:
         DFMP2(mean_field("water"), mo_coeff=mean_field("ammonia").mo_coeff).run()
 
 
-def test_other_occupations_are_another_reference() -> None:
-    """H2O2+ in the neutral's orbitals is not canonical, whoever gives the occupations."""
+def test_occupations_that_are_not_canonical_are_refused() -> None:
+    """H2O2+ in the orbitals of H2O is not canonical, so its MP2 energy would be wrong."""
     mf = mean_field("water")
     occ = mf.mo_occ.copy()
     occ[4] = 0
@@ -169,7 +169,7 @@ def test_other_occupations_are_another_reference() -> None:
         DFMP2(mf, mo_occ=occ).run()
 
 
-def test_no_gap() -> None:
+def test_mean_field_without_a_gap_is_refused() -> None:
     mf = fresh()
     mf.mo_energy = mf.mo_energy.copy()
     mf.mo_energy[5] = mf.mo_energy[4]

@@ -1,4 +1,4 @@
-"""B in a run file instead of memory: the same energies, read as often as the plan says."""
+"""B in a run file instead of memory: the same energies, and as many reads as planned."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from dfmp2.runfile.rows import Rows
 from tests.systems import converge, mean_field, molecule
 
 SAME = 1e-12
-"""Hartree: the same sums in another order."""
+"""Hartree. Only the order of summation differs."""
 
 
 @pytest.fixture(params=[(1, 1, 1), (2, 1, 2), (3, 2, 1), (9, 9, 9)], ids=str)
 def on_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[int, ...]:
-    """Plan every run with B in the run file and these block sizes: small ones never need it."""
+    """Plan every run with B in the run file and these block sizes.
+
+    Small molecules would otherwise be computed in memory.
+    """
     i_rows, j_rows, solve_rows = request.param
 
     def plan(*args: Any, **options: Any) -> Plan:
@@ -62,7 +65,7 @@ def test_float32_pairs_are_checked_against_rows_of_the_file(on_disk: tuple[int, 
 
 
 def test_near_singular_metric(on_disk: tuple[int, ...]) -> None:
-    """Rows are shorter where eigenvectors of the metric are dropped."""
+    """Rows of B are shorter if eigenvectors of the metric are dropped."""
     mol = molecule("H 0 0 0; H 0 0 0.74")
     mf = converge(mol)
     twice = {"H": [[0, [1.3, 1.0]], [0, [1.3 + 1e-9, 1.0]], [1, [0.9, 1.0]]]}
@@ -81,7 +84,7 @@ def test_through_the_kernels(on_disk: tuple[int, ...]) -> None:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Rows of B that were read, in order."""
+    """Numbers of the rows of B that are read, in order."""
     seen: list[int] = []
     original = Rows.get_fitted
 
@@ -111,7 +114,7 @@ def test_planned_reads_are_what_the_blocks_read() -> None:
     assert make_plan(sizes, 100.0, 2).reads > make_plan(sizes, 250.0, 2).reads
 
 
-def test_the_smallest_budgets_are_named_truly() -> None:
+def test_smallest_budget_for_b_in_memory_is_right() -> None:
     sizes = Sizes(580, 50, 530, 1410, 7)
     least = make_plan(sizes, 150.0, 2).least_in_memory
     assert make_plan(sizes, least, 2).in_memory

@@ -1,4 +1,4 @@
-"""The order of copies and arithmetic beside the host: right under every order that events allow."""
+"""Copies and arithmetic that overlap: right results in every order that the events allow."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def orbitals(nao: int, nocc: int = 3, nvir: int = 7) -> tuple[np.ndarray, np.nda
 
 
 def transformed(engine: Any, block: int, backend: TorchBackend | None = None) -> Any:
-    """(P|ia) of water through an engine, and what it has to be."""
+    """(P|ia) of water by an engine, and the expected values."""
     backend = backend or TorchBackend("cpu")
     mol, auxmol = water()
     c_occ, c_vir = orbitals(mol.nao)
@@ -51,7 +51,7 @@ def transformed(engine: Any, block: int, backend: TorchBackend | None = None) ->
 
 
 def right(found: np.ndarray, expected: np.ndarray) -> bool:
-    """Sums over 24 x 24 functions, of integrals of a few hartree."""
+    """Compare within the rounding error of sums over 24 x 24 functions."""
     return bool(
         np.allclose(found, expected, rtol=0, atol=8 * EPS * 24 * 24 * np.abs(expected).max())
     )
@@ -59,7 +59,7 @@ def right(found: np.ndarray, expected: np.ndarray) -> bool:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("block", [1, 9, 30, 84])
-def test_blocks_arrive_whatever_the_order(order: str, block: int) -> None:
+def test_blocks_are_right_in_any_order(order: str, block: int) -> None:
     found, expected = transformed(PlayedEngine(order), block)
     assert right(found, expected)
 
@@ -67,13 +67,13 @@ def test_blocks_arrive_whatever_the_order(order: str, block: int) -> None:
 @pytest.mark.parametrize(
     ("ignore", "order"),
     [
-        ("host", "as late as may be"),  # the host writes over what has not travelled
-        ("copies", "copies first"),  # a copy writes over what was not transformed
-        ("arithmetic", "arithmetic first"),  # what has not arrived is transformed
+        ("host", "as late as may be"),  # the host overwrites a block before it is copied
+        ("copies", "copies first"),  # a copy overwrites a block before it is transformed
+        ("arithmetic", "arithmetic first"),  # a block is transformed before it is copied
     ],
 )
-def test_each_guard_is_needed(ignore: str, order: str) -> None:
-    """Without it the played device gives a wrong B: the test above would see its absence."""
+def test_each_synchronisation_is_needed(ignore: str, order: str) -> None:
+    """Without it B is wrong, so the test above would fail if dfmp2 left it out."""
     found, expected = transformed(PlayedEngine(order, ignore), 9)
     assert not right(found, expected)
 
@@ -88,7 +88,7 @@ def test_host_waits_for_copies_two_blocks_ago_and_for_the_end() -> None:
     assert engine.memory == [9 * 24 * 25 // 2] * 4
 
 
-def test_blocks_that_the_device_makes() -> None:
+def test_blocks_computed_on_the_device() -> None:
     backend = TorchBackend("cpu")
     mol, auxmol = water()
     c_occ, c_vir = orbitals(mol.nao)
@@ -134,7 +134,7 @@ def test_whole_run(order: str, precision: str, monkeypatch: pytest.MonkeyPatch) 
     assert mp.result.provenance.device_line() == "a played GPU (pytorch, cuda)"
 
 
-def test_integrals_of_an_scf_travel_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_integrals_of_an_scf_are_copied_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     mf = fitted()
     exact = DFMP2(mf, auxbasis="cc-pvdz-jkfit").set(backend="pytorch", device="cpu").run()
     monkeypatch.setattr(

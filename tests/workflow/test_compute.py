@@ -1,4 +1,4 @@
-"""One calculation from request to outcome: options that fit together, and exit codes."""
+"""One calculation from request to result: combinations of options, and exit codes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def _no_variables(monkeypatch: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_list(monkeypatch: Any, tmp_path: Path) -> None:
-    """A device that is played adds nothing to the user's list of programs."""
+def _temporary_list(monkeypatch: Any, tmp_path: Path) -> None:
+    """Write the list of compiled programs to a temporary file, not to that of the user."""
     monkeypatch.setattr("dfmp2.backends.compiled.list_path", lambda: tmp_path / "programs.json")
 
 
@@ -68,8 +68,8 @@ def test_unknown_precision(backend: str) -> None:
         choose(request(backend, "fp16"))
 
 
-def test_wrong_precision_is_found_before_a_missing_backend(monkeypatch: Any) -> None:
-    """Both are wrong: the user's own mistake is the better news."""
+def test_unknown_precision_is_reported_before_a_missing_backend(monkeypatch: Any) -> None:
+    """The user can correct the precision at once, so this error comes first."""
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
     with pytest.raises(InputError):
         choose(request("pytorch", "fp16"))
@@ -78,15 +78,15 @@ def test_wrong_precision_is_found_before_a_missing_backend(monkeypatch: Any) -> 
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda", "trn1"])
-def test_a_simulator_is_no_other_device(device: str) -> None:
+def test_simulator_on_a_device_is_refused(device: str) -> None:
     with pytest.raises(
         InputError, match=f"device '{device}' is not a simulator; use bundled or aws"
     ):
         choose(request("simulator", device=device))
 
 
-def test_unusable_requests_compute_nothing(monkeypatch: Any) -> None:
-    """They are refused before the reference is looked at."""
+def test_refused_requests_compute_nothing(monkeypatch: Any) -> None:
+    """They must be refused before any work is done."""
 
     def never(*_: Any) -> Outcome:
         raise AssertionError("computed")
@@ -109,8 +109,8 @@ def test_pair_energies_are_symmetric_and_all_computed() -> None:
             np.testing.assert_allclose(pairs, getattr(exact, name), rtol=0, atol=1e-7)
 
 
-def test_stages_on_the_host_and_on_the_device_hand_b_over(monkeypatch: Any) -> None:
-    """Each way of placing the stages gives the same energy, B moving across once at most."""
+def test_stages_on_host_and_device_in_any_split(monkeypatch: Any) -> None:
+    """Every placement of the stages gives the same energy. B is not copied back from the device."""
     from dfmp2.precision.estimate import STAGES, Placement
 
     exact = DFMP2(mean_field("water")).set(backend="pytorch", device="cpu").run().e_corr
@@ -129,8 +129,8 @@ def test_stages_on_the_host_and_on_the_device_hand_b_over(monkeypatch: Any) -> N
             assert "device" not in mp.result.provenance.device_line()
 
 
-def test_nothing_is_kept_of_a_device_that_was_lost(monkeypatch: Any) -> None:
-    """B of the first attempt is freed before the second makes its own."""
+def test_b_of_a_lost_device_is_freed(monkeypatch: Any) -> None:
+    """B of the first attempt is freed before the second allocates its own: two might not fit."""
     import weakref
 
     from dfmp2.errors import DeviceLostError
@@ -162,7 +162,7 @@ def test_nothing_is_kept_of_a_device_that_was_lost(monkeypatch: Any) -> None:
     assert seen == [True]
 
 
-# The command line, where a package is really installed
+# The command line with an installed package
 
 
 def command(site: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -185,8 +185,8 @@ def test_placeholder_package_on_the_command_line(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_installed_package_simulates_on_the_command_line(tmp_path: Path) -> None:
-    """Also the kernels' own decorator is then the package's."""
+def test_simulator_of_an_installed_package_on_the_command_line(tmp_path: Path) -> None:
+    """The kernels must then use the decorator of the package, too."""
     write_package(tmp_path, "0.4.0")
     done = command(tmp_path, "--backend", "nki", "--json", "-",
                    DFMP2_USE_SIMULATOR="1", DFMP2_REQUIRE_NKI="1")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Memory: the measured peak stays within what the plan foresees."""
+"""Measured peak memory stays within the forecast and the budget."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ print(json.dumps({**mp.result.memory, **facts}))
 
 
 def measured(file: str, basis: str, budget: float, density_fit: bool, converge: bool) -> dict:
-    """Forecast and peak of a run in a process of its own, MB."""
+    """Forecast and peak of a run in a separate process, MB."""
     arguments = json.dumps([file, basis, budget, density_fit, converge])
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, arguments], capture_output=True, text=True, cwd=ROOT
@@ -67,15 +67,15 @@ def test_peak_is_within_the_forecast() -> None:
 
 @pytest.mark.slow
 def test_small_budget_is_kept() -> None:
-    """Benzene in cc-pVTZ takes about 160 MB where it may, and can do with 85."""
+    """Benzene in cc-pVTZ takes about 160 MB without a limit, and needs at least 85."""
     memory = measured("inputs/benzene.xyz", "cc-pvtz", 90, False, False)
     assert memory["forecast"] <= 90
-    # The interpreter's own buffers come and go by some MB between two readings.
+    # The buffers of the interpreter vary by some MB between two readings.
     assert memory["peak"] <= 90 + 20
 
 
 def test_b_out_of_core_keeps_a_smaller_budget() -> None:
-    """B alone takes 27 MB; in memory the run would need 85."""
+    """B alone takes 27 MB. With B in memory the run would need 85."""
     memory = measured("inputs/benzene.xyz", "cc-pvtz", 72, False, False)
     assert memory["reads"] > 1, "B was to lie in the run file"
     assert memory["forecast"] <= 72
@@ -90,8 +90,8 @@ def test_caffeine_keeps_its_budget() -> None:
     assert error <= max(0.15 * memory["forecast"], FORECAST_ERROR)
 
 
-def test_peak_meter_sees_what_was_given_back() -> None:
-    """A peak is not the level at the end."""
+def test_peak_meter_counts_freed_memory() -> None:
+    """Without this the meter could report the memory at the end instead of the peak."""
     import numpy as np
 
     meter = PeakMeter()

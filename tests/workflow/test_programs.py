@@ -1,4 +1,4 @@
-"""The programs that a run will launch, by the forecast and by the run."""
+"""The compiled programs of a run: forecast and launched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.systems import mean_field, prepared
 def test_forecast_programs_are_those_that_run(
     fused: bool, basis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plan names the programs that the run then launches, as often as it launches them."""
+    """The plan must list the programs that the run launches, with the same counts."""
     runner = SimulatorRunner(simulator.simulate, "bundled")
     selection = Selection(NkiBackend(runner), "a test", TorchBackend("cpu"))
     mf = mean_field("water", basis)
@@ -41,5 +41,5 @@ def test_two_molecules_of_one_bucket_share_programs() -> None:
     assert {p for p in first if "pair" in p} == {p for p in second if "pair" in p}
 
 
-def test_nothing_to_compute_needs_no_program() -> None:
+def test_nothing_to_correlate_needs_no_program() -> None:
     assert needed_programs(make_plan(Sizes(2, 0, 2, 10), 4000), Settings()) == {}
