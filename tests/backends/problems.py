@@ -83,7 +83,7 @@ def assert_pair_energies(
     for found, exact, limit in zip(backend.pair_energy(block), expected, limits, strict=True):
         assert isinstance(found, np.ndarray)
         assert found.dtype == np.float64
-        valid = np.triu(found) if block.diagonal else found  # i > j hold nothing
+        valid = np.triu(found) if block.diagonal else found  # only i <= j are wanted
         assert_within(valid, exact, limit)
 
 
