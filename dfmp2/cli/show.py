@@ -59,7 +59,6 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
     if target is not None:
         if len(drawn) != 1:
             raise InputError(
-                f"--plot draws one result, but there are {len(drawn)}; name a file with one "
-                "result"
+                f"--plot draws one result, but there are {len(drawn)}; name a file with one result"
             )
         plot(drawn[0], target)
