@@ -1,4 +1,4 @@
-"""dfmp2 timed beside other programs, the DF-MP2 part alone.
+"""Time the DF-MP2 part of dfmp2 beside that of other programs.
 
 All programs get the same orbitals, the same auxiliary basis and the same number of threads.
 `dfmp2.bench.pairs` runs them in turn. Imports and compilation are not in the times;
@@ -23,35 +23,37 @@ from dfmp2.workflow.jobs import Job, PlannedJob
 __all__ = ["Bench", "bench", "make_setup", "orbitals"]
 
 CONV_TOL, GRADIENT_TOL = 1e-8, 1e-5
-"""Hartree. Correlation energies of two such SCFs agree to about 1e-7: good enough to time with."""
+"""Hartree. Thresholds of the SCF. Correlation energies of two such SCFs agree to about 1e-7, which
+is enough for timings."""
 
-SCF_REMARK = "orbitals to time with, not to publish"
+SCF_REMARK = "converged for timings only"
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """What was found for one molecule.
+    """The timings of one molecule.
 
     Attributes
     ----------
     result : Result
-        Of dfmp2's last run.
+        Result of the last run of dfmp2.
     own : list of Run
-        Every timed run of dfmp2.
+        Timed runs of dfmp2.
     beside : list of Pairs
-        By peer.
+        Pairs of runs, one item for each peer.
     missing : dict of str to str
         Peers that did not run, and why.
     stages : list of StageRate
     gemm_peak : dict of str to float
-        GFLOP/s of a square GEMM by dtype: median of what was measured before each run.
+        GFLOP/s of a square GEMM by dtype: median of the measurements before each run.
     threads : int
+        Number of CPU threads.
     scf : str
+        Description of the SCF.
     peak : float or None
-        Largest peak memory of dfmp2 in MB, the warm-up included.
+        Largest peak memory of dfmp2 in MB, with the warm-up.
     reduction : float or None
-        Share of the reduction in the time of a fused pair block on the CPU, measured after the
-        runs.
+        Share of the reduction in the time of a fused pair block on the CPU.
     """
 
     result: Result
@@ -82,7 +84,7 @@ def bench(
     pairs : int
         Timed pairs per peer.
     progress : callable
-        Called as progress(stage, steps done, steps in all).
+        Called as progress(stage, finished steps, all steps).
 
     Returns
     -------
@@ -129,7 +131,17 @@ def bench(
 
 
 def make_setup(job: PlannedJob, solution: ScfSolution) -> Setup:
-    """What peers are given: orbitals, auxiliary basis, frozen orbitals and threads of dfmp2."""
+    """Collect the input of the peers: orbitals, auxiliary basis, frozen orbitals and threads.
+
+    Parameters
+    ----------
+    job : PlannedJob
+    solution : ScfSolution
+
+    Returns
+    -------
+    Setup
+    """
     from pyscf import lib
 
     prepared = job.prepared(solution)
@@ -146,10 +158,18 @@ def make_setup(job: PlannedJob, solution: ScfSolution) -> Setup:
 
 
 def orbitals(job: Job) -> ScfSolution:
-    """The orbitals to time on: the job's own, or loosely converged density-fitted ones.
+    """The orbitals for the timings: those of the job, or loosely converged density-fitted ones.
 
-    The integrals of the SCF are released. PySCF counts them against its memory, and would take
-    smaller blocks while they are held.
+    The integrals of the SCF are released. PySCF subtracts them from its memory, and would use
+    smaller blocks.
+
+    Parameters
+    ----------
+    job : Job
+
+    Returns
+    -------
+    ScfSolution
     """
     if job.solution is not None:
         return job.solution
@@ -161,7 +181,7 @@ def orbitals(job: Job) -> ScfSolution:
 
 @contextmanager
 def _torch_threads(threads: int) -> Iterator[None]:
-    """The same threads for torch as for PySCF."""
+    """Use as many threads in torch as in PySCF."""
     import torch
 
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The timed runs of dfmp2, and the rates of its stages beside the GEMM rate of the machine."""
+"""Timed runs of dfmp2, and the rates of its stages compared with the GEMM rate of the machine."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ class StageRate:
 
     Attributes
     ----------
-    seconds, gflops : float
+    name : str
+    seconds : float
+        Wall time.
+    gflops : float
+        GFLOP/s.
     dtype : str
-        Of most of its flops; empty where none are counted.
+        The dtype of most of its flops. Empty if no flops are counted.
     of_peak : float or None
-        Rate over the GEMM peak in that dtype.
+        GFLOP/s divided by that of a square GEMM in this dtype.
     """
 
     name: str
@@ -42,7 +46,18 @@ class StageRate:
 
 
 class Own:
-    """Runs of dfmp2 on one molecule, each with its result."""
+    """Runs of dfmp2 on one molecule.
+
+    Parameters
+    ----------
+    job : PlannedJob
+    solution : ScfSolution
+
+    Attributes
+    ----------
+    results : list of Result
+        One for each run.
+    """
 
     def __init__(self, job: PlannedJob, solution: ScfSolution) -> None:
         self._job, self._solution = job, solution
@@ -54,7 +69,7 @@ class Own:
         self._rates: dict[str, list[float]] = {dtype: [] for dtype in dtypes}
 
     def measure_gemm(self) -> None:
-        """Measure the GEMM rate, once before each run."""
+        """Measure the GEMM rate. This is done once before each run."""
         if self._device is not None:
             for dtype, rates in self._rates.items():
                 rates.append(gemm_rate(self._device, dtype))
@@ -69,16 +84,16 @@ class Own:
         return Run(seconds, result.e_corr, result.memory.get("peak"), error)
 
     def peak(self) -> float | None:
-        """Largest peak memory of all runs in MB; the warm-up counts, later runs reuse its heap."""
+        """Largest peak memory in MB, with the warm-up, because later runs reuse its heap."""
         peaks = [result.memory["peak"] for result in self.results if "peak" in result.memory]
         return max(peaks, default=None)
 
     def gemm_peak(self) -> dict[str, float]:
-        """GFLOP/s by dtype, the warm-up left out."""
+        """GFLOP/s of a square GEMM by dtype, without the warm-up."""
         return {dtype: median(rates[1:]) for dtype, rates in self._rates.items() if rates[1:]}
 
     def stages(self) -> list[StageRate]:
-        """Medians over all runs but the first, which is a warm-up."""
+        """Medians over all runs without the first, which is a warm-up."""
         peak = self.gemm_peak()
         timed = [result.provenance for result in self.results[1:]]
         found = []
@@ -90,9 +105,12 @@ class Own:
         return found
 
     def reduction(self) -> float | None:
-        """Share of the reduction in a pair block's time on the CPU; None elsewhere.
+        """Share of the reduction in the time of a pair block on the CPU.
 
-        Fused blocks only: without fusion the two are operations of their own.
+        Returns
+        -------
+        float or None
+            None on other devices, and for unfused pair energies, whose two steps are timed apart.
         """
         stage = next((row for row in self.stages() if row.name == Stage.PAIRS), None)
         last = self.results[-1]
@@ -105,18 +123,22 @@ class Own:
 
 
 def require_device(choice: Choice) -> None:
-    """Refuse a backend whose seconds are not those of a device.
+    """Raise an error if the backend is a simulator.
+
+    Parameters
+    ----------
+    choice : Choice
 
     Raises
     ------
     BackendUnavailable
-        If the backend is a simulator.
+        If the backend is a simulator. Its times do not apply to any device.
     """
     where = choice.selection.backend.where
     if where.mode == "simulator":
         raise BackendUnavailable(
-            f"{where}: a simulator's seconds are no device's seconds; "
-            "use --backend pytorch, or nki on a Neuron device"
+            f"{where}: the time of a simulator is not that of a device; use --backend pytorch, or "
+            "nki on a Neuron device"
         )
 
 

@@ -1,4 +1,4 @@
-"""Run dfmp2 and another program in turn: pairs of runs, ratios of their times, energies compared.
+"""Run dfmp2 and another program in turn, compare their energies, and compute ratios of their times.
 
 The speed of a shared machine varies by more than the differences to be measured. Every run of a
 peer therefore follows a run of dfmp2, and the result is the ratio of the two times. The energies of
@@ -27,7 +27,7 @@ class Run:
     e_corr : float
         Hartree.
     peak : float or None
-        Peak memory in MB above the resident memory at the start; None where not measured.
+        Peak memory in MB above the resident memory at the start. None if it was not measured.
     error : float
         Largest error in hartree that a reduced precision may cause.
     """
@@ -97,7 +97,7 @@ def check(peer: str, own: Run, theirs: Run, tolerance: float) -> None:
         raise ValidationError(
             f"{peer} gives a correlation energy of {theirs.e_corr:.10f} Eh, dfmp2 "
             f"{own.e_corr:.10f} Eh (tolerance {allowed:g} Eh); not timed: the energies differ; "
-            "compare dfmp2 with PySCF by dfmp2 validate"
+            "run dfmp2 validate to compare dfmp2 with PySCF"
         )
 
 
@@ -115,9 +115,9 @@ def interleave(
         One run of dfmp2.
     peers : sequence of Peer
     pairs : int
-        Timed pairs per peer; without peers, timed runs of dfmp2.
+        Timed pairs per peer. Without peers, timed runs of dfmp2.
     progress : callable
-        Called with stage, steps done, steps in all.
+        Called as progress(stage, finished steps, all steps).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The programs that dfmp2 is timed beside, each on the same orbitals or the same basis sets."""
+"""The programs that `dfmp2 bench` compares with, on the same orbitals or the same basis sets."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SAME_ORBITALS = 1e-8
 """Hartree. Two float64 programs on the same orbitals agree better than this."""
 
 OWN_SCF = 1e-6
-"""Hartree: what another program's own SCF may move the correlation energy by."""
+"""Hartree. A program with an SCF of its own may differ by this in the correlation energy."""
 
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """One problem, given to every program.
+    """The input of one molecule for all programs.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Setup:
     max_memory: float
 
     def mean_field(self) -> Any:
-        """The orbitals as a mean field of PySCF."""
+        """The orbitals as a mean-field object of PySCF."""
         return as_mean_field(self.solution, self.max_memory)
 
     def only_core_frozen(self) -> bool:
@@ -66,7 +66,7 @@ class Setup:
 
 
 class Pyscf:
-    """`pyscf.mp.dfmp2`, what a PySCF user has today."""
+    """`pyscf.mp.dfmp2`, the usual DF-MP2 of PySCF."""
 
     name, tolerance = "pyscf", SAME_ORBITALS
 
@@ -94,7 +94,7 @@ class Pyscf:
 
 
 class PyscfNative:
-    """`pyscf.mp.dfmp2_native`, which keeps its integrals on disk."""
+    """`pyscf.mp.dfmp2_native`, whose integrals are on the disk."""
 
     name, tolerance = "pyscf-native", SAME_ORBITALS
 
@@ -138,7 +138,7 @@ class Gpu4Pyscf:
             return NOT_INSTALLED
         import torch
 
-        return None if torch.cuda.is_available() else "torch sees no CUDA GPU"
+        return None if torch.cuda.is_available() else "torch finds no CUDA GPU"
 
     def run(self) -> Run:
         """Do the DF-MP2 part once."""
@@ -153,7 +153,7 @@ class Gpu4Pyscf:
 
 
 class Psi4:
-    """Psi4's DF-MP2 in a process of its own, with an SCF of its own that is not counted."""
+    """Psi4's DF-MP2 in a separate process. Psi4 runs its own SCF, which is not timed."""
 
     name, tolerance = "psi4", OWN_SCF
 
@@ -169,7 +169,7 @@ class Psi4:
         return psi4_obstacle(setup.solution.mol)
 
     def run(self) -> Run:
-        """Run Psi4 once; its SCF is not in the time."""
+        """Run Psi4 once. Its SCF is not timed."""
         setup = self._setup
         mf = setup.mean_field()
         mf.with_df = setup.solution.with_df
@@ -177,7 +177,7 @@ class Psi4:
 
 
 PEERS: dict[str, Any] = {peer.name: peer for peer in (Pyscf, PyscfNative, Psi4, Gpu4Pyscf)}
-"""By the name that ``--peer`` takes."""
+"""The peers by their name in ``--peer``."""
 
 
 def find_peers(names: Sequence[str], setup: Setup) -> tuple[list[Peer], dict[str, str]]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.molecules.basis import basis_entry, basis_names, pure_symbol
+from dfmp2.molecules.plain import Mole
 from dfmp2.settings import BasisSpec
 
 __all__ = ["AuxBasis", "choose_auxbasis", "make_auxmol"]
@@ -29,16 +30,16 @@ class AuxBasis:
     mol : pyscf.gto.Mole
         The atoms with the auxiliary functions.
     spec : dict
-        Element (as labelled in the molecule) to basis name or list of shells, as PySCF takes it.
+        Basis name or list of shells by atom label, in a form that PySCF accepts.
     names : dict of str to str
-        The same with a readable name for each element.
+        Name of the set by atom label, for printing.
     reason : str
         Why this set was chosen.
     remarks : tuple of str
-        Warnings about it, which belong to the result.
+        Warnings about the set. They are written to the result.
     """
 
-    mol: Any
+    mol: Mole
     spec: dict[str, Any]
     names: dict[str, str]
     reason: str
@@ -51,7 +52,7 @@ class AuxBasis:
 
     @property
     def largest_shell(self) -> int:
-        """Functions in the largest shell, which libcint cannot split."""
+        """Number of functions in the largest shell, the smallest possible block of P."""
         return int(np.diff(self.mol.ao_loc_nr()).max(initial=1))
 
     def __str__(self) -> str:
@@ -61,7 +62,7 @@ class AuxBasis:
         return ", ".join(f"{symbol}: {name}" for symbol, name in sorted(self.names.items()))
 
 
-def choose_auxbasis(mol: Any, auxbasis: BasisSpec = None) -> AuxBasis:
+def choose_auxbasis(mol: Mole, auxbasis: BasisSpec = None) -> AuxBasis:
     """Choose the auxiliary basis for RI-MP2.
 
     Parameters
@@ -69,7 +70,7 @@ def choose_auxbasis(mol: Any, auxbasis: BasisSpec = None) -> AuxBasis:
     mol : pyscf.gto.Mole
         The molecule with its orbital basis.
     auxbasis : str or dict, optional
-        Take this set instead of the default.
+        Use this set instead of the default.
 
     Returns
     -------
@@ -78,12 +79,12 @@ def choose_auxbasis(mol: Any, auxbasis: BasisSpec = None) -> AuxBasis:
     Warns
     -----
     DFMP2Warning
-        For each element without a fitted set: PySCF's even-tempered set is used for it.
+        For each element without an RI-MP2 set. PySCF's even-tempered set is used for it.
 
     Raises
     ------
     InputError
-        If the set asked for is unknown or lacks an element.
+        If `auxbasis` is unknown or lacks an element.
     """
     symbols = sorted({mol.atom_symbol(i) for i in range(mol.natm)})
     if auxbasis is not None:
@@ -106,8 +107,8 @@ def choose_auxbasis(mol: Any, auxbasis: BasisSpec = None) -> AuxBasis:
             names[symbol] = "even-tempered"
             remarks.append(
                 f"no RI-MP2 auxiliary set is known for {symbol} in {orbital}; PySCF's "
-                "even-tempered set is used, whose fitting error is not documented (auxbasis names "
-                "another)"
+                "even-tempered set is used. Its fitting error is not documented. To use another "
+                "set, name it with auxbasis"
             )
             warnings.warn(remarks[-1], DFMP2Warning, stacklevel=3)
     reason = "the RI-MP2 set of the orbital basis"
@@ -116,7 +117,7 @@ def choose_auxbasis(mol: Any, auxbasis: BasisSpec = None) -> AuxBasis:
     return AuxBasis(make_auxmol(mol, spec), spec, names, reason, tuple(remarks))
 
 
-def _requested(mol: Any, symbols: list[str], auxbasis: BasisSpec) -> AuxBasis:
+def _requested(mol: Mole, symbols: list[str], auxbasis: BasisSpec) -> AuxBasis:
     from pyscf.lib.exceptions import BasisNotFoundError
 
     if isinstance(auxbasis, dict):
@@ -138,11 +139,25 @@ def _requested(mol: Any, symbols: list[str], auxbasis: BasisSpec) -> AuxBasis:
     try:
         return AuxBasis(make_auxmol(mol, spec), spec, names, "asked for")
     except (BasisNotFoundError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"auxbasis {auxbasis!r} is no basis that PySCF reads: {error}") from error
+        raise InputError(
+            f"auxbasis {auxbasis!r}: PySCF cannot read it ({error}); leave auxbasis out for the "
+            "default, or name another set"
+        ) from error
 
 
-def make_auxmol(mol: Any, spec: dict[str, Any]) -> Any:
-    """The atoms of `mol` with other functions, without PySCF's remarks."""
+def make_auxmol(mol: Mole, spec: dict[str, Any]) -> Mole:
+    """Put other functions on the atoms of a molecule, without messages from PySCF.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+    spec : dict
+        Basis name or shells by atom label.
+
+    Returns
+    -------
+    pyscf.gto.Mole
+    """
     from pyscf.df import addons
 
     quiet = mol.copy(deep=False)
@@ -150,12 +165,12 @@ def make_auxmol(mol: Any, spec: dict[str, Any]) -> Any:
     return addons.make_auxmol(quiet, spec)
 
 
-def _orbital_basis_name(mol: Any, symbol: str) -> str | None:
+def _orbital_basis_name(mol: Mole, symbol: str) -> str | None:
     basis = basis_entry(mol.basis, symbol)
     return basis if isinstance(basis, str) and "\n" not in basis else None
 
 
-def _fitted_set(mol: Any, orbital: str | None, symbol: str) -> str | None:
+def _fitted_set(mol: Mole, orbital: str | None, symbol: str) -> str | None:
     """Name of the RI-MP2 set of `orbital` for this element, or None."""
     from pyscf.df.addons import predefined_auxbasis
     from pyscf.gto.basis import _format_basis_name, _is_pople_basis
@@ -165,7 +180,7 @@ def _fitted_set(mol: Any, orbital: str | None, symbol: str) -> str | None:
     aliases = [orbital]
     plain = _format_basis_name(orbital)
     if _is_pople_basis(plain):
-        # 6-31G** has no fitted set of its own under its name: take that of 6-31G.
+        # PySCF has an RI-MP2 set for 6-31G, but none under the name 6-31G**.
         aliases.append(plain.split("g")[0] + "g")
     for alias in aliases:
         name = predefined_auxbasis(mol, alias, mp2fit=True)
@@ -186,7 +201,7 @@ def _has_element(basis: str, symbol: str) -> bool:
         return False
 
 
-def _even_tempered(mol: Any) -> dict[str, Any]:
+def _even_tempered(mol: Mole) -> dict[str, Any]:
     from pyscf.df.addons import aug_etb
 
     sets: dict[str, Any] = aug_etb(mol)

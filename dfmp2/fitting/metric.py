@@ -1,30 +1,35 @@
-"""The Coulomb metric (P|Q) of the auxiliary functions and its factor, always in float64."""
+"""The Coulomb metric (P|Q) of the auxiliary functions, and its factor, in float64."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
 from dfmp2.errors import InputError
+from dfmp2.molecules.plain import Mole
 
 __all__ = ["LINEAR_DEPENDENCE", "Metric", "factor_metric", "metric_integrals"]
 
 LINEAR_DEPENDENCE = 1e-10
-"""Metric eigenvalues up to this are dropped when Cholesky fails: PySCF's value for DF-MP2.
-Another threshold would give another energy than the reference."""
+"""Hartree. Eigenvalues of the metric up to this are dropped if Cholesky fails. PySCF's DF-MP2 has
+the same threshold. Another one would give another energy."""
 
 
-def metric_integrals(auxmol: Any) -> NDArray[np.float64]:
-    """Coulomb metric (P|Q), shape (naux, naux), float64, hartree.
+def metric_integrals(auxmol: Mole) -> NDArray[np.float64]:
+    """Compute the Coulomb metric.
 
     Parameters
     ----------
     auxmol : pyscf.gto.Mole
         The atoms with the auxiliary functions.
+
+    Returns
+    -------
+    ndarray, shape (naux, naux), float64, hartree
+        (P|Q).
     """
     metric: NDArray[np.float64] = auxmol.intor("int2c2e", hermi=1)
     return metric
@@ -36,14 +41,13 @@ class Metric:
 
     Attributes
     ----------
-    factor : ndarray, float64
-        kind "cholesky": lower triangular L[P,Q] with L L^T = (P|Q).
-        kind "eigen": R[Q,P], rows v / sqrt(w), zero where an eigenvector is left out, so that B
-        keeps its shape and is fitted where it lies.
-    kind : str
-        "cholesky" or "eigen".
+    factor : ndarray, shape (naux, naux), float64
+        For kind "cholesky": lower triangular L[P,Q] with L L^T = (P|Q), in hartree^(1/2).
+        For kind "eigen": R[Q,P] with rows v / sqrt(w), in hartree^(-1/2). Rows of dropped
+        eigenvectors are zero, so that B keeps its shape and is fitted in its own memory.
+    kind : {"cholesky", "eigen"}
     dropped : int
-        Eigenvectors left out because of linear dependence (kind "eigen").
+        Number of eigenvectors that were dropped because of linear dependence (kind "eigen").
     """
 
     factor: NDArray[np.float64]
@@ -59,12 +63,12 @@ class Metric:
 
 
 def factor_metric(metric: NDArray[np.float64]) -> Metric:
-    """Factor the metric in float64: Cholesky, and only where that fails eigenvectors.
+    """Factor the metric in float64 by Cholesky. If that fails, by its eigenvectors.
 
     Parameters
     ----------
-    metric : ndarray, shape (naux, naux), float64
-        (P|Q), symmetric; overwritten where Cholesky fails.
+    metric : ndarray, shape (naux, naux), float64, hartree
+        (P|Q), symmetric. It is overwritten if Cholesky fails.
 
     Returns
     -------
@@ -79,8 +83,8 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
 
     if not np.isfinite(metric).all():
         raise InputError("the auxiliary metric (P|Q) is not finite; check the auxiliary basis")
-    # torch factors it because the threads of SciPy's BLAS stay busy for a while after a call. The
-    # metric solve and the pair GEMMs would wait for these cores.
+    # SciPy's Cholesky is not used: the threads of its BLAS stay busy for some time after a call.
+    # The metric solve and the pair GEMMs would wait for these cores.
     lower, failed = torch.linalg.cholesky_ex(torch.from_numpy(metric))
     if not failed:
         return Metric(lower.numpy(), "cholesky")
@@ -88,8 +92,8 @@ def factor_metric(metric: NDArray[np.float64]) -> Metric:
     w, v = scipy.linalg.eigh(metric.T, overwrite_a=True, check_finite=False)
     if w[0] < -LINEAR_DEPENDENCE:
         raise InputError(
-            f"the auxiliary metric (P|Q) has the negative eigenvalue {w[0]:.3g}: it is no metric; "
-            "choose another auxiliary basis"
+            f"the auxiliary metric (P|Q) has the negative eigenvalue {w[0]:.3g}, probably because "
+            "of almost equal auxiliary functions; choose another auxiliary basis"
         )
     keep = w > LINEAR_DEPENDENCE
     scale = np.zeros_like(w)

@@ -1,10 +1,10 @@
 """Auxiliary functions that are orthonormal on each atom, for the AO->MO transform in float32.
 
 Auxiliary sets have several exponents on one atom. Their functions overlap so much that the metric
-is ill-conditioned, and its inverse multiplies every rounding error of the AO->MO transform. Here
-the functions of one angular momentum on one atom are replaced by combinations that are orthonormal
-in the Coulomb metric. libcint evaluates the combinations in float64, so they cancel before anything
-is rounded. The space is the same, and so is every energy.
+is ill-conditioned. Its inverse multiplies every rounding error of the AO->MO transform. Here the
+functions of one angular momentum on one atom are replaced by combinations that are orthonormal in
+the Coulomb metric. libcint computes the integrals of the combinations in float64, so digits cancel
+before the integrals are rounded. The functions span the same space, so the energies are the same.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
+from dfmp2.molecules.plain import Mole
 
 __all__ = ["orthonormal_form"]
 
+Shell = Any
+"""A shell in PySCF's internal format: [l, [exponent, coefficient, ...], ...]."""
 
-def orthonormal_form(aux: AuxBasis, mol: Any, block: int) -> AuxBasis:
-    """The auxiliary basis in functions that are orthonormal on each atom.
+
+def orthonormal_form(aux: AuxBasis, mol: Mole, block: int) -> AuxBasis:
+    """Replace the auxiliary functions by functions that are orthonormal on each atom.
 
     Parameters
     ----------
@@ -30,13 +34,13 @@ def orthonormal_form(aux: AuxBasis, mol: Any, block: int) -> AuxBasis:
     mol : pyscf.gto.Mole
         The molecule with its orbital basis.
     block : int
-        Functions per shell, at most (one radial function where that has more): libcint cannot split
-        a shell, and a block of integrals must fit in memory.
+        Functions per shell, at most, or those of one radial function. libcint cannot split a shell,
+        and a block of integrals must fit in memory.
 
     Returns
     -------
     AuxBasis
-        With the same `spec` and `names`; `aux` itself where its functions on one atom are linearly
+        With the same `spec` and `names`. `aux` itself if its functions on one atom are linearly
         dependent.
     """
     try:
@@ -46,8 +50,8 @@ def orthonormal_form(aux: AuxBasis, mol: Any, block: int) -> AuxBasis:
     return replace(aux, mol=make_auxmol(mol, basis))
 
 
-def _orthonormal(shells: list[Any], block: int) -> list[Any]:
-    """Generally contracted shells of each angular momentum, in PySCF's internal format."""
+def _orthonormal(shells: list[Shell], block: int) -> list[Shell]:
+    """Shells of orthonormal functions by angular momentum, in PySCF's internal format."""
     made = []
     for momentum in sorted({shell[0] for shell in shells}):
         exponents, functions = _functions([s for s in shells if s[0] == momentum])
@@ -62,8 +66,8 @@ def _orthonormal(shells: list[Any], block: int) -> list[Any]:
     return made
 
 
-def _functions(shells: list[Any]) -> tuple[list[float], NDArray[np.float64]]:
-    """Exponents, and the coefficients of each function of the shells over them."""
+def _functions(shells: list[Shell]) -> tuple[list[float], NDArray[np.float64]]:
+    """All exponents of the shells, and the coefficients of each function, one in a column."""
     columns = []
     for shell in shells:
         rows = shell[2:] if isinstance(shell[1], int) else shell[1:]

@@ -1,4 +1,4 @@
-"""Basis sets by element: what a user or PySCF says about each atom, and how it is printed."""
+"""Basis sets by element: reading, checking and printing them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,29 @@ __all__ = [
     "pure_symbol",
 ]
 
+Basis = Any
+"""The basis of one element for PySCF: a name, or a list of shells. PySCF has no types."""
+
 SHELLS = "given as shells"
 """Printed name of a basis that has no name."""
 
 
 def parse_basis(text: str | None) -> BasisSpec:
-    """A basis name, or ``default=NAME,O=NAME,...`` for a basis per element.
+    """Read the basis option of the command line.
+
+    Parameters
+    ----------
+    text : str or None
+        A name, or ``default=NAME,O=NAME,...`` for a basis per element.
+
+    Returns
+    -------
+    str, dict or None
 
     Raises
     ------
     InputError
-        For text of another form.
+        If the text has another form.
     """
     if text is None or "=" not in text:
         return text
@@ -44,20 +56,20 @@ def parse_basis(text: str | None) -> BasisSpec:
     return basis
 
 
-def basis_entry(basis: BasisSpec, symbol: str) -> Any:
-    """The entry of a basis for one atom: by its label, else by its element, else by "default".
+def basis_entry(basis: BasisSpec, symbol: str) -> Basis:
+    """The basis of one atom: by its label, else by its element, else by "default".
 
     Parameters
     ----------
     basis : str or dict
-        Keys are read as PySCF reads them: symbols in any case, or nuclear charges.
+        The keys are symbols in upper or lower case, or nuclear charges, as in PySCF.
     symbol : str
-        As labelled in the molecule, such as ``H1`` or ``Ghost-O``.
+        Atom label, such as ``H1`` or ``Ghost-O``.
 
     Returns
     -------
-    str, shells or None
-        None where nothing applies.
+    str, list or None
+        None if there is no entry for the atom.
     """
     if not isinstance(basis, dict):
         return basis
@@ -72,14 +84,20 @@ def basis_entry(basis: BasisSpec, symbol: str) -> Any:
 
 
 def pure_symbol(symbol: str) -> str:
-    """Element of an atom label of PySCF, ghost atoms included."""
+    """Element of an atom label. For a ghost atom, the element of its functions.
+
+    Parameters
+    ----------
+    symbol : str
+        Atom label, such as ``H1`` or ``Ghost-O``.
+    """
     from pyscf.data.elements import _std_symbol_without_ghost
 
     return str(_std_symbol_without_ghost(symbol))
 
 
 def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
-    """Refuse a basis that PySCF does not have for every element.
+    """Raise an error if PySCF does not have the basis for every element.
 
     Parameters
     ----------
@@ -92,7 +110,7 @@ def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
     Raises
     ------
     InputError
-        Naming the element.
+        The message names the element.
     """
     from pyscf import gto
     from pyscf.lib.exceptions import BasisNotFoundError
@@ -100,7 +118,9 @@ def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
     for symbol in symbols:
         name = basis_entry(basis, symbol)
         if name is None:
-            raise InputError(f"{source}: the basis has no entry for {symbol} and no 'default'")
+            raise InputError(
+                f"{source}: the basis has no entry for {symbol} and no 'default'; add one of them"
+            )
         if not isinstance(name, str):
             continue
         try:
@@ -115,8 +135,20 @@ def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
             ) from error
 
 
-def available_ecp(basis: Any, symbol: str) -> str | None:
-    """Name of the effective core potential that belongs to a basis for an element, or None."""
+def available_ecp(basis: Basis, symbol: str) -> str | None:
+    """Name of the effective core potential of a basis for an element.
+
+    Parameters
+    ----------
+    basis : str or list
+    symbol : str
+        Atom label.
+
+    Returns
+    -------
+    str or None
+        None if the basis has none for this element.
+    """
     from pyscf import gto
 
     if not isinstance(basis, str) or "\n" in basis:
@@ -130,21 +162,26 @@ def available_ecp(basis: Any, symbol: str) -> str | None:
     return basis if found else None
 
 
-def basis_names(basis: Any) -> Any:
-    """A basis with the shells left out: a name, or a dict of element -> name."""
+def basis_names(basis: BasisSpec) -> Any:
+    """Names of a basis: a name, or a dict from element to name. `SHELLS` replaces shells.
+
+    Parameters
+    ----------
+    basis : str, dict or list
+    """
     if isinstance(basis, dict):
         return {k: v if isinstance(v, str) else SHELLS for k, v in basis.items()}
     return basis if isinstance(basis, str) else SHELLS
 
 
-def basis_label(basis: Any, by_element: bool = False) -> str:
-    """A basis of PySCF in one line.
+def basis_label(basis: BasisSpec, by_element: bool = False) -> str:
+    """A basis or an ECP in one line of text.
 
     Parameters
     ----------
     basis : str, dict or list
     by_element : bool
-        Name the elements also where all have the same basis: an ECP may be on some alone.
+        Name the elements, also if all have the same basis. An ECP may be on some elements only.
     """
     names = basis_names(basis)
     if not isinstance(names, dict):

@@ -1,13 +1,12 @@
-"""From a geometry, a basis and an electron count to a PySCF molecule."""
+"""Make a PySCF molecule from a geometry, a basis, a charge and a spin."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
-from dfmp2.molecules.plain import PlainMolecule, element_of
+from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
 from dfmp2.molecules.xyz import Geometry
 from dfmp2.settings import BasisSpec
 
@@ -21,19 +20,18 @@ def build_mole(
     spin: int | None = None,
     ecp: str = "auto",
     source: str = "molecule",
-) -> Any:
+) -> Mole:
     """Make the PySCF molecule.
 
     Parameters
     ----------
     geometry : Geometry
     basis : str or dict
-        Orbital basis, as PySCF takes it.
+        Orbital basis in a form that PySCF accepts.
     charge, spin : int, optional
-        Charge, and number of unpaired electrons (2S). They win over the geometry's own; the
-        default is 0.
+        Charge, and number of unpaired electrons (2S). If not given, those of the geometry, or 0.
     ecp : str
-        "auto" takes the effective core potentials that belong to `basis`; "none" takes none; any
+        "auto" uses the effective core potentials that belong to `basis`. "none" uses none. Any
         other string is the name of a set.
     source : str
         Name of the molecule, for error messages.
@@ -45,7 +43,7 @@ def build_mole(
     Raises
     ------
     InputError
-        For a basis that is unknown or lacks an element, or electrons that do not fit the spin.
+        If the basis is unknown or lacks an element, or if charge and spin are impossible.
     """
     from pyscf import gto
 
@@ -57,7 +55,7 @@ def build_mole(
     mol.atom = [(symbol, xyz) for symbol, xyz in geometry.atoms]
     mol.basis, mol.ecp = basis, _ecp_spec(basis, symbols, ecp)
     mol.charge, mol.verbose = charge, 0
-    mol.spin = None  # the electron count is checked below, with a message of our own
+    mol.spin = None  # PySCF does not check it; `_check_electrons` does
     mol.build(parse_arg=False, dump_input=False)
     _check_electrons(mol, charge, spin, source)
     mol.spin = spin
@@ -79,8 +77,8 @@ def _ecp_spec(basis: BasisSpec, symbols: list[str], ecp: str) -> dict[str, str]:
     return chosen
 
 
-def warn_missing_ecp(mol: Any) -> tuple[str, ...]:
-    """Warn for each element whose basis was made for an ECP that the molecule does not use.
+def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
+    """Warn if a basis was made for an ECP that the molecule does not use.
 
     Parameters
     ----------
@@ -89,11 +87,12 @@ def warn_missing_ecp(mol: Any) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The warnings, which belong to the result.
+        One warning per element. They are also written to the result.
 
     Warns
     -----
     DFMP2Warning
+        For each such element.
     """
     found = []
     for symbol in sorted({mol.atom_symbol(i) for i in range(mol.natm)}):
@@ -103,14 +102,23 @@ def warn_missing_ecp(mol: Any) -> tuple[str, ...]:
         if (name := available_ecp(basis_entry(mol.basis, symbol), symbol)) is not None:
             found.append(
                 f"{name} on {symbol} was made for an effective core potential, but none is used: "
-                f"the energy has no meaning (set ecp={name!r})"
+                f"the energy is meaningless (set ecp={name!r})"
             )
             warnings.warn(found[-1], DFMP2Warning, stacklevel=3)
     return tuple(found)
 
 
-def rebuild_mole(plain: PlainMolecule) -> Any:
-    """The PySCF molecule of a description in plain data."""
+def rebuild_mole(plain: PlainMolecule) -> Mole:
+    """Make a PySCF molecule from its description in plain data.
+
+    Parameters
+    ----------
+    plain : PlainMolecule
+
+    Returns
+    -------
+    pyscf.gto.Mole
+    """
     from pyscf import gto
 
     mol = gto.Mole(verbose=0, unit="Bohr", charge=plain.charge, spin=plain.spin)
@@ -120,13 +128,14 @@ def rebuild_mole(plain: PlainMolecule) -> Any:
     return mol
 
 
-def _check_electrons(mol: Any, charge: int, spin: int, source: str) -> None:
+def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:
     nelec = int(mol.tot_electrons())
     if nelec < 0:
         raise InputError(f"{source}: charge {charge:+d} leaves {nelec} electrons; check --charge")
     if spin < 0 or spin > nelec:
         raise InputError(
-            f"{source}: spin {spin} (unpaired electrons) is impossible for {nelec} electrons"
+            f"{source}: spin {spin} (unpaired electrons) is impossible for {nelec} electrons; "
+            "check --charge and --spin"
         )
     if (nelec - spin) % 2:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Read a geometry from a file of any format that PySCF reads, or from standard input."""
+"""Read a geometry from a file in a format that PySCF reads, or from standard input."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ __all__ = ["read_geometry"]
 
 
 def read_geometry(source: str) -> Geometry:
-    """Read a geometry from an XYZ file, standard input ("-") or any format of PySCF.
+    """Read a geometry from a file or from standard input.
 
     Parameters
     ----------
     source : str
-        Path, or "-" for XYZ on standard input.
+        Path of an XYZ file or another geometry file that PySCF reads, or "-" for XYZ on standard
+        input.
 
     Returns
     -------
@@ -26,22 +27,26 @@ def read_geometry(source: str) -> Geometry:
     Raises
     ------
     InputError
-        If the file is missing or cannot be understood; the message names file and line.
+        If the file is missing or its content is wrong. The message names file and line.
     """
     if source == "-":
         return parse_xyz(sys.stdin.read(), "<stdin>")
     path = Path(source)
     if not path.exists():
-        raise InputError(f"{source}: no such file")
+        raise InputError(f"{source}: no such file; check the path")
     if path.is_dir():
         raise InputError(f"{source}: is a folder; name a geometry file in it")
     if path.suffix.lower() == ".xyz":
         try:
             return parse_xyz(path.read_text(encoding="utf-8-sig"), source)
         except UnicodeDecodeError as error:
-            raise InputError(f"{source}: is not a text file ({error.reason})") from error
+            raise InputError(
+                f"{source}: is not a text file ({error.reason}); save it as UTF-8 text"
+            ) from error
         except OSError as error:
-            raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+            raise InputError(
+                f"{source}: cannot be read ({error.strerror}); check its permissions"
+            ) from error
     return _read_with_pyscf(source)
 
 
@@ -58,7 +63,7 @@ def _read_with_pyscf(source: str) -> Geometry:
     except (ValueError, LookupError, RuntimeError, AssertionError, OSError) as error:
         raise InputError(
             f"{source}: PySCF cannot read this geometry ({type(error).__name__}: {error}); "
-            "an .xyz file says more about its mistakes"
+            "check it, or use an .xyz file, whose errors name the line"
         ) from error
     found = tuple((symbol, (x, y, z)) for symbol, (x, y, z) in atoms)
     refuse_overlap(found, source, lines)

@@ -1,4 +1,4 @@
-"""The description of a molecule in plain data, complete enough to build it again."""
+"""The description of a molecule in plain data, from which it can be built again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LABEL = re.compile(r"(?P<ghost>ghost[-_:.]?|x[-_:.])?(?P<element>[a-z]{1,2})", 
 
 @dataclass(frozen=True)
 class PlainMolecule:
-    """A molecule with its basis sets, complete enough to build it again.
+    """A molecule with its basis sets in plain data.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class PlainMolecule:
     charge, spin : int
         Charge; number of unpaired electrons (2S).
     basis, auxbasis, ecp : dict
-        Element to basis as PySCF takes it: a name, or shells.
+        Name or shells by element.
     cart : bool
         Whether the functions are Cartesian.
     """

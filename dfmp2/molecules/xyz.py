@@ -1,4 +1,4 @@
-"""XYZ geometries, read strictly: every complaint names file and line."""
+"""Read XYZ geometries strictly. Every error names the file and the line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dfmp2.errors import InputError
 __all__ = ["Atoms", "Geometry", "check_fields", "parse_xyz", "refuse_overlap"]
 
 Atoms = tuple[tuple[str, tuple[float, float, float]], ...]
-"""Symbols as PySCF labels them, and Cartesian coordinates in Å."""
+"""Atom labels of PySCF, and Cartesian coordinates in Å."""
 
 TOO_CLOSE = 0.2
-"""Å. Two atoms nearer than this are a mistake: the shortest bond, in H2, is 0.74 Å."""
+"""Å. A smaller distance between two atoms is a mistake. The shortest bond, in H2, has 0.74 Å."""
 
 _ATOM = re.compile(
     r"(?P<ghost>ghost[-_:]?|x-)?(?P<symbol>[a-z]{1,3})(?P<label>\d*)$", re.IGNORECASE
@@ -30,13 +30,13 @@ class Geometry:
     Attributes
     ----------
     atoms : tuple of (str, (float, float, float))
-        Symbols as PySCF labels them, Cartesian coordinates in Å.
+        Atom labels of PySCF, and Cartesian coordinates in Å.
     comment : str
         Second line of the file.
     charge : int or None
-        ``charge=`` of the comment line.
+        ``charge=`` in the comment line.
     spin : int or None
-        ``spin=`` of the comment line: number of unpaired electrons, 2S.
+        ``spin=`` in the comment line: number of unpaired electrons (2S).
     """
 
     atoms: Atoms
@@ -51,8 +51,8 @@ def parse_xyz(text: str, source: str) -> Geometry:
     Parameters
     ----------
     text : str
-        Whole content of the file: number of atoms, comment, then ``symbol x y z`` in Å per
-        atom. Further columns are ignored. ``Ghost-H`` (or ``X-H``) is a ghost atom.
+        Content of the file: number of atoms, comment, then ``symbol x y z`` in Å for each atom.
+        Further columns are ignored. ``Ghost-H`` (or ``X-H``) is a ghost atom.
     source : str
         Name of the file, for error messages.
 
@@ -63,7 +63,8 @@ def parse_xyz(text: str, source: str) -> Geometry:
     Raises
     ------
     InputError
-        For an empty or malformed file, an unknown element or two atoms in one place.
+        If the file is empty or has a wrong form, an element is unknown, or two atoms are at the
+        same place.
     """
     lines = text.splitlines()
     if not text.strip():
@@ -74,7 +75,7 @@ def parse_xyz(text: str, source: str) -> Geometry:
         natm = int(lines[0])
     except ValueError:
         raise InputError(
-            f"{source}:1: expected the number of atoms, found {lines[0].strip()!r}"
+            f"{source}:1: expected the number of atoms, found {lines[0].strip()[:40]!r}"
         ) from None
     if natm < 1:
         raise InputError(f"{source}:1: the number of atoms must be at least 1, found {natm}")
@@ -82,7 +83,9 @@ def parse_xyz(text: str, source: str) -> Geometry:
     rows = lines[2 : 2 + natm]
     if len(rows) < natm or not all(row.strip() for row in rows):
         found = sum(1 for row in rows if row.strip())
-        raise InputError(f"{source}:1: {natm} atoms announced, but {found} atom lines follow")
+        raise InputError(
+            f"{source}:1: {natm} atoms announced, but {found} atom lines follow; correct the number"
+        )
     for number, line in enumerate(lines[2 + natm :], 3 + natm):
         if line.strip():
             raise InputError(
@@ -121,26 +124,28 @@ def _symbol(text: str, where: str) -> str:
     match = _ATOM.fullmatch(text)
     symbol = match["symbol"].capitalize() if match else ""
     if match is None or symbol not in ELEMENTS[1:]:
-        raise InputError(f"{where}: unknown element {text!r}")
+        raise InputError(
+            f"{where}: unknown element {text!r}; use a symbol such as O, O1 or Ghost-O"
+        )
     return ("Ghost-" if match["ghost"] else "") + symbol + match["label"]
 
 
 def refuse_overlap(atoms: Atoms, source: str, lines: Sequence[int]) -> None:
-    """Refuse two atoms in one place.
+    """Raise an error if two atoms are at the same place.
 
     Parameters
     ----------
     atoms : tuple of (str, (float, float, float))
-        Å.
+        Labels and coordinates in Å.
     source : str
         Name of the file, for error messages.
     lines : sequence of int
-        Line of each atom in it.
+        Line of each atom in the file.
 
     Raises
     ------
     InputError
-        Naming both lines.
+        The message names both lines.
     """
     for second, (symbol, there) in enumerate(atoms):
         for first, (other, here) in enumerate(atoms[:second]):
@@ -152,18 +157,18 @@ def refuse_overlap(atoms: Atoms, source: str, lines: Sequence[int]) -> None:
 
 
 def check_fields(text: str, source: str, first_line: int = 1) -> list[int]:
-    """Refuse plain Cartesian lines or a Z-matrix that hold anything but symbols and numbers.
+    """Check that lines of Cartesian coordinates or of a Z-matrix have symbols and numbers only.
 
-    PySCF would evaluate every other field as Python code.
+    PySCF would evaluate any other field as Python code.
 
     Parameters
     ----------
     text : str
-        One atom per line or between semicolons; lines that start with # are comments.
+        One atom per line or between semicolons. Lines that start with # are comments.
     source : str
         Name of the file, for error messages.
     first_line : int
-        Number of the text's first line in the file.
+        Number of the first line of the text in the file.
 
     Returns
     -------
@@ -173,6 +178,7 @@ def check_fields(text: str, source: str, first_line: int = 1) -> list[int]:
     Raises
     ------
     InputError
+        If a line has another form. The message names the line.
     """
     rows: list[tuple[int, list[str]]] = []
     for number, line in enumerate(text.replace(",", " ").splitlines(), first_line):

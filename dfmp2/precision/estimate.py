@@ -1,30 +1,30 @@
-"""Which stages may run in float32: an estimate of the error of each stage, before the work.
+"""Estimate the error of float32 in each stage before the work, and choose where the stages run.
 
-Trainium has no float64. A stage runs there only while the estimated error of all stages there is
-within the accuracy asked for. The others run on the host in float64. Stages are admitted from the
-last to the first, because a stage on the host gives the next stages exact input.
+Trainium has no float64. Stages run there as long as their estimated error is within `accuracy`. The
+others run on the host in float64. Stages are chosen from the last to the first, because a stage on
+the host gives exact input to the later ones.
 
-Model. Rounding puts an error of standard deviation s into each element of B. To first order the
-energy moves by s times the norm of dE/dB, which is at least 0.1 sqrt(nocc), since
-sum dE/dB B = 2 E. To second order every error makes T larger:
+Model. Rounding adds an error of standard deviation s to each element of B. To first order the
+energy changes by s times the norm of dE/dB, which is at least 0.1 sqrt(nocc), because
+sum dE/dB B = 2 E. To second order every error increases T:
 
     first order    0.1 sqrt(nocc) s
     second order   4 s^2 |B|^2 nocc nvir <1/D>,     |B|^2 = nocc (0.35 + 0.08 nvir / nocc) Eh
 
 with <1/D> the mean inverse denominator. |B|^2 was fitted to nine molecules from water/cc-pVDZ to
-benzene/aug-cc-pVDZ. The true error has either sign; tests check that it is below twice the
-estimate. s is known stage by stage:
+benzene/aug-cc-pVDZ. The true error can have either sign. Tests check that it is below twice the
+estimate. s depends on the stage:
 
 AO->MO
-    Measured on a sample of auxiliary shells, in float32 against float64; the solve with the metric
-    multiplies the error of function P by the square root of (J^-1)_PP. The auxiliary functions are
-    those of `dfmp2.fitting.orthonormal`, for which that is several times smaller. Rounding the
-    orbital coefficients adds 5e-8 sqrt(nocc) Eh, which was fitted.
+    Measured: float32 against float64 on a sample of auxiliary shells. The metric solve multiplies
+    the error of function P by the square root of (J^-1)_PP. For the auxiliary functions of
+    `dfmp2.fitting.orthonormal` this factor is several times smaller than for the original ones.
+    Rounding of the orbital coefficients adds 5e-8 sqrt(nocc) Eh, which was fitted.
 metric solve
-    Blocked Cholesky with diagonal blocks inverted in float64: 2.5 rounding units, more once the
-    condition of the scaled metric passes 1e8.
+    2.5 rounding units, and more if the condition number of the scaled metric is above 1e8. The
+    solve is blocked, and its diagonal blocks are inverted in float64.
 pair energies
-    One rounding unit of the energy, taken as 0.04 Eh per correlated orbital.
+    One rounding unit of the energy, which is taken as 0.04 Eh per correlated orbital.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import ROUND_UP, Context
 from math import hypot
-from typing import Any
 
 import numpy as np
 import scipy.integrate
 import scipy.linalg
-from numpy.typing import NDArray
 
+from dfmp2.backends.protocol import Array
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.molecules.plain import Mole
 from dfmp2.references.reference import SpinBlock
 from dfmp2.results.stages import Stage
 from dfmp2.units import FLOAT32_UNIT as UNIT
@@ -49,31 +49,34 @@ from dfmp2.units import FLOAT32_UNIT as UNIT
 __all__ = ["STAGES", "Placement", "place_fitted", "place_stages", "rounded_up"]
 
 SAMPLE_FUNCTIONS = 96
-"""Auxiliary functions on which the AO->MO error is measured: those that the metric amplifies most,
-by whole shells."""
+"""Number of auxiliary functions in the sample for the AO->MO error. Whole shells are taken, first
+those whose error the metric solve multiplies most."""
 
 ORBITALS = 5e-8
-"""Hartree per square root of an occupied orbital: what rounded orbital coefficients cost."""
+"""Hartree. Error from rounded orbital coefficients, divided by sqrt(nocc). Fitted, see above."""
 
 STAGES = (Stage.AO2MO, Stage.SOLVE, Stage.PAIRS)
-"""Stages that an estimate decides on, in their order."""
-
-Array = NDArray[np.float64]
+"""Stages that may run in float32, in their order."""
 
 
 def rounded_up(error: float) -> str:
-    """An error estimate as text with one digit, rounded up."""
+    """An error estimate as text with one digit, rounded up.
+
+    Parameters
+    ----------
+    error : float
+    """
     return f"{float(Context(prec=1, rounding=ROUND_UP).create_decimal(repr(float(error)))):.0e}"
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the stages run.
+    """Which stages run on the device and which on the host.
 
     Attributes
     ----------
     estimates : dict of Stage to float
-        Estimated error of float32 in each stage that has one, hartree.
+        Estimated error of float32 by stage, hartree.
     on_host : dict of Stage to str
         Stages that run on the host in float64, each with the reason.
     """
@@ -83,7 +86,7 @@ class Placement:
 
     @property
     def error(self) -> float:
-        """Estimated error of all stages in float32, hartree; their errors are independent."""
+        """Estimated error of all stages in float32, hartree. Their errors are independent."""
         return hypot(*(e for stage, e in self.estimates.items() if stage not in self.on_host))
 
     def __str__(self) -> str:
@@ -97,7 +100,7 @@ class Placement:
         return "; ".join(parts) + f"; estimated error {rounded_up(self.error)} Eh"
 
 
-def place_stages(mol: Any, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> Placement:
+def place_stages(mol: Mole, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> Placement:
     """Decide which stages may run in float32.
 
     Parameters
@@ -107,7 +110,7 @@ def place_stages(mol: Any, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> P
     spin : SpinBlock
     aux : AuxBasis
     accuracy : float
-        Largest estimated error of all stages together, hartree.
+        Largest acceptable estimated error of all stages together, hartree.
 
     Returns
     -------
@@ -150,33 +153,34 @@ def place_stages(mol: Any, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> P
 
 
 def place_fitted(spin: SpinBlock, accuracy: float) -> Placement:
-    """The same where the integrals hold the metric already, as those of an SCF do.
+    """Decide which stages may run in float32 if the integrals of an SCF are reused.
 
-    They lie on the host in float64 and are transformed there; there is nothing to solve.
+    These integrals are on the host in float64 and are transformed there. There is no metric solve.
 
     Parameters
     ----------
     spin : SpinBlock
     accuracy : float
+        Largest acceptable estimated error, hartree.
 
     Returns
     -------
     Placement
     """
     error = _pair_error(spin.nocc)
-    on_host = {Stage.AO2MO: "the SCF's integrals lie there"}
+    on_host = {Stage.AO2MO: "the SCF's integrals are there"}
     if error > accuracy:
         on_host[Stage.PAIRS] = f"float32 would cost {error:.0e} Eh"
     return Placement({Stage.PAIRS: error}, on_host)
 
 
 def _pair_error(nocc: int) -> float:
-    """What float32 costs in the pair energies, hartree."""
+    """Estimated error of the pair energies in float32, hartree."""
     return UNIT * 0.04 * nocc
 
 
 def _mean_inverse_denominator(spin: SpinBlock) -> float:
-    """Mean of 1/(e_a + e_b - e_i - e_j), by its separable Laplace transform."""
+    """Mean of 1/(e_a + e_b - e_i - e_j), by a Laplace transform in which the sums separate."""
     t = np.geomspace(1e-3, 1e3, 200)[:, None]
     middle = (spin.e_occ.max() + spin.e_vir.min()) / 2
     decay = np.exp(-t * (spin.e_vir - middle)).mean(axis=1)
@@ -186,7 +190,7 @@ def _mean_inverse_denominator(spin: SpinBlock) -> float:
 
 def _solve_error(matrix: Array, metric: Metric) -> float:
     """Standard deviation of the error that a float32 solve leaves in an element of B."""
-    scale = 1 / np.sqrt(np.diag(matrix))  # how functions are normalised costs no accuracy
+    scale = 1 / np.sqrt(np.diag(matrix))  # the norms of the functions do not affect the accuracy
     norm = float((np.abs(matrix) * np.outer(scale, scale)).sum(axis=0).max())
     factor = np.asfortranarray(metric.factor * scale[:, None])
     reciprocal, _ = scipy.linalg.lapack.dpocon(factor, norm, uplo="L")
@@ -195,7 +199,7 @@ def _solve_error(matrix: Array, metric: Metric) -> float:
 
 
 def _transform_error(
-    mol: Any, spin: SpinBlock, aux: AuxBasis, metric: Metric, diagonal: Array
+    mol: Mole, spin: SpinBlock, aux: AuxBasis, metric: Metric, diagonal: Array
 ) -> float:
     """Standard deviation of the error that a float32 transform leaves in an element of B."""
     inverse = scipy.linalg.solve_triangular(
@@ -219,5 +223,5 @@ def _transform_error(
         variance = np.mean((rough - exact) ** 2, axis=(1, 2))
         known += float(variance @ amplification[block.p0 : block.p1])
         sampled += float(weight[block.p0 : block.p1].sum())
-    # Shells outside the sample are taken to err like those inside, in units of (P|P).
+    # The relative error of the other shells, in units of (P|P), is taken as that of the sample.
     return float(np.sqrt(known * weight.sum() / sampled / aux.naux))

@@ -1,11 +1,11 @@
-"""The error of float32 pair GEMMs: a sample of pairs is computed again in float64.
+"""Estimate the error of float32 pair GEMMs from a sample of pairs in float64.
 
-A few occupied orbitals keep their B in float64 before it is rounded. All pairs among them are
-computed again from it, so the comparison includes the rounding of B and the sums of the GEMM. The
-absolute errors of the sample are added, divided by its energy, and multiplied by the energy of the
-molecule and by `CAUTION`. This is an upper estimate if the sample is typical, because true errors
-have both signs and cancel in part. The largest relative error of a single pair is no use here: it
-belongs to pairs with almost no energy, and large molecules have many of them.
+Before B is rounded, the B of a few occupied orbitals is copied in float64. All pairs of these
+orbitals are computed again from the copy. So the comparison contains the rounding of B and the sums
+of the GEMMs. The absolute errors of the sample are added, divided by the energy of the sample, and
+multiplied by the energy of the molecule and by `CAUTION`. If the sample is typical, the estimate is
+above the true error, because errors of both signs cancel in part. The largest relative error of a
+single pair cannot be used: it occurs in pairs with almost no energy.
 """
 
 from __future__ import annotations
@@ -23,30 +23,45 @@ from dfmp2.units import FLOAT32_UNIT as UNIT
 __all__ = ["CAUTION", "SAMPLE", "SpotCheck", "expected_error"]
 
 SAMPLE = 4
-"""Occupied orbitals kept in float64: ten pairs."""
+"""Number of occupied orbitals in the sample. Four give ten pairs."""
 
 CAUTION = 3
-"""With it the true errors of 39 molecules and bases (tests/precision/test_auto.py) were below three
-quarters of the estimate."""
+"""Safety factor of the estimate. With 3, the true errors of 39 molecules and bases were below three
+quarters of the estimate (tests/precision/test_auto.py)."""
 
 
 def expected_error(nocc: int) -> float:
-    """A-priori error of float32 pair GEMMs, hartree: two rounding units of the energy.
+    """Estimate the error of float32 pair GEMMs before the work: two rounding units of the energy.
 
-    The energy is taken as 0.04 Eh per correlated orbital. The errors measured so far, from water to
-    clusters of it, are smaller.
+    The energy is taken as 0.04 Eh per correlated orbital. The errors that were measured, for water
+    and water clusters, are smaller.
+
+    Parameters
+    ----------
+    nocc : int
+        Number of correlated occupied orbitals.
+
+    Returns
+    -------
+    float
+        Hartree.
     """
     return 2 * UNIT * 0.04 * nocc
 
 
 class SpotCheck:
-    """Keeps a seeded sample of B in float64.
+    """A sample of B in float64. The random choice of its orbitals is seeded.
 
     Parameters
     ----------
     b : HeldB, shape (nocc, naux, nvir), float64
     spin : SpinBlock
     backend : RecordingBackend
+
+    Attributes
+    ----------
+    pairs : int
+        Number of pairs in the sample.
     """
 
     def __init__(self, b: HeldB, spin: SpinBlock, backend: RecordingBackend) -> None:
@@ -58,15 +73,19 @@ class SpotCheck:
         self.pairs = count * (count + 1) // 2
 
     def error(self, e_os: Array, e_ss: Array, rough_pairs: NDArray[np.bool_]) -> float:
-        """Estimated error of the molecule's energy, hartree.
+        """Estimate the error of the energy of the molecule.
 
         Parameters
         ----------
-        e_os, e_ss : ndarray, shape (nocc, nocc)
+        e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
             Pair energies.
-        rough_pairs : ndarray of bool, shape (nocc, nocc)
-            Pairs i <= j that came from float32 GEMMs; where the sample holds none of them, the
-            a-priori estimate is returned.
+        rough_pairs : ndarray, shape (nocc, nocc), bool
+            Pairs i <= j from float32 GEMMs.
+
+        Returns
+        -------
+        float
+            Hartree. If the sample contains no such pair, `expected_error`.
         """
         square = np.ix_(self._index, self._index)
         if not rough_pairs[square].any():

@@ -1,7 +1,7 @@
-"""Which device did which arithmetic.
+"""The provenance of a result: which device did which arithmetic.
 
-Each operation adds to one row per (stage, operation, backend, mode, device, dtype). Every printed
-statement about a device is made from these rows alone. They are a log and decide nothing.
+Each operation is added to the row of its stage, operation, backend, mode, device and dtype. Every
+printed statement about a device comes from these rows. No decision of a run depends on them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ class Where:
 
     Attributes
     ----------
-    backend : str
-        Who does the arithmetic: "pytorch" or "nki".
-    mode : str
-        How: "cpu", "cuda", "simulator" or "device" (a real Neuron device).
+    backend : {"pytorch", "nki"}
+    mode : {"cpu", "cuda", "simulator", "device"}
+        "device" is a real Neuron device.
     device : str
-        The device's own name, such as the CPU model.
+        Name of the device, such as the CPU model.
     """
 
     backend: str
@@ -41,7 +40,22 @@ class Where:
 
 @dataclass
 class Operation:
-    """Sum of all calls of one operation in one stage, on one device, in one dtype."""
+    """Sum of all calls of one operation in one stage, on one device, in one dtype.
+
+    Attributes
+    ----------
+    stage, operation : str
+    where : Where
+    dtype : str
+        Name of the dtype of the operands.
+    calls : int
+    fallbacks : int
+        Calls that torch did because an NKI kernel failed.
+    seconds : float
+        Wall time.
+    flops : float
+        Number of floating-point operations.
+    """
 
     stage: str
     operation: str
@@ -55,7 +69,7 @@ class Operation:
 
 @dataclass
 class StageTime:
-    """Wall time of one stage, and the flops counted in it."""
+    """Wall time of one stage in seconds, and the number of its floating-point operations."""
 
     name: str
     seconds: float = 0.0
@@ -63,13 +77,13 @@ class StageTime:
 
     @property
     def gflops(self) -> float:
-        """GFLOP/s; zero for a stage that counts no flops."""
+        """GFLOP/s. Zero for a stage without counted flops."""
         return self.flops / self.seconds / 1e9 if self.seconds > 0 else 0.0
 
 
 @dataclass
 class Failure:
-    """An error of a NKI kernel whose operation torch took over."""
+    """An error of an NKI kernel, and how many operations torch did because of it."""
 
     operation: str
     error: str
@@ -78,7 +92,16 @@ class Failure:
 
 @dataclass
 class Provenance:
-    """Every operation and every stage of one run, in order of first use."""
+    """The operations and stages of one run, in the order of their first use.
+
+    Attributes
+    ----------
+    operations : list of Operation
+    stages : list of StageTime
+    reason : str
+        Why the backend was chosen.
+    failures : list of Failure
+    """
 
     operations: list[Operation] = field(default_factory=list)
     stages: list[StageTime] = field(default_factory=list)
@@ -88,7 +111,12 @@ class Provenance:
 
     @contextmanager
     def stage(self, name: Stage) -> Iterator[None]:
-        """Time a stage; operations inside are recorded under its name."""
+        """Time a stage. The operations in it are added under its name.
+
+        Parameters
+        ----------
+        name : Stage
+        """
         timed = next((s for s in self.stages if s.name == name), None)
         if timed is None:
             timed = StageTime(name.value)
@@ -110,7 +138,19 @@ class Provenance:
         flops: float,
         fallback: bool = False,
     ) -> None:
-        """Count one finished operation. Call it after the work is done."""
+        """Add one finished operation.
+
+        Parameters
+        ----------
+        operation : str
+        where : Where
+        dtype : str
+        seconds : float
+            Wall time.
+        flops : float
+        fallback : bool
+            Whether torch did the operation because an NKI kernel failed.
+        """
         row = self._row(self._stage, operation, where, dtype)
         row.calls += 1
         row.fallbacks += fallback
@@ -129,7 +169,18 @@ class Provenance:
         return self.operations[-1]
 
     def failed(self, operation: str, error: str) -> bool:
-        """Count a kernel that raised; returns whether this error is new."""
+        """Count an operation whose kernel failed.
+
+        Parameters
+        ----------
+        operation, error : str
+            Name of the operation, and message of the error.
+
+        Returns
+        -------
+        bool
+            Whether this error did not occur before.
+        """
         for failure in self.failures:
             if (failure.operation, failure.error) == (operation, error):
                 failure.count += 1
@@ -138,7 +189,7 @@ class Provenance:
         return True
 
     def device_line(self) -> str:
-        """The devices that did the arithmetic, and any fallback, in one line."""
+        """The devices that did the arithmetic, and the fallbacks to torch, in one line."""
         places = list(dict.fromkeys(str(row.where) for row in self.operations))
         line = "; ".join(places) if places else "nothing was computed"
         if self.failures:
@@ -148,7 +199,12 @@ class Provenance:
         return line
 
     def merge(self, other: Provenance) -> None:
-        """Add the operations of another session; its reason replaces this one."""
+        """Add the provenance of another session. Its reason replaces the present one.
+
+        Parameters
+        ----------
+        other : Provenance
+        """
         for row in other.operations:
             mine = self._row(row.stage, row.operation, row.where, row.dtype)
             mine.calls += row.calls
@@ -176,7 +232,7 @@ class Provenance:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Provenance:
-        """Inverse of `to_dict`."""
+        """The inverse of `to_dict`."""
         return cls(
             operations=[
                 Operation(**{**row, "where": Where(**row["where"])}) for row in data["operations"]

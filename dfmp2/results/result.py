@@ -1,9 +1,8 @@
-"""The result of a run: energies, what they were computed from, and where.
+"""The result of a run: energies, their input, and the devices that computed them.
 
-A `Result` is all that a report, a JSON file or a comparison needs; it holds no PySCF object and
-reads back equal from its own JSON. The JSON is a QCSchema AtomicResult
-(https://molssi-qc-schema.readthedocs.io); what that schema has no name for is under
-``extras.dfmp2``.
+A `Result` contains plain data only, no PySCF objects. It is written as a QCSchema AtomicResult
+(https://molssi-qc-schema.readthedocs.io) and can be read again without loss. Values that have no
+name in the schema are under ``extras.dfmp2``.
 """
 
 from __future__ import annotations
@@ -29,42 +28,42 @@ _NEEDED = {
     "sizes": "nao nocc nvir naux",
     "memory": "forecast max_memory",
 }
-"""What every reader of a result may rely on."""
+"""Keys that every stored result must have."""
 
 ROUNDING = 1e-11
-"""Hartree. Energies summed again from stored pair energies differ by less."""
+"""Hartree. Sums over the same pair energies in another order differ by less than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One DF-MP2 energy and everything needed to judge it. Energies in hartree.
+    """The result of one DF-MP2 calculation. Energies are in hartree.
 
     Attributes
     ----------
     molecule : PlainMolecule
-    reference : str
-        "RHF" or "RKS".
+    reference : {"RHF", "RKS"}
     e_hf : float
         Energy of the reference.
-    e_os_pairs, e_ss_pairs : ndarray, shape (nocc, nocc)
-        Symmetric; the sum over all elements is the energy.
+    e_os_pairs, e_ss_pairs : ndarray, shape (nocc, nocc), float64, hartree
+        Opposite- and same-spin pair energies, symmetric. The sum over all elements is the energy.
     occupied, frozen : tuple of int
-        Indices of the correlated occupied and of the frozen orbitals.
+        Indices of the correlated occupied and of the frozen orbitals, from 0.
     sizes : dict of str to int
         nao, nocc, nvir, naux.
     labels : dict of str to str
-        What a summary prints: basis, auxbasis and the reason for it, metric, frozen core, SCF.
+        Texts of the table: basis, auxbasis and its reason, metric, frozen orbitals, SCF.
     settings : dict
-        fused, precision (the one used), accuracy, frozen, integrals, density_fit, scf_auxbasis,
-        conv_tol, and every other setting that changes the energy.
+        fused, precision (the one that was used), accuracy, frozen, integrals, density_fit,
+        scf_auxbasis, conv_tol, and every other setting that changes the energy.
     memory : dict of str to float
-        MB: forecast, max_memory and, where it could be measured, peak.
+        MB: forecast, max_memory and, if it was measured, peak.
     provenance : Provenance
     notes : tuple of str
-        Warnings and remarks that belong to the number.
+        Warnings and remarks about the energy.
     versions : dict of str to str
+        Version by program.
     read_from : str or None
-        Run file, device and time, where the result was read and not computed. Not part of the JSON.
+        Run file, device and time, if the result was read and not computed. Not in the JSON.
     """
 
     molecule: PlainMolecule
@@ -115,11 +114,11 @@ class Result:
 
     @property
     def pair_energies(self) -> NDArray[np.float64]:
-        """Correlation energy by pair, shape (nocc, nocc), symmetric; its sum is `e_corr`."""
+        """Correlation energy by pair: shape (nocc, nocc), symmetric. The sum is `e_corr`."""
         return self.e_os_pairs + self.e_ss_pairs
 
     def to_qcschema(self) -> dict[str, Any]:
-        """The result as a QCSchema AtomicResult, made of plain JSON types."""
+        """The result as a QCSchema AtomicResult in plain JSON types."""
         mol = self.molecule
         atoms = [element_of(symbol) for symbol in mol.symbols]
         names = self.labels
@@ -194,21 +193,25 @@ class Result:
 
     @classmethod
     def from_qcschema(cls, data: dict[str, Any], source: str) -> Result:
-        """Inverse of `to_qcschema`.
+        """The inverse of `to_qcschema`.
 
         Parameters
         ----------
         data : dict
-            Parsed JSON, written by this or an earlier version of dfmp2.
+            Parsed JSON that this or an earlier version of dfmp2 wrote.
         source : str
             Name of the file, for error messages.
+
+        Returns
+        -------
+        Result
 
         Raises
         ------
         CheckpointError
-            If the data were not written by dfmp2.
+            If dfmp2 did not write the data.
         ValidationError
-            If its energies contradict each other.
+            If an energy is not the sum of the pair energies.
         """
         try:
             own = data["extras"]["dfmp2"]
@@ -242,7 +245,7 @@ class Result:
             return result
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(
-                f"{source}: is no result of dfmp2 ({type(error).__name__}: {error}); "
+                f"{source}: is not a result of dfmp2 ({type(error).__name__}: {error}); "
                 "write one with dfmp2 run --json FILE"
             ) from error
 
@@ -266,13 +269,17 @@ def read_results(path: str) -> list[Result]:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); name a run file or a JSON result"
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: is not JSON ({error})") from error
+        raise CheckpointError(
+            f"{path}: is not JSON ({error}); write a result with dfmp2 run --json FILE"
+        ) from error
     return [
         Result.from_qcschema(item, path) for item in (data if isinstance(data, list) else [data])
     ]
 
 
-def _square(rows: Any) -> NDArray[np.float64]:
+def _square(rows: list[list[float]]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows))

@@ -9,14 +9,27 @@ __all__ = ["Sizes"]
 
 @dataclass(frozen=True)
 class Sizes:
-    """Dimensions of a run: `nocc` counts the correlated occupied orbitals."""
+    """Dimensions of a run.
+
+    Attributes
+    ----------
+    nao : int
+        Atomic orbitals.
+    nocc : int
+        Correlated occupied orbitals.
+    nvir : int
+        Virtual orbitals.
+    naux : int
+        Auxiliary functions.
+    aux_shell : int
+        Functions in the largest auxiliary shell, the smallest possible block of P.
+    """
 
     nao: int
     nocc: int
     nvir: int
     naux: int
     aux_shell: int = 1
-    """Functions in the largest auxiliary shell: the smallest block of P."""
 
     @property
     def npair(self) -> int:

@@ -14,10 +14,32 @@ SOS = 1.3
 
 
 def scs_energy(e_os: float, e_ss: float) -> float:
-    """Spin-component-scaled correlation energy, hartree."""
+    """Spin-component-scaled (SCS) MP2 correlation energy.
+
+    Parameters
+    ----------
+    e_os, e_ss : float
+        Opposite- and same-spin correlation energy, hartree.
+
+    Returns
+    -------
+    float
+        Hartree.
+    """
     return SCS[0] * e_os + SCS[1] * e_ss
 
 
 def sos_energy(e_os: float) -> float:
-    """Scaled-opposite-spin correlation energy, hartree."""
+    """Scaled-opposite-spin (SOS) MP2 correlation energy.
+
+    Parameters
+    ----------
+    e_os : float
+        Opposite-spin correlation energy, hartree.
+
+    Returns
+    -------
+    float
+        Hartree.
+    """
     return SOS * e_os

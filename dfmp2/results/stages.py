@@ -1,4 +1,4 @@
-"""The stages of a calculation and the precisions of its arithmetic, each by one name."""
+"""Names of the stages of a calculation and of the precisions of its arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class _Name(str, Enum):
 
 
 class Stage(_Name):
-    """A stage, as it is timed and recorded."""
+    """A stage of a calculation, as it is timed and named in the provenance."""
 
     ESTIMATE = "error estimate"
     METRIC = "metric"
@@ -30,12 +30,12 @@ class Stage(_Name):
 
     @property
     def with_ao2mo(self) -> Stage:
-        """One stage with AO->MO, for integrals that are made while others are transformed."""
+        """Name of one stage of integrals and AO->MO, for a device that does both together."""
         return Stage(f"{self.value} and {Stage.AO2MO.value}")
 
 
 class Precision(_Name):
-    """What a user asks of the pair GEMMs."""
+    """The precision of the pair GEMMs that a user chooses."""
 
     FP64 = "fp64"
     FP32 = "fp32"
@@ -43,7 +43,7 @@ class Precision(_Name):
 
 
 class PairArithmetic(_Name):
-    """How pair energies were computed, as the run file records it."""
+    """How pair energies were computed, as named in the run file."""
 
     FP64 = "fp64"
     FP32 = "fp32"

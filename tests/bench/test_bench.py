@@ -256,7 +256,7 @@ def test_a_simulator_is_refused(by_variable: bool, monkeypatch: pytest.MonkeyPat
     if by_variable:
         monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
     assert select(calculation.backend).backend.where.mode == "simulator"
-    with pytest.raises(BackendUnavailable, match="simulator's seconds are no device's seconds"):
+    with pytest.raises(BackendUnavailable, match="time of a simulator is not that of a device"):
         require_device(choose(calculation))
 
 

@@ -68,9 +68,9 @@ def test_show_needs_no_pyscf(results: tuple[Path, str]) -> None:
     [
         ("", "is not JSON"),
         ("{", "is not JSON"),
-        ("{}", "is no result of dfmp2 (KeyError: 'extras')"),
-        ("[1, 2]", "is no result of dfmp2"),
-        ('{"extras": {"dfmp2": {"molecule": []}}}', "is no result of dfmp2"),
+        ("{}", "is not a result of dfmp2 (KeyError: 'extras')"),
+        ("[1, 2]", "is not a result of dfmp2"),
+        ('{"extras": {"dfmp2": {"molecule": []}}}', "is not a result of dfmp2"),
     ],
 )
 def test_other_files(tmp_path: Path, content: str, says: str) -> None:
@@ -105,4 +105,4 @@ def test_result_with_a_missing_part(results: tuple[Path, str], lost: str) -> Non
         assert done.exit_code == 0
         return
     assert done.exit_code == 6, lost
-    assert "is no result of dfmp2" in done.stderr
+    assert "is not a result of dfmp2" in done.stderr

@@ -131,7 +131,7 @@ def test_auxbasis_changes_the_energy_as_in_pyscf() -> None:
         ("cc-pvdz-typo", "'cc-pvdz-typo' is unknown to PySCF or has no functions for H"),
         ({"O": "cc-pvdz-ri"}, "no entry for H and no 'default'"),
         ({"O": "cc-pvdz-ri", "H": "cc-pvdz-typo"}, "'cc-pvdz-typo' is unknown"),
-        (5, "is no basis that PySCF reads"),
+        (5, "PySCF cannot read it"),
     ],
 )
 def test_wrong_auxbasis(auxbasis: Any, says: str) -> None:

@@ -127,7 +127,7 @@ def test_simulator_gets_b_from_the_host() -> None:
     rows = {(row.stage, row.where.backend, row.dtype) for row in mp.result.provenance.operations}
     assert rows == {("AO->MO", "pytorch", "float64"), ("pair energies", "nki", "float32")}
     label = mp.result.labels["precision"]
-    assert label.startswith("AO->MO fp64 on the host (the SCF's integrals lie there); pair")
+    assert label.startswith("AO->MO fp64 on the host (the SCF's integrals are there); pair")
     assert "metric solve" not in label
 
 
