@@ -1,4 +1,4 @@
-"""Alternate runs of the DF-MP2 parts of dfmp2 and of psi4.
+"""Alternating runs of the DF-MP2 parts of dfmp2 and of psi4.
 
     pytest tests/benchmarks/test_beside_psi4.py -m benchmark_peer
 

@@ -93,7 +93,7 @@ def test_no_room_for_the_file(killer: Killer, mount: Path) -> None:
 def test_the_disk_fills_while_the_file_is_created(
     write: int, killer: Killer, mount: Path, exact: float
 ) -> None:
-    """After the forecast: afterwards there is no file or a complete one, never a partial one."""
+    """After the forecast. Then there must be no file or a complete one, never a partial one."""
     code = run(killer, mount, write=write)
     if code:
         assert code == 6

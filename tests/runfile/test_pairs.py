@@ -52,7 +52,7 @@ def test_parts_cover_the_missing_pairs(
             assert np.array_equal(found, wanted)
 
 
-def test_a_block_with_nothing_known_is_one_part() -> None:
+def test_a_block_without_known_pairs_is_one_part() -> None:
     table = PairTable(NOCC)
     assert list(table.parts(slice(0, 3), slice(3, 7))) == [(slice(0, 3), slice(0, 4), False)]
     assert list(table.parts(slice(2, 5), slice(2, 5))) == [(slice(0, 3), slice(0, 3), True)]
