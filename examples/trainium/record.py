@@ -36,7 +36,7 @@ def options(description: str, *names: str) -> argparse.Namespace:
 
 
 def prepared(simulator: bool) -> tuple[Selection, str]:
-    """The backend and its place. Without a device: exit with status 7 and the doctor's lines."""
+    """The backend and its place. Without a device, print the findings and exit with status 7."""
     asked = ("simulator", "bundled") if simulator else ("nki", None)
     findings = examine(*asked)
     for finding in findings:

@@ -1,4 +1,4 @@
-"""Alternate runs of dfmp2 and another program for one case, and the printed figures."""
+"""Alternating runs of dfmp2 and another program for one case, and the printed figures."""
 
 from __future__ import annotations
 

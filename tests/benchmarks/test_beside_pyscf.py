@@ -1,4 +1,4 @@
-"""Alternate runs of the DF-MP2 parts of dfmp2 and of `pyscf.mp.dfmp2` in one process.
+"""Alternating runs of the DF-MP2 parts of dfmp2 and of `pyscf.mp.dfmp2` in one process.
 
     pytest tests/benchmarks -m benchmark_peer
 

@@ -180,7 +180,7 @@ def test_exit_code_of_a_process(args: tuple[str, ...], code: int) -> None:
     assert done.stdout == ""
 
 
-def test_bad_molecule_among_good_ones_is_found_before_any_work(tmp_path: Path) -> None:
+def test_bad_molecule_after_a_good_one_is_found_before_any_work(tmp_path: Path) -> None:
     done = dfmp2("run", WATER, tmp_path / "missing.xyz", *BASIS)
     assert done.exit_code == 2
     assert done.stdout == ""

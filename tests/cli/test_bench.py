@@ -88,7 +88,7 @@ def test_json_and_plot(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("started")
-def test_json_on_stdout_is_alone_there() -> None:
+def test_json_on_stdout_has_no_other_text() -> None:
     done = dfmp2("bench", WATER, *SHORT, "--peer", "pyscf", "--json", "-")
     assert json.loads(done.stdout)["molecules"][0]["name"] == "water"
 

@@ -17,7 +17,7 @@ def _invoke(*arguments: str) -> str:
     return result.stdout
 
 
-def test_status_is_the_evidence() -> None:
+def test_status_is_that_of_the_evidence() -> None:
     printed = _invoke().splitlines()
     assert printed[0].split() == ["kernel", *PLACES]
     for row, line in zip(rows(), printed[1:], strict=False):

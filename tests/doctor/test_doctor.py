@@ -1,4 +1,4 @@
-"""Every check of the doctor, driven to each of its states."""
+"""Every check of the doctor, in each of its states."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def machine(root: Path, needs: bool = True, device: str | None = None) -> Asked:
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **versions: str) -> Path:
-    """Distributions on sys.path, also of child processes."""
+    """Add distributions to sys.path, also that of child processes."""
     site = distributions(folder / "site", **versions)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
@@ -142,13 +142,13 @@ def test_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_generation(machine(instance(tmp_path / "3", "inf2"))).status == "warn"
     monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "gen2")
     assert generation(trn2) == "trn1"
-    assert hardware_generation(trn2) == "trn2"  # evidence goes by the hardware
+    assert hardware_generation(trn2) == "trn2"  # evidence is labelled by the hardware
     monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "trn9")
     assert check_generation(machine(trn2)).status == "fail"
 
 
 @pytest.mark.parametrize("product", ["KVM", "Standard PC (i440FX + PIIX, 1996)", "", "trn1"])
-def test_other_machines_are_no_instances(tmp_path: Path, product: str) -> None:
+def test_other_machines_have_no_instance_type(tmp_path: Path, product: str) -> None:
     root = files(tmp_path, sys__class__dmi__id__product_name=product)
     assert instance_type(root) is None
     assert hardware_generation(root) is None
@@ -174,7 +174,7 @@ def test_interpreter_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_plugin_beside_python_but_not_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What made trnblas 0.4.0 to 0.4.2 compute on the CPU."""
+    """For this reason trnblas 0.4.0 to 0.4.2 computed on the CPU."""
     program(tmp_path / "venv" / "bin", "echo /lib")
     monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "bin" / "python"))
     monkeypatch.setenv("PATH", "/nowhere")
@@ -224,7 +224,7 @@ def test_plugin_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         finding = check_plugin_import(machine(tmp_path))
         assert finding.status == status
         assert said in finding.message
-    assert "torch_neuronx" not in sys.modules  # a process of its own tried it
+    assert "torch_neuronx" not in sys.modules  # it was imported in another process
     monkeypatch.setattr(packages_module, "IMPORT_SECONDS", 0.2)
     module.write_text("import time; time.sleep(5)")
     assert "not finished" in check_plugin_import(machine(tmp_path)).message
@@ -247,7 +247,7 @@ def test_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_cores(tmp_path: Path) -> None:
     finding = check_cores(machine(tmp_path))
     assert (finding.status, finding.message) == ("fail", "there is no /dev/neuron*")
-    files(tmp_path, dev__neuronic="")  # some other device
+    files(tmp_path, dev__neuronic="")  # another device
     assert check_cores(machine(tmp_path, needs=False)).status == "info"
 
 
@@ -442,7 +442,7 @@ def test_numba_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_numba_cache(machine(tmp_path)).status == "ok"
 
 
-# The whole
+# All checks
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
@@ -451,7 +451,7 @@ def by_name(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.check: finding for finding in findings}
 
 
-def test_every_finding_is_one_line_with_a_remedy_where_something_is_wrong() -> None:
+def test_every_finding_is_one_line_and_every_error_has_a_remedy() -> None:
     findings = examine("nki")
     assert len(findings) == 2 + len(doctor.CHECKS)
     for finding in findings:
@@ -465,7 +465,7 @@ def test_every_finding_is_one_line_with_a_remedy_where_something_is_wrong() -> N
 
 
 @without_nki
-def test_auto_and_pytorch_work_here(tmp_path: Path) -> None:
+def test_auto_and_pytorch_are_usable(tmp_path: Path) -> None:
     for name in (None, "auto", "pytorch"):
         findings = by_name(examine(name, root=tmp_path))
         assert usable(list(findings.values()))
@@ -474,8 +474,8 @@ def test_auto_and_pytorch_work_here(tmp_path: Path) -> None:
 
 
 @without_nki
-def test_nki_is_not_claimed_without_a_device(tmp_path: Path) -> None:
-    """Not with files that look like an instance, either: selecting decides."""
+def test_nki_is_not_usable_without_a_device(tmp_path: Path) -> None:
+    """Files of an instance are not enough: the backend must be selectable."""
     for root in (tmp_path, instance(tmp_path / "trn", "trn2")):
         findings = by_name(examine("nki", root=root))
         assert not usable(list(findings.values()))
@@ -486,7 +486,7 @@ def test_nki_is_not_claimed_without_a_device(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(Path("/dev/neuron0").exists(), reason="there is a Neuron device")
-def test_no_line_names_a_device_that_is_not_there() -> None:
+def test_no_line_names_a_missing_device() -> None:
     for name in ("auto", "nki", "pytorch", "simulator"):
         text = "\n".join(map(str, examine(name)))
         assert "trainium" not in text.lower()
@@ -504,7 +504,7 @@ def test_require_nki(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert usable(examine("simulator", "bundled", tmp_path))
 
 
-def test_the_simulator_is_called_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_simulator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
     for name in ("auto", "nki", "simulator"):
         findings = by_name(examine(name, "bundled", tmp_path))
@@ -537,14 +537,14 @@ def test_a_device_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert usable(list(findings.values()))
     assert device.fault.launches > 0
     assert "played NeuronCore (nki, device)" in findings["first operation"].message
-    assert findings["PATH"].status == "warn"  # suspicious, yet it works
+    assert findings["PATH"].status == "warn"  # a warning only, because the device works
 
 
 @pytest.mark.parametrize("name", ["nki", "auto"])
 def test_a_device_whose_launches_raise(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    """Everything is installed and torch would do the work under auto: that is no success."""
+    """All packages are installed, and auto would use torch. This must not be reported as usable."""
     play(monkeypatch, PlayedDevice(FileNotFoundError("libneuronpjrt-path")))
     monkeypatch.setenv("PATH", "/nowhere")
     findings = by_name(examine(name, root=tmp_path))

@@ -1,4 +1,4 @@
-"""Only work that ran on a Neuron device by its provenance may be called a Trainium result."""
+"""Only work whose provenance names a Neuron device may be reported as a Trainium result."""
 
 from __future__ import annotations
 
@@ -134,17 +134,17 @@ def test_file_is_refused_as_a_whole(
     with pytest.raises(BackendUnavailable):
         write(path, script, items)
     assert not path.exists()
-    # Another item that ran on a device changes nothing.
+    # It is also refused if another item ran on a device.
     with pytest.raises(BackendUnavailable):
         write(path, script, [*items, Item("gemm", ran("device"), True, {"warm": 1.0})])
     assert not path.exists()
 
 
-def test_nothing_done_has_not_passed(tmp_path: Path) -> None:
+def test_file_without_items_has_not_passed(tmp_path: Path) -> None:
     assert write(tmp_path / "file.json", "bench", [])["passed"] is False
 
 
-def test_machine_names_what_is_not_there(tmp_path: Path) -> None:
+def test_machine_without_neuron(tmp_path: Path) -> None:
     found = machine(tmp_path)
     assert (found["instance_type"], found["generation"], found["driver"]) == (None, None, None)
     assert {"nki", "neuronx-cc", "torch", "dfmp2"} <= set(found["versions"])

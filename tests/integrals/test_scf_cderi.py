@@ -119,7 +119,7 @@ def test_unfused_and_float32() -> None:
     assert 0 < abs(reused(mf, "cc-pvdz-jkfit", precision="fp32").e_corr - exact) < 1e-6
 
 
-def test_simulator_gets_b_from_the_host() -> None:
+def test_simulator_with_b_from_the_host() -> None:
     mf = fitted()
     mp = DFMP2(mf, auxbasis="cc-pvdz-jkfit").set(backend="simulator", device="bundled")
     mp.run(integrals="scf")
@@ -131,7 +131,7 @@ def test_simulator_gets_b_from_the_host() -> None:
     assert "metric solve" not in label
 
 
-def test_simulator_that_is_not_accurate_enough() -> None:
+def test_simulator_is_not_used_if_it_is_not_accurate_enough() -> None:
     mp = DFMP2(fitted(), auxbasis="cc-pvdz-jkfit").set(backend="simulator", device="bundled")
     mp.run(integrals="scf", accuracy=1e-12)
     assert {row.where.backend for row in mp.result.provenance.operations} == {"pytorch"}

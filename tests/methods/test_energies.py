@@ -29,7 +29,7 @@ this is the agreement that users are promised."""
 
 OTHER_PROGRAM = 1e-9
 """Hartree. The SCF gradients are below 1e-10 (psi4, RMS) and 1e-8 (here, norm). The correlation
-energy is first-order in what is left of them, with amplitudes below 0.1 as weights."""
+energy is first-order in these gradients, with amplitudes below 0.1 as weights."""
 
 OTHER_HF = 1e-10
 """Hartree. The SCF energy is second-order in those gradients, and psi4 stopped at 1e-11."""

@@ -129,7 +129,7 @@ def test_any_frozen_list(frozen: set[int]) -> None:
 
 
 def test_freezing_removes_pairs_and_changes_no_other() -> None:
-    """The pair energies without frozen orbitals are a block of the full table."""
+    """The pair energies with frozen orbitals must equal a block of the full table."""
     mf = mean_field("water")
     full, frozen = DFMP2(mf).run(), DFMP2(mf, frozen=[0, 2]).run()
     expected = full.pair_energies[np.ix_([1, 3, 4], [1, 3, 4])]

@@ -32,7 +32,7 @@ def test_checksums_of_reference_data() -> None:
 
 
 @pytest.mark.parametrize("name", ["water10", *CLUSTERS])
-def test_clusters_are_intact_waters_held_by_hydrogen_bonds(name: str) -> None:
+def test_clusters_are_hydrogen_bonded_water_molecules(name: str) -> None:
     """Each O is followed by its two H, and one H lies between each pair of neighbouring O."""
     geometry = read_geometry(str(INPUTS / f"{name}.xyz"))
     nwater = int(name.removeprefix("water"))

@@ -1,4 +1,4 @@
-"""What the tests of run files share: a small job in many blocks, and a reader of their own."""
+"""Helpers for the tests of run files: a small job in many blocks, and an independent reader."""
 
 from __future__ import annotations
 
@@ -54,33 +54,33 @@ def out_of_core() -> float:
 
 
 def small_blocks(patch: pytest.MonkeyPatch, **blocks: float) -> None:
-    """Cut the job into many blocks; the spare rows of B belong to the file's layout."""
+    """Divide the job into many blocks. The number of spare rows of B changes the file's layout."""
     for name, value in {**SMALL_BLOCKS, **blocks}.items():
         patch.setattr(plan, name, value)
     patch.setattr(layout, "SOLVED_AT_ONCE", 1)
 
 
 def quiet(stage: str, done: int, total: int) -> None:
-    """A progress that says nothing."""
+    """A progress function without output."""
 
 
 def resumed(path: Path | str, **changes: Any) -> Result:
-    """What ``dfmp2 resume`` gives, with all digits."""
+    """The result of ``dfmp2 resume``, with all digits."""
     return resume_job(str(path), {"checkpoint_interval": 0.0, **changes}, quiet).result
 
 
-# Reading a file without dfmp2's own code, but for the journal
+# Reading a file without code of dfmp2, except for the journal
 
 
 def state_of(path: Path | str) -> dict[str, Any]:
-    """The text of the journal."""
+    """The content of the journal."""
     with h5py.File(path, "r", locking=False) as file:
         halves = [decode(half) for half in file["journal"][()]]
     return max((half for half in halves if half is not None), key=lambda half: half[0])[1]
 
 
 def committed_pairs(path: Path | str) -> Pairs:
-    """Session and energies of every pair that is in the file, by (i, j)."""
+    """Session and energies of every committed pair, by (i, j)."""
     sessions = {s["id"] for s in state_of(path)["sessions"] if not s["rejected"]}
     found = {}
     with h5py.File(path, "r", locking=False) as file:
@@ -95,7 +95,7 @@ def committed_pairs(path: Path | str) -> Pairs:
 
 
 def fitted_rows(path: Path | str) -> int:
-    """Orbitals whose B is in the file, counted from the first."""
+    """Number of orbitals whose B is in the file, counted from the first."""
     metric = state_of(path).get("b", {}).get("metric")
     with h5py.File(path, "r", locking=False) as file:
         for i in range(int(file.attrs["nocc"])):
@@ -107,7 +107,7 @@ def fitted_rows(path: Path | str) -> int:
 
 
 def whole_input(path: Path | str) -> dict[str, Any]:
-    """The input that a file was made for."""
+    """The input stored in a file."""
     with h5py.File(path, "r", locking=False) as file:
         content: dict[str, Any] = json.loads(file["input"][()].tobytes())
     return content
@@ -118,7 +118,7 @@ def whole_input(path: Path | str) -> dict[str, Any]:
 
 @dataclass
 class Work:
-    """What backends were asked to do."""
+    """Number of pairs and orbitals that backends computed."""
 
     pairs: int = 0
     orbitals: int = 0
@@ -127,7 +127,7 @@ class Work:
 
 @contextmanager
 def counted() -> Iterator[Work]:
-    """Count the pairs computed and the orbitals whose metric solve was done."""
+    """Count the pairs and the orbitals of metric solves that are computed."""
     work = Work()
     pair_energy, trsm = RecordingBackend.pair_energy, RecordingBackend.trsm
 

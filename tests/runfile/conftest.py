@@ -1,4 +1,4 @@
-"""Fixtures of the run file's tests."""
+"""Fixtures for the tests of run files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.runfile.killed import Killer
 
 @pytest.fixture(scope="session")
 def killer() -> Iterator[Killer]:
-    """The process whose children are killed."""
+    """The process that starts runs in children and kills them."""
     with Killer() as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def finished(killer: Killer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run file of the whole job, never killed; tests copy it."""
+    """The run file of a job that was not killed. Tests must copy it."""
     folder = tmp_path_factory.mktemp("finished")
     answer = killer.run(folder, *JOB, *OPTIONS)
     assert answer["exit"] == 0, (folder / "stderr").read_text()

@@ -1,8 +1,8 @@
-"""Runs that are killed: a process that imports everything once and forks one child per run.
+"""Kill runs: a process imports all modules once and forks one child per run.
 
 ``python -m tests.runfile.killed`` reads one request per line (JSON) and answers each with one line.
 The child is killed from outside after some time, or kills itself at its n-th write to an HDF5
-dataset: before it, in the middle of its bytes, or after it.
+dataset: before the write, after a part of its bytes, or after all of them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from typing import Any
 from tests.systems import ROOT
 
 SMALL_BLOCKS = {"ERI_BLOCK": 1, "PAIR_BLOCK_FLOPS": 1.0}
-"""As many blocks as a small molecule can have."""
+"""Constants that give the largest number of blocks."""
 
 
 class Killer:
     """The process that forks, as a context manager.
 
-    One request at a time; the answer holds the exit code (negative: the signal), the seconds that
-    the child lived and the number of its writes.
+    It handles one request at a time. The answer contains the exit code (negative: the signal), the
+    seconds until the child ended, and the number of its writes.
     """
 
     def __enter__(self) -> Killer:
@@ -58,13 +58,13 @@ class Killer:
         folder : Path
         args : object
         how : Any
-            after: seconds until it is killed. write: number of the write at which it is killed,
-            cut: part of that write's bytes that is written. of: only writes to this dataset count.
-            blocks: constants of `dfmp2.planning.plan`. expected: a-priori error of float32.
-            file_size: limit on the size of a file. fill: path of
-            a file that takes the rest of the disk before that write, instead of the kill. twins:
-            two such runs, which make their run file at the same instant; the answer is for the
-            first, "other" is the exit code of the second.
+            after: seconds until the run is killed. write: number of the write at which it is
+            killed. cut: part of the bytes of that write that is written. of: count only writes to
+            this dataset. blocks: constants of `dfmp2.planning.plan`. expected: a-priori error of
+            float32. file_size: limit on the size of a file. fill: path of a file that fills the
+            disk before that write, instead of the kill. twins: start two such runs, which create
+            their run file at the same time; the answer is for the first, "other" is the exit code
+            of the second.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -75,7 +75,7 @@ class Killer:
 
 
 def _serve() -> None:
-    # No child may inherit a thread pool, so nothing is computed here: modules are imported.
+    # A child must not inherit a thread pool, so modules are imported but nothing is computed.
     for name in (
         "backends.reduction",
         "backends.torch",
@@ -154,7 +154,7 @@ def _child(request: dict[str, Any], report: Path) -> None:
 
 
 class _Writes:
-    """Counts the writes of this process to HDF5 datasets, and ends it at one of them."""
+    """Count the writes of this process to HDF5 datasets, and kill it at one of them."""
 
     def __init__(self, request: dict[str, Any]) -> None:
         import h5py
@@ -191,7 +191,7 @@ class _Writes:
 
 
 def _publish_together() -> None:
-    """Wait until there are two drafts before either gets its name."""
+    """Wait until both runs have a temporary file before either is renamed."""
     from dfmp2.runfile import file
 
     publish = file._publish
@@ -209,7 +209,7 @@ def _publish_together() -> None:
 
 
 def _fill(path: str) -> None:
-    """Leave nothing of the disk."""
+    """Fill the disk."""
     with contextlib.suppress(OSError), Path(path).open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 12, 1):
             with contextlib.suppress(OSError):

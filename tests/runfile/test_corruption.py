@@ -1,7 +1,6 @@
-"""Damage anywhere in a run file gives the right energy or one line; never another number.
+"""Damage anywhere in a run file gives the right energy or an error, never a wrong energy.
 
-Bytes are flipped in every dataset, and anywhere in the file with HDF5's own structures, of finished
-and of half-finished files.
+Bytes are flipped in every dataset and in the structures of HDF5, in finished and unfinished files.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ STATES = ("finished", "half the pairs", "half of B", "(P|ia)")
 def files(
     killer: Killer, finished: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
-    """A file of every stage; those that are not finished come from killed runs."""
+    """A file of every stage. The unfinished files are from killed runs."""
     made = {"finished": finished}
     killed_at = {
         "half the pairs": {"of": "pairs/e_os", "write": 8},
@@ -47,13 +46,13 @@ def files(
 
 @pytest.fixture(scope="module")
 def right(finished: Path) -> float:
-    """The energy."""
+    """The total energy of the undamaged file."""
     return resumed(finished).e_tot
 
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a test damages its copy."""
+    """Path for a copy that a test damages."""
     small_blocks(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return tmp_path / FILE
@@ -69,12 +68,12 @@ def flip(path: Path, where: int, random: np.random.Generator) -> None:
 
 
 def check(path: Path, right: float) -> None:
-    """Use a damaged file in every way; each gives the right energy, or one line and its code."""
+    """Run every command on a damaged file: the right energy, or one line and exit code 6."""
     for command in (("show", path), ("resume", path, "--quiet"), (*JOB, *OPTIONS)):
         copy = path.with_name("used.dfmp2.h5")
         shutil.copy(path, copy)
         args = [copy if arg == path else copy.name if arg == FILE else arg for arg in command]
-        done = dfmp2(*args)  # raises what is no exit
+        done = dfmp2(*args)  # raises exceptions other than exits
         if done.exit_code == 0:
             assert done.stderr == ""
             if "E(MP2) total" in done.stdout or command[0] != "show":
@@ -93,14 +92,14 @@ def check(path: Path, right: float) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_flips_in_datasets(seed: int, files: dict[str, Path], right: float, copy: Path) -> None:
-    """One to three bytes of one dataset; all datasets have their turn."""
+    """One to three bytes of one dataset. The seeds cover all datasets."""
     random = rng(1000 + seed)
     shutil.copy(files[STATES[seed % len(STATES)]], copy)
     places = extents(copy)
     name = sorted(places)[(seed // len(STATES) * 5 + seed) % len(places)]
     offset, length = places[name]
     for _ in range(int(random.integers(1, 4))):
-        # the text of a journal fills the start of its halves
+        # the text of the journal is at the start of each half
         part = min(length, 3000) if name == "journal" and seed % 2 else length
         flip(copy, offset + int(random.integers(part)), random)
     check(copy, right)
@@ -108,7 +107,7 @@ def test_flips_in_datasets(seed: int, files: dict[str, Path], right: float, copy
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_flips_anywhere(seed: int, files: dict[str, Path], right: float, copy: Path) -> None:
-    """One byte of HDF5's own structures or, one time in four, of all bytes."""
+    """One byte of the structures of HDF5 or, for every fourth seed, of the whole file."""
     random = rng(2000 + seed)
     shutil.copy(files[STATES[seed % len(STATES)]], copy)
     used = np.zeros(copy.stat().st_size, dtype=bool)
@@ -119,8 +118,8 @@ def test_flips_anywhere(seed: int, files: dict[str, Path], right: float, copy: P
     check(copy, right)
 
 
-def test_every_part_of_the_journal(files: dict[str, Path], right: float, copy: Path) -> None:
-    """Each half lost, at every stage: the older one never comes with values of the newer one."""
+def test_each_half_of_the_journal_lost(files: dict[str, Path], right: float, copy: Path) -> None:
+    """With one half lost, at every stage, the older one must not be used with newer values."""
     for path in files.values():
         for half in (0, 1):
             shutil.copy(path, copy)
@@ -136,8 +135,8 @@ def test_truncated(part: float, finished: Path, right: float, copy: Path) -> Non
     check(copy, right)
 
 
-def test_no_hdf5(right: float, copy: Path) -> None:
-    """A text of that name: `dfmp2 run` does not replace it unasked."""
+def test_text_file(right: float, copy: Path) -> None:
+    """`dfmp2 run` must not replace a text file of that name without --restart."""
     copy.write_text("not a run file\n")
     check(copy, right)
 
@@ -156,7 +155,7 @@ def test_another_hdf5_file_is_never_replaced(copy: Path, monkeypatch: pytest.Mon
     assert Path("mine.h5").read_bytes() == before
 
 
-def test_a_chkfile_of_pyscf(copy: Path) -> None:
+def test_a_chkfile_of_pyscf_is_refused(copy: Path) -> None:
     from tests.systems import mean_field
 
     mf = mean_field("water").copy()
@@ -169,7 +168,7 @@ def test_a_chkfile_of_pyscf(copy: Path) -> None:
         assert done.stderr == "Error: scf.chk: is not a run file of dfmp2; name another file\n"
 
 
-def test_a_newer_schema(finished: Path, copy: Path) -> None:
+def test_a_newer_schema_is_refused(finished: Path, copy: Path) -> None:
     shutil.copy(finished, copy)
     with h5py.File(copy, "r+") as file:
         file.attrs["schema_version"] = 99

@@ -1,4 +1,4 @@
-"""Full, small and read-only disks: one line, what was committed stays, and room is all it takes."""
+"""Full, small and read-only disks: a one-line error, and committed work can be continued."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def _mounted(path: Path, options: str) -> Iterator[Path]:
 
 @pytest.fixture
 def exact(finished: Path) -> float:
-    """The energy."""
+    """The total energy."""
     return resumed(finished).e_tot
 
 
 def line(folder: Path) -> str:
-    """What a run wrote to stderr: one line."""
+    """The error that a run wrote to stderr, which must be one line."""
     text = (folder / "stderr").read_text()
     assert text.startswith("Error: ")
     assert text.count("\n") == 1, text
@@ -67,7 +67,7 @@ def line(folder: Path) -> str:
 
 
 def run(killer: Killer, mount: Path, *more: object, **how: object) -> int:
-    """Run with the run file on the small disk and all else elsewhere."""
+    """Run with the run file on the small disk and all other files elsewhere."""
     options = [mount / FILE if option == FILE else option for option in OPTIONS]
     fill = {"fill": str(mount / "filled")} if "write" in how else {}
     answer = killer.run(mount.parent, *JOB, *options, *more, **how, **fill)
@@ -76,13 +76,13 @@ def run(killer: Killer, mount: Path, *more: object, **how: object) -> int:
 
 
 def fill(mount: Path, leave: int) -> None:
-    """Leave so many bytes free."""
+    """Leave `leave` bytes free."""
     disk = os.statvfs(mount)
     (mount / "other").write_bytes(b"0" * (disk.f_bavail * disk.f_frsize - leave))
 
 
 def test_no_room_for_the_file(killer: Killer, mount: Path) -> None:
-    """The forecast says so before any work."""
+    """The forecast must refuse the run before any work."""
     fill(mount, 100_000)
     assert run(killer, mount) == 5
     assert "the run file needs 0 MB, but 0 MB are free" in line(mount.parent)
@@ -90,10 +90,10 @@ def test_no_room_for_the_file(killer: Killer, mount: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [1, 2])
-def test_the_disk_fills_while_the_file_is_made(
+def test_the_disk_fills_while_the_file_is_created(
     write: int, killer: Killer, mount: Path, exact: float
 ) -> None:
-    """Between the forecast and the file: nothing is left behind, or a whole file is there."""
+    """After the forecast. Then there must be no file or a complete one, never a partial one."""
     code = run(killer, mount, write=write)
     if code:
         assert code == 6
@@ -104,7 +104,7 @@ def test_the_disk_fills_while_the_file_is_made(
 
 
 def test_the_disk_is_too_small_for_b_in_memory(killer: Killer, mount: Path, exact: float) -> None:
-    """B in memory need not be kept: the run goes on without, and says so."""
+    """B in memory does not have to be stored: the run must continue, with a note."""
     assert run(killer, mount, of="scf/energy", write=1) == 0
     result = resumed(mount / FILE)
     assert abs(result.e_tot - exact) < 1e-10
@@ -115,7 +115,7 @@ def test_the_disk_is_too_small_for_b_in_memory(killer: Killer, mount: Path, exac
 def test_the_disk_is_too_small_for_b_out_of_core(
     killer: Killer, mount: Path, exact: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line before any work on B; the orbitals are there, and with room the rest is done."""
+    """An error before any work on B. The orbitals are stored, and with free space it can resume."""
     small_blocks(monkeypatch)
     memory = out_of_core()
     assert run(killer, mount, "--max-memory", memory, of="scf/energy", write=1) == 6
@@ -129,11 +129,11 @@ def test_the_disk_is_too_small_for_b_out_of_core(
     ("dataset", "write"), [("b/rows", 2), ("b/row_crc32", 1), ("pairs/e_os", 3), ("energies", 1)]
 )
 @pytest.mark.parametrize("memory", ["in memory", "out of core"])
-def test_a_full_disk_later_does_no_harm(
+def test_a_full_disk_after_allocation_has_no_effect(
     dataset: str, write: int, memory: str, killer: Killer, mount: Path, exact: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """While B, pairs and the result are written, their space has been taken already."""
+    """The space for B, pairs and the result must be allocated before they are written."""
     small_blocks(monkeypatch)
     more = ("--max-memory", out_of_core()) if memory == "out of core" else ()
     assert run(killer, mount, *more, of=dataset, write=write) == 0
@@ -147,7 +147,7 @@ def test_a_full_disk_later_does_no_harm(
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
 def test_a_limit_on_the_size_of_files(part: float, killer: Killer, finished: Path,
                                       tmp_path: Path) -> None:  # fmt: skip
-    """RLIMIT_FSIZE is met when the file is made, never later."""
+    """RLIMIT_FSIZE must cause an error when the file is created, not after hours of work."""
     limit = int(part * finished.stat().st_size)
     answer = killer.run(tmp_path, *JOB, *OPTIONS, file_size=limit)
     assert answer["exit"] == 6
@@ -167,7 +167,7 @@ def test_a_limit_that_is_just_large_enough(
 
 
 def refused(path: Path) -> str:
-    """The line that names a run file which cannot be made there."""
+    """The error for a run file that cannot be created at `path`."""
     done = dfmp2(*JOB, "--checkpoint", path, "--quiet")
     assert done.exit_code == 6
     assert done.stderr.count("\n") == 1

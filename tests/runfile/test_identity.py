@@ -1,4 +1,4 @@
-"""What makes two runs the same, and how a difference is named."""
+"""The comparison of two inputs, and the message about a difference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WATER = "O 0 0 0; H 0 0.7572 0.5865; H 0 -0.7572 0.5865"
 
 def fields(atoms: str = WATER, basis: Any = "6-31g", auxbasis: Any = "cc-pvdz-ri",
            frozen: tuple[int, ...] = (), **options: Any) -> dict[str, Any]:  # fmt: skip
-    """The fields of a molecule."""
+    """The fields of an input."""
     mol = molecule(atoms, basis, **options)
     return fields_of(mol, choose_auxbasis(mol, auxbasis).mol, frozen)
 
@@ -28,8 +28,8 @@ def test_the_order_of_keys_does_not_matter() -> None:
     assert difference(one, other) is None
 
 
-def test_a_basis_is_its_functions_not_its_name() -> None:
-    """The same functions by another name are the same input; other functions are not."""
+def test_basis_sets_are_compared_by_functions() -> None:
+    """The same functions under another name are the same input. Other functions are not."""
     from pyscf import gto
 
     spelled = fields(basis="6-31G")
@@ -46,8 +46,8 @@ def test_a_basis_is_its_functions_not_its_name() -> None:
     assert str(difference(given, changed)).startswith("its basis is ")
 
 
-def test_the_same_name_with_other_functions_is_told_apart() -> None:
-    """A library that changed what a name means: the digests are shown."""
+def test_the_same_name_with_other_functions_is_a_difference() -> None:
+    """A new version of a basis set library can change a set. The message must show the digests."""
     one, other = fields(), fields()
     other["basis"] = {**other["basis"], "data": "0" * 16}
     assert fingerprint(one) != fingerprint(other)
@@ -74,25 +74,25 @@ def test_the_field_that_differs_is_named(name: str) -> None:
     assert str(difference(one, other)).startswith(f"its {name} is ")
 
 
-def test_a_small_shift_counts() -> None:
-    """A coordinate that differs in its last bit is another input: numbers would differ."""
+def test_a_small_shift_is_a_difference() -> None:
+    """A coordinate that differs in its last bit is another input, because energies could differ."""
     one, other = fields(), fields()
     other["coordinates"][1][1] = float(np.nextafter(other["coordinates"][1][1], 9))
     assert difference(one, other) is not None
 
 
-def test_a_field_that_one_of_them_lacks() -> None:
+def test_a_field_missing_in_one_input() -> None:
     one = fields()
     assert difference(one, {**one, "fused": True}) == "its fused is none, not true"
     assert difference({**one, "orbitals": "ab"}, one) == "its orbitals is ab, not none"
 
 
-def test_long_values_are_cut() -> None:
+def test_long_values_are_shortened() -> None:
     found = str(difference({"atoms": ["H"] * 500}, {"atoms": ["C"] * 500}))
     assert len(found) < 160
 
 
-def test_orbitals_by_their_values() -> None:
+def test_orbitals_are_compared_by_values() -> None:
     c, e = rng().normal(size=(4, 3)), rng(1).normal(size=3)
     assert orbital_fields(c, e) == orbital_fields(np.asfortranarray(c), e)
     changed = c.copy()

@@ -1,4 +1,4 @@
-"""The journal: two halves, of which one is always whole."""
+"""The journal: two halves, of which at least one is always complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> RunFile:
 
 
 def session(number: int, operations: int = 12) -> dict[str, Any]:
-    """A session about as long as real ones, no two alike."""
+    """A session of realistic length. Each number gives a different one."""
     where = {"backend": "nki", "mode": "device", "device": f"NeuronCore {number % 3}"}
     rows = [
         {"stage": f"stage {k % 4}", "operation": f"operation {k}", "where": where,
@@ -45,7 +45,7 @@ def read(path: str) -> dict[str, Any]:
         return file.state
 
 
-def test_what_is_encoded_is_decoded() -> None:
+def test_decoding_returns_what_was_encoded() -> None:
     state = {"sessions": [session(1)], "scf": {"crc32": 7}}
     assert decode(encode(state, 5, 1 << 16)) == (5, state)
 
@@ -58,11 +58,11 @@ def test_one_changed_byte_makes_a_half_unreadable(where: int) -> None:
     assert decode(half) is None
 
 
-def test_an_empty_half_is_none() -> None:
+def test_an_empty_half_is_invalid() -> None:
     assert decode(np.zeros(1000, dtype=np.uint8)) is None
 
 
-def test_a_length_beyond_the_half_is_none() -> None:
+def test_a_length_beyond_the_half_is_invalid() -> None:
     half = encode({"sessions": []}, 5, 1 << 16).copy()
     half[8:16] = 255
     assert decode(half) is None
@@ -78,7 +78,7 @@ def test_saves_alternate_and_the_newer_half_is_read(file: RunFile) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 8, 20, 24, 100, -1])
-def test_a_torn_save_leaves_the_state_before_it(file: RunFile, cut: int) -> None:
+def test_a_partial_save_leaves_the_state_before_it(file: RunFile, cut: int) -> None:
     file.state["mark"] = "before"
     file.save()
     path, size = file.path, JOURNAL_BYTES
@@ -87,7 +87,7 @@ def test_a_torn_save_leaves_the_state_before_it(file: RunFile, cut: int) -> None
     with h5py.File(path, "r+") as raw:
         raw["journal"][0, : len(half[:cut])] = half[:cut]
     assert read(path)["mark"] == "before"
-    with RunFile(path) as again:  # and the next save goes into the torn half
+    with RunFile(path) as again:  # the next save overwrites the partial half
         again.state["mark"] = "again"
         again.save()
     assert read(path)["mark"] == "again"
@@ -95,7 +95,7 @@ def test_a_torn_save_leaves_the_state_before_it(file: RunFile, cut: int) -> None
         assert [decode(half)[0] for half in raw["journal"][()]] == [3, 2]  # type: ignore[index]
 
 
-def test_both_halves_damaged_is_one_line(file: RunFile) -> None:
+def test_both_halves_damaged_is_an_error(file: RunFile) -> None:
     file.save()
     file.close()
     with h5py.File(file.path, "r+") as raw:
@@ -104,16 +104,16 @@ def test_both_halves_damaged_is_one_line(file: RunFile) -> None:
         RunFile(file.path)
 
 
-def test_a_thousand_sessions_fit() -> None:
-    """Text is compressed where it must be, and stays as it was."""
+def test_many_sessions_fit() -> None:
+    """Text that is too long is compressed, and decoding returns the same text."""
     state = {"sessions": [session(number) for number in range(1, 301)]}
     assert len(json.dumps(state)) > 3 * JOURNAL_BYTES
     found = decode(encode(state, 3, JOURNAL_BYTES))
     assert found == (3, state)
 
 
-def test_sessions_lose_details_before_they_lose_their_device() -> None:
-    """The oldest first; every device and every stage stays."""
+def test_details_are_dropped_but_not_devices() -> None:
+    """Details of the oldest sessions are dropped first. All devices and stages must be kept."""
     state = {"sessions": [session(number, operations=40) for number in range(1, 101)]}
     size = len(zlib.compress(json.dumps(state).encode())) // 2
     found = decode(encode(state, 3, size))
@@ -129,7 +129,7 @@ def test_sessions_lose_details_before_they_lose_their_device() -> None:
         assert len(stages) == 4
 
 
-def test_what_cannot_fit_is_refused() -> None:
+def test_content_that_is_too_long_is_refused() -> None:
     state = {"sessions": [], "text": rng().bytes(4000).hex()}
     with pytest.raises(ValueError, match="the journal holds 1000 bytes"):
         encode(state, 3, 1000)

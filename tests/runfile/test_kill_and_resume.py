@@ -1,8 +1,8 @@
-"""Runs killed at any instant end with the energy of the run that was not, and do nothing twice.
+"""Runs killed at any time are resumed, give the right energy and repeat no committed work.
 
-Half of the kills come from outside at a random time, which falls mostly into the SCF and the
-integrals; half come at a random write, with a random part of its bytes written. Half of the runs go
-on with other settings.
+Half of the kills come from outside at a random time, mostly during the SCF and the integrals. The
+others come at a random write, with a random part of its bytes written. Half of the runs are resumed
+with other settings.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CUTS = (0.0, 0.5, 0.999, 1.0)
 
 @dataclass(frozen=True)
 class Case:
-    """How a run is started, killed and continued."""
+    """How a run is started, killed and resumed."""
 
     start: tuple[Any, ...]
     changes: dict[str, Any]
@@ -53,21 +53,21 @@ class Case:
 
 @cache
 def smallest() -> float:
-    """The memory budget of the runs out of core."""
+    """The memory budget of runs with B out of core."""
     with pytest.MonkeyPatch.context() as patch:
         small_blocks(patch)
         return out_of_core()
 
 
 def case(seed: int) -> Case:
-    """Settings drawn from a seed; the first twelve hold every kind."""
+    """Settings drawn from a seed. The first twelve seeds cover every combination."""
     random = rng(seed)
     on_disk, fp32 = seed % 2 == 1, seed % 6 == 2
     start: list[Any] = ["--max-memory", smallest()] if on_disk else []
     start += ["--precision", str(random.choice(["fp32", "auto"]))] if fp32 else []
     changes: dict[str, Any] = {}
     blocks: dict[str, float] = {}
-    if seed % 4 >= 2:  # the rest is done otherwise
+    if seed % 4 >= 2:  # resume with other settings
         changes["max_memory"] = 4000.0 if on_disk else smallest()
         blocks = {"PAIR_BLOCK_FLOPS": float(random.choice([1e5, 5e10]))}
         blocks["ERI_BLOCK"] = int(random.choice([1, 20000, 64000000]))
@@ -95,7 +95,7 @@ def whole_run(killer: Killer, folder: Path, start: tuple[Any, ...]) -> dict[str,
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the runs that are not killed leave their files."""
+    """Folder for the files of runs that are not killed."""
     return tmp_path_factory.mktemp("whole")
 
 
@@ -105,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_and_resumed(
     seed: int, killer: Killer, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The energy of the run that was not killed; what was committed stays, and is not redone."""
+    """The energy is that without a kill. Committed pairs are unchanged and not computed again."""
     this = case(seed)
     whole = whole_run(killer, folder, this.start)
     when = (
@@ -138,7 +138,7 @@ def test_killed_and_resumed(
     assert abs(result.e_tot - exact["e_tot"]) < tolerance
     total = sum((os + ss) * (1 if i == j else 2) for (i, j), (_, os, ss) in after.items())
     assert abs(result.e_corr - total) < 1e-14
-    if "fp32" not in {s["pairs_in"] for s in sessions}:  # whose spot check does pairs again
+    if "fp32" not in {s["pairs_in"] for s in sessions}:  # its spot check repeats pairs
         assert work.pairs == NPAIR - len(before)
         assert work.orbitals <= NOCC - rows
     if had_result:
@@ -149,7 +149,7 @@ def test_killed_and_resumed(
 
 @pytest.mark.parametrize("kills", [50, *(pytest.param(n, marks=pytest.mark.slow) for n in (9, 25))])
 def test_killed_again_and_again(kills: int, killer: Killer, folder: Path, tmp_path: Path) -> None:
-    """By turns in memory and out of core; every session adds to what those before it left."""
+    """Sessions alternate between B in memory and out of core. None may lose committed work."""
     exact = whole_run(killer, folder, ())
     random, settings = rng(kills), (("--max-memory", smallest()), ("--max-memory", 4000))
     pairs, rows, lives, path = {}, 0, 0, tmp_path / FILE
@@ -176,12 +176,12 @@ def test_killed_again_and_again(kills: int, killer: Killer, folder: Path, tmp_pa
 
 
 def kinds() -> Iterator[tuple[bool, bool, bool]]:
-    """What the fast cases are made of."""
+    """Properties of the fast cases."""
     for seed in FAST:
         this = case(seed)
         yield "--max-memory" in this.start, this.at_write, bool(this.changes)
 
 
-def test_the_fast_cases_hold_every_kind() -> None:
-    """In memory and on disk, by time and by write, as before and otherwise."""
+def test_the_fast_cases_cover_every_combination() -> None:
+    """B in memory or on disk, kill by time or at a write, same or other settings."""
     assert len(set(kinds())) == 8

@@ -1,4 +1,4 @@
-"""The structure of a run file: forecast, documented, and never touched again once it is made."""
+"""The structure of a run file: size forecast, documentation, and no change after creation."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.runfile.killed import Killer
     nocc=st.integers(0, 40), nvir=st.integers(0, 60), naux=st.integers(1, 200),
     text=st.integers(2, 300_000),
 )  # fmt: skip
-def test_the_forecast_of_its_size(
+def test_forecast_of_the_file_size(
     tmp_path_factory: pytest.TempPathFactory, nocc: int, nvir: int, naux: int, text: int
 ) -> None:
-    """Within 16 kB of the real file, and never less."""
+    """The forecast is at most 16 kB larger than the file, and never smaller."""
     sizes = Sizes(nao=nocc + nvir + 1, nocc=nocc, nvir=nvir, naux=naux, aux_shell=1)
     shape = Shape(sizes, nocc + nvir)
     path = tmp_path_factory.mktemp("made") / "x.dfmp2.h5"
@@ -39,7 +39,7 @@ def test_the_forecast_of_its_size(
     assert (path.stat().st_blocks * 512) <= small + 8192, "B and the metric are holes"
 
 
-def test_every_dataset_says_what_it_is(finished: Path) -> None:
+def test_every_dataset_has_a_description(finished: Path) -> None:
     with h5py.File(finished, "r") as file:
         found: list[h5py.Dataset] = []
         file.visititems(lambda _, x: found.append(x) if isinstance(x, h5py.Dataset) else None)
@@ -52,10 +52,11 @@ def test_every_dataset_says_what_it_is(finished: Path) -> None:
             assert dataset.dtype.byteorder in "<|="
 
 
-def test_everything_small_is_under_a_checksum(finished: Path) -> None:
-    """HDF5 keeps up to eight attributes and links in the object's header, which has a checksum.
+def test_attributes_and_links_have_a_checksum(finished: Path) -> None:
+    """HDF5 stores up to eight attributes and links in the object's header, which has a checksum.
 
-    A ninth moves all of them to a heap without: a flipped byte there would be another nocc.
+    With nine it moves all of them to a heap without a checksum, where a flipped byte could change
+    nocc unnoticed.
     """
     with h5py.File(finished, "r") as file:
         objects: list[h5py.HLObject] = [file]
@@ -66,28 +67,28 @@ def test_everything_small_is_under_a_checksum(finished: Path) -> None:
 
 
 def structure(path: Path) -> bytes:
-    """All bytes outside the values of datasets, but for the flag "open for writing"."""
+    """All bytes outside the values of datasets, except the flag "open for writing"."""
     content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     outside = np.ones(len(content), dtype=bool)
     assert content[8] == 2, "a superblock in which the flag is without effect"
-    outside[11] = outside[44:48] = False  # the flag, and the superblock's checksum
+    outside[11] = outside[44:48] = False  # the flag, and the checksum of the superblock
     for offset, length in extents(path).values():
         outside[offset : offset + length] = False
     return content[outside].tobytes()
 
 
 @pytest.mark.parametrize("memory", ["in memory", "out of core"])
-def test_the_structure_is_never_touched(
+def test_the_structure_never_changes(
     memory: str, killer: Killer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the empty file on, through a kill and a resume: not one byte outside the values.
+    """From creation through a kill and a resume, no byte outside the values may change.
 
-    A kill can then hurt values alone, which have checksums.
+    Then a kill can damage only values, which have checksums.
     """
     small_blocks(monkeypatch)
     more = ("--max-memory", out_of_core()) if memory == "out of core" else ()
     path = tmp_path / FILE
-    # made, and nothing written to it yet
+    # created, without any values
     killer.run(tmp_path, *JOB, *OPTIONS, *more, write=1, of="scf/mo_coeff", cut=0.0)
     empty, places = structure(path), extents(path)
     assert len(empty) > 2000
@@ -101,8 +102,8 @@ def test_the_structure_is_never_touched(
     assert structure(path) == empty
 
 
-def test_spare_rows_hold_one_solve() -> None:
-    """At least two, never more than there are orbitals."""
+def test_number_of_spare_rows() -> None:
+    """They must hold one metric solve: at least two, and at most the number of orbitals."""
     for nocc, nvir, expected in (
         (30, 19, 30),
         (30, 500, 5),

@@ -1,8 +1,8 @@
 """Files of version 0.1.0, written before its modules were put into folders (commit c8cbd5b).
 
-Water in 6-31G with def2-svp-ri and one frozen orbital, on two cores of an Intel Xeon: a run file
-that was interrupted after seven of ten pairs, and the JSON of the whole run. If they could not be
-read, a user would lose finished work by an upgrade.
+Water in 6-31G with def2-svp-ri and one frozen orbital, on two cores of an Intel Xeon: the run file
+of a run that was interrupted after seven of ten pairs, and the JSON of the whole run. If they could
+not be read, an upgrade would make finished work useless.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.systems import DATA, INPUTS
 OLD = DATA / "version_0_1_0"
 
 E_CORR = -0.1277844951
-"""Hartree, as that version printed it for the whole run."""
+"""Hartree, printed by that version for the whole run."""
 
 JOB = (
     "run", INPUTS / "water.xyz", "--basis", "6-31g", "--auxbasis", "def2-svp-ri", "--frozen", 1,
@@ -42,8 +42,8 @@ def test_show(old_run: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["resume", "run"])
-def test_it_is_continued_and_validated(command: str, old_run: Path) -> None:
-    """By `resume`, and by the command that began it; its pairs stay as they are, bit for bit."""
+def test_old_run_is_resumed_and_validated(command: str, old_run: Path) -> None:
+    """By `resume`, and by the command that started it. Its pairs must not change."""
     before = committed_pairs(old_run)
     assert len(before) == 7
     again = ("resume", old_run) if command == "resume" else (*JOB, "--checkpoint", old_run)
@@ -56,8 +56,8 @@ def test_it_is_continued_and_validated(command: str, old_run: Path) -> None:
     assert {pair: after[pair] for pair in before} == before
 
 
-def test_default_name_is_the_same(old_run: Path) -> None:
-    """Without it the same command would not find the file of an earlier version."""
+def test_default_name_is_that_of_the_old_version(old_run: Path) -> None:
+    """Otherwise the same command would not find the run file of the old version."""
     assert dfmp2(*JOB).exit_code == 0
     assert Path("water-081df16c.dfmp2.h5").is_file()
 

@@ -1,4 +1,4 @@
-"""The pair table: what is missing is computed, once, and nothing else."""
+"""The table of pair energies: only missing pairs are computed, each once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOCC = 7
 
 
 def table_with(mask: np.ndarray) -> PairTable:
-    """A table that knows the pairs of a mask."""
+    """A table that contains the pairs of a mask."""
     table = PairTable(len(mask))
     table.session[np.triu(mask)] = 1
     return table
@@ -32,10 +32,10 @@ def table_with(mask: np.ndarray) -> PairTable:
     share=st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_parts_cover_what_is_missing(
+def test_parts_cover_the_missing_pairs(
     nocc: int, size: int, other: int, share: float, seed: int
 ) -> None:
-    """Every missing pair once, no known pair, nothing below the diagonal; any mask and blocks."""
+    """Each missing pair once, no known pair, none below the diagonal, for any mask and blocks."""
     random = rng(seed)
     table = table_with(random.uniform(size=(nocc, nocc)) < share)
     for i0 in range(0, nocc, size):
@@ -52,7 +52,7 @@ def test_parts_cover_what_is_missing(
             assert np.array_equal(found, wanted)
 
 
-def test_a_block_with_nothing_known_is_one_part() -> None:
+def test_a_block_without_known_pairs_is_one_part() -> None:
     table = PairTable(NOCC)
     assert list(table.parts(slice(0, 3), slice(3, 7))) == [(slice(0, 3), slice(0, 4), False)]
     assert list(table.parts(slice(2, 5), slice(2, 5))) == [(slice(0, 3), slice(0, 3), True)]
@@ -71,7 +71,7 @@ def test_known_pairs_are_not_replaced() -> None:
     assert table.known == 6
 
 
-def test_what_is_forgotten_is_missing_again() -> None:
+def test_removed_pairs_are_missing_again() -> None:
     table = PairTable(2)
     ones = np.ones((2, 2))
     table.add((slice(0, 2), slice(0, 2)), ones, ones, 4)
@@ -91,7 +91,7 @@ def file(tmp_path: Path) -> RunFile:
 
 
 def filled(seed: int, session: int) -> PairTable:
-    """A table that knows some pairs of one session."""
+    """A table with some pairs of one session."""
     random, table = rng(seed), PairTable(NOCC)
     table.session[np.triu(random.uniform(size=(NOCC, NOCC)) < 0.5)] = session
     table.e_os[table.session > 0] = random.normal(size=table.known)
@@ -100,7 +100,7 @@ def filled(seed: int, session: int) -> PairTable:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_stored_pairs_come_back_bit_for_bit(seed: int, file: RunFile) -> None:
+def test_stored_pairs_are_read_unchanged(seed: int, file: RunFile) -> None:
     table = filled(seed, 3)
     store_pairs(file, table)
     assert np.array_equal(table.stored, table.session > 0)
@@ -110,16 +110,16 @@ def test_stored_pairs_come_back_bit_for_bit(seed: int, file: RunFile) -> None:
         assert np.array_equal(getattr(found, name), getattr(table, name)), name
 
 
-def test_pairs_of_other_sessions_do_not_count(file: RunFile) -> None:
-    """Neither those of rejected sessions nor those that the journal does not know."""
+def test_pairs_of_other_sessions_are_ignored(file: RunFile) -> None:
+    """Pairs of rejected sessions, or of sessions that are not in the journal, must not be used."""
     store_pairs(file, filled(1, 3))
     found, damaged = load_pairs(file, {1, 2, 4})
     assert found.known == 0
     assert not damaged
 
 
-def test_rejected_pairs_leave_no_damage(file: RunFile) -> None:
-    """What is committed beside them takes their number away, and their checksum with it."""
+def test_rejected_pairs_are_not_reported_as_damaged(file: RunFile) -> None:
+    """A later commit overwrites their session number, and must overwrite their checksum, too."""
     store_pairs(file, filled(1, 1))
     table = PairTable(NOCC)
     table.add((slice(0, NOCC), slice(3, 4)), np.ones((NOCC, 1)), np.ones((NOCC, 1)), 2)
@@ -149,8 +149,8 @@ def test_every_changed_bit_is_found(name: str, file: RunFile) -> None:
     assert load_pairs(file, {3})[0].known == table.known
 
 
-def test_a_pair_in_the_place_of_another_is_damage(file: RunFile) -> None:
-    """Whole rows that moved in the file do not pass for others."""
+def test_a_pair_at_the_place_of_another_is_damaged(file: RunFile) -> None:
+    """Otherwise values that moved within the file would be read as those of other pairs."""
     store_pairs(file, filled(2, 3))
     for name in ("e_os", "e_ss", "session", "crc32"):
         values = file.read(f"pairs/{name}")

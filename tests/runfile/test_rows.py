@@ -1,4 +1,4 @@
-"""B in a run file: whatever instant a write ends at, every orbital's fitted or raw row is whole."""
+"""B in a run file: after an interruption each orbital has a complete fitted or raw row."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ FACTOR = Metric(np.tril(rng(3).normal(size=(NAUX, NAUX))), "cholesky")
 
 
 class Ended(Exception):
-    """The process ended here."""
+    """Raised where a process is interrupted."""
 
 
 @pytest.fixture(params=[2, 3, NOCC], ids=lambda spare: f"spare{spare}")
 def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A file with that many spare rows, and one session in its journal."""
+    """A file with a given number of spare rows, and one session in its journal."""
     monkeypatch.setattr(layout, "SOLVED_AT_ONCE", NVIR * request.param)
     with RunFile.create(str(tmp_path / "x.dfmp2.h5"), SHAPE, {"fields": {}}) as file:
         file.state["sessions"] = [{"id": 1, "rejected": False}]
@@ -44,7 +44,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def do_all(file: RunFile) -> Iterator[None]:
-    """Everything that is done to B, out of core, from what is there; a step at a time."""
+    """Do the missing steps of B out of core, one per iteration."""
     rows = Rows(file)
     first = rows.fitted()
     if first < NOCC:
@@ -65,7 +65,7 @@ def do_all(file: RunFile) -> Iterator[None]:
 
 
 def end_at(number: int, cut: float, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Raise `Ended` in the n-th write from now, with a part of its bytes written."""
+    """Raise `Ended` in the n-th write from now, after a part of its bytes."""
     write, done = RunFile.write, []
 
     def count(self: RunFile, name: str, values: Any, where: Any = ()) -> None:
@@ -84,7 +84,7 @@ def end_at(number: int, cut: float, monkeypatch: pytest.MonkeyPatch) -> list[str
 
 
 def whole(rows: Rows) -> int:
-    """The number of fitted rows; every later orbital has its raw row, function by function."""
+    """The number of fitted rows. Check their values, and the raw rows of all later orbitals."""
     fitted, there = rows.fitted(), rows.raw()
     memory = np.empty((fitted, NVIR, NAUX))
     rows.get_fitted(0, memory)
@@ -96,8 +96,8 @@ def whole(rows: Rows) -> int:
 
 
 @pytest.mark.parametrize("cut", [0.0, 0.4, 1.0])
-def test_ended_at_every_write(cut: float, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions and orbitals that were done stay done: the least is lost, nothing is wrong."""
+def test_interrupted_at_every_write(cut: float, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most the interrupted step is lost, and no value is wrong."""
     empty = Path(path).read_bytes()
     number = 0
     while True:
@@ -117,7 +117,7 @@ def test_ended_at_every_write(cut: float, path: str, monkeypatch: pytest.MonkeyP
             fitted = whole(rows)
             assert fitted >= (names.count("b/row_session") - 1) * min(rows.spare, NOCC)
             if fitted < NOCC:
-                # a function is there once its session is, and stays until every row is fitted
+                # a function is valid once its session is written, until all rows are fitted
                 panels = names.count("b/raw_session") - (names[-1] == "b/raw_session")
                 assert rows.raw().sum() >= 2 * panels
             for _ in do_all(file):
@@ -127,8 +127,8 @@ def test_ended_at_every_write(cut: float, path: str, monkeypatch: pytest.MonkeyP
     assert number > 10
 
 
-def test_a_damaged_row_is_made_again(path: str) -> None:
-    """And those after it, whose raw rows are gone; those before it stay."""
+def test_a_damaged_row_is_computed_again(path: str) -> None:
+    """The rows after it are also computed again, because their raw rows no longer exist."""
     with RunFile(path) as file:
         for _ in do_all(file):
             pass
@@ -146,8 +146,8 @@ def test_a_damaged_row_is_made_again(path: str) -> None:
         assert whole(Rows(file)) == NOCC
 
 
-def test_damaged_raw_values_are_made_again(path: str) -> None:
-    """Of one function for one orbital: that function alone."""
+def test_damaged_raw_values_are_computed_again(path: str) -> None:
+    """Damage of one function for one orbital: only this function is missing."""
     with RunFile(path) as file:
         rows = Rows(file)
         rows.put_raw(0, 0, RAW, 1)
@@ -160,8 +160,8 @@ def test_damaged_raw_values_are_made_again(path: str) -> None:
         assert np.array_equal(rows.get_raw(3), RAW[3])
 
 
-def test_a_damaged_metric_ends_what_was_fitted_with_it(path: str) -> None:
-    """Rows of two factors must not meet."""
+def test_a_damaged_metric_invalidates_fitted_rows(path: str) -> None:
+    """Otherwise B could contain rows fitted with two different factors of the metric."""
     with RunFile(path) as file:
         for _ in do_all(file):
             pass
@@ -176,8 +176,8 @@ def test_a_damaged_metric_ends_what_was_fitted_with_it(path: str) -> None:
         assert whole(Rows(file)) == NOCC
 
 
-def test_rows_of_an_unknown_session_do_not_count(path: str) -> None:
-    """Their form, plain or conditioned, was lost with the journal's record."""
+def test_rows_of_an_unknown_session_are_ignored(path: str) -> None:
+    """The journal no longer states their auxiliary basis, plain or orthonormal."""
     with RunFile(path) as file:
         for _ in do_all(file):
             pass

@@ -1,4 +1,4 @@
-"""Who did what, when more than one session did it; and who is refused."""
+"""Provenance of runs with several sessions, and sessions that are refused."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def exact(finished: Path) -> float:
-    """The energy."""
+    """The total energy."""
     return resumed(finished).e_tot
 
 
 def killed(
     killer: Killer, *more: object, of: str = "pairs/crc32", write: int = 8, **how: Any
 ) -> Path:
-    """The file of a run that was killed when it had done seven pairs."""
+    """The run file of a run that was killed after seven pairs."""
     folder = Path.cwd()
     done = killer.run(folder, *JOB, *OPTIONS, *more, of=of, write=write, cut=0.0, **how)
     assert done["exit"] == -9
@@ -60,7 +60,7 @@ def killed(
 
 
 def test_all_devices_are_named(killer: Killer, exact: float) -> None:
-    """Seven pairs by torch, eight by NKI kernels in a simulator: the result says both."""
+    """Seven pairs by torch and eight by NKI kernels in a simulator: the result must name both."""
     path = killed(killer)
     before = committed_pairs(path)
     assert len(before) == 7
@@ -79,7 +79,7 @@ def test_all_devices_are_named(killer: Killer, exact: float) -> None:
 
 
 def test_b_by_torch_and_pairs_by_nki(killer: Killer, exact: float) -> None:
-    """B alone was done: its session is named, too."""
+    """The first session computed only B. The result must name it, too."""
     path = killed(killer, of="pairs/e_os", write=1)
     assert fitted_rows(path) == 5
     assert not committed_pairs(path)
@@ -90,7 +90,7 @@ def test_b_by_torch_and_pairs_by_nki(killer: Killer, exact: float) -> None:
 
 
 def test_b_by_nki_and_pairs_by_torch(killer: Killer, exact: float) -> None:
-    """In the form of the functions that NKI's B is made with; the precision says fp32 where so."""
+    """Torch must continue B in the orthonormal auxiliary basis that the NKI session used."""
     path = killed(killer, "--backend", "simulator", "--device", "bundled",
                   of="b/raw_session", write=10)  # fmt: skip
     assert state_of(path)["b"]["aux"] == "conditioned"
@@ -101,8 +101,8 @@ def test_b_by_nki_and_pairs_by_torch(killer: Killer, exact: float) -> None:
     assert ("pair energies", "pytorch") in done
 
 
-def test_a_session_that_left_nothing_is_not_named(killer: Killer) -> None:
-    """Killed before its first value: no device is thanked for nothing."""
+def test_a_session_without_stored_values_is_not_named(killer: Killer) -> None:
+    """A session killed before its first value must not appear in the provenance."""
     path = killed(killer, "--backend", "simulator", "--device", "bundled", of="b/rows", write=1)
     assert [s["mode"] for s in state_of(path)["sessions"]] == ["simulator"]
     result = resumed(path, backend="pytorch", device="cpu", precision="fp64")
@@ -111,7 +111,7 @@ def test_a_session_that_left_nothing_is_not_named(killer: Killer) -> None:
 
 
 def test_a_lost_record_is_not_taken_over(killer: Killer, exact: float) -> None:
-    """Half the journal lost: its session's pairs are nobody's, and its number is not used again."""
+    """The device of its pairs is unknown, and its number must not be used again."""
     path = killed(killer)
     with RunFile(str(path)) as file:
         file.state["sessions"] = []
@@ -157,7 +157,7 @@ def test_another_backend_or_precision_is_refused(
     assert dfmp2(*JOB, *options, *more, "--restart").exit_code == 0
 
 
-def test_pairs_that_are_less_accurate_than_asked_for(killer: Killer) -> None:
+def test_pairs_of_lower_accuracy_are_refused(killer: Killer) -> None:
     killed(killer, "--precision", "fp32", "--accuracy", "1e-6")
     done = dfmp2(*JOB, *OPTIONS, "--precision", "fp32", "--accuracy", "1e-8")
     assert done.exit_code == 6
@@ -170,7 +170,7 @@ def test_pairs_that_are_less_accurate_than_asked_for(killer: Killer) -> None:
 def test_require_nki(
     command: str, of: str, what: str, killer: Killer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Torch's pairs and torch's B are both not NKI's work, whoever does the rest."""
+    """Neither pairs nor B by torch may be used if NKI is required."""
     killed(killer, of=of, write=8 if what == "pairs" else 1)
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
     nki = ("--backend", "simulator", "--device", "bundled")
@@ -197,7 +197,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_another_input_is_refused_by_name(name: str, finished: Path) -> None:
+def test_another_input_is_refused(name: str, finished: Path) -> None:
     before = finished.read_bytes()
     options = [finished if o == FILE else o for o in OPTIONS]
     done = dfmp2(*OTHERS[name], *options)
@@ -209,7 +209,7 @@ def test_another_input_is_refused_by_name(name: str, finished: Path) -> None:
     assert finished.read_bytes() == before
 
 
-def test_without_a_name_another_input_has_another_file() -> None:
+def test_default_names_differ_by_input() -> None:
     for args in (JOB, OTHERS["frozen"], OTHERS["basis"]):
         assert dfmp2(*args).exit_code == 0
     assert len(list(Path.cwd().glob("water-*.dfmp2.h5"))) == 3
@@ -219,7 +219,7 @@ def test_without_a_name_another_input_has_another_file() -> None:
 
 
 def test_auto_that_rejects_fp32(exact: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rejected pairs are computed again, also after a resume, and do not come back."""
+    """Rejected pairs are computed again and not read by a later resume."""
     monkeypatch.setattr(SpotCheck, "error", lambda *_: 1.0)
     done = dfmp2(*JOB, *OPTIONS, "--precision", "auto")
     assert done.exit_code == 0
@@ -237,7 +237,7 @@ def test_auto_that_rejects_fp32(exact: float, monkeypatch: pytest.MonkeyPatch) -
 def test_auto_that_rejects_fp32_and_is_killed(
     write: int, killer: Killer, exact: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sample finds more than is asked for, if not expected; the fp64 pairs so far are kept."""
+    """The spot check rejects fp32, then the run is killed: its fp64 pairs must be kept."""
     monkeypatch.setattr("dfmp2.workflow.compute.expected_error", lambda nocc: 0.0)
     path = killed(killer, "--precision", "auto", "--accuracy", "1e-11",
                   of="pairs/e_os", write=write, expected=0.0)  # fmt: skip
@@ -260,11 +260,11 @@ def test_auto_that_rejects_fp32_and_is_killed(
 
 
 class Ended(Exception):
-    """The process ended here."""
+    """Raised where a run is interrupted."""
 
 
 def ending(stage: str, number: int) -> Any:
-    """A progress that ends the run in a stage."""
+    """A progress function that interrupts the run in a stage."""
 
     def progress(name: str, done: int, total: int) -> None:
         if (name, done) == (stage, number):
@@ -274,8 +274,8 @@ def ending(stage: str, number: int) -> Any:
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_an_eigenvector_metric_ended_between_rows(on_disk: bool) -> None:
-    """Auxiliary functions twice, so that some of them are left out of B."""
+def test_an_eigenvector_metric_interrupted_between_rows(on_disk: bool) -> None:
+    """Some auxiliary functions occur twice, so vectors are dropped and B is smaller."""
     mf = mean_field("water")
     auxbasis = duplicated_auxbasis(("O", "H"))
     exact = DFMP2(mf, auxbasis=auxbasis).run()
@@ -317,7 +317,7 @@ def least(driver: Any) -> float:
 
 
 def test_nothing_to_correlate() -> None:
-    """A run without virtual orbitals, and one without occupied ones, are read when finished."""
+    """Finished runs without virtual or without occupied orbitals can be read."""
     helium = file_with(Path.cwd(), "he.xyz", "1\n\nHe 0 0 0\n")
     aluminium = file_with(Path.cwd(), "al.xyz", "1\ncharge=3\nAl 0 0 0\n")
     for args in (
@@ -337,7 +337,7 @@ def test_nothing_to_correlate() -> None:
 
 
 def test_a_linearly_dependent_basis() -> None:
-    """Fewer orbitals than functions: the file is made again in their number, and resumed."""
+    """Fewer orbitals than functions: the run file is created again with the smaller size."""
     shells = [[0, [3.0, 1.0]], [0, [0.5, 1.0]], [0, [0.5 + 3e-6, 1.0]], [1, [0.8, 1.0]]]
     mol = molecule("H 0 0 0; H 0 0 0.74", {"H": shells})
     mf = converge(mol)
@@ -356,7 +356,7 @@ def test_a_linearly_dependent_basis() -> None:
 
 
 def test_a_linearly_dependent_basis_from_the_command_line(killer: Killer) -> None:
-    """The SCF finds out after the file was made; killed before and after it is made again."""
+    """The dependence is found in the SCF. Kills before and after the second file can be resumed."""
     text = """#BASIS SET
 H    S
       3.0    1.0
@@ -382,9 +382,9 @@ END
     assert energy(done.stdout, "E(MP2) total") == round(exact, 10)
 
 
-def test_orbitals_of_a_chkfile_that_were_not_stored(killer: Killer) -> None:
-    """An SCF of its own would be another reference: resume refuses, the same command goes on."""
-    mf = mean_field("water", density_fit=True)  # not the orbitals of dfmp2's own SCF
+def test_resume_without_the_orbitals_of_the_chkfile(killer: Killer) -> None:
+    """A new SCF could be another reference, so `resume` must refuse until they are stored."""
+    mf = mean_field("water", density_fit=True)  # not the orbitals of an SCF by dfmp2
     chkfile.dump_scf(mf.mol, "water.chk", mf.e_tot, mf.mo_energy, mf.mo_coeff, mf.mo_occ)
     exact = DFMP2(mf).run()
     job = ("run", Path("water.chk").resolve())
@@ -416,7 +416,7 @@ def test_settings_of_another_version(finished: Path) -> None:
 # Python scripts
 
 
-def test_the_file_of_a_script_is_continued_by_it() -> None:
+def test_only_the_script_continues_its_run_file() -> None:
     mf = mean_field("water")
     exact = DFMP2(mf).run()
     driver = DFMP2(mf).set(checkpoint="script.h5", checkpoint_interval=0.0)
@@ -437,8 +437,8 @@ def test_the_file_of_a_script_is_continued_by_it() -> None:
     assert DFMP2(mf).set(checkpoint="script.h5").run().read_from is not None
 
 
-def test_a_script_that_is_run_again_goes_on() -> None:
-    """It converges to other digits, and to other rotations of degenerate orbitals."""
+def test_a_script_continues_with_slightly_different_orbitals() -> None:
+    """A repeated SCF may differ by rounding and by rotations of degenerate orbitals."""
     mf = converge(molecule("Ne 0 0 0", "cc-pvdz"))
     exact = DFMP2(mf).run()
     driver = DFMP2(mf).set(checkpoint="script.h5", checkpoint_interval=0.0)
@@ -460,7 +460,7 @@ def test_a_script_that_is_run_again_goes_on() -> None:
 
 
 def test_a_script_with_other_orbitals_is_refused() -> None:
-    """Orbitals given by name are taken as they are, and those of another state are others."""
+    """Orbitals passed as mo_coeff, and orbitals of another state, are another input."""
     mf = mean_field("water")
     DFMP2(mf).set(checkpoint="script.h5").run()
     with pytest.raises(CheckpointError, match="another input: its orbitals is "):
@@ -475,15 +475,15 @@ def test_a_script_with_other_orbitals_is_refused() -> None:
         DFMP2(mf).set(checkpoint_file="script.h5")
 
 
-def test_out_of_core_without_a_file() -> None:
-    """--no-checkpoint keeps B in a file that is gone afterwards."""
+def test_out_of_core_without_a_run_file() -> None:
+    """With --no-checkpoint B is in a temporary file, which must be removed."""
     done = dfmp2(*JOB, "--no-checkpoint", "--max-memory", out_of_core())
     assert done.exit_code == 0
     assert not list(Path.cwd().iterdir())
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "validate"])
-def test_a_run_file_is_no_molecule(command: str, tmp_path: Path) -> None:
+def test_a_run_file_as_molecule_is_an_error(command: str, tmp_path: Path) -> None:
     path = tmp_path / "water.dfmp2.h5"
     DFMP2(mean_field("water")).set(checkpoint=str(path)).run()
     done = dfmp2(command, path)

@@ -1,4 +1,4 @@
-"""Two processes on one run file: one writes, any number read."""
+"""Two processes on one run file: one may write, any number may read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished file of this test."""
+    """A copy of a finished run file."""
     monkeypatch.chdir(tmp_path)
     small_blocks(monkeypatch)
     shutil.copy(finished, tmp_path / FILE)
@@ -40,7 +40,7 @@ def copy(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 @pytest.fixture
 def holder(copy: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the file open for writing."""
+    """Another process, which has the file open for writing."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(copy)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -58,7 +58,7 @@ def holder(copy: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_second_writer_is_refused(
     command: tuple[object, ...], copy: Path, holder: subprocess.Popen[str]
 ) -> None:
-    """In one line, and the file is as it was; once the other is killed, the lock is gone."""
+    """The file must not change, and the lock must end with the other process."""
     before = copy.read_bytes()
     done = dfmp2(*command)
     assert done.exit_code == 6
@@ -81,7 +81,7 @@ def test_a_reader_is_not_refused(copy: Path, finished: Path, holder: subprocess.
     assert holder.poll() is None
 
 
-def test_a_reader_does_not_keep_a_writer_away(copy: Path) -> None:
+def test_a_reader_does_not_block_a_writer(copy: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", HOLD.replace("(sys.argv[1])", "(sys.argv[1], False)")
          .replace("file.save()", "import subprocess"), str(copy)],
@@ -92,8 +92,8 @@ def test_a_reader_does_not_keep_a_writer_away(copy: Path) -> None:
         file.save()
 
 
-def test_two_that_start_at_the_same_instant(killer: Killer, finished: Path, tmp_path: Path) -> None:
-    """Both make a file; one gets the name and ends well, the other refuses, and leaves nothing."""
+def test_two_runs_started_at_the_same_time(killer: Killer, finished: Path, tmp_path: Path) -> None:
+    """Both create a file. One run succeeds; the other ends with an error and leaves no file."""
     answer = killer.run(tmp_path, *JOB, *OPTIONS, twins=True)
     assert sorted((answer["exit"], answer["other"])) == [0, 6]
     refused = tmp_path / ("stderr" if answer["exit"] else "otherstderr")

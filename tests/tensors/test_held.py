@@ -103,7 +103,7 @@ def test_b_is_read_as_often_as_planned(on_disk: tuple[int, ...], reads: list[int
     assert len(reads) == sum(nocc - i0 for i0 in range(0, nocc, i_rows))
 
 
-def test_planned_reads_are_what_the_blocks_read() -> None:
+def test_planned_reads_are_those_of_the_pair_blocks() -> None:
     sizes = Sizes(580, 50, 530, 1410, 7)
     for budget in (100.0, 150.0, 250.0):
         plan = make_plan(sizes, budget, 2)

@@ -78,7 +78,7 @@ def test_each_synchronisation_is_needed(ignore: str, order: str) -> None:
     assert not right(found, expected)
 
 
-def test_host_waits_for_copies_two_blocks_ago_and_for_the_end() -> None:
+def test_host_waits_for_older_copies_and_for_the_end() -> None:
     engine = PlayedEngine("at once")
     transformed(engine, 9)
     mol, auxmol = water()

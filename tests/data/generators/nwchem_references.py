@@ -1,7 +1,7 @@
 """Compute conventional (four-index, not density-fitted) MP2 energies with NWChem.
 
-They bound what density fitting may change, and they come from a program that shares no integral
-code with psi4 or PySCF. The rows go to the section `mp2_conventional` of references.json:
+They give the error of density fitting. NWChem shares no integral code with psi4 or PySCF. The rows
+go to the section `mp2_conventional` of references.json:
 
     python tests/data/generators/nwchem_references.py [--only TEXT]
 """

@@ -5,7 +5,7 @@ environment that has PySCF; psi4 runs as a separate program and may have its own
 
     python tests/data/generators/psi4_references.py [--only TEXT] [--threads N]
 
-Rows computed again replace the stored ones; all other rows stay.
+Rows that are computed again replace the stored ones. All other rows are kept.
 """
 
 from __future__ import annotations

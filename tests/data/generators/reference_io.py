@@ -1,7 +1,7 @@
-"""What the reference generators share: geometries, basis sets as text, and the JSON file.
+"""Helpers of the reference generators: geometries, basis sets as text, and the JSON file.
 
 PySCF supplies the coordinates in bohr and every exponent and coefficient, so that the other
-program works on exactly the problem that PySCF and dfmp2 work on.
+program computes exactly the same problem as PySCF and dfmp2.
 """
 
 from __future__ import annotations
