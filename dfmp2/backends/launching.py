@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.backends.compiled import note_compiled
-from dfmp2.backends.neuron import NeuronDevice
+from dfmp2.backends.neuron import Kernel, NeuronDevice
 from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import DeviceLostError, DFMP2Error, KernelError
 from dfmp2.kernels.launch import program_key
@@ -58,7 +58,7 @@ def device_operation(method: F) -> F:
 
 
 @device_operation
-def overwrite(out: Any, x: Any) -> None:
+def overwrite(out: Tensor, x: Tensor) -> None:
     """Write `x` to a tensor of the same device.
 
     Parameters
@@ -87,7 +87,7 @@ class Runner(Protocol):
     where: Where
     programs: Counter[str]
 
-    def __call__(self, kernel: Any, *operands: Any) -> Any:
+    def __call__(self, kernel: Kernel, *operands: Tensor) -> Any:
         """Launch `kernel` on its operands, and return its output."""
 
     def put(self, x: NDArray[Any]) -> Tensor:
@@ -108,21 +108,21 @@ class SimulatorRunner:
         Name of the simulator, for the provenance.
     """
 
-    def __init__(self, simulate: Callable[[Any], Callable[..., Any]], name: str) -> None:
+    def __init__(self, simulate: Callable[[Kernel], Callable[..., Any]], name: str) -> None:
         self._simulate = simulate
         self.where = Where("nki", "simulator", name)
         self.programs: Counter[str] = Counter()
 
-    def __call__(self, kernel: Any, *operands: Any) -> Any:
+    def __call__(self, kernel: Kernel, *operands: Tensor) -> Any:
         arrays = [np.ascontiguousarray(x) for x in operands]
         done = _guarded(KernelError, _name(kernel), lambda: self._simulate(kernel)(*arrays))
         self.programs[program_key(kernel, operands)] += 1
         return done
 
-    def put(self, x: NDArray[Any]) -> Any:
+    def put(self, x: NDArray[Any]) -> Tensor:
         return np.ascontiguousarray(x)
 
-    def get(self, x: Any) -> NDArray[Any]:
+    def get(self, x: Tensor) -> NDArray[Any]:
         return np.asarray(x)
 
 
@@ -142,7 +142,7 @@ class DeviceRunner:
         self.where = Where("nki", "device", device.name)
         self.programs: Counter[str] = Counter()
 
-    def __call__(self, kernel: Any, *operands: Any) -> Any:
+    def __call__(self, kernel: Kernel, *operands: Tensor) -> Any:
         def run() -> Any:
             tensors = tuple(
                 self._device.put(x) if isinstance(x, np.ndarray) else x.contiguous()
@@ -164,12 +164,12 @@ class DeviceRunner:
         self.programs[program] += 1
         return done
 
-    def put(self, x: NDArray[Any]) -> Any:
+    def put(self, x: NDArray[Any]) -> Tensor:
         return _guarded(DeviceLostError, "copy to the device", lambda: self._device.put(x))
 
-    def get(self, x: Any) -> NDArray[Any]:
+    def get(self, x: Tensor) -> NDArray[Any]:
         return _guarded(DeviceLostError, "copy from the device", lambda: self._device.get(x))
 
 
-def _name(kernel: Any) -> str:
+def _name(kernel: Kernel) -> str:
     return str(getattr(kernel, "__name__", type(kernel).__name__))

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import InputError
 from dfmp2.kernels.simulator.generations import generation as known_generation
 
 __all__ = [
+    "Kernel",
     "NativeDevice",
     "NeuronDevice",
     "XlaDevice",
@@ -29,6 +31,12 @@ __all__ = [
     "read_system_file",
 ]
 
+Kernel = Any
+"""A kernel, as decorated by `nki.jit`. nki has no types."""
+
+Module = Any
+"""torch or torch_xla. Their Neuron functions have no types."""
+
 
 class NeuronDevice(Protocol):
     """A device that runs kernels and holds tensors."""
@@ -36,19 +44,19 @@ class NeuronDevice(Protocol):
     name: str
     """Name of the device, for the provenance."""
 
-    def put(self, x: NDArray[Any]) -> Any:
+    def put(self, x: NDArray[Any]) -> Tensor:
         """Copy a host array to the device."""
 
-    def get(self, x: Any) -> NDArray[Any]:
+    def get(self, x: Tensor) -> NDArray[Any]:
         """Copy a tensor to the host."""
 
-    def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
+    def run(self, kernel: Kernel, operands: tuple[Tensor, ...]) -> Any:
         """Launch a kernel on tensors of this device."""
 
-    def holds(self, x: Any) -> bool:
+    def holds(self, x: Tensor) -> bool:
         """Whether a tensor is on this device."""
 
-    def cut(self, *tensors: Any) -> None:
+    def cut(self, *tensors: Tensor) -> None:
         """Run the operations that a lazy device has collected, and start a new graph.
 
         Afterwards `tensors` have values. The next graph does not contain their operations.
@@ -58,25 +66,25 @@ class NeuronDevice(Protocol):
 class NativeDevice:
     """``torch.device("neuron")``: eager, with asynchronous launches."""
 
-    def __init__(self, torch: Any) -> None:
+    def __init__(self, torch: Module) -> None:
         self._torch = torch
         self._device = torch.device("neuron")
         self.name = f"{generation() or 'Neuron'} NeuronCore, native torch"
 
-    def put(self, x: NDArray[Any]) -> Any:
+    def put(self, x: NDArray[Any]) -> Tensor:
         return self._torch.from_numpy(np.ascontiguousarray(x)).to(self._device)
 
-    def get(self, x: Any) -> NDArray[Any]:
+    def get(self, x: Tensor) -> NDArray[Any]:
         array: NDArray[Any] = x.cpu().numpy()
         return array
 
-    def run(self, kernel: Any, operands: tuple[Any, ...]) -> Any:
+    def run(self, kernel: Kernel, operands: tuple[Tensor, ...]) -> Any:
         return kernel(*operands)
 
-    def holds(self, x: Any) -> bool:
+    def holds(self, x: Tensor) -> bool:
         return bool(x.device.type == self._device.type)
 
-    def cut(self, *tensors: Any) -> None:
+    def cut(self, *tensors: Tensor) -> None:
         """Do nothing: each launch is a program of its own."""
 
 
@@ -91,12 +99,12 @@ class XlaDevice(NativeDevice):
     enter the graph before the cut.
     """
 
-    def __init__(self, torch: Any, torch_xla: Any) -> None:
+    def __init__(self, torch: Module, torch_xla: Module) -> None:
         self._torch, self._xla = torch, torch_xla
         self._device = torch_xla.device()
         self.name = f"{generation() or 'Neuron'} NeuronCore, torch_xla"
 
-    def cut(self, *tensors: Any) -> None:
+    def cut(self, *tensors: Tensor) -> None:
         for x in tensors:
             if self._torch._is_functional_tensor(x):
                 self._torch._sync(x)  # puts the operations of a view into the graph

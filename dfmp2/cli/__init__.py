@@ -23,8 +23,8 @@ __all__ = ["main"]
 
 COMMANDS = {
     "run": "Compute RI-MP2 energies of molecules.",
-    "resume": "Continue a run where it ended.",
-    "plan": "Show what a run will need, without doing it.",
+    "resume": "Continue a run from its run file.",
+    "plan": "Show what a run needs, without doing it.",
     "show": "Print stored results and run files.",
     "validate": "Compare energies with PySCF's.",
     "doctor": "Check what this machine can do, with remedies.",

@@ -12,8 +12,8 @@ from itertools import repeat
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dfmp2.backends.protocol import Array
 from dfmp2.integrals.blocks import AuxBlock, IntegralSource, Memory, shell_blocks
 from dfmp2.molecules.plain import Mole
 from dfmp2.results.stages import Stage
@@ -64,7 +64,7 @@ class ThreeCentreIntegrals:
         self._packed = np.empty(largest * self._triangle)
         self._unpacked = np.empty(largest * self._nao * self._nao)
 
-    def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+    def __iter__(self) -> Iterator[tuple[AuxBlock, Array]]:
         """Yield each block with its integrals [P,m,n] in hartree.
 
         The next block uses the same memory.
@@ -74,13 +74,11 @@ class ThreeCentreIntegrals:
         for block, _ in self._made(lambda _: self._packed, unpacked):
             yield block, unpacked[: block.p1 - block.p0]
 
-    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, Array]]:
         """Yield each block with its lower triangles [P,mn], written to the buffer of the block."""
         return self._made(memory, None)
 
-    def _made(
-        self, memory: Memory, unpacked: NDArray[np.float64] | None
-    ) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+    def _made(self, memory: Memory, unpacked: Array | None) -> Iterator[tuple[AuxBlock, Array]]:
         """Packed blocks. If `unpacked` is given, they are also unpacked to full matrices.
 
         PySCF's OpenMP threads are not used: they stay busy on their cores for some time after a
@@ -92,7 +90,7 @@ class ThreeCentreIntegrals:
         nbas, loc = self._nbas, self._aux_loc
         threads = int(lib.num_threads())
 
-        def make(part: AuxBlock, packed: NDArray[np.float64], first: int) -> None:
+        def make(part: AuxBlock, packed: Array, first: int) -> None:
             shells = (0, nbas, 0, nbas, nbas + part.shell0, nbas + part.shell1)
             own = slice(part.p0 - first, part.p1 - first)
             moleintor.getints3c(

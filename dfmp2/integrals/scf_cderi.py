@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from numpy.typing import NDArray
 
+from dfmp2.backends.protocol import Array
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
 from dfmp2.integrals.blocks import AuxBlock, Memory
@@ -100,7 +100,7 @@ class _Rows:
         # Orthonormalised vectors have no shells.
         self.blocks = [AuxBlock(-1, -1, p0, min(p0 + block, naux)) for p0 in starts]
 
-    def __iter__(self) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+    def __iter__(self) -> Iterator[tuple[AuxBlock, Array]]:
         from pyscf import lib
 
         nao = self._nao
@@ -112,7 +112,7 @@ class _Rows:
             del packed  # PySCF reads the next block already, so release the memory of this one
             yield block, out
 
-    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, NDArray[np.float64]]]:
+    def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, Array]]:
         """Yield each block with its lower triangles [P,mn], copied to the buffer of the block."""
         rows = zip(self.blocks, self._df.loop(self._size), strict=True)
         for number, (block, stored) in enumerate(rows):
@@ -196,7 +196,7 @@ def _difference(scf: Mole, mp2: Mole) -> str:
     return ""
 
 
-def _shells(mol: Mole, atom: int) -> list[tuple[int, tuple[int, ...], Any, Any]]:
+def _shells(mol: Mole, atom: int) -> list[tuple[int, tuple[int, ...], Array, Array]]:
     """Angular momentum, shape, exponents and coefficients of each shell on an atom."""
     found = []
     for shell in mol.atom_shell_ids(atom):

@@ -160,8 +160,9 @@ class Provenance:
             if stage.name == self._stage:
                 stage.flops += flops
 
-    def _row(self, *key: Any) -> Operation:
-        """The row of (stage, operation, where, dtype)."""
+    def _row(self, stage: str, operation: str, where: Where, dtype: str) -> Operation:
+        """The row of an operation. A new row if there is none."""
+        key = (stage, operation, where, dtype)
         for row in self.operations:
             if (row.stage, row.operation, row.where, row.dtype) == key:
                 return row

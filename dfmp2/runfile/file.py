@@ -20,7 +20,7 @@ import numpy as np
 from dfmp2.errors import CheckpointError
 from dfmp2.runfile.failures import InUseError, reported
 from dfmp2.runfile.journal import decode, encode
-from dfmp2.runfile.layout import FORMAT, SCHEMA, Shape, allocate, bytes_on_disk, shape_of
+from dfmp2.runfile.layout import FORMAT, H5, SCHEMA, Shape, allocate, bytes_on_disk, shape_of
 
 __all__ = ["InUseError", "RunFile", "is_run_file"]
 
@@ -245,7 +245,7 @@ class RunFile:
         return reported(self.path, doing)
 
 
-def _has_format(file: Any) -> bool:
+def _has_format(file: H5) -> bool:
     found = file.attrs.get("format")
     return isinstance(found, bytes) and found == FORMAT.encode()
 

@@ -17,6 +17,7 @@ from dfmp2.results.sizes import Sizes
 
 __all__ = [
     "FORMAT",
+    "H5",
     "JOURNAL_BYTES",
     "SCHEMA",
     "Shape",
