@@ -105,7 +105,7 @@ def test_a_wrong_peer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("--backend", "simulator"), 7, "a simulator's seconds are no device's seconds"),
+        (("--backend", "simulator"), 7, "the time of a simulator is not that of a device"),
         (("--plot", "plot.pdf"), 2, "ends in .png or .svg"),
         (("--plot", "missing/plot.png"), 2, "make the folder 'missing'"),
         (("--json", "missing/bench.json"), 6, "cannot be written"),
