@@ -5,8 +5,8 @@ click option of the same name, and a line in the module that uses it. How a fiel
 file stands beside it:
 
 - `SCF` and `METHOD` fields are stored, so that `dfmp2 resume` continues with them;
-- `ENERGY` fields are stored, too. They change the energy, so a run file with another value belongs
-  to another input.
+- `ENERGY` fields are stored, too, and belong to the identity of the input: a run file with another
+  value is the file of another calculation.
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ class Settings:
 
     @classmethod
     def energy_defaults(cls) -> dict[str, Any]:
-        """Defaults of the settings that change the energy."""
+        """Defaults of the settings that identify an input."""
         return {f.name: f.default for f in fields(cls) if f.metadata.get("identity")}
 
     def identity(self) -> dict[str, Any]:
-        """Settings that change the energy: `fused`, and all others that are not at their default.
+        """Settings that identify an input: `fused`, and all others that are not at their default.
 
         The default of a later option is left out, so that run files from before it are the same.
         """

@@ -10,13 +10,17 @@ import json
 import os
 from pathlib import Path
 
-__all__ = ["compiled_before", "list_path", "note_compiled"]
+__all__ = ["cache_folder", "compiled_before", "list_path", "note_compiled"]
+
+
+def cache_folder() -> Path:
+    """Folder ``dfmp2`` in the cache folder of the user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dfmp2"
 
 
 def list_path() -> Path:
-    """File of the list: ``dfmp2/programs.json`` in the cache folder of the user."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "dfmp2" / "programs.json"
+    """File of the list: ``programs.json`` in the cache folder."""
+    return cache_folder() / "programs.json"
 
 
 def compiled_before(device: str) -> set[str]:

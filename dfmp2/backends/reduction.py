@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from dfmp2.backends.compiled import cache_folder
+
 __all__ = ["reduce_pairs"]
 
 TILE = 64
@@ -23,10 +25,16 @@ TILE = 64
 def _compiled(function: Callable[..., None]) -> Any:
     # With Python's error model, each divisor is tested and the loops are not vectorised.
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    chosen = numba.config.CACHE_DIR
+    # numba's own choice is the package's folder. pip does not remove its files there: what is left
+    # of an uninstalled package would hide one that is installed from a checkout.
+    numba.config.CACHE_DIR = chosen or str(cache_folder() / "numba")
     try:
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # neither the package nor the user's cache folder is writable
+    except (RuntimeError, OSError):  # the folder is not writable
         return numba.njit(**options)(function)
+    finally:
+        numba.config.CACHE_DIR = chosen
 
 
 def _reduce(t, e_ij, e_vir, share, e_os, e_ss):  # type: ignore[no-untyped-def]

@@ -31,14 +31,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Positive(click.FloatRange):
-    """A number above zero. FloatRange accepts NaN, this class does not."""
+    """A finite number above zero. FloatRange accepts NaN and infinity, this class does not."""
 
     name = "float"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value} is not a number above zero.", param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number above zero.", param, ctx)
         return number
 
 
@@ -127,7 +127,7 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
     return _stack(
         click.option(
             "--max-memory",
-            type=float,
+            type=POSITIVE,
             metavar="MB",
             help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
         ),

@@ -7,6 +7,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from dfmp2.backends.compiled import cache_folder
 from dfmp2.doctor.finding import (
     EVERY,
     PYTORCH,
@@ -117,12 +118,9 @@ check_h5py = partial(_check_import, "h5py")
 
 def check_numba_cache(asked: Asked) -> Finding:
     """The folder of compiled code of numba; without it every process compiles again."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    package = Path(__file__).parents[1] / "backends" / "__pycache__"
-    places = [Path(chosen)] if chosen else [package, Path.home() / ".cache" / "numba"]
-    reasons = [why_unwritable(place) for place in places]
-    for place, reason in zip(places, reasons, strict=True):
-        if reason is None:
-            return Finding("numba cache", "ok", f"{place} is writable", backends=EVERY)
-    return Finding("numba cache", "warn", f"not writable: {'; '.join(r for r in reasons if r)}",
+    place = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder() / "numba")
+    reason = why_unwritable(place)
+    if reason is None:
+        return Finding("numba cache", "ok", f"{place} is writable", backends=EVERY)
+    return Finding("numba cache", "warn", f"not writable: {reason}",
                    "set NUMBA_CACHE_DIR to a folder of yours")  # fmt: skip

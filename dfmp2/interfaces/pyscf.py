@@ -62,10 +62,14 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Source of the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
         installed, else libcint), "libcint", "gpu4pyscf", or "scf" (those of a density-fitted SCF,
         an error if `auxbasis` is not the SCF's own set; JK sets are not optimised for correlation).
-    checkpoint : str or None
+    checkpoint : str, path or None
         Run file to keep the work in, or to continue from; None keeps nothing.
     checkpoint_interval : float
         Seconds between two commits to it.
+    e_hf, e_corr, e_corr_os, e_corr_ss, e_tot, e_tot_scs, e_tot_sos : float
+        Energies of the finished run, hartree.
+    pair_energies : ndarray, shape (nocc, nocc), float64, hartree
+        Correlation energy by pair, symmetric; its sum is `e_corr`.
     result : Result or None
         Everything about the finished run.
     read_from : str or None
@@ -105,7 +109,6 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         self.max_memory = getattr(mf, "max_memory", lib.param.MAX_MEMORY)
         self.frozen, self.auxbasis = frozen, auxbasis
         self.mo_coeff, self.mo_occ = mo_coeff, mo_occ
-        self.checkpoint: str | None = None
         self.progress: Progress = silent
         self.name = "molecule"
         self.result: Result | None = None
@@ -140,7 +143,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         choice = choose(settings)
         solution = self._solution()
         if self.checkpoint is not None and self.mo_coeff is None:
-            solution = with_stored_orbitals(solution, self.checkpoint)
+            solution = with_stored_orbitals(solution, str(self.checkpoint))
         known = forecast(solution.mol, settings, solution.nmo, choice)
         prepared = prepare(self.name, solution, settings, choice, known)
         self.result = self._compute(prepared)
@@ -151,7 +154,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     def _compute(self, prepared: Prepared) -> Result:
         if self.checkpoint is None:
             return compute(prepared, progress=self.progress)
-        with run_file_of(prepared, self.checkpoint, own_orbitals=self.mo_coeff is None) as file:
+        path, own_orbitals = str(self.checkpoint), self.mo_coeff is None
+        with run_file_of(prepared, path, own_orbitals=own_orbitals) as file:
             return compute(prepared, file, progress=self.progress)
 
     def plan(self) -> Plan:
@@ -159,8 +163,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
 
         Raises
         ------
-        ResourceError
-            If `max_memory` is too small.
+        DFMP2Error
+            As `kernel`; ResourceError if `max_memory` is too small.
         """
         solution = self._solution()
         return forecast(solution.mol, self._settings(), solution.nmo).plan

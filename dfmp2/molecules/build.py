@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 
-from dfmp2.errors import DFMP2Warning, InputError
+from dfmp2.errors import CheckpointError, DFMP2Warning, InputError
 from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
 from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
 from dfmp2.molecules.xyz import Geometry
@@ -108,23 +108,39 @@ def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
     return tuple(found)
 
 
-def rebuild_mole(plain: PlainMolecule) -> Mole:
+def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
     """Make a PySCF molecule from its description in plain data.
 
     Parameters
     ----------
     plain : PlainMolecule
+    source : str
+        File that it was read from, for error messages.
 
     Returns
     -------
     pyscf.gto.Mole
+
+    Raises
+    ------
+    CheckpointError
+        If PySCF refuses the molecule.
     """
     from pyscf import gto
 
     mol = gto.Mole(verbose=0, unit="Bohr", charge=plain.charge, spin=plain.spin)
-    mol.atom = list(zip(plain.symbols, plain.coordinates, strict=True))
     mol.basis, mol.ecp, mol.cart = plain.basis, plain.ecp, plain.cart
-    mol.build(parse_arg=False, dump_input=False)
+    try:
+        mol.atom = list(zip(plain.symbols, plain.coordinates, strict=True))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
+            mol.build(parse_arg=False, dump_input=False)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{source}: its molecule {plain.name} cannot be built again "
+            f"({type(error).__name__}: {error}); the file was changed, or this version of PySCF "
+            "lacks its basis"
+        ) from error
     return mol
 
 

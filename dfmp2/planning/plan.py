@@ -13,9 +13,9 @@ reading the row (at 100 GFLOP/s and 1 GB/s). Reading therefore costs almost no t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, sqrt
+from math import ceil, isfinite, sqrt
 
-from dfmp2.errors import ResourceError
+from dfmp2.errors import InputError, ResourceError
 from dfmp2.planning.gpu import device_memory, device_peak
 from dfmp2.results.sizes import Sizes
 from dfmp2.results.stages import Stage
@@ -226,9 +226,13 @@ def make_plan(
 
     Raises
     ------
+    InputError
+        If `max_memory` is infinite or NaN.
     ResourceError
         If even the smallest blocks need more. The message says how much.
     """
+    if not isfinite(max_memory):
+        raise InputError(f"max_memory is {max_memory}, but must be a finite number of MB")
     budget = max_memory * BYTES_PER_MB
     size = _bytes(sizes, threads, metric_done, on_gpu)
     smallest = min(max(sizes.aux_shell, 1), sizes.naux)

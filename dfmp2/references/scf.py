@@ -60,6 +60,10 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
         Of the SCF. With `integrals` "scf", its three-centre integrals are made again.
     orbitals : dict
         As from `dfmp2.runfile.content.load_scf`.
+
+    Returns
+    -------
+    ScfSolution
     """
     with_df = getattr(new_scf(mol, settings), "with_df", None)
     if with_df is not None and settings.integrals == "scf":

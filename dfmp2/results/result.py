@@ -211,7 +211,8 @@ class Result:
         CheckpointError
             If dfmp2 did not write the data.
         ValidationError
-            If an energy is not the sum of the pair energies.
+            If an energy is not the sum of the pair energies, or the two descriptions of the
+            molecule differ.
         """
         try:
             own = data["extras"]["dfmp2"]
@@ -234,7 +235,13 @@ class Result:
             for part, keys in _NEEDED.items():
                 for key in keys.split():
                     getattr(result, part)[key]
-            energies = {"return_result": result.e_tot, **result.to_qcschema()["properties"]}
+            schema = result.to_qcschema()
+            if data.get("molecule") != schema["molecule"]:
+                raise ValidationError(
+                    f"{source}: its molecule is not the one of extras.dfmp2; the file was changed "
+                    "after dfmp2 wrote it"
+                )
+            energies = {"return_result": result.e_tot, **schema["properties"]}
             for name, value in energies.items():
                 stored = {**data, **data["properties"]}.get(name, value)
                 if not abs(stored - value) <= ROUNDING:
@@ -276,6 +283,10 @@ def read_results(path: str) -> list[Result]:
         raise CheckpointError(
             f"{path}: is not JSON ({error}); write a result with dfmp2 run --json FILE"
         ) from error
+    if data == []:
+        raise CheckpointError(
+            f"{path}: is an empty list of results; write one with dfmp2 run --json FILE"
+        )
     return [
         Result.from_qcschema(item, path) for item in (data if isinstance(data, list) else [data])
     ]

@@ -27,8 +27,8 @@ from dfmp2.integrals.blocks import AuxBlock, BlockedIntegrals
 from dfmp2.results.stages import Stage
 from dfmp2.runfile.rows import Rows, contiguous_rows
 from dfmp2.tensors.held import HeldB, InMemory, OnDisk
-from dfmp2.tensors.overlap import HalfTransform, device_blocks, host_blocks
 from dfmp2.tensors.problem import Problem, Work
+from dfmp2.tensors.streamed import HalfTransform, device_blocks, host_blocks
 
 __all__ = ["build_b"]
 

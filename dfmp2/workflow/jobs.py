@@ -156,7 +156,13 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
     Raises
     ------
     InputError
-        For anything wrong with the input.
+        For anything wrong with the geometry, the basis, charge and spin, or a chkfile.
+    UnsupportedReferenceError
+        For an open shell, or a result with another reference than RHF.
+    NotConvergedError
+        If the SCF of a chkfile did not converge.
+    CheckpointError, ValidationError
+        If a JSON result was not written by dfmp2, or was changed.
     """
     if settings.reference != "rhf":
         raise UnsupportedReferenceError(
@@ -205,7 +211,7 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
     )
-    mol = rebuild_mole(result.molecule)
+    mol = rebuild_mole(result.molecule, source)
     return StoredJob(name=result.molecule.name, mol=mol, settings=again, result=result)
 
 
@@ -272,11 +278,20 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
     ----------
     job : PlannedJob
     progress : callable
+        Called with the name of a stage, the number of finished steps, and all steps.
+
+    Returns
+    -------
+    Done
 
     Raises
     ------
+    NotConvergedError
+        If the SCF does not converge.
     CheckpointError
-        If its run file cannot be used.
+        If its run file cannot be used, or belongs to another input.
+    BackendUnavailable, KernelError
+        If the backend cannot do the work, or a kernel fails.
     """
     settings, sizes = job.settings, job.known.plan.sizes
     if not settings.keep:
@@ -297,8 +312,20 @@ def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
     ----------
     path : str
     changes : dict
-        Settings that differ from the stored ones.
+        Settings that replace the stored ones.
     progress : callable
+        As for `run_job`.
+
+    Returns
+    -------
+    Done
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be continued, or a change would make it the run of another input.
+    DFMP2Error
+        As `forecast_job` and `run_job`.
     """
     file = RunFile(path)
     try:
@@ -350,6 +377,13 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             f"{file.path}: was begun with the orbitals of a chkfile, which are not in it yet; "
             "start again with the chkfile"
         )
+    for name, value in Settings.energy_defaults().items():
+        stored = content["calculation"].get(name, value)
+        if changes.get(name, stored) != stored:
+            raise CheckpointError(
+                f"{file.path}: was made with {name} = {stored}, which cannot change to "
+                f"{changes[name]}; start a new run with dfmp2 run"
+            )
     try:
         settings = Settings(**{**content["options"], **content["calculation"], **changes})
     except TypeError as error:
@@ -357,7 +391,7 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
             "that wrote it"
         ) from error
-    mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]))
+    mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
     return Job(name=content["name"], mol=mol, settings=settings)
 
 

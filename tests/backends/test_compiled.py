@@ -1,7 +1,10 @@
-"""The list of programs that were compiled before."""
+"""What is kept in the cache folder of the user: compiled code, and a list of compiled programs."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,16 @@ def test_an_unwritable_list_is_no_error(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocker))
     note_compiled("trn2", {"a"})
     assert compiled_before("trn2") == set()
+
+
+def test_compiled_code_is_kept_outside_the_package(tmp_path: Path) -> None:
+    """pip leaves such files behind. The folder of an uninstalled package hides a later install."""
+    code = "from dfmp2.backends.reduction import reduce_pairs; print(reduce_pairs.stats.cache_path)"
+    home = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
+    for name, value, folder in (
+        ("XDG_CACHE_HOME", tmp_path / "cache", tmp_path / "cache" / "dfmp2" / "numba"),
+        ("NUMBA_CACHE_DIR", tmp_path / "chosen", tmp_path / "chosen"),
+    ):
+        env = {**home, name: str(value)}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
+        assert Path(done.stdout.strip()).parent == folder, done.stderr

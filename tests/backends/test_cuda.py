@@ -1,7 +1,7 @@
 """What is asked of torch.cuda, in which order, with torch.cuda played by a log.
 
 The played parts have the names and arguments of torch's own; that they bind is checked against
-torch. What a GPU makes of them is tested in tests/tensors/test_overlap.py, where there is one.
+torch. What a GPU makes of them is tested in tests/tensors/test_streamed.py, where there is one.
 """
 
 from __future__ import annotations

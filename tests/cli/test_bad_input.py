@@ -102,7 +102,8 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
         "1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "1"), 5,
         ("max_memory is 1 MB, but this run needs at least", "raise --max-memory"),
     ),
-    "memory nan": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "nan"), 5, ("needs at least",)),
+    "memory nan": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "nan"), 2, ("nan", "above zero")),
+    "memory inf": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "inf"), 2, ("inf", "above zero")),
     "json below a file": (
         "1\n\nHe 0 0 0\n", (*BASIS, "--json", "FILE/out.json"), 6,
         ("FILE/out.json: cannot be written (Not a directory)", "name another file for --json"),

@@ -178,8 +178,24 @@ def test_changed_energy_is_found(result: Path, tamper: Callable[[dict[str, Any]]
 
 def test_changed_molecule_is_found(result: Path) -> None:
     content = json.loads(result.read_text())
-    content["extras"]["dfmp2"]["molecule"]["coordinates"][1][1] += 0.01
+    content["molecule"]["geometry"][4] += 0.01
+    result.write_text(json.dumps(content))
+    for command in ("show", "validate"):  # two molecules in one file: either could be published
+        done = dfmp2(command, result)
+        assert done.exit_code == 3
+        assert "its molecule is not the one of extras.dfmp2" in done.stderr
+    content["extras"]["dfmp2"]["molecule"]["coordinates"][1][1] = content["molecule"]["geometry"][4]
     result.write_text(json.dumps(content))
     done = dfmp2("validate", result)
     assert done.exit_code == 3
     assert "DIFFERS" in done.stdout
+
+
+def test_molecule_that_pyscf_refuses_is_found(result: Path) -> None:
+    content = json.loads(result.read_text())
+    content["extras"]["dfmp2"]["molecule"]["basis"] = "no-such-basis"
+    result.write_text(json.dumps(content))
+    done = dfmp2("validate", result)
+    assert done.exit_code == 6
+    assert done.stderr.startswith(f"Error: {result}: its molecule water cannot be built again")
+    assert len(done.stderr.splitlines()) <= 4

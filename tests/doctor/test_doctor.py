@@ -439,7 +439,10 @@ def test_numba_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert finding.status == "warn"
     assert "NUMBA_CACHE_DIR" in finding.remedy
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    assert check_numba_cache(machine(tmp_path)).status == "ok"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    finding = check_numba_cache(machine(tmp_path))
+    assert finding.status == "ok"
+    assert str(tmp_path / "dfmp2") in finding.message
 
 
 # All checks

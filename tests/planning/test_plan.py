@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from dfmp2.errors import ResourceError
+from dfmp2.errors import InputError, ResourceError
 from dfmp2.planning.plan import OVERHEAD, gemm_width, make_plan
 from dfmp2.results.sizes import Sizes
 
@@ -74,7 +74,7 @@ def test_more_memory_never_means_smaller_blocks() -> None:
     assert blocks == sorted(blocks)
 
 
-@pytest.mark.parametrize("budget", [0.0, -5.0, float("nan")])
+@pytest.mark.parametrize("budget", [0.0, -5.0])
 def test_budget_that_is_not_positive(budget: float) -> None:
     with pytest.raises(ResourceError, match="needs at least"):
         make_plan(BENZENE, budget)
@@ -84,3 +84,10 @@ def test_nothing_to_correlate_needs_no_b() -> None:
     plan = make_plan(Sizes(nao=1, nocc=1, nvir=0, naux=10), 4000.0)
     assert plan.memory["B[i,P,a]"] == 0
     assert plan.flops["pair energies"] == 0
+
+
+@pytest.mark.parametrize("limit", [float("inf"), float("nan")])
+def test_limit_that_is_not_finite(limit: float) -> None:
+    """Infinity and NaN would end as errors of arithmetic, without the name of the option."""
+    with pytest.raises(InputError, match="finite number of MB"):
+        make_plan(BENZENE, limit)

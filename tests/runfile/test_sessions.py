@@ -209,6 +209,15 @@ def test_another_input_is_refused(name: str, finished: Path) -> None:
     assert finished.read_bytes() == before
 
 
+def test_resume_refuses_another_calculation(finished: Path) -> None:
+    """The stored pairs would be printed as those of the other calculation."""
+    before = finished.read_bytes()
+    done = dfmp2("resume", finished, "--no-fused-energy")
+    assert done.exit_code == 6
+    assert f"{finished}: was made with fused = True, which cannot change to False" in done.stderr
+    assert finished.read_bytes() == before
+
+
 def test_default_names_differ_by_input() -> None:
     for args in (JOB, OTHERS["frozen"], OTHERS["basis"]):
         assert dfmp2(*args).exit_code == 0
@@ -441,7 +450,7 @@ def test_a_script_continues_with_slightly_different_orbitals() -> None:
     """A repeated SCF may differ by rounding and by rotations of degenerate orbitals."""
     mf = converge(molecule("Ne 0 0 0", "cc-pvdz"))
     exact = DFMP2(mf).run()
-    driver = DFMP2(mf).set(checkpoint="script.h5", checkpoint_interval=0.0)
+    driver = DFMP2(mf).set(checkpoint=Path("script.h5"), checkpoint_interval=0.0)
     with pytest.raises(Ended):
         driver.set(progress=ending("pair energies", 4)).kernel()
     before = committed_pairs("script.h5")

@@ -13,7 +13,7 @@ from dfmp2.backends.cuda import CudaEngine
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
-from dfmp2.tensors.overlap import HalfTransform, device_blocks, host_blocks
+from dfmp2.tensors.streamed import HalfTransform, device_blocks, host_blocks
 from tests.played_engine import ORDERS, PlayedEngine, PlayedGpu, played_selection
 from tests.systems import fitted, mean_field, rng
 
