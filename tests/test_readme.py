@@ -141,7 +141,7 @@ def test_set_up_commands() -> None:
         )
         assert "\n" not in command
     assert main_job.endswith(".venv/bin/dfmp2 run inputs/water.xyz --basis cc-pvdz --fused-energy")
-    assert tests.endswith(".venv/bin/pytest")
+    assert tests.endswith(".venv/bin/pytest -n 2")
 
 
 # Code blocks

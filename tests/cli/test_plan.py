@@ -60,7 +60,7 @@ def test_plan_is_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", ["plan", "run", "validate"])
-@pytest.mark.parametrize("budget", ["0", "1"])
+@pytest.mark.parametrize("budget", ["0.1", "1"])
 def test_too_little_memory_is_found_before_the_scf(command: str, budget: str) -> None:
     """The fixture `_no_scf` raises if an SCF starts."""
     done = dfmp2(command, INPUTS / "caffeine.xyz", "--basis", "cc-pvtz", "--max-memory", budget)
