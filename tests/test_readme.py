@@ -115,7 +115,7 @@ def test_line_that_is_only_checked(document: str, line: str) -> None:
     elif first == "pytest":
         done = _run(
             [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
-             *words],
+             "-p", "no:benchmark", *words],
             ROOT,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
