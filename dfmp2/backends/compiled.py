@@ -10,12 +10,17 @@ import json
 import os
 from pathlib import Path
 
-__all__ = ["cache_folder", "compiled_before", "list_path", "note_compiled"]
+__all__ = ["cache_folder", "compiled_before", "list_path", "note_compiled", "numba_folder"]
 
 
 def cache_folder() -> Path:
     """Folder ``dfmp2`` in the cache folder of the user."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dfmp2"
+
+
+def numba_folder() -> Path:
+    """Folder of the code that numba compiled: ``NUMBA_CACHE_DIR``, or one in the cache folder."""
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder() / "numba")
 
 
 def list_path() -> Path:

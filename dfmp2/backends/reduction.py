@@ -13,7 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from dfmp2.backends.compiled import cache_folder
+from dfmp2.backends.compiled import numba_folder
 
 __all__ = ["reduce_pairs"]
 
@@ -28,7 +28,7 @@ def _compiled(function: Callable[..., None]) -> Any:
     chosen = numba.config.CACHE_DIR
     # numba's own choice is the package's folder. pip does not remove its files there: what is left
     # of an uninstalled package would hide one that is installed from a checkout.
-    numba.config.CACHE_DIR = chosen or str(cache_folder() / "numba")
+    numba.config.CACHE_DIR = chosen or str(numba_folder())
     try:
         return numba.njit(cache=True, **options)(function)
     except (RuntimeError, OSError):  # the folder is not writable

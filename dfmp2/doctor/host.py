@@ -7,7 +7,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from dfmp2.backends.compiled import cache_folder
+from dfmp2.backends.compiled import numba_folder
 from dfmp2.doctor.finding import (
     EVERY,
     PYTORCH,
@@ -118,7 +118,7 @@ check_h5py = partial(_check_import, "h5py")
 
 def check_numba_cache(asked: Asked) -> Finding:
     """The folder of compiled code of numba; without it every process compiles again."""
-    place = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder() / "numba")
+    place = numba_folder()
     reason = why_unwritable(place)
     if reason is None:
         return Finding("numba cache", "ok", f"{place} is writable", backends=EVERY)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dfmp2.backends.selection import require_nki
 from dfmp2.errors import BackendUnavailable, CheckpointError
+from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.molecules.plain import describe_molecule
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
@@ -21,7 +22,7 @@ from dfmp2.runfile.file import RunFile, is_run_file
 from dfmp2.runfile.identity import fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import open_run
-from dfmp2.workflow.prepare import Forecast, Prepared
+from dfmp2.workflow.prepare import Prepared
 
 __all__ = ["finished_result", "input_of", "run_file_of", "with_stored_orbitals"]
 
@@ -33,7 +34,9 @@ SAME_ORBITALS = 1e-7
 the smallest singular value of the overlap of both occupied spaces."""
 
 
-def input_of(name: str, mol: Any, known: Forecast, fields: dict[str, Any]) -> dict[str, Any]:
+def input_of(
+    name: str, mol: Any, aux: AuxBasis, frozen: tuple[int, ...], fields: dict[str, Any]
+) -> dict[str, Any]:
     """The input that a run file belongs to, as plain data.
 
     Parameters
@@ -41,14 +44,16 @@ def input_of(name: str, mol: Any, known: Forecast, fields: dict[str, Any]) -> di
     name : str
         Of the molecule.
     mol : pyscf.gto.Mole
-    known : Forecast
+    aux : AuxBasis
+    frozen : tuple of int
+        Orbitals that are not correlated.
     fields : dict
         What must agree with a file that exists, beside the molecule and its basis sets.
     """
     return {
-        "fields": {**fields_of(mol, known.aux.mol, known.frozen), **fields},
+        "fields": {**fields_of(mol, aux.mol, frozen), **fields},
         "name": name,
-        "molecule": asdict(describe_molecule(name, mol, known.aux.spec)),
+        "molecule": asdict(describe_molecule(name, mol, aux.spec)),
         "options": None,
         "calculation": None,
     }
@@ -70,15 +75,15 @@ def run_file_of(prepared: Prepared, path: str, own_orbitals: bool) -> Iterator[R
     CheckpointError
         If it belongs to another input or cannot be used.
     """
-    solution, spin, plan = prepared.solution, prepared.reference.closed, prepared.plan
+    solution, reference = prepared.solution, prepared.reference
+    spin = reference.closed
     fields = {
         "reference": solution.kind,
         **prepared.settings.identity(),
         **orbital_fields(solution.mo_coeff, np.concatenate([spin.e_occ, spin.e_vir])),
     }
-    known = Forecast(prepared.aux, prepared.reference.frozen, plan, ())
-    content = input_of(prepared.name, solution.mol, known, fields)
-    with open_run(path, Shape(plan.sizes, solution.nmo), content) as file:
+    content = input_of(prepared.name, solution.mol, prepared.aux, reference.frozen, fields)
+    with open_run(path, Shape(prepared.plan.sizes, solution.nmo), content) as file:
         if "scf" not in file.state and own_orbitals:
             store_scf(file, solution)
         yield file

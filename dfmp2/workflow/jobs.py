@@ -405,7 +405,7 @@ def _content(job: PlannedJob) -> dict[str, Any]:
     else:
         fields |= orbital_fields(job.solution.mo_coeff, job.solution.mo_energy)
     return {
-        **input_of(job.name, job.mol, job.known, fields),
+        **input_of(job.name, job.mol, job.known.aux, job.known.frozen, fields),
         "options": settings.stored("options"),
         "calculation": settings.stored("calculation"),
     }
