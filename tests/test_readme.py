@@ -19,6 +19,7 @@ import click
 import pytest
 
 from dfmp2.cli import main
+from tests.cli.common import dfmp2
 
 ROOT = Path(__file__).parents[1]
 RUN_FILE = "dfmp2/runfile/README.md"
@@ -74,10 +75,6 @@ def _python(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return _run([sys.executable, "-c", script], cwd)
 
 
-def _dfmp2(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, "-m", *_words(line)], cwd)
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     """A folder with links to the folders that the commands name."""
@@ -89,18 +86,19 @@ def here(tmp_path: Path) -> Path:
 # Commands
 
 
-@pytest.mark.parametrize(("document", "command"), COMMANDS)
-def test_command(document: str, command: str, here: Path) -> None:
-    # A command may read a file that an earlier one of the same document wrote.
-    for writer in (c for d, c in COMMANDS if d == document and re.search("--json|--checkpoint", c)):
-        if writer != command and _words(writer)[-1] in command:
-            assert _dfmp2(writer, here).returncode == 0
-    done = _dfmp2(command, here)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+@pytest.mark.parametrize("document", sorted({d for d, _ in COMMANDS}))
+def test_commands(document: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of a document work in its order. Later ones read files of earlier ones."""
+    monkeypatch.chdir(here)
+    for command in (line for d, line in COMMANDS if d == document):
+        done = dfmp2(*_words(command)[1:])
+        assert done.exit_code == 0, f"{command}\n{done.stderr}"
+        assert done.stdout, command
 
 
-@pytest.mark.parametrize(("document", "line"), OTHERS)
+@pytest.mark.parametrize(
+    ("document", "line"), [row for row in OTHERS if not row[1].startswith("pytest ")]
+)
 def test_line_that_is_only_checked(document: str, line: str) -> None:
     """Long commands have known options, and files and packages that other lines name exist."""
     if line.startswith("python3 -m venv "):
@@ -112,13 +110,6 @@ def test_line_that_is_only_checked(document: str, line: str) -> None:
         assert command is not None
         molecules = command.make_context(words[0], words[1:]).params["molecules"]
         assert all((ROOT / molecule).is_file() for molecule in molecules)
-    elif first == "pytest":
-        done = _run(
-            [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
-             "-p", "no:benchmark", *words],
-            ROOT,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
     elif first == "python" and words[0] == "-m":
         assert importlib.util.find_spec(words[1]) is not None
     elif first == "pip":
@@ -128,6 +119,23 @@ def test_line_that_is_only_checked(document: str, line: str) -> None:
         assert all(re.search(f"^{extra} = ", project, re.MULTILINE) for extra in extras)
     else:
         assert (ROOT / (words[0] if first == "python" else first)).is_file()
+
+
+def test_pytest_lines_select_tests() -> None:
+    """Lines that start long tests select some. Lines with the same markers share a collection."""
+    lines = [_words(line)[1:] for _, line in OTHERS if line.startswith("pytest ")]
+    paths: dict[str, list[str]] = {}
+    for path, option, expression in lines:
+        assert option == "-m"
+        paths.setdefault(expression, []).append(path)
+    for expression, named in paths.items():
+        done = _run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
+             "-p", "no:benchmark", *named, "-m", expression],
+            ROOT,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        assert all(f"\n{path}::" in f"\n{done.stdout}" for path in named), done.stdout
 
 
 def test_set_up_commands() -> None:
