@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfmp2.cli.columns import columns
+from dfmp2.cli.streams import echo
 
 if TYPE_CHECKING:
     from dfmp2.kernels.estimate import Estimate
@@ -43,7 +44,7 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
         from dfmp2.kernels.registry import rows
 
         table = rows()
-        click.echo(json.dumps(_status_data(table), indent=1) if as_json else _status_text(table))
+        echo(json.dumps(_status_data(table), indent=1) if as_json else _status_text(table))
         return
     from dfmp2.kernels.estimate import ESTIMATED, estimate
 
@@ -53,7 +54,7 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
         for target in generations or GENERATIONS
         for kernel in ESTIMATED
     ]
-    click.echo(
+    echo(
         json.dumps(_estimate_data(sizes, found), indent=1)
         if as_json
         else _estimate_text(sizes, found)

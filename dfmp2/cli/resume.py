@@ -57,14 +57,11 @@ def resume(
     from dfmp2.interfaces.validation import require_agreement
     from dfmp2.workflow.jobs import resume_job
 
-    output = JsonOutput(json_target)
     changes = {name: value for name, value in options.items() if value is not None}
-    with reporting(quiet) as report:
-        report.start(Path(file).name)
-        done = resume_job(file, changes, report)
-    try:
+    with JsonOutput(json_target, [file]) as output:
+        with reporting(quiet) as report:
+            report.start(Path(file).name)
+            done = resume_job(file, changes, report)
         report_done(done, output, verbose)
         if validate or validate_exact:
             require_agreement([compare_done(done, tolerance, validate_exact, output)])
-    finally:
-        output.close()

@@ -72,7 +72,7 @@ def run(
     from dfmp2.workflow.jobs import run_job
     from dfmp2.workflow.prepare import choose
 
-    output = JsonOutput(json_target)
+    output = JsonOutput(json_target, [*options["molecules"], options["checkpoint"]])
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)
     planned = plan_jobs(jobs, choose(settings), disk=True)
@@ -84,8 +84,6 @@ def run(
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))
 
-    try:
+    with output:
         for_each(planned, quiet, work)
-    finally:
-        output.close()
     require_agreement(comparisons)

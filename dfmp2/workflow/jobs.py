@@ -21,6 +21,7 @@ from dfmp2.errors import (
     UnsupportedReferenceError,
 )
 from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.foreign_errors import translated
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.files import read_geometry
 from dfmp2.molecules.plain import PlainMolecule
@@ -83,6 +84,7 @@ class Job:
     settings: Settings
     solution: ScfSolution | None = None
 
+    @translated("the SCF")
     def converge(self) -> ScfSolution:
         """The converged orbitals; runs the SCF unless there are some.
 

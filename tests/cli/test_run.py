@@ -196,9 +196,9 @@ def test_after_a_failure_the_other_molecules_are_computed(tmp_path: Path) -> Non
     he = file_with(tmp_path, "he.xyz", "1\nhelium\nHe 0 0 0\n")
     target = tmp_path / "done.json"
     done = dfmp2("run", n2, he, "--basis", "cc-pvdz", "--max-cycle", 5, "--json", target)
-    assert done.exit_code == 4
+    assert done.exit_code == 8
     assert "Error: n2: the SCF did not converge to 1e-10 Eh in 5 iterations" in done.stderr
-    assert "1 of 2 molecules failed" in done.stderr
+    assert "1 of 2 molecules failed (n2)" in done.stderr
     assert stored(target)["molecule"]["name"] == "he"
 
 
