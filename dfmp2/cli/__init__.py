@@ -79,10 +79,9 @@ class _Commands(click.Group):
             raise SystemExit(130 if stopped else OutputError.exit_code) from end
 
     def invoke(self, ctx: click.Context) -> Any:
-        name = f"dfmp2 {ctx.info_name if not ctx.args else ctx.args[0]}"
         want_tracebacks(ctx, "--verbose" in ctx.args)
         try:
-            with _stoppable(), translated(name, passing=CLICK):
+            with _stoppable(), translated("this command", passing=CLICK):
                 return super().invoke(ctx)
         except DFMP2Error as error:
             print_error(error)
