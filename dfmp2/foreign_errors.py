@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from dfmp2.errors import (
     BackendUnavailable,
@@ -21,7 +22,7 @@ from dfmp2.errors import (
     ResourceError,
 )
 
-__all__ = ["as_dfmp2_error", "translated"]
+__all__ = ["OfTheCaller", "as_dfmp2_error", "translated"]
 
 CAUSE = 300
 """Largest length of the message of another program. Some have many lines."""
@@ -30,6 +31,32 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "unable to allocate")
 """What torch, CUDA and NumPy say, in lower case. Not all of them raise a MemoryError."""
+
+
+_MARK = "of_the_caller_of_dfmp2"
+
+
+class OfTheCaller:
+    """A function of the caller, such as `progress`: its exceptions are never translated.
+
+    Parameters
+    ----------
+    function : callable
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> None:
+        with self:
+            self._function(*args)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            setattr(error, _MARK, True)
 
 
 @contextmanager
@@ -58,6 +85,8 @@ def translated(
     except kept:
         raise
     except Exception as error:
+        if getattr(error, _MARK, False):
+            raise
         raise as_dfmp2_error(error, stage, wrong_input) from error
 
 
@@ -116,15 +145,18 @@ def _of_the_system(error: OSError, stage: str) -> DFMP2Error:
     if isinstance(name, bytes):
         name = os.fsdecode(name)
     cause = ": ".join(str(part) for part in (name, error.strerror or error) if str(part))
+    folder = os.environ.get("PYSCF_TMPDIR", "")
     if error.errno in NO_SPACE:
         return ResourceError(
             f"{stage} failed, the disk is full ({cause}); free disk space, or set PYSCF_TMPDIR to "
             "another folder for temporary files"
         )
-    return OutputError(
-        f"{stage} failed ({cause}); check that the file or folder exists and may be used "
-        "(PYSCF_TMPDIR names the folder for temporary files)"
-    )
+    if folder and str(name).startswith(folder):
+        return OutputError(
+            f"{stage} failed ({cause}); temporary files go to the folder PYSCF_TMPDIR, {folder}: "
+            "make it, or set PYSCF_TMPDIR to another one"
+        )
+    return OutputError(f"{stage} failed ({cause}); check that the path exists and may be used")
 
 
 def _raised_by_dfmp2(error: Exception) -> bool:

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -82,6 +83,7 @@ class _Commands(click.Group):
         want_tracebacks(ctx, "--verbose" in ctx.args)
         try:
             with _stoppable(), translated("this command", passing=CLICK):
+                _require_folder()
                 return super().invoke(ctx)
         except DFMP2Error as error:
             print_error(error)
@@ -94,6 +96,17 @@ class _Commands(click.Group):
 
 CLICK = (click.ClickException, click.exceptions.Exit, click.Abort)
 """What click raises to print a message or to end a command."""
+
+
+def _require_folder() -> None:
+    """Refuse to work in a folder that was deleted. Libraries end the process there (oneMKL)."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise OutputError(
+            f"the current folder cannot be used ({error.strerror}); was it deleted? Change to "
+            "another folder"
+        ) from error
 
 
 @contextmanager

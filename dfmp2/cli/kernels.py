@@ -9,12 +9,16 @@ import click
 
 from dfmp2.cli.columns import columns
 from dfmp2.cli.streams import echo
+from dfmp2.errors import InputError
 
 if TYPE_CHECKING:
     from dfmp2.kernels.estimate import Estimate
     from dfmp2.kernels.registry import Row
 
 __all__ = ["kernels"]
+
+LARGEST = (200, 2000, 6000)
+"""Largest sizes of an estimate. Its time grows with the number of launches, as NOCC^2 NVIR^2."""
 
 GENERATIONS = ("trn1", "trn2", "trn3")
 
@@ -41,6 +45,8 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
     documents, counted on the instructions of the kernels. They are not measured.
     """
     if shape is None:
+        if generations:
+            raise InputError("--generation is for an estimate; add --estimate SHAPE")
         from dfmp2.kernels.registry import rows
 
         table = rows()
@@ -62,19 +68,22 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
 
 
 def _sizes(shape: str) -> tuple[int, int, int]:
-    from dfmp2.errors import InputError
     from dfmp2.kernels.estimate import SHAPES
 
     if shape in SHAPES:
         return SHAPES[shape]
-    try:
-        nocc, nvir, naux = (int(n) for n in shape.split("/"))
-    except ValueError:
-        nocc = nvir = naux = 0
-    if min(nocc, nvir, naux) < 1:
+    sizes = shape.split("/")
+    if len(sizes) != 3 or not all(n.isascii() and n.isdigit() and n.strip("0") for n in sizes):
         raise InputError(
             f"shape {shape!r} is not understood; use {', '.join(SHAPES)} or NOCC/NVIR/NAUX"
         )
+    if any(len(n) > 9 or int(n) > limit for n, limit in zip(sizes, LARGEST, strict=True)):
+        largest = "/".join(map(str, LARGEST))
+        raise InputError(
+            f"shape {shape!r} is too large: every launch is counted, which takes a minute for "
+            f"{largest}; use sizes up to these"
+        )
+    nocc, nvir, naux = map(int, sizes)
     return nocc, nvir, naux
 
 

@@ -67,11 +67,18 @@ def run(
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
-    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.cli.session import (
+        for_each,
+        plan_jobs,
+        read_molecules,
+        require_used,
+        settings_of,
+    )
     from dfmp2.interfaces.validation import Comparison, require_agreement
     from dfmp2.workflow.jobs import run_job
     from dfmp2.workflow.prepare import choose
 
+    require_used(tolerance, validate or validate_exact)
     output = JsonOutput(json_target, [*options["molecules"], options["checkpoint"]])
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import click
+from click.core import ParameterSource
+
 from dfmp2.cli.progress import Reporter, reporting
 from dfmp2.cli.streams import print_error, print_line
 from dfmp2.errors import DFMP2Error, InputError
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
     from dfmp2.workflow.jobs import Job, PlannedJob
     from dfmp2.workflow.prepare import Choice
 
-__all__ = ["RefusedJob", "for_each", "plan_jobs", "read_molecules", "settings_of"]
+__all__ = ["RefusedJob", "for_each", "plan_jobs", "read_molecules", "require_used", "settings_of"]
+
+
+COMMANDLINE = ParameterSource.COMMANDLINE
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +73,20 @@ def settings_of(options: dict[str, Any]) -> Settings:
     return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep})
 
 
-def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
+def require_used(tolerance: float | None, validates: bool) -> None:
+    """Refuse a tolerance without a comparison, which would look like a check.
+
+    Raises
+    ------
+    InputError
+    """
+    if tolerance is not None and not validates:
+        raise InputError("--tolerance is for --validate and --validate-exact; add one of them")
+
+
+def read_molecules(
+    molecules: tuple[str, ...], settings: Settings, results: bool = False
+) -> list[Job]:
     """Read every molecule of a command.
 
     Parameters
@@ -75,6 +94,8 @@ def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     molecules : tuple of str
         Arguments of the command.
     settings : Settings
+    results : bool
+        Whether the command takes results of dfmp2, too.
 
     Returns
     -------
@@ -85,14 +106,28 @@ def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     InputError
         If an argument cannot be used.
     """
-    from dfmp2.workflow.jobs import read_jobs
+    from dfmp2.workflow.jobs import StoredJob, read_jobs
 
+    given = _given()
     jobs: list[Job] = []
     for molecule in molecules:
         advice = "check the geometry, the charge and the basis"
         with translated(f"{molecule}: reading the molecule", advice):
-            jobs += read_jobs(molecule, settings)
+            found = read_jobs(molecule, settings, given)
+        if not results and any(isinstance(job, StoredJob) for job in found):
+            raise InputError(
+                f"{molecule}: is a result, which dfmp2 show prints and dfmp2 validate compares; "
+                "give the geometry or a chkfile"
+            )
+        jobs += found
     return jobs
+
+
+def _given() -> frozenset[str]:
+    """Names of the options that stand on the command line."""
+    context = click.get_current_context()
+    names = (str(parameter.name) for parameter in context.command.params)
+    return frozenset(n for n in names if context.get_parameter_source(n) is COMMANDLINE)
 
 
 def plan_jobs(

@@ -55,7 +55,7 @@ def validate(
     chosen = cache(lambda: choose(settings))  # a stored result needs no backend
     jobs: list[PlannedJob | StoredJob | RefusedJob] = [
         job if isinstance(job, StoredJob) else plan_jobs([job], chosen())[0]
-        for job in read_molecules(options["molecules"], settings)
+        for job in read_molecules(options["molecules"], settings, results=True)
     ]
     comparisons: list[Comparison] = []
 

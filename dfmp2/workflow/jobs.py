@@ -140,7 +140,20 @@ class Done:
     solution: ScfSolution
 
 
-def read_jobs(source: str, settings: Settings) -> list[Job]:
+_OF_THE_MOLECULE = ("basis", "charge", "spin", "ecp")
+
+_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
+
+_FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
+
+_FIXED_BY_RESULT = (
+    *_OF_THE_MOLECULE, *_OF_THE_SCF, "auxbasis", "frozen", "max_memory", "backend", "device",
+    "precision", "accuracy", "fused",
+)  # fmt: skip
+"""Settings that a JSON result fixes. Its SCF is converged again, so `max_cycle` applies."""
+
+
+def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset()) -> list[Job]:
     """Read one argument of the command line.
 
     Parameters
@@ -149,6 +162,8 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
         A geometry file, "-" for XYZ on standard input, a PySCF chkfile, or a JSON result of
         dfmp2.
     settings : Settings
+    given : frozenset of str
+        Settings that were asked for by name, which is an error for those that `source` fixes.
 
     Returns
     -------
@@ -181,15 +196,21 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
                 f"{source}: is a run file of dfmp2; continue it with dfmp2 resume, look at it with "
                 "dfmp2 show"
             )
-        if settings.basis is not None:
-            raise InputError(
-                f"{source}: a chkfile brings its own basis; leave --basis out, or give the geometry"
-            )
+        _refuse_fixed(
+            f"{source}: a chkfile brings its own molecule and SCF",
+            _FIXED_BY_CHKFILE,
+            settings,
+            given,
+        )
         solution = load_chkfile(source)
         return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
     if Path(source).suffix.lower() == ".json" and Path(source).is_file():
-        if settings.basis is not None:
-            raise InputError(f"{source}: a stored result brings its own basis; leave --basis out")
+        _refuse_fixed(
+            f"{source}: a result brings its own molecule and settings",
+            _FIXED_BY_RESULT,
+            settings,
+            given,
+        )
         return [_stored_job(result, settings, source) for result in read_results(source)]
     geometry = read_geometry(source)
     if settings.basis is None:
@@ -200,6 +221,16 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
         choose_auxbasis(mol, settings.scf_auxbasis)  # raises before the SCF if there is no such set
     name = "stdin" if source == "-" else Path(source).stem
     return [Job(name=name, mol=mol, settings=settings)]
+
+
+def _refuse_fixed(
+    source: str, fixed: tuple[str, ...], settings: Settings, given: frozenset[str]
+) -> None:
+    asked = given if settings.basis is None else given | {"basis"}
+    for name in fixed:
+        if name in asked:
+            option = "--fused-energy" if name == "fused" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{source}; leave {option} out, or give the geometry")
 
 
 def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:

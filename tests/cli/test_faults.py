@@ -39,7 +39,7 @@ ERRORS: dict[str, tuple[Exception, int, str]] = {
     "AttributeError": (AttributeError("x"), 70, "please report it"),
     "LinAlgError": (np.linalg.LinAlgError("Singular matrix"), 2, "linearly dependent"),
     "full disk": (OSError(errno.ENOSPC, "No space left on device", "/t/x"), 5, "/t/x: No space"),
-    "no such folder": (FileNotFoundError(errno.ENOENT, os.strerror(2), "/t"), 6, "PYSCF_TMPDIR"),
+    "no such folder": (FileNotFoundError(errno.ENOENT, os.strerror(2), "/t"), 6, "/t: No such"),
     "MemoryError": (MemoryError(), 5, "max_memory (--max-memory)"),
     "NumPy's memory": (MemoryError("Unable to allocate 9 TiB"), 5, "Unable to allocate 9 TiB"),
     "CUDA's memory": (torch.OutOfMemoryError("CUDA out of memory"), 5, "CUDA out of memory"),
@@ -90,6 +90,18 @@ def test_error_in_a_class_has_the_same_kind(error: str, monkeypatch: pytest.Monk
         DFMP2(mean_field("water")).run()
     assert caught.value.exit_code == code
     assert caught.value.__cause__ is raised
+
+
+def test_an_error_of_the_users_progress_function_is_left_alone() -> None:
+    """A script may stop a run with an exception of its own."""
+    from dfmp2 import DFMP2
+
+    mine = KeyError("stop")
+    mp2 = DFMP2(mean_field("water"))
+    mp2.progress = raiser(mine)
+    with pytest.raises(KeyError) as caught:
+        mp2.kernel()
+    assert caught.value is mine
 
 
 @pytest.mark.parametrize("command", ["show", "validate", "plan", "doctor", "kernels", "bench"])

@@ -263,7 +263,7 @@ def test_scf_of_a_chkfile_is_not_repeated(chkfile: Path) -> None:
 def test_chkfile_with_basis_is_an_error(chkfile: Path) -> None:
     done = dfmp2("run", chkfile, "--basis", "cc-pvdz")
     assert done.exit_code == 2
-    assert "a chkfile brings its own basis; leave --basis out" in done.stderr
+    assert "a chkfile brings its own molecule and SCF; leave --basis out" in done.stderr
 
 
 def _write_chkfile(path: Path, mf: Any) -> None:
