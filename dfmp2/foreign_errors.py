@@ -132,6 +132,10 @@ def as_dfmp2_error(error: Exception, stage: str, wrong_input: str = "") -> DFMP2
             f"{stage} failed in its linear algebra ({cause}); functions of the basis are probably "
             "linearly dependent: check the geometry and the basis"
         )
+    if kind == "BasisNotFoundError":  # of PySCF
+        return InputError(
+            f"{stage} failed ({cause}); name another set (basis, auxbasis, --scf-auxbasis)"
+        )
     if wrong_input and not _raised_by_dfmp2(error):
         return InputError(f"{stage} failed ({cause}); {wrong_input}")
     return InternalError(

@@ -27,7 +27,7 @@ from dfmp2.molecules.files import read_geometry
 from dfmp2.molecules.plain import PlainMolecule
 from dfmp2.planning.plan import Plan
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
-from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
+from dfmp2.references.scf import new_scf, require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.content import load_scf, store_scf
@@ -217,10 +217,23 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
     mol = build_mole(geometry, settings.basis, settings.charge, settings.spin, settings.ecp, source)
     require_closed_shell(mol, source)
-    if settings.scf_auxbasis is not None:
-        choose_auxbasis(mol, settings.scf_auxbasis)  # raises before the SCF if there is no such set
+    _require_fitting_set(mol, settings)
     name = "stdin" if source == "-" else Path(source).stem
     return [Job(name=name, mol=mol, settings=settings)]
+
+
+def _require_fitting_set(mol: Any, settings: Settings) -> None:
+    """Raise before a density-fitted SCF if its auxiliary set lacks an element."""
+    name = getattr(getattr(new_scf(mol, settings), "with_df", None), "auxbasis", None)
+    if name is None:
+        return
+    try:
+        choose_auxbasis(mol, name)
+    except InputError as error:
+        raise InputError(
+            f"the SCF of --density-fit: {str(error).partition(';')[0]}; name another set with "
+            "--scf-auxbasis, such as def2-universal-jkfit"
+        ) from error
 
 
 def _refuse_fixed(
