@@ -13,12 +13,14 @@ __all__ = [
     "DFMP2Warning",
     "DeviceLostError",
     "InputError",
+    "InternalError",
     "KernelError",
     "NkiFallbackWarning",
     "NotConvergedError",
     "OutputError",
     "PeerError",
     "ResourceError",
+    "SomeFailedError",
     "UnsupportedReferenceError",
     "ValidationError",
 ]
@@ -27,7 +29,7 @@ __all__ = [
 class DFMP2Error(Exception):
     """Base class of the errors of dfmp2."""
 
-    exit_code = 1
+    exit_code = 70
 
 
 class InputError(DFMP2Error, ValueError):
@@ -65,7 +67,7 @@ class CheckpointError(DFMP2Error, OSError):
 
 
 class OutputError(DFMP2Error, OSError):
-    """A JSON file or a figure cannot be written."""
+    """An output or a temporary file cannot be written."""
 
     exit_code = 6
 
@@ -90,6 +92,18 @@ class PeerError(DFMP2Error, RuntimeError):
     """A program failed that `dfmp2 bench` compares with."""
 
     exit_code = 7
+
+
+class SomeFailedError(DFMP2Error):
+    """Of several molecules, some have no result. The message names them."""
+
+    exit_code = 8
+
+
+class InternalError(DFMP2Error, RuntimeError):
+    """An exception whose cause dfmp2 does not know, so probably a fault of dfmp2."""
+
+    exit_code = 70
 
 
 class DFMP2Warning(UserWarning):

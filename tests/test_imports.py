@@ -16,9 +16,9 @@ import pytest
 from tests.systems import ROOT
 
 ORDER = (
-    "units", "errors", "defaults", "settings", "kernels", "molecules", "references", "fitting",
-    "results", "runfile", "planning", "backends", "integrals", "tensors", "methods", "precision",
-    "workflow", "composite", "interfaces", "bench", "doctor", "cli",
+    "units", "errors", "foreign_errors", "defaults", "settings", "kernels", "molecules",
+    "references", "fitting", "results", "runfile", "planning", "backends", "integrals", "tensors",
+    "methods", "precision", "workflow", "composite", "interfaces", "bench", "doctor", "cli",
 )  # fmt: skip
 """Top to bottom. The package itself (`__init__`, `__main__`) is below all of them."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 __all__ = ["cache_folder", "compiled_before", "list_path", "note_compiled", "numba_folder"]
 
@@ -41,11 +42,8 @@ def compiled_before(device: str) -> set[str]:
     set of str
         Keys of `dfmp2.kernels.launch.program_key`. Empty if the list is missing or damaged.
     """
-    try:
-        programs = json.loads(list_path().read_text(encoding="utf-8"))
-        return set(programs.get(device, ()))
-    except (OSError, ValueError, AttributeError):
-        return set()
+    programs = _stored().get(device)
+    return set(programs) if isinstance(programs, list) else set()
 
 
 def note_compiled(device: str, programs: set[str]) -> None:
@@ -58,16 +56,22 @@ def note_compiled(device: str, programs: set[str]) -> None:
     programs : set of str
         Keys of `dfmp2.kernels.launch.program_key`.
     """
-    path = list_path()
     try:
-        try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            stored = {}
-        stored[device] = sorted({*stored.get(device, ()), *programs})
+        path, stored = list_path(), _stored()
+        before = stored.get(device)
+        stored[device] = sorted({*(before if isinstance(before, list) else ()), *programs})
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(stored, indent=1), encoding="utf-8")
         draft.replace(path)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home folder
         pass
+
+
+def _stored() -> dict[str, Any]:
+    """The list; empty if it is missing or damaged."""
+    try:
+        found = json.loads(list_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -7,34 +7,15 @@ saved. The same in torch operations takes about ten passes over T.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-from dfmp2.backends.compiled import numba_folder
+from dfmp2.backends.numba_cache import CachedFunction
 
 __all__ = ["reduce_pairs"]
 
 TILE = 64
 """Rows and columns of a tile. A row has 512 contiguous bytes, and the transposed copy of a tile
 (32 KB) stays in the L2 cache."""
-
-
-def _compiled(function: Callable[..., None]) -> Any:
-    # With Python's error model, each divisor is tested and the loops are not vectorised.
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-    chosen = numba.config.CACHE_DIR
-    # numba's own choice is the package's folder. pip does not remove its files there: what is left
-    # of an uninstalled package would hide one that is installed from a checkout.
-    numba.config.CACHE_DIR = chosen or str(numba_folder())
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except (RuntimeError, OSError):  # the folder is not writable
-        return numba.njit(**options)(function)
-    finally:
-        numba.config.CACHE_DIR = chosen
 
 
 def _reduce(t, e_ij, e_vir, share, e_os, e_ss):  # type: ignore[no-untyped-def]
@@ -94,4 +75,7 @@ def _reduce(t, e_ij, e_vir, share, e_os, e_ss):  # type: ignore[no-untyped-def]
         e_ss[x] -= ss
 
 
-reduce_pairs = _compiled(_reduce)
+# With Python's error model, each divisor is tested and the loops are not vectorised.
+reduce_pairs = CachedFunction(
+    _reduce, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+)

@@ -64,7 +64,12 @@ def get_backend() -> str:
 
 
 def _switched_on(variable: str) -> bool:
-    return os.environ.get(variable, "") not in ("", "0")
+    value = os.environ.get(variable, "").strip().lower()
+    if value in ("", "0", "false", "no", "off"):
+        return False
+    if value in ("1", "true", "yes", "on"):
+        return True
+    raise InputError(f"environment variable {variable}={value!r} is neither on nor off; set 1 or 0")
 
 
 def require_nki() -> bool:

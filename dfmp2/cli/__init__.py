@@ -2,7 +2,7 @@
 
 Arguments come in. Tables and JSON on stdout, messages on stderr, figures and an exit code go out.
 Each command has a module of its own, which is imported when the command runs. So ``--help`` needs
-neither torch nor PySCF. Only this module turns an error of dfmp2 into a line and an exit code.
+neither torch nor PySCF. Only this module turns an error into a line and an exit code.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 
 from dfmp2 import __version__
-from dfmp2.errors import DFMP2Error, ResourceError
+from dfmp2.cli.streams import print_error, standard_streams, want_tracebacks
+from dfmp2.errors import DFMP2Error, OutputError
+from dfmp2.foreign_errors import translated
 
 __all__ = ["main"]
 
@@ -39,12 +42,14 @@ Exit codes:
   3  validation failed
   6  result, run file or output file unusable
   7  backend, device or peer program unavailable
+  8  some of several molecules failed, the others were computed
+  70  a fault of dfmp2 itself: please report it with the output of --verbose
   130  interrupted (SIGINT, SIGTERM)
 """
 
 
 class _Commands(click.Group):
-    """Loads a command by its name. Reports an error of dfmp2 as a line with its exit code."""
+    """Loads a command by its name. Reports an error as a line with its exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -60,20 +65,48 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            with _stoppable():
+            with standard_streams():
+                return super().main(*args, **kwargs)
+        except OSError as error:  # the message of click could not be written
+            code = getattr(error.__context__, "exit_code", OutputError.exit_code)
+            raise SystemExit(code) from error
+        except SystemExit as end:
+            if end.code != 1:
+                raise
+            # click's code for an interrupt outside a command, and for a broken pipe
+            stopped = isinstance(end.__context__, click.Abort)
+            raise SystemExit(130 if stopped else OutputError.exit_code) from end
+
+    def invoke(self, ctx: click.Context) -> Any:
+        want_tracebacks(ctx, "--verbose" in ctx.args)
+        try:
+            with _stoppable(), translated("this command", passing=CLICK):
+                _require_folder()
                 return super().invoke(ctx)
         except DFMP2Error as error:
+            print_error(error)
             raise _Reported(str(error), error.exit_code) from error
         except KeyboardInterrupt as error:
             raise _Reported(
                 "interrupted; run the same command again to continue from its run file", 130
             ) from error
-        except MemoryError as error:
-            raise _Reported(
-                f"out of memory ({error}); lower --max-memory", ResourceError.exit_code
-            ) from error
+
+
+CLICK = (click.ClickException, click.exceptions.Exit, click.Abort)
+"""What click raises to print a message or to end a command."""
+
+
+def _require_folder() -> None:
+    """Refuse to work in a folder that was deleted. Libraries end the process there (oneMKL)."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise OutputError(
+            f"the current folder cannot be used ({error.strerror}); was it deleted? Change to "
+            "another folder"
+        ) from error
 
 
 @contextmanager
@@ -89,7 +122,8 @@ def _stoppable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if before is not None:  # None: a handler that was not set by Python, and cannot be set
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Reported(click.ClickException):

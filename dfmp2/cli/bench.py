@@ -70,9 +70,10 @@ def bench(
     from dfmp2.cli.figure import check_target
     from dfmp2.cli.output import JsonOutput
     from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.errors import PeerError
     from dfmp2.workflow.prepare import choose
 
-    output = JsonOutput(json_target)
+    output = JsonOutput(json_target, [*options["molecules"], plot_target])
     if plot_target is not None:
         check_target(plot_target)
     settings = settings_of({**options, **SCF})
@@ -86,13 +87,17 @@ def bench(
         found.append(run_bench(job, peers or PEERS, pairs, report))
         output.echo(bench_text(found[-1]))
 
-    try:
-        for_each(planned, quiet, work)
-    finally:
-        if found:
-            started = start_up()
-            output.echo(closing_text(found, started))
-            output.add(report_data([bench_data(one) for one in found], found, started))
-            if plot_target is not None:
-                plot(found, plot_target)
-        output.close()
+    with output:
+        try:
+            for_each(planned, quiet, work)
+        finally:
+            if found:
+                started = start_up()
+                output.echo(closing_text(found, started))
+                output.add(report_data([bench_data(one) for one in found], found, started))
+                if plot_target is not None:
+                    plot(found, plot_target)
+    missing = {name: why for one in found for name, why in one.missing.items() if name in peers}
+    if missing:
+        names = ", ".join(f"{name} ({why})" for name, why in missing.items())
+        raise PeerError(f"no comparison with {names}; install it, or leave out its --peer")

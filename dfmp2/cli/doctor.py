@@ -7,6 +7,7 @@ import json
 import click
 
 from dfmp2.cli.options import machine_options, set_threads
+from dfmp2.cli.streams import echo
 from dfmp2.errors import BackendUnavailable
 
 __all__ = ["doctor"]
@@ -32,10 +33,10 @@ def doctor(backend: str | None, device: str | None, threads: int | None, as_json
     if as_json:
         asked = {"backend": backend or get_backend(), "device": device}
         found = [asdict(finding) for finding in findings]
-        click.echo(json.dumps({"asked": asked, "usable": works, "findings": found}, indent=1))
+        echo(json.dumps({"asked": asked, "usable": works, "findings": found}, indent=1))
     else:
         for finding in findings:
-            click.echo(str(finding))
+            echo(str(finding))
     if not works:
         worst = next(finding for finding in findings if finding.status == "fail")
         raise BackendUnavailable(f"{worst.check}: {worst.message}")

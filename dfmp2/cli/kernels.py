@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfmp2.cli.columns import columns
+from dfmp2.cli.streams import echo
+from dfmp2.errors import InputError
 
 if TYPE_CHECKING:
     from dfmp2.kernels.estimate import Estimate
     from dfmp2.kernels.registry import Row
 
 __all__ = ["kernels"]
+
+LARGEST = (200, 2000, 6000)
+"""Largest sizes of an estimate. Its time grows with the number of launches, as NOCC^2 NVIR^2."""
 
 GENERATIONS = ("trn1", "trn2", "trn3")
 
@@ -40,10 +45,12 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
     documents, counted on the instructions of the kernels. They are not measured.
     """
     if shape is None:
+        if generations:
+            raise InputError("--generation is for an estimate; add --estimate SHAPE")
         from dfmp2.kernels.registry import rows
 
         table = rows()
-        click.echo(json.dumps(_status_data(table), indent=1) if as_json else _status_text(table))
+        echo(json.dumps(_status_data(table), indent=1) if as_json else _status_text(table))
         return
     from dfmp2.kernels.estimate import ESTIMATED, estimate
 
@@ -53,7 +60,7 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
         for target in generations or GENERATIONS
         for kernel in ESTIMATED
     ]
-    click.echo(
+    echo(
         json.dumps(_estimate_data(sizes, found), indent=1)
         if as_json
         else _estimate_text(sizes, found)
@@ -61,19 +68,22 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
 
 
 def _sizes(shape: str) -> tuple[int, int, int]:
-    from dfmp2.errors import InputError
     from dfmp2.kernels.estimate import SHAPES
 
     if shape in SHAPES:
         return SHAPES[shape]
-    try:
-        nocc, nvir, naux = (int(n) for n in shape.split("/"))
-    except ValueError:
-        nocc = nvir = naux = 0
-    if min(nocc, nvir, naux) < 1:
+    sizes = shape.split("/")
+    if len(sizes) != 3 or not all(n.isascii() and n.isdigit() and n.strip("0") for n in sizes):
         raise InputError(
             f"shape {shape!r} is not understood; use {', '.join(SHAPES)} or NOCC/NVIR/NAUX"
         )
+    if any(len(n) > 9 or int(n) > limit for n, limit in zip(sizes, LARGEST, strict=True)):
+        largest = "/".join(map(str, LARGEST))
+        raise InputError(
+            f"shape {shape!r} is too large: every launch is counted, which takes a minute for "
+            f"{largest}; use sizes up to these"
+        )
+    nocc, nvir, naux = map(int, sizes)
     return nocc, nvir, naux
 
 

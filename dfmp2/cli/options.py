@@ -44,6 +44,9 @@ class _Positive(click.FloatRange):
 
 POSITIVE = _Positive(min=0, min_open=True)
 
+CHARGE = click.IntRange(-1_000_000, 1_000_000)
+"""PySCF keeps a charge in 32 bits."""
+
 
 def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     def decorate(function: F) -> F:
@@ -75,7 +78,7 @@ geometry_options = _stack(
         "--basis",
         help="Orbital basis: a name, or ELEMENT=NAME,default=NAME. Required for geometry files.",
     ),
-    click.option("--charge", type=int, help="Charge. Default: that of the file, else 0."),
+    click.option("--charge", type=CHARGE, help="Charge. Default: that of the file, else 0."),
     click.option(
         "--spin",
         type=int,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from dfmp2.errors import OutputError
+from dfmp2.cli.streams import echo, print_line
+from dfmp2.errors import InputError, OutputError
+from dfmp2.runfile.opening import SUFFIX
 
 if TYPE_CHECKING:
     from dfmp2.interfaces.validation import Comparison
@@ -19,35 +24,45 @@ __all__ = ["JsonOutput", "compare_done", "report_done"]
 
 
 class JsonOutput:
-    """The target of ``--json``.
+    """Where the tables and the JSON of a command go; a context manager.
 
-    A regular file is replaced after every result, so it is complete at any time.
+    A table comes first, so that a JSON file that cannot be written costs no energy. A regular file
+    is replaced after every result, so it is complete at any time. If stdout fails, the rest is
+    computed without it, and the error is raised at the end.
 
     Parameters
     ----------
     target : str or None
         A path, "-" for stdout, or None for no JSON.
+    inputs : iterable of str or None
+        Files of the command, which the JSON must not replace.
 
     Raises
     ------
+    InputError
+        If the target is one of the inputs, or a run file or chkfile.
     OutputError
         If the file cannot be written. This is checked here, before any calculation.
     """
 
-    def __init__(self, target: str | None) -> None:
+    def __init__(self, target: str | None, inputs: Iterable[str | None] = ()) -> None:
         self._target = target
         self._items: list[dict[str, Any]] = []
         self._stream = False
-        if target in (None, "-"):
+        self._lost: OutputError | None = None
+        if target is None or target == "-":
             return
         self._path = Path(target)
-        # A device or a pipe (/dev/stdout) is written to once, at the end, and never replaced.
-        self._stream = self._path.exists() and not (self._path.is_file() or self._path.is_dir())
         try:
-            existed = self._path.exists()
+            _refuse_input(self._path, [name for name in inputs if name])
+            mode = self._path.stat().st_mode if self._path.exists() else None
+            # A device or a pipe (/dev/stdout) is written to once, at the end, and never replaced.
+            self._stream = mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+            if mode is not None and stat.S_ISFIFO(mode):
+                return  # who reads a pipe would see its end if it were opened and closed now
             with self._path.open("a", encoding="utf-8"):
                 pass
-            if not existed:
+            if mode is None:
                 self._path.unlink()
             if not self._stream:
                 self._path = self._path.resolve()
@@ -56,10 +71,29 @@ class JsonOutput:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def __enter__(self) -> JsonOutput:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            self._close()
+            if self._lost is not None:
+                raise self._lost
+        except OutputError as also:
+            if error is None:
+                raise
+            print_line(f"Error: {also}")  # the first error is the one that is raised
+
     def echo(self, text: str) -> None:
         """Print a table, unless the JSON goes to stdout."""
-        if self._target != "-":
-            click.echo(text)
+        if self._target == "-" or self._lost is not None:
+            return
+        try:
+            echo(text)
+        except OutputError as error:
+            self._lost = error
 
     def add(self, item: dict[str, Any]) -> None:
         """Add one finished result, and replace the file."""
@@ -70,13 +104,14 @@ class JsonOutput:
             self._draft.write_text(self._text(), encoding="utf-8")
             self._draft.replace(self._path)
         except OSError as error:
-            self._draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._draft.unlink()
             raise self._unwritable(error) from error
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Write to stdout, a device or a pipe, which take the JSON once."""
         if self._target == "-" and self._items:
-            click.echo(self._text(), nl=False)
+            echo(self._text(), nl=False)
         elif self._stream and self._items:
             try:
                 self._path.write_text(self._text(), encoding="utf-8")
@@ -85,7 +120,10 @@ class JsonOutput:
 
     @property
     def _draft(self) -> Path:
-        return self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
+        # A short name: the target's own may be as long as the file system allows.
+        return self._path.with_name(
+            f".dfmp2-{os.getpid()}-{zlib.crc32(os.fsencode(self._path.name))}.tmp"
+        )
 
     def _text(self) -> str:
         content: Any = self._items[0] if len(self._items) == 1 else self._items
@@ -97,14 +135,27 @@ class JsonOutput:
         )
 
 
+def _refuse_input(target: Path, inputs: list[str]) -> None:
+    import h5py
+
+    for name in inputs:
+        if target.exists() and Path(name).exists() and target.samefile(name):
+            raise InputError(f"--json {target} would replace {name}, an input; name another file")
+    if str(target).endswith(SUFFIX) or (target.is_file() and h5py.is_hdf5(os.fspath(target))):
+        raise InputError(
+            f"--json {target} is the name of a run file or chkfile; name another file, such as "
+            f"{target.stem.split('.')[0]}.json"
+        )
+
+
 def report_done(done: Done, output: JsonOutput, verbose: bool) -> None:
     """Print the table of a finished job and add it to the JSON."""
     from dfmp2.cli.table import operations_text, summary
 
-    output.add(done.result.to_qcschema())
     output.echo(summary(done.result, origin=done.result.read_from or ""))
     if verbose:
         output.echo(operations_text(done.result))
+    output.add(done.result.to_qcschema())
 
 
 def compare_done(

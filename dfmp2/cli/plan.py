@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from dfmp2.cli.options import (
     molecule_options,
     set_threads,
 )
+
+if TYPE_CHECKING:
+    from dfmp2.cli.progress import Reporter
+    from dfmp2.workflow.jobs import Job
 
 __all__ = ["plan"]
 
@@ -31,9 +35,11 @@ def plan(threads: int | None, **options: Any) -> None:
     """
     set_threads(threads)
     from dfmp2.backends.compiled import compiled_before
-    from dfmp2.cli.session import forecasts, read_molecules, settings_of
+    from dfmp2.cli.session import for_each, read_molecules, settings_of
+    from dfmp2.cli.streams import echo
     from dfmp2.cli.table import plan_text, programs_text
     from dfmp2.errors import BackendUnavailable
+    from dfmp2.workflow.jobs import forecast_job, require_disk
     from dfmp2.workflow.prepare import choose
 
     settings = settings_of(options)
@@ -49,10 +55,15 @@ def plan(threads: int | None, **options: Any) -> None:
         # The run may be planned for another machine.
         backend = f"not available here: {error}"
         known = set() if settings.backend == "nki" else None
-    for job, needed in forecasts(jobs, choice, disk=True):
-        plan, aux = needed.plan, needed.aux
-        click.echo(plan_text(job.name, plan, f"{aux} ({aux.reason})", backend))
+
+    def work(job: Job, _: Reporter) -> None:
+        needed = forecast_job(job, choice)
+        require_disk(needed.plan, job.settings)
+        aux = needed.aux
+        echo(plan_text(job.name, needed.plan, f"{aux} ({aux.reason})", backend))
         if known is not None:
             from dfmp2.workflow.programs import needed_programs
 
-            click.echo(programs_text(needed_programs(plan, settings), known))
+            echo(programs_text(needed_programs(needed.plan, settings), known))
+
+    for_each(jobs, True, work)

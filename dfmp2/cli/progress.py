@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dfmp2.cli.streams import print_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -63,11 +65,6 @@ class Reporter:
             self._bar.update(self._tasks[stage], completed=done)
         elif done == total:
             print_line(f"{label} done after {time.perf_counter() - start:.1f} s")
-
-
-def print_line(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(text + "\n")
 
 
 @contextmanager

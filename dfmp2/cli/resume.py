@@ -55,17 +55,16 @@ def resume(
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.progress import reporting
+    from dfmp2.cli.session import require_used
     from dfmp2.interfaces.validation import require_agreement
     from dfmp2.workflow.jobs import resume_job
 
-    output = JsonOutput(json_target)
+    require_used(tolerance, validate or validate_exact)
     changes = {name: value for name, value in options.items() if value is not None}
-    with reporting(quiet) as report:
-        report.start(Path(file).name)
-        done = resume_job(file, changes, report)
-    try:
+    with JsonOutput(json_target, [file]) as output:
+        with reporting(quiet) as report:
+            report.start(Path(file).name)
+            done = resume_job(file, changes, report)
         report_done(done, output, verbose)
         if validate or validate_exact:
             require_agreement([compare_done(done, tolerance, validate_exact, output)])
-    finally:
-        output.close()

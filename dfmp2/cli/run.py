@@ -67,12 +67,19 @@ def run(
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
-    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.cli.session import (
+        for_each,
+        plan_jobs,
+        read_molecules,
+        require_used,
+        settings_of,
+    )
     from dfmp2.interfaces.validation import Comparison, require_agreement
     from dfmp2.workflow.jobs import run_job
     from dfmp2.workflow.prepare import choose
 
-    output = JsonOutput(json_target)
+    require_used(tolerance, validate or validate_exact)
+    output = JsonOutput(json_target, [*options["molecules"], options["checkpoint"]])
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)
     planned = plan_jobs(jobs, choose(settings), disk=True)
@@ -84,8 +91,6 @@ def run(
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))
 
-    try:
+    with output:
         for_each(planned, quiet, work)
-    finally:
-        output.close()
     require_agreement(comparisons)

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from dfmp2.cli.progress import Reporter, print_line, reporting
+import click
+from click.core import ParameterSource
+
+from dfmp2.cli.progress import Reporter, reporting
+from dfmp2.cli.streams import print_error, print_line
 from dfmp2.errors import DFMP2Error, InputError
+from dfmp2.foreign_errors import translated
 from dfmp2.settings import Settings
 
 if TYPE_CHECKING:
     from dfmp2.workflow.jobs import Job, PlannedJob
-    from dfmp2.workflow.prepare import Choice, Forecast
+    from dfmp2.workflow.prepare import Choice
 
-__all__ = ["for_each", "forecasts", "plan_jobs", "read_molecules", "settings_of"]
+__all__ = ["RefusedJob", "for_each", "plan_jobs", "read_molecules", "require_used", "settings_of"]
 
-J = TypeVar("J", bound="Job")
+
+COMMANDLINE = ParameterSource.COMMANDLINE
+
+
+@dataclass(frozen=True, eq=False)
+class RefusedJob:
+    """A molecule that cannot be computed, found before any SCF.
+
+    Attributes
+    ----------
+    name : str
+    error : DFMP2Error
+    """
+
+    name: str
+    error: DFMP2Error
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
@@ -52,7 +73,20 @@ def settings_of(options: dict[str, Any]) -> Settings:
     return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep})
 
 
-def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
+def require_used(tolerance: float | None, validates: bool) -> None:
+    """Refuse a tolerance without a comparison, which would look like a check.
+
+    Raises
+    ------
+    InputError
+    """
+    if tolerance is not None and not validates:
+        raise InputError("--tolerance is for --validate and --validate-exact; add one of them")
+
+
+def read_molecules(
+    molecules: tuple[str, ...], settings: Settings, results: bool = False
+) -> list[Job]:
     """Read every molecule of a command.
 
     Parameters
@@ -60,6 +94,8 @@ def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     molecules : tuple of str
         Arguments of the command.
     settings : Settings
+    results : bool
+        Whether the command takes results of dfmp2, too.
 
     Returns
     -------
@@ -70,65 +106,76 @@ def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     InputError
         If an argument cannot be used.
     """
-    from dfmp2.workflow.jobs import read_jobs
+    from dfmp2.workflow.jobs import StoredJob, read_jobs
 
-    return [job for molecule in molecules for job in read_jobs(molecule, settings)]
+    given = _given()
+    jobs: list[Job] = []
+    for molecule in molecules:
+        advice = "check the geometry, the charge and the basis"
+        with translated(f"{molecule}: reading the molecule", advice):
+            found = read_jobs(molecule, settings, given)
+        if not results and any(isinstance(job, StoredJob) for job in found):
+            raise InputError(
+                f"{molecule}: is a result, which dfmp2 show prints and dfmp2 validate compares; "
+                "give the geometry or a chkfile"
+            )
+        jobs += found
+    return jobs
 
 
-def forecasts(
-    jobs: Sequence[Job], choice: Choice | None, disk: bool = False
-) -> list[tuple[Job, Forecast]]:
-    """Forecast every job, and print its warnings.
+def _given() -> frozenset[str]:
+    """Names of the options that stand on the command line."""
+    context = click.get_current_context()
+    names = (str(parameter.name) for parameter in context.command.params)
+    return frozenset(n for n in names if context.get_parameter_source(n) is COMMANDLINE)
+
+
+def plan_jobs(
+    jobs: Sequence[Job], choice: Choice, disk: bool = False
+) -> list[PlannedJob | RefusedJob]:
+    """Add the backend and the forecast to each job, and print the warnings of the forecast.
 
     Parameters
     ----------
     jobs : sequence of Job
-    choice : Choice or None
-        The chosen backend. None if it is not available on this machine.
+    choice : Choice
+        The chosen backend.
     disk : bool
         Whether the disk must be large enough for the run files.
 
     Returns
     -------
-    list of tuple (Job, Forecast)
-
-    Raises
-    ------
-    ResourceError
-        If memory or disk is too small.
+    list of PlannedJob and RefusedJob
+        For `for_each`, which reports those that are refused.
     """
     from dfmp2.composite.many import in_turn
-    from dfmp2.workflow.jobs import forecast_job, require_disk
+    from dfmp2.workflow.jobs import PlannedJob, forecast_job, require_disk
 
-    found: list[tuple[Job, Forecast]] = []
+    planned: list[PlannedJob | RefusedJob] = []
 
     def work(job: Job) -> None:
         known = forecast_job(job, choice)
         if disk:
             require_disk(known.plan, job.settings)
-        found.append((job, known))
+        planned.append(PlannedJob.of(job, choice, known))
 
     for turn in in_turn(jobs, work):
         for text in turn.warnings:
             print_line(f"Warning: {turn.item.name}: {text}")
         if turn.error is not None:
-            raise turn.error
-    return found
+            planned.append(RefusedJob(turn.item.name, turn.error))
+    return planned
 
 
-def plan_jobs(jobs: Sequence[Job], choice: Choice, disk: bool = False) -> list[PlannedJob]:
-    """Add the backend and the forecast to each job. The parameters are those of `forecasts`."""
-    from dfmp2.workflow.jobs import PlannedJob
-
-    return [PlannedJob.of(job, choice, known) for job, known in forecasts(jobs, choice, disk)]
-
-
-def for_each(jobs: Sequence[J], quiet: bool, work: Callable[[J, Reporter], None]) -> None:
+def for_each(
+    jobs: Sequence[Job | RefusedJob], quiet: bool, work: Callable[[Any, Reporter], None]
+) -> None:
     """Do `work` for every job, with progress, warnings and errors on stderr.
 
     Parameters
     ----------
-    jobs : sequence of Job
+    jobs : sequence of Job and RefusedJob
+        Those that are refused are reported first.
     quiet : bool
         Show no progress.
     work : callable
@@ -137,25 +184,33 @@ def for_each(jobs: Sequence[J], quiet: bool, work: Callable[[J, Reporter], None]
     Raises
     ------
     DFMP2Error
-        If a job failed, after all jobs. Its class is that of the first error.
+        The error of the job, if there is one job.
+    SomeFailedError
+        After all jobs, if one or more of several failed.
     """
     from dfmp2.composite.many import in_turn, raise_failures
 
-    failures: list[DFMP2Error] = []
+    turns = []
     with reporting(quiet) as report:
 
-        def start_and_work(job: J) -> None:
+        def start_and_work(job: Job | RefusedJob) -> None:
+            if isinstance(job, RefusedJob):
+                raise job.error
             report.start(job.name)
             work(job, report)
 
-        for turn in in_turn(jobs, start_and_work):
+        for turn in in_turn(sorted(jobs, key=_is_accepted), start_and_work):
+            turns.append(turn)
             name = turn.item.name
-            if turn.error is not None:
-                failures.append(turn.error)
-                if len(jobs) > 1:
-                    print_line(f"Error: {name}: {turn.error}")
             for text in turn.warnings:
                 print_line(f"Warning: {name}: {text}")
-            if not quiet:
+            if turn.error is not None:
+                if len(jobs) > 1:
+                    print_error(turn.error, name)
+            elif not quiet:
                 print_line(f"{name}: {turn.seconds:.1f} s, SCF included")
-    raise_failures(failures, len(jobs))
+    raise_failures(turns)
+
+
+def _is_accepted(job: Job | RefusedJob) -> bool:
+    return not isinstance(job, RefusedJob)

@@ -31,6 +31,7 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
     do not match their checksums are named. They are not printed.
     """
     from dfmp2.cli.status_table import status_text
+    from dfmp2.cli.streams import echo
     from dfmp2.cli.table import operations_text, summary
     from dfmp2.errors import InputError
     from dfmp2.results.result import read_results
@@ -46,14 +47,14 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
     for file in files:
         if is_run_file(file):
             status = read_status(file, check)
-            click.echo(status_text(status, verbose))
+            echo(status_text(status, verbose))
             if target is not None:
                 drawn.append(PairData.of_run(status))
             continue
         for result in read_results(file):
-            click.echo(summary(result, origin=file))
+            echo(summary(result, origin=file))
             if verbose:
-                click.echo(operations_text(result))
+                echo(operations_text(result))
             if target is not None:
                 drawn.append(PairData.of_result(result))
     if target is not None:

@@ -39,7 +39,8 @@ def validate(
     a result, the SCF is converged again and the stored energy is compared with PySCF's.
     """
     set_threads(threads)
-    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.cli.session import RefusedJob, for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.cli.streams import echo
     from dfmp2.cli.table import comparison_text
     from dfmp2.interfaces.validation import (
         Comparison,
@@ -52,9 +53,9 @@ def validate(
 
     settings = settings_of(options)
     chosen = cache(lambda: choose(settings))  # a stored result needs no backend
-    jobs: list[PlannedJob | StoredJob] = [
+    jobs: list[PlannedJob | StoredJob | RefusedJob] = [
         job if isinstance(job, StoredJob) else plan_jobs([job], chosen())[0]
-        for job in read_molecules(options["molecules"], settings)
+        for job in read_molecules(options["molecules"], settings, results=True)
     ]
     comparisons: list[Comparison] = []
 
@@ -64,7 +65,7 @@ def validate(
         result = job.result if isinstance(job, StoredJob) else compute_job(job, solution, report)
         limit = default_tolerance(result) if tolerance is None else tolerance
         comparisons.append(compare(solution, result, limit, validate_exact))
-        click.echo(comparison_text(comparisons[-1]))
+        echo(comparison_text(comparisons[-1]))
 
     for_each(jobs, quiet, work)
     require_agreement(comparisons)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from dfmp2.errors import DFMP2Error, DFMP2Warning
+from dfmp2.errors import DFMP2Error, DFMP2Warning, SomeFailedError
+from dfmp2.foreign_errors import translated
 
 __all__ = ["Turn", "in_turn", "raise_failures"]
 
@@ -44,7 +45,7 @@ def in_turn(items: Iterable[T], work: Callable[[T], None]) -> Iterator[Turn[T]]:
     ----------
     items : iterable
     work : callable
-        Its errors of dfmp2 are returned. Others, and interrupts, end the series.
+        Its errors are returned. An interrupt ends the series.
 
     Yields
     ------
@@ -56,29 +57,33 @@ def in_turn(items: Iterable[T], work: Callable[[T], None]) -> Iterator[Turn[T]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", DFMP2Warning)
             try:
-                work(item)
+                with translated("the calculation"):
+                    work(item)
             except DFMP2Error as raised:
                 error = raised
         texts = tuple(str(w.message) for w in caught if issubclass(w.category, DFMP2Warning))
         yield Turn(item, time.perf_counter() - start, texts, error)
 
 
-def raise_failures(errors: list[DFMP2Error], total: int) -> None:
+def raise_failures(turns: Sequence[Turn[Any]]) -> None:
     """Raise after a series in which something failed.
 
     Parameters
     ----------
-    errors : list of DFMP2Error
-    total : int
-        Number of items in the series.
+    turns : sequence of Turn
+        The whole series. Its items have a `name`.
 
     Raises
     ------
     DFMP2Error
-        The error itself if there was one item; else one of the first error's kind with the number
-        of failures.
+        The error itself, if there was one item.
+    SomeFailedError
+        If one or more of several items failed.
     """
-    if len(errors) == 1 == total:
-        raise errors[0]
-    if errors:
-        raise type(errors[0])(f"{len(errors)} of {total} molecules failed; see above")
+    failures = [(turn.item.name, turn.error) for turn in turns if turn.error is not None]
+    if not failures:
+        return
+    if len(turns) == 1:
+        raise failures[0][1]
+    names = ", ".join(name for name, _ in failures)
+    raise SomeFailedError(f"{len(failures)} of {len(turns)} molecules failed ({names}); see above")

@@ -118,8 +118,11 @@ check_h5py = partial(_check_import, "h5py")
 
 def check_numba_cache(asked: Asked) -> Finding:
     """The folder of compiled code of numba; without it every process compiles again."""
-    place = numba_folder()
-    reason = why_unwritable(place)
+    try:
+        place = numba_folder()
+        reason = why_unwritable(place)
+    except RuntimeError as error:  # the user has no home folder
+        reason = str(error)
     if reason is None:
         return Finding("numba cache", "ok", f"{place} is writable", backends=EVERY)
     return Finding("numba cache", "warn", f"not writable: {reason}",

@@ -11,6 +11,7 @@ from pyscf import lib
 from pyscf.lib import logger
 
 from dfmp2.errors import InputError
+from dfmp2.foreign_errors import OfTheCaller
 from dfmp2.planning.plan import Plan
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
@@ -152,11 +153,12 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         return self.result.e_corr, None
 
     def _compute(self, prepared: Prepared) -> Result:
+        progress = OfTheCaller(self.progress)
         if self.checkpoint is None:
-            return compute(prepared, progress=self.progress)
+            return compute(prepared, progress=progress)
         path, own_orbitals = str(self.checkpoint), self.mo_coeff is None
         with run_file_of(prepared, path, own_orbitals=own_orbitals) as file:
-            return compute(prepared, file, progress=self.progress)
+            return compute(prepared, file, progress=progress)
 
     def plan(self) -> Plan:
         """Block sizes and memory that `kernel` will use.

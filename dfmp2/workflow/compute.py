@@ -17,6 +17,7 @@ from dfmp2.backends.recording import RecordingBackend
 from dfmp2.errors import KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.orthonormal import orthonormal_form
+from dfmp2.foreign_errors import translated
 from dfmp2.methods.pair_energies import pair_energies
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
@@ -40,6 +41,7 @@ __all__ = ["compute"]
 _WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"
 
 
+@translated("DF-MP2")
 def compute(
     prepared: Prepared,
     file: RunFile | None = None,

@@ -21,12 +21,13 @@ from dfmp2.errors import (
     UnsupportedReferenceError,
 )
 from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.foreign_errors import translated
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.files import read_geometry
 from dfmp2.molecules.plain import PlainMolecule
 from dfmp2.planning.plan import Plan
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
-from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
+from dfmp2.references.scf import new_scf, require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.content import load_scf, store_scf
@@ -83,6 +84,7 @@ class Job:
     settings: Settings
     solution: ScfSolution | None = None
 
+    @translated("the SCF")
     def converge(self) -> ScfSolution:
         """The converged orbitals; runs the SCF unless there are some.
 
@@ -138,7 +140,20 @@ class Done:
     solution: ScfSolution
 
 
-def read_jobs(source: str, settings: Settings) -> list[Job]:
+_OF_THE_MOLECULE = ("basis", "charge", "spin", "ecp")
+
+_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
+
+_FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
+
+_FIXED_BY_RESULT = (
+    *_OF_THE_MOLECULE, *_OF_THE_SCF, "auxbasis", "frozen", "max_memory", "backend", "device",
+    "precision", "accuracy", "fused",
+)  # fmt: skip
+"""Settings that a JSON result fixes. Its SCF is converged again, so `max_cycle` applies."""
+
+
+def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset()) -> list[Job]:
     """Read one argument of the command line.
 
     Parameters
@@ -147,6 +162,8 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
         A geometry file, "-" for XYZ on standard input, a PySCF chkfile, or a JSON result of
         dfmp2.
     settings : Settings
+    given : frozenset of str
+        Settings that were asked for by name, which is an error for those that `source` fixes.
 
     Returns
     -------
@@ -179,25 +196,54 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
                 f"{source}: is a run file of dfmp2; continue it with dfmp2 resume, look at it with "
                 "dfmp2 show"
             )
-        if settings.basis is not None:
-            raise InputError(
-                f"{source}: a chkfile brings its own basis; leave --basis out, or give the geometry"
-            )
+        _refuse_fixed(
+            f"{source}: a chkfile brings its own molecule and SCF",
+            _FIXED_BY_CHKFILE,
+            settings,
+            given,
+        )
         solution = load_chkfile(source)
         return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
     if Path(source).suffix.lower() == ".json" and Path(source).is_file():
-        if settings.basis is not None:
-            raise InputError(f"{source}: a stored result brings its own basis; leave --basis out")
+        _refuse_fixed(
+            f"{source}: a result brings its own molecule and settings",
+            _FIXED_BY_RESULT,
+            settings,
+            given,
+        )
         return [_stored_job(result, settings, source) for result in read_results(source)]
     geometry = read_geometry(source)
     if settings.basis is None:
         raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
     mol = build_mole(geometry, settings.basis, settings.charge, settings.spin, settings.ecp, source)
     require_closed_shell(mol, source)
-    if settings.scf_auxbasis is not None:
-        choose_auxbasis(mol, settings.scf_auxbasis)  # raises before the SCF if there is no such set
+    _require_fitting_set(mol, settings)
     name = "stdin" if source == "-" else Path(source).stem
     return [Job(name=name, mol=mol, settings=settings)]
+
+
+def _require_fitting_set(mol: Any, settings: Settings) -> None:
+    """Raise before a density-fitted SCF if its auxiliary set lacks an element."""
+    name = getattr(getattr(new_scf(mol, settings), "with_df", None), "auxbasis", None)
+    if name is None:
+        return
+    try:
+        choose_auxbasis(mol, name)
+    except InputError as error:
+        raise InputError(
+            f"the SCF of --density-fit: {str(error).partition(';')[0]}; name another set with "
+            "--scf-auxbasis, such as def2-universal-jkfit"
+        ) from error
+
+
+def _refuse_fixed(
+    source: str, fixed: tuple[str, ...], settings: Settings, given: frozenset[str]
+) -> None:
+    asked = given if settings.basis is None else given | {"basis"}
+    for name in fixed:
+        if name in asked:
+            option = "--fused-energy" if name == "fused" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{source}; leave {option} out, or give the geometry")
 
 
 def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:

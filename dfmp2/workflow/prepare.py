@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dfmp2.backends.selection import Selection, computes_on_cuda, select
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
+from dfmp2.foreign_errors import translated
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
 from dfmp2.molecules.build import warn_missing_ecp
@@ -59,6 +60,7 @@ class Choice:
         return getattr(self.selection.backend, "device", None)
 
 
+@translated("choosing the backend")
 def choose(settings: Settings) -> Choice:
     """Choose the backend and the precision, and check that they fit together.
 
@@ -112,6 +114,7 @@ class Forecast:
     notes: tuple[str, ...]
 
 
+@translated("setting up the fit")
 def forecast(
     mol: Any, settings: Settings, nmo: int | None = None, choice: Choice | None = None
 ) -> Forecast:
@@ -157,6 +160,11 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, nmo: int) -> Forecast:
     from pyscf import lib
 
     nocc = int(mol.nelec[0])  # a closed shell: as many orbitals for the other spin
+    if nocc > nmo:
+        raise InputError(
+            f"{nocc} electron pairs do not fit into {nmo} orbitals; check the charge "
+            f"({mol.charge:+d}) and the basis"
+        )
     frozen = frozen_orbitals(mol, settings.frozen, nmo, nocc)
     frozen_occ = sum(1 for i in frozen if i < nocc)
     sizes = Sizes(
@@ -216,6 +224,7 @@ class Prepared(Problem):
     notes: tuple[str, ...]
 
 
+@translated("setting up DF-MP2")
 def prepare(
     name: str, solution: ScfSolution, settings: Settings, choice: Choice, known: Forecast
 ) -> Prepared:

@@ -76,6 +76,10 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
         "1\n\nHe 0 0 0\n", (*BASIS, "--auxbasis", "cc-pvxz-ri"), 2,
         ("auxiliary basis 'cc-pvxz-ri' is unknown", "leave auxbasis out"),
     ),
+    "no JK set": (
+        "1\n\nHe 0 0 0\n", (*BASIS, "--density-fit"), 2,
+        ("'cc-pvdz-jkfit'", "has no functions for He; name another set with --scf-auxbasis"),
+    ),
     "unknown ECP": (
         "1\n\nHe 0 0 0\n", (*BASIS, "--ecp", "nonsense"), 2,
         ("ECP 'nonsense' is unknown", "use --ecp auto"),

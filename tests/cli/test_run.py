@@ -196,9 +196,9 @@ def test_after_a_failure_the_other_molecules_are_computed(tmp_path: Path) -> Non
     he = file_with(tmp_path, "he.xyz", "1\nhelium\nHe 0 0 0\n")
     target = tmp_path / "done.json"
     done = dfmp2("run", n2, he, "--basis", "cc-pvdz", "--max-cycle", 5, "--json", target)
-    assert done.exit_code == 4
+    assert done.exit_code == 8
     assert "Error: n2: the SCF did not converge to 1e-10 Eh in 5 iterations" in done.stderr
-    assert "1 of 2 molecules failed" in done.stderr
+    assert "1 of 2 molecules failed (n2)" in done.stderr
     assert stored(target)["molecule"]["name"] == "he"
 
 
@@ -263,7 +263,7 @@ def test_scf_of_a_chkfile_is_not_repeated(chkfile: Path) -> None:
 def test_chkfile_with_basis_is_an_error(chkfile: Path) -> None:
     done = dfmp2("run", chkfile, "--basis", "cc-pvdz")
     assert done.exit_code == 2
-    assert "a chkfile brings its own basis; leave --basis out" in done.stderr
+    assert "a chkfile brings its own molecule and SCF; leave --basis out" in done.stderr
 
 
 def _write_chkfile(path: Path, mf: Any) -> None:

@@ -127,7 +127,7 @@ def test_stored_result_of_every_kind(tmp_path: Path) -> None:
 def test_basis_with_a_stored_result_is_an_error(result: Path) -> None:
     done = dfmp2("validate", result, "--basis", "cc-pvtz")
     assert done.exit_code == 2
-    assert "brings its own basis; leave --basis out" in done.stderr
+    assert "brings its own molecule and settings; leave --basis out" in done.stderr
 
 
 def _total(content: dict[str, Any]) -> None:
