@@ -51,7 +51,8 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
                 drawn.append(PairData.of_run(status))
             continue
         for result in read_results(file):
-            click.echo(summary(result, origin=file))
+            origin = file if result.has_digest else f"{file} (without digest)"
+            click.echo(summary(result, origin=origin))
             if verbose:
                 click.echo(operations_text(result))
             if target is not None:

@@ -155,7 +155,8 @@ def load_result(file: RunFile) -> Result | None:
     table, _ = load_pairs(file, file.accepted_sessions)
     if table.missing.any() and file.shape.sizes.nvir:  # without virtual orbitals, all are zero
         return None
-    own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, table.symmetric(), strict=True))}
+    pairs = (energies.tolist() for energies in table.symmetric())
+    own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, pairs, strict=True))}
     result = Result.from_qcschema({**data, "extras": {"dfmp2": own}}, file.path)
     times = [session["started"] for session in file.state["sessions"]]
     when = f" at {times[-1]}" if times else ""

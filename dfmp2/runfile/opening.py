@@ -11,7 +11,7 @@ from typing import Any
 from dfmp2.errors import CheckpointError
 from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.file import InUseError, RunFile, is_run_file
-from dfmp2.runfile.identity import difference, fingerprint
+from dfmp2.runfile.identity import E_REF, difference, fingerprint
 from dfmp2.runfile.layout import Shape
 from dfmp2.settings import Settings
 
@@ -74,7 +74,10 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
     file = RunFile(path)
     # The file of an older version lacks newer settings, which had their defaults.
     plain = Settings.energy_defaults()
-    differs = difference({**plain, **file.input["fields"]}, {**plain, **content["fields"]})
+    stored = {**plain, **file.input["fields"]}
+    if "orbitals" in stored and "scf" in file.state:
+        stored.setdefault(E_REF, float(file.read("scf/energy")[0]))
+    differs = difference(stored, {**plain, **content["fields"]})
     if differs is not None:
         file.close()
         raise CheckpointError(
