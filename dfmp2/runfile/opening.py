@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,8 @@ from typing import Any
 
 from dfmp2.errors import CheckpointError
 from dfmp2.results.sizes import Sizes
-from dfmp2.runfile.file import InUseError, RunFile, is_run_file
+from dfmp2.runfile.failures import InUseError, reported
+from dfmp2.runfile.file import RunFile, is_run_file
 from dfmp2.runfile.identity import E_REF, difference, fingerprint
 from dfmp2.runfile.layout import Shape
 from dfmp2.settings import Settings
@@ -19,6 +21,9 @@ __all__ = ["SUFFIX", "default_path", "open_run", "scratch_run"]
 
 SUFFIX = ".dfmp2.h5"
 
+DRAFT_BYTES = len(".1234567890.tmp")
+"""Bytes that a run file's name is longer by while it is made: its process and a suffix."""
+
 
 def default_path(name: str, fields: dict[str, Any]) -> str:
     """Default name of the run file of an input, in the current folder.
@@ -26,11 +31,27 @@ def default_path(name: str, fields: dict[str, Any]) -> str:
     Parameters
     ----------
     name : str
-        Name of the molecule.
+        Name of the molecule. It is shortened if the file name would be too long for the folder.
     fields : dict
         The input, as of `dfmp2.runfile.identity`.
     """
-    return f"{name}-{fingerprint(fields)}{SUFFIX}"
+    end = f"-{fingerprint(fields)}{SUFFIX}"
+    return _shortened(name, _longest_name() - len(end) - DRAFT_BYTES) + end
+
+
+def _longest_name() -> int:
+    """Bytes of the longest file name in the current folder."""
+    try:
+        return os.pathconf(".", "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):
+        return 255
+
+
+def _shortened(name: str, length: int) -> str:
+    """As many characters of a name as fit into so many bytes."""
+    while len(os.fsencode(name)) > length:
+        name = name[:-1]
+    return name
 
 
 def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = False) -> RunFile:
@@ -56,7 +77,11 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
         If the file belongs to another input (the message names the first field that differs), is
         damaged, is in use, is not a run file, or cannot be written.
     """
-    if not Path(path).exists():
+    with reported(path, "be opened"):
+        new = not Path(path).exists()
+    if new:
+        if Path(path).is_symlink():
+            raise CheckpointError(f"{path}: is a link to nothing; remove it, or name another file")
         return RunFile.create(path, shape, content)
     if restart:
         if not is_run_file(path):

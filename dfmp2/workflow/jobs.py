@@ -31,7 +31,7 @@ from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.content import load_scf, store_scf
-from dfmp2.runfile.file import RunFile, is_run_file
+from dfmp2.runfile.file import RunFile, is_regular, is_run_file
 from dfmp2.runfile.identity import (
     basis_field,
     difference,
@@ -279,16 +279,18 @@ def require_disk(plan: Plan, settings: Settings) -> None:
     """
     from pyscf import lib
 
-    path = Path(settings.checkpoint or ".").resolve()
-    if (plan.in_memory and not settings.keep) or (path.is_file() and not settings.restart):
+    path = Path(settings.checkpoint or ".").absolute()
+    exists = is_regular(str(path)) and not settings.restart
+    if (plan.in_memory and not settings.keep) or exists:
         return  # no file, or one that has its space
     folder = (
         (path.parent if settings.checkpoint else path) if settings.keep else Path(lib.param.TMPDIR)
     )
-    if not folder.is_dir():
+    try:
+        free = shutil.disk_usage(folder).free / BYTES_PER_MB
+    except OSError:
         return  # making the file raises the error
     needed = plan.disk["run file without B"] if plan.in_memory else sum(plan.disk.values())
-    free = shutil.disk_usage(folder).free / BYTES_PER_MB
     if free < needed:
         raise ResourceError(
             f"{folder}: the run file needs {needed:.0f} MB, but {free:.0f} MB are free; name a "
