@@ -52,7 +52,8 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
                 drawn.append(PairData.of_run(status))
             continue
         for result in read_results(file):
-            echo(summary(result, origin=file))
+            origin = file if result.has_digest else f"{file} (without digest)"
+            echo(summary(result, origin=origin))
             if verbose:
                 echo(operations_text(result))
             if target is not None:

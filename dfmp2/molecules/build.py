@@ -135,7 +135,14 @@ def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
             mol.build(parse_arg=False, dump_input=False)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        AssertionError,
+    ) as error:
         raise CheckpointError(
             f"{source}: its molecule {plain.name} cannot be built again "
             f"({type(error).__name__}: {error}); the file was changed, or this version of PySCF "

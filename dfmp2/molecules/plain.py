@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dfmp2.molecules.basis import basis_entry
 from dfmp2.settings import BasisSpec
 
-__all__ = ["Mole", "PlainMolecule", "describe_molecule", "element_of", "plain_basis"]
+__all__ = [
+    "Mole",
+    "PlainMolecule",
+    "describe_molecule",
+    "element_of",
+    "recorded_basis",
+    "recorded_ecp",
+]
 
 Mole = Any
 """A `pyscf.gto.Mole`. PySCF has no types."""
@@ -34,7 +44,8 @@ class PlainMolecule:
     charge, spin : int
         Charge; number of unpaired electrons (2S).
     basis, auxbasis, ecp : dict
-        Name or shells by element.
+        Name or functions by atom label. A name stands for a set of the library. A set from a file
+        or from a script is stored by its functions.
     cart : bool
         Whether the functions are Cartesian.
     """
@@ -65,53 +76,89 @@ def element_of(label: str) -> tuple[str, bool]:
     return match["element"].capitalize(), match["ghost"] is None
 
 
-def describe_molecule(name: str, mol: Mole, auxbasis: BasisSpec) -> PlainMolecule:
+def describe_molecule(name: str, mol: Mole, auxmol: Mole, auxbasis: BasisSpec) -> PlainMolecule:
     """Describe a molecule with its basis sets in plain data.
 
     Parameters
     ----------
     name : str
-    mol : pyscf.gto.Mole
+    mol, auxmol : pyscf.gto.Mole
+        The atoms with the orbital and with the auxiliary functions.
     auxbasis : str or dict
-        Auxiliary basis in a form that PySCF accepts.
+        The auxiliary basis as it was named, in a form that PySCF accepts.
 
     Returns
     -------
     PlainMolecule
     """
-    symbols = tuple(mol.atom_symbol(i) for i in range(mol.natm))
     xyz = mol.atom_coords(unit="Bohr")
     return PlainMolecule(
         name=name,
-        symbols=symbols,
+        symbols=tuple(mol.atom_symbol(i) for i in range(mol.natm)),
         coordinates=tuple((float(x), float(y), float(z)) for x, y, z in xyz),
         charge=int(mol.charge),
         spin=int(mol.spin),
-        basis=plain_basis(mol.basis, symbols),
-        auxbasis=plain_basis(auxbasis, symbols),
-        ecp=plain_basis(mol.ecp, symbols) if mol.ecp else {},
+        basis=recorded_basis(mol.basis, mol._basis),
+        auxbasis=recorded_basis(auxbasis, auxmol._basis),
+        ecp=recorded_ecp(mol.ecp, mol._ecp),
         cart=bool(mol.cart),
     )
 
 
-def plain_basis(basis: BasisSpec, symbols: Iterable[str]) -> dict[str, Any]:
-    """A basis as a dict from element to its name or its shells.
+def recorded_basis(basis: BasisSpec, functions: dict[str, Any]) -> dict[str, Any]:
+    """What must be stored of a basis, so that the same functions can be made again.
+
+    A file can change after it was read, and so can a name of it. So only the name of a set of
+    PySCF's library is stored as a name, and only if it gives the same functions.
 
     Parameters
     ----------
     basis : str, dict or list
-        Basis in a form that PySCF accepts.
-    symbols : iterable of str
-        Atom labels of the molecule.
+        The basis as it was named, in a form that PySCF accepts.
+    functions : dict
+        Shells by atom label, as in ``mol._basis``.
 
     Returns
     -------
     dict
-        Shells are lists of numbers, as in JSON.
+        Name or shells by atom label. Shells are lists of numbers, as in JSON.
     """
-    if not isinstance(basis, dict):
-        basis = dict.fromkeys(sorted(set(symbols)), basis)
-    return {key: value if isinstance(value, str) else _lists(value) for key, value in basis.items()}
+    from pyscf import gto
+
+    return _recorded(basis, functions, gto.format_basis)
+
+
+def recorded_ecp(ecp: BasisSpec, functions: dict[str, Any]) -> dict[str, Any]:
+    """What must be stored of effective core potentials. The parameters are as for a basis."""
+    from pyscf import gto
+
+    return _recorded(ecp, functions, gto.format_ecp)
+
+
+def _recorded(
+    named: BasisSpec, functions: dict[str, Any], load: Callable[[dict[str, str]], dict[str, Any]]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for symbol, own in functions.items():
+        name, own = basis_entry(named, symbol), _lists(own)
+        by_name = isinstance(name, str) and _is_name(name)
+        found[symbol] = name if by_name and _loaded(load, symbol, name) == own else own
+    return found
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text can be the name of a set of the library: not a file, and not functions."""
+    files = (text, text.split("@")[0], text[3:])  # as PySCF reads NAME@SCHEME and unc-NAME
+    return "\n" not in text and not any(Path(file).is_file() for file in files)
+
+
+def _loaded(load: Callable[[dict[str, str]], dict[str, Any]], symbol: str, name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # advice to install a package
+        try:
+            return _lists(load({symbol: name}).get(symbol))
+        except (LookupError, RuntimeError, TypeError, ValueError, AssertionError):
+            return None
 
 
 def _lists(value: Any) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
-from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.errors import NotConvergedError
+from dfmp2.references.chkfile_form import read_form
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 
 __all__ = ["is_chkfile", "load_chkfile"]
-
-SCF_KEYS = ("e_tot", "mo_energy", "mo_occ", "mo_coeff")
 
 CHKFILE_GRADIENT = 1e-3
 """A chkfile does not record whether its SCF converged, nor its method. A density-fitted
@@ -47,31 +45,14 @@ def load_chkfile(path: str) -> ScfSolution:
     UnsupportedReferenceError
         If the orbitals are not restricted, or the molecule has unpaired electrons.
     """
-    import h5py
     import numpy as np
-    from pyscf import gto, scf
+    from pyscf import scf
 
-    try:
-        with h5py.File(path, "r") as file:
-            text = file["mol"][()]
-            stored = {key: file["scf"][key][()] for key in SCF_KEYS}
-        json.loads(text)  # a damaged entry is found before PySCF evaluates it
-        mol = gto.loads(text)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: is no PySCF chkfile with a finished SCF ({error}); write one with "
-            "mf.chkfile, or give the geometry"
-        ) from error
-    mol.verbose = 0
-    if np.ndim(stored["mo_coeff"]) != 2 or mol.spin != 0:
-        raise UnsupportedReferenceError(
-            f"{path}: holds an open-shell or generalised SCF; this version treats closed shells "
-            "(RHF) only"
-        )
+    mol, stored = read_form(path)
     mf = scf.RHF(mol)
     mf.verbose, mf.chkfile = 0, None
     mf.mo_coeff, mf.mo_occ = stored["mo_coeff"], stored["mo_occ"]
-    mf.mo_energy, mf.e_tot = stored["mo_energy"], float(stored["e_tot"])
+    mf.mo_energy, mf.e_tot = stored["mo_energy"], stored["e_tot"]
     fock = mf.mo_coeff.T @ mf.get_fock() @ mf.mo_coeff
     occupied = mf.mo_occ > 0
     gradient = float(np.abs(fock[np.ix_(~occupied, occupied)]).max(initial=0.0))

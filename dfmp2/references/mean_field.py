@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.hamiltonian import decorations, is_sgx
 from dfmp2.references.solution import ScfSolution
 
 __all__ = ["as_mean_field", "read_mean_field"]
@@ -70,7 +71,8 @@ def read_mean_field(
         mo_energy=energy,
         mo_occ=occ,
         conv_tol=float(mf.conv_tol),
-        with_df=getattr(mf, "with_df", None) or None,
+        with_df=None if is_sgx(mf) else getattr(mf, "with_df", None) or None,
+        hamiltonian=decorations(mf),
     )
 
 

@@ -14,7 +14,10 @@ __all__ = ["new_scf", "require_closed_shell", "run_scf", "stored_solution"]
 
 
 def run_scf(
-    mol: Any, settings: Settings, gradient_tol: float = defaults.GRADIENT_TOL
+    mol: Any,
+    settings: Settings,
+    gradient_tol: float = defaults.GRADIENT_TOL,
+    x2c: bool = False,
 ) -> ScfSolution:
     """Converge a restricted Hartree-Fock calculation.
 
@@ -25,6 +28,8 @@ def run_scf(
         Read: `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
+    x2c : bool
+        Use the spin-free X2C Hamiltonian (sfX2C1e).
 
     Returns
     -------
@@ -39,6 +44,8 @@ def run_scf(
     """
     require_closed_shell(mol)
     mf = new_scf(mol, settings)
+    if x2c:
+        mf = mf.sfx2c1e()
     mf.conv_tol, mf.conv_tol_grad = settings.conv_tol, gradient_tol
     mf.max_cycle = settings.max_cycle
     mf.kernel()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.molecules.basis import basis_label
-from dfmp2.molecules.plain import plain_basis
+from dfmp2.molecules.plain import recorded_basis
 
 __all__ = ["ScfSolution"]
 
@@ -35,6 +35,8 @@ class ScfSolution:
         Density-fitting object of the SCF. Its integrals can be reused.
     read_from : str or None
         File that the orbitals were read from.
+    hamiltonian : tuple of str
+        What changes the Hamiltonian, as of `dfmp2.references.hamiltonian`. Empty for a plain one.
     """
 
     mol: Any
@@ -46,6 +48,7 @@ class ScfSolution:
     conv_tol: float
     with_df: Any = None
     read_from: str | None = None
+    hamiltonian: tuple[str, ...] = ()
 
     @property
     def nmo(self) -> int:
@@ -55,19 +58,25 @@ class ScfSolution:
     @property
     def label(self) -> str:
         """The SCF in one line."""
+        kind = "; ".join((self.kind, *self.hamiltonian))
         if self.read_from is not None:
-            return f"{self.kind}, read from {self.read_from}"  # not how it was converged
+            return f"{kind}, read from {self.read_from}"  # not how it was converged
         integrals = "exact integrals"
         if self.with_df is not None:
             auxbasis = self.with_df.auxbasis
             integrals = f"density-fitted, {basis_label(auxbasis) if auxbasis else 'JK set'}"
-        return f"{self.kind}, {integrals}, conv_tol {self.conv_tol:g}"
+        return f"{kind}, {integrals}, conv_tol {self.conv_tol:g}"
 
     @property
     def fitting(self) -> dict[str, Any]:
         """Whether and with which auxiliary basis the SCF was density-fitted, as plain data."""
         if self.with_df is None:
             return {"density_fit": False}
-        spec = self.with_df.auxbasis
-        symbols = [self.mol.atom_symbol(i) for i in range(self.mol.natm)]
-        return {"density_fit": True, "scf_auxbasis": plain_basis(spec, symbols) if spec else None}
+        spec, auxmol = self.with_df.auxbasis, self.with_df.auxmol
+        if not spec:
+            return {"density_fit": True, "scf_auxbasis": None}
+        if auxmol is None:  # it was not built, or its memory was freed
+            from pyscf.df import make_auxmol
+
+            auxmol = make_auxmol(self.mol, spec)
+        return {"density_fit": True, "scf_auxbasis": recorded_basis(spec, auxmol._basis)}

@@ -7,9 +7,7 @@ name in the schema are under ``extras.dfmp2``.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,18 +15,11 @@ from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.molecules.plain import PlainMolecule, element_of
+from dfmp2.results.form import check_form, digest, read_json
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.spin_scaling import scs_energy, sos_energy
 
 __all__ = ["ROUNDING", "Result", "read_results"]
-
-_NEEDED = {
-    "labels": "basis auxbasis auxbasis_reason metric precision ecp frozen scf",
-    "settings": "fused precision accuracy density_fit conv_tol",
-    "sizes": "nao nocc nvir naux",
-    "memory": "forecast max_memory",
-}
-"""Keys that every stored result must have."""
 
 ROUNDING = 1e-11
 """Hartree. Sums over the same pair energies in another order differ by less than this."""
@@ -64,6 +55,16 @@ class Result:
         Version by program.
     read_from : str or None
         Run file, device and time, if the result was read and not computed. Not in the JSON.
+    hamiltonian : tuple of str
+        What makes the Hamiltonian another one than that of the plain molecule, such as "sfX2C1e".
+    has_digest : bool
+        False for a result that was read from a file without a digest, as version 0.1.0 wrote it:
+        a change of its numbers cannot be seen. Not in the JSON.
+
+    Raises
+    ------
+    ValidationError
+        If an energy is not a finite number.
     """
 
     molecule: PlainMolecule
@@ -81,6 +82,16 @@ class Result:
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     read_from: str | None = None
+    hamiltonian: tuple[str, ...] = ()
+    has_digest: bool = True
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.e_hf, self.e_corr_os, self.e_corr_ss]).all():
+            raise ValidationError(
+                f"{self.molecule.name}: the energies are not finite numbers (E(HF) {self.e_hf}, "
+                f"E(MP2) correlation {self.e_corr}); check the orbital energies, and use precision "
+                "fp64"
+            )
 
     @property
     def e_corr_os(self) -> float:
@@ -118,7 +129,16 @@ class Result:
         return self.e_os_pairs + self.e_ss_pairs
 
     def to_qcschema(self) -> dict[str, Any]:
-        """The result as a QCSchema AtomicResult in plain JSON types."""
+        """The result as a QCSchema AtomicResult in plain JSON types.
+
+        ``extras.dfmp2.digest`` is a checksum of all else under ``extras.dfmp2``, which holds every
+        number of the result.
+
+        Raises
+        ------
+        ValidationError
+            If a number is not finite. JSON has no such numbers.
+        """
         mol = self.molecule
         atoms = [element_of(symbol) for symbol in mol.symbols]
         names = self.labels
@@ -162,7 +182,7 @@ class Result:
 
     def _extras(self) -> dict[str, Any]:
         mol = self.molecule
-        return {
+        extras = {
             "molecule": {
                 "name": mol.name,
                 "symbols": list(mol.symbols),
@@ -189,7 +209,14 @@ class Result:
             "provenance": self.provenance.to_dict(),
             "notes": list(self.notes),
             "versions": self.versions,
+            "hamiltonian": list(self.hamiltonian),
         }
+        try:
+            return {**extras, "digest": digest(extras)}
+        except ValueError as error:
+            raise ValidationError(
+                f"{mol.name}: the result holds a number that is not finite, so it is not written"
+            ) from error
 
     @classmethod
     def from_qcschema(cls, data: dict[str, Any], source: str) -> Result:
@@ -209,13 +236,14 @@ class Result:
         Raises
         ------
         CheckpointError
-            If dfmp2 did not write the data.
+            If dfmp2 did not write the data, or if they do not match their digest.
         ValidationError
             If an energy is not the sum of the pair energies, or the two descriptions of the
             molecule differ.
         """
         try:
             own = data["extras"]["dfmp2"]
+            check_form(own)
             result = cls(
                 molecule=PlainMolecule.from_plain(own["molecule"]),
                 reference=own["reference"],
@@ -231,10 +259,9 @@ class Result:
                 provenance=Provenance.from_dict(own["provenance"]),
                 notes=tuple(own["notes"]),
                 versions=own["versions"],
+                hamiltonian=tuple(own.get("hamiltonian", ())),
+                has_digest="digest" in own,
             )
-            for part, keys in _NEEDED.items():
-                for key in keys.split():
-                    getattr(result, part)[key]
             schema = result.to_qcschema()
             if data.get("molecule") != schema["molecule"]:
                 raise ValidationError(
@@ -249,12 +276,18 @@ class Result:
                         f"{source}: {name} is {stored}, but its pair energies give {value:.10f}; "
                         "the file was changed after dfmp2 wrote it"
                     )
-            return result
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(
                 f"{source}: is not a result of dfmp2 ({type(error).__name__}: {error}); "
                 "write one with dfmp2 run --json FILE"
             ) from error
+        rest = {name: value for name, value in own.items() if name != "digest"}
+        if result.has_digest and own["digest"] != digest(rest):
+            raise CheckpointError(
+                f"{source}: does not match its digest: the file was changed after dfmp2 wrote it; "
+                "restore it, or write it again with dfmp2 run --json FILE"
+            )
+        return result
 
 
 def read_results(path: str) -> list[Result]:
@@ -271,25 +304,11 @@ def read_results(path: str) -> list[Result]:
     Raises
     ------
     CheckpointError
-        If the file cannot be read or was not written by dfmp2.
+        If the file cannot be read, was not written by dfmp2, or was changed.
+    ValidationError
+        As `Result.from_qcschema`.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); name a run file or a JSON result"
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"{path}: is not JSON ({error}); write a result with dfmp2 run --json FILE"
-        ) from error
-    if data == []:
-        raise CheckpointError(
-            f"{path}: is an empty list of results; write one with dfmp2 run --json FILE"
-        )
-    return [
-        Result.from_qcschema(item, path) for item in (data if isinstance(data, list) else [data])
-    ]
+    return [Result.from_qcschema(item, path) for item in read_json(path)]
 
 
 def _square(rows: list[list[float]]) -> NDArray[np.float64]:

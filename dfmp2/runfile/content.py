@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.errors import CheckpointError
+from dfmp2.errors import CheckpointError, NotConvergedError
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
 from dfmp2.runfile.file import RunFile
@@ -40,9 +40,20 @@ def store_scf(file: RunFile, solution: ScfSolution) -> None:
     ----------
     file : RunFile
     solution : ScfSolution
+
+    Raises
+    ------
+    NotConvergedError
+        If a number is not finite. Nothing is written then.
     """
     values = {name: np.asarray(getattr(solution, name), dtype=np.float64) for name in _ORBITALS}
     values["energy"] = np.array([solution.e_tot])
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise NotConvergedError(
+                f"{solution.mol.natm} atoms: the SCF has {name} that are not finite numbers; check "
+                "the geometry and the basis, and converge it again"
+            )
     for name, value in values.items():
         file.write(f"scf/{name}", value)
     centroids = _centroids(solution, file.input["fields"]["frozen"])
@@ -155,7 +166,8 @@ def load_result(file: RunFile) -> Result | None:
     table, _ = load_pairs(file, file.accepted_sessions)
     if table.missing.any() and file.shape.sizes.nvir:  # without virtual orbitals, all are zero
         return None
-    own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, table.symmetric(), strict=True))}
+    pairs = (energies.tolist() for energies in table.symmetric())
+    own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, pairs, strict=True))}
     result = Result.from_qcschema({**data, "extras": {"dfmp2": own}}, file.path)
     times = [session["started"] for session in file.state["sessions"]]
     when = f" at {times[-1]}" if times else ""

@@ -14,6 +14,9 @@ __all__ = ["InUseError", "reported"]
 IN_USE = (errno.EAGAIN, errno.EACCES)
 """Error numbers of a lock that another process has."""
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""Error numbers of a file system without locks, such as some mounts of NFS and Lustre."""
+
 _NO_PLACE = (
     errno.EROFS,
     errno.EACCES,
@@ -54,6 +57,12 @@ def reported(path: str, doing: str) -> Iterator[None]:
         raise
     except OSError as error:
         number = error.errno or _errno_in(str(error))
+        if number in NO_LOCKS and "lock" in str(error):
+            raise CheckpointError(
+                f"{path}: cannot {doing}: its file system has no locks ({os.strerror(number)}); "
+                "set HDF5_USE_FILE_LOCKING=FALSE if no other process uses the file, name another "
+                "place with --checkpoint, or use --no-checkpoint"
+            ) from error
         if number in IN_USE and doing == "be opened" and "lock" in str(error):
             raise InUseError(
                 f"{path}: is in use by another process of dfmp2; wait for it, or name another "

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import time
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from dfmp2.errors import CheckpointError
+from dfmp2.errors import CheckpointError, DFMP2Warning
 from dfmp2.runfile.failures import InUseError, reported
 from dfmp2.runfile.journal import decode, encode
 from dfmp2.runfile.layout import FORMAT, H5, SCHEMA, Shape, allocate, bytes_on_disk, shape_of
 
-__all__ = ["InUseError", "RunFile", "is_run_file"]
+__all__ = ["InUseError", "RunFile", "is_regular", "is_run_file"]
 
 LIBVER = ("v108", "v108")
 """The file format of HDF5 1.8, whose structures have checksums. HDF5 sets a flag in the superblock
@@ -57,8 +58,12 @@ class RunFile:
 
     def __init__(self, path: str, writable: bool = True) -> None:
         self.path, self._writable = path, writable
+        self._named, self._lost = True, False
         self._synced = time.monotonic()
         with self._reported("be opened"):
+            self._place = Path(path).absolute()  # the current folder may change
+            if self._place.is_fifo():  # HDF5 would wait for ever
+                raise CheckpointError(f"{path}: is a pipe; name a run file")
             # Reading takes no lock, so that the file of a running calculation can be shown.
             self._h5 = h5py.File(path, "r+" if writable else "r", libver=LIBVER, locking=writable)
         try:
@@ -112,12 +117,13 @@ class RunFile:
                     first = encode({"sessions": []}, 1, size)
                     file["journal"][0, : len(first)] = first
                 made = cls(draft)  # takes the lock before another process can find the file
+                made._named = False
                 made.sync()
                 _publish(draft, path, replace)
         finally:
             with contextlib.suppress(OSError):  # it may not exist
                 Path(draft).unlink()
-        made.path = path
+        made.path, made._named, made._place = path, True, Path(path).absolute()
         return made
 
     def _check_format(self) -> None:
@@ -213,6 +219,33 @@ class RunFile:
         self.flush()
         with self._reported("be written"):
             os.fsync(self._h5.id.get_vfd_handle())
+        self._notice_loss()
+
+    def _notice_loss(self) -> None:
+        """Warn once if this file no longer has its name: it was deleted, or replaced by another.
+
+        Warns
+        -----
+        DFMP2Warning
+        """
+        if self._lost or not self._named:
+            return
+        own = os.fstat(self._h5.id.get_vfd_handle())
+        try:
+            found = self._place.stat()
+        except OSError:
+            what = "was deleted or moved"
+        else:
+            if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino):
+                return
+            what = "was replaced by another file"
+        self._lost = True
+        warnings.warn(
+            f"{self.path}: {what} while this run goes on; the result will be printed, but an "
+            "interrupted run cannot be continued",
+            DFMP2Warning,
+            stacklevel=2,
+        )
 
     def reserve(self, name: str) -> None:
         """Allocate the disk space of a dataset now.
@@ -252,11 +285,21 @@ def _has_format(file: H5) -> bool:
 
 def is_run_file(path: str) -> bool:
     """Whether a file is a run file, by its attribute `format`, or by its name if it is damaged."""
+    if not is_regular(path):
+        return False
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _has_format(file)
-    except (OSError, RuntimeError, KeyError):
-        return path.endswith(".dfmp2.h5") and Path(path).is_file()
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError):
+        return path.endswith(".dfmp2.h5")
+
+
+def is_regular(path: str) -> bool:
+    """Whether there is a regular file at a path."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):  # a name that is too long, a folder that may not be read
+        return False
 
 
 def _try_space(draft: str, shape: Shape, text_bytes: int) -> None:
@@ -271,6 +314,18 @@ def _try_space(draft: str, shape: Shape, text_bytes: int) -> None:
         os.close(file)
 
 
+def _claim(path: str) -> None:
+    """Make an empty file of this name. Only one of several processes can do so."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        raise _made_just_now(path) from None
+
+
+def _made_just_now(path: str) -> CheckpointError:
+    return CheckpointError(f"{path}: another process made it just now; start again to continue it")
+
+
 def _publish(draft: str, path: str, replace: bool) -> None:
     if replace:
         Path(draft).replace(path)
@@ -278,10 +333,9 @@ def _publish(draft: str, path: str, replace: bool) -> None:
         try:
             os.link(draft, path)  # unlike a rename, this fails if the file exists
         except FileExistsError:
-            raise CheckpointError(
-                f"{path}: another process made it just now; start again to continue it"
-            ) from None
+            raise _made_just_now(path) from None
         except OSError:  # a file system without hard links
+            _claim(path)
             Path(draft).replace(path)
     folder = os.open(Path(path).resolve().parent, os.O_RDONLY)
     try:

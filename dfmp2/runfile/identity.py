@@ -13,7 +13,21 @@ from dfmp2.molecules.basis import basis_names
 from dfmp2.molecules.plain import Mole
 from dfmp2.settings import BasisSpec
 
-__all__ = ["difference", "fields_of", "fingerprint", "orbital_fields"]
+__all__ = [
+    "E_REF",
+    "basis_field",
+    "difference",
+    "energy_fields",
+    "fields_of",
+    "fingerprint",
+    "orbital_fields",
+]
+
+E_REF = "energy of the orbitals"
+"""Field of the total energy of orbitals that dfmp2 did not converge itself, hartree."""
+
+SAME_ENERGY = 1e-9
+"""Hartree. An energy that is computed again from the same orbitals differs by less."""
 
 
 def fields_of(mol: Mole, auxmol: Mole, frozen: tuple[int, ...]) -> dict[str, Any]:
@@ -66,9 +80,36 @@ def orbital_fields(mo_coeff: NDArray[np.float64], mo_energy: NDArray[np.float64]
     return {"orbitals": digest.hexdigest()[:16]}
 
 
+def basis_field(basis: BasisSpec) -> Any:
+    """The field of a basis that is not on a molecule yet: a name, or names with a digest.
+
+    Parameters
+    ----------
+    basis : str, dict or None
+    """
+    if not isinstance(basis, dict):
+        return basis
+    return {"name": basis_names(basis), "data": _digest(basis)}
+
+
+def energy_fields(e_tot: float, hamiltonian: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a reference beside its orbitals: its total energy and its Hamiltonian.
+
+    Parameters
+    ----------
+    e_tot : float
+        Hartree.
+    hamiltonian : tuple of str
+        As of `dfmp2.references.hamiltonian`. The field is left out for a plain one, so that the
+        identity of older run files is the same.
+    """
+    named = {"hamiltonian": list(hamiltonian)} if hamiltonian else {}
+    return {E_REF: float(e_tot), **named}
+
+
 def fingerprint(fields: dict[str, Any]) -> str:
     """Eight hexadecimal digits of a digest of the fields. They name the run file."""
-    data = {k: v["data"] if isinstance(v, dict) else v for k, v in fields.items()}
+    data = {k: v["data"] if isinstance(v, dict) else v for k, v in fields.items() if k != E_REF}
     return hashlib.sha256(_canonical(data)).hexdigest()[:8]
 
 
@@ -93,6 +134,10 @@ def difference(stored: dict[str, Any], asked: dict[str, Any]) -> str | None:
             if old["name"] != new["name"]:
                 old, new = old["name"], new["name"]
         if old == new:
+            continue
+        if name == E_REF and (name not in stored or name not in asked):
+            continue  # version 0.1.0 did not write it
+        if name == E_REF and abs(float(old) - float(new)) <= SAME_ENERGY:
             continue
         return f"its {name} is {_short(old)}, not {_short(new)}"
     return None

@@ -11,8 +11,9 @@ from typing import Any
 
 from dfmp2.errors import CheckpointError
 from dfmp2.results.sizes import Sizes
-from dfmp2.runfile.file import InUseError, RunFile, is_run_file
-from dfmp2.runfile.identity import difference, fingerprint
+from dfmp2.runfile.failures import InUseError, reported
+from dfmp2.runfile.file import RunFile, is_run_file
+from dfmp2.runfile.identity import E_REF, difference, fingerprint
 from dfmp2.runfile.layout import Shape
 from dfmp2.settings import Settings
 
@@ -20,9 +21,8 @@ __all__ = ["SUFFIX", "default_path", "open_run", "scratch_run"]
 
 SUFFIX = ".dfmp2.h5"
 
-LONGEST_NAME = 220
-"""Bytes of the name of a molecule in that of its run file. File systems allow names of 255 bytes;
-the rest is for the fingerprint, the suffix and the ending of a draft."""
+DRAFT_BYTES = len(".1234567890.tmp")
+"""Bytes that a run file's name is longer by while it is made: its process and a suffix."""
 
 
 def default_path(name: str, fields: dict[str, Any]) -> str:
@@ -31,13 +31,27 @@ def default_path(name: str, fields: dict[str, Any]) -> str:
     Parameters
     ----------
     name : str
-        Name of the molecule.
+        Name of the molecule. It is shortened if the file name would be too long for the folder.
     fields : dict
         The input, as of `dfmp2.runfile.identity`.
     """
-    if len(encoded := os.fsencode(name)) > LONGEST_NAME:
-        name = encoded[:LONGEST_NAME].decode(errors="ignore")
-    return f"{name}-{fingerprint(fields)}{SUFFIX}"
+    end = f"-{fingerprint(fields)}{SUFFIX}"
+    return _shortened(name, _longest_name() - len(end) - DRAFT_BYTES) + end
+
+
+def _longest_name() -> int:
+    """Bytes of the longest file name in the current folder."""
+    try:
+        return os.pathconf(".", "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):
+        return 255
+
+
+def _shortened(name: str, length: int) -> str:
+    """As many characters of a name as fit into so many bytes."""
+    while len(os.fsencode(name)) > length:
+        name = name[:-1]
+    return name
 
 
 def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = False) -> RunFile:
@@ -63,7 +77,11 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
         If the file belongs to another input (the message names the first field that differs), is
         damaged, is in use, is not a run file, or cannot be written.
     """
-    if not Path(path).exists():
+    with reported(path, "be opened"):
+        new = not Path(path).exists()
+    if new:
+        if Path(path).is_symlink():
+            raise CheckpointError(f"{path}: is a link to nothing; remove it, or name another file")
         return RunFile.create(path, shape, content)
     if restart:
         if not is_run_file(path):
@@ -81,7 +99,10 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
     file = RunFile(path)
     # The file of an older version lacks newer settings, which had their defaults.
     plain = Settings.energy_defaults()
-    differs = difference({**plain, **file.input["fields"]}, {**plain, **content["fields"]})
+    stored = {**plain, **file.input["fields"]}
+    if "orbitals" in stored and "scf" in file.state:
+        stored.setdefault(E_REF, float(file.read("scf/energy")[0]))
+    differs = difference(stored, {**plain, **content["fields"]})
     if differs is not None:
         file.close()
         raise CheckpointError(

@@ -145,7 +145,9 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple
     damaged = []
     for i, j in np.argwhere(stored != 0).tolist():  # a committed pair has a checksum
         number = int(session[i, j])
-        if i > j or stored[i, j] != _checksum(i, j, number, e_os[i, j], e_ss[i, j]):
+        finite = np.isfinite(e_os[i, j]) and np.isfinite(e_ss[i, j])
+        checksum = _checksum(i, j, number, e_os[i, j], e_ss[i, j])
+        if i > j or stored[i, j] != checksum or not finite:
             damaged.append((i, j))
         elif number in sessions:
             table.e_os[i, j], table.e_ss[i, j] = e_os[i, j], e_ss[i, j]
@@ -156,13 +158,16 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple
 def store_pairs(file: RunFile, table: PairTable) -> None:
     """Write the pairs of a table that are not in the file yet.
 
+    An energy that is not a finite number is never written: the run computes that pair again when it
+    is continued, perhaps in another precision.
+
     Parameters
     ----------
     file : RunFile
     table : PairTable
         Its attribute `stored` is updated.
     """
-    new = (table.session != 0) & ~table.stored
+    new = (table.session != 0) & ~table.stored & np.isfinite(table.e_os + table.e_ss)
     rows = np.flatnonzero(new.any(axis=1))
     if not len(rows):
         return
@@ -171,9 +176,10 @@ def store_pairs(file: RunFile, table: PairTable) -> None:
     for i, j in np.argwhere(new).tolist():
         number = int(table.session[i, j])
         checksums[i - block.start, j] = _checksum(i, j, number, table.e_os[i, j], table.e_ss[i, j])
-    checksums[table.session[block] == 0] = 0  # dropped pairs must not look committed
+    kept = (table.stored | new)[block]
+    checksums[~kept] = 0  # dropped pairs must not look committed
     for name, values in (("e_os", table.e_os), ("e_ss", table.e_ss), ("session", table.session)):
-        file.write(f"pairs/{name}", values[block], block)
+        file.write(f"pairs/{name}", np.where(kept, values[block], 0).astype(values.dtype), block)
     file.write("pairs/crc32", checksums, block)
     table.stored |= new
 

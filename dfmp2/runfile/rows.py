@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.errors import CheckpointError
+from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.fitting.metric import Metric
 from dfmp2.runfile.file import RunFile
 
@@ -127,6 +127,7 @@ class Rows:
         session : int
             Number of the session that computed it.
         """
+        _require_finite(panel, "(P|ia)")
         self.reserve()
         panel = np.ascontiguousarray(panel)
         rows, nblock, nvir = panel.shape
@@ -198,6 +199,7 @@ class Rows:
         session : int
             Number of the session that computed them.
         """
+        _require_finite(rows, "B")
         self.reserve()
         for start in range(0, len(rows), self.spare):
             part = rows[start : start + self.spare]
@@ -264,6 +266,14 @@ def contiguous_rows(b: Array) -> Array:
     """
     rows: Array = np.ascontiguousarray(np.swapaxes(b, 1, 2), dtype=np.float64)
     return rows
+
+
+def _require_finite(values: Array, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise ValidationError(
+            f"{what} has numbers that are not finite, so it is not written to the run file; use "
+            "--precision fp64 and --backend pytorch, and report it if that does not help"
+        )
 
 
 def _crc(values: Any) -> int:  # NumPy's types do not declare that an array is a buffer

@@ -154,8 +154,8 @@ def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
         result = None
         try:
             result = load_result(file)
-        except ValidationError:
-            damage.append("the result: its energies contradict the pair energies")
+        except (CheckpointError, ValidationError):
+            damage.append("the result: it contradicts the pair energies or its digest")
         if result is not None and not _agree(file.read("energies"), result):
             damage.append("the dataset energies (the printed ones are sums of the pair energies)")
         return RunStatus(

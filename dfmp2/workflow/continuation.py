@@ -19,7 +19,7 @@ from dfmp2.results.result import Result
 from dfmp2.runfile.checkpoint import Checkpoint
 from dfmp2.runfile.content import load_result, load_scf, store_scf
 from dfmp2.runfile.file import RunFile, is_run_file
-from dfmp2.runfile.identity import fields_of, orbital_fields
+from dfmp2.runfile.identity import energy_fields, fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import open_run
 from dfmp2.workflow.prepare import Prepared
@@ -53,7 +53,7 @@ def input_of(
     return {
         "fields": {**fields_of(mol, aux.mol, frozen), **fields},
         "name": name,
-        "molecule": asdict(describe_molecule(name, mol, aux.spec)),
+        "molecule": asdict(describe_molecule(name, mol, aux.mol, aux.spec)),
         "options": None,
         "calculation": None,
     }
@@ -81,6 +81,7 @@ def run_file_of(prepared: Prepared, path: str, own_orbitals: bool) -> Iterator[R
         "reference": solution.kind,
         **prepared.settings.identity(),
         **orbital_fields(solution.mo_coeff, np.concatenate([spin.e_occ, spin.e_vir])),
+        **energy_fields(solution.e_tot, solution.hamiltonian),
     }
     content = input_of(prepared.name, solution.mol, prepared.aux, reference.frozen, fields)
     with open_run(path, Shape(prepared.plan.sizes, solution.nmo), content) as file:

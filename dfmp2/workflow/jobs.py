@@ -24,15 +24,22 @@ from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.foreign_errors import translated
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.files import read_geometry
-from dfmp2.molecules.plain import PlainMolecule
+from dfmp2.molecules.plain import PlainMolecule, recorded_basis
 from dfmp2.planning.plan import Plan
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
+from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
 from dfmp2.references.scf import new_scf, require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.content import load_scf, store_scf
-from dfmp2.runfile.file import RunFile, is_run_file
-from dfmp2.runfile.identity import orbital_fields
+from dfmp2.runfile.file import RunFile, is_regular, is_run_file
+from dfmp2.runfile.identity import (
+    basis_field,
+    difference,
+    energy_fields,
+    fields_of,
+    orbital_fields,
+)
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import default_path, open_run
 from dfmp2.settings import Settings
@@ -100,6 +107,15 @@ class StoredJob(Job):
     """A job that converges the SCF of a stored result again, to compare with it."""
 
     result: Result
+
+    def converge(self) -> ScfSolution:
+        """The SCF of the result, converged again.
+
+        Raises
+        ------
+        NotConvergedError
+        """
+        return run_scf(self.mol, self.settings, x2c=REPEATABLE in self.result.hamiltonian)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -218,6 +234,11 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
     mol = build_mole(geometry, settings.basis, settings.charge, settings.spin, settings.ecp, source)
     require_closed_shell(mol, source)
     _require_fitting_set(mol, settings)
+    if settings.scf_auxbasis is not None:
+        found = choose_auxbasis(mol, settings.scf_auxbasis)  # raises if there is no such set
+        content = recorded_basis(settings.scf_auxbasis, found.mol._basis)
+        if not all(isinstance(value, str) for value in content.values()):  # of a file
+            settings = replace(settings, scf_auxbasis=content)
     name = "stdin" if source == "-" else Path(source).stem
     return [Job(name=name, mol=mol, settings=settings)]
 
@@ -251,6 +272,12 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
+    not_known = [name for name in result.hamiltonian if name != REPEATABLE]
+    if not_known:
+        raise UnsupportedReferenceError(
+            f"{source}: was computed with {', '.join(not_known)}, which a JSON result does not "
+            "describe, so its SCF cannot be repeated; compare in the script that made it"
+        )
     again = replace(
         settings,
         density_fit=bool(result.settings["density_fit"]),
@@ -258,6 +285,12 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
     )
     mol = rebuild_mole(result.molecule, source)
+    naux = choose_auxbasis(mol, result.molecule.auxbasis).naux
+    if (int(mol.nao_nr()), naux) != (result.sizes["nao"], result.sizes["naux"]):
+        raise CheckpointError(
+            f"{source}: {result.molecule.name} has other numbers of functions than its result; the "
+            "file was changed, or the basis sets of PySCF were"
+        )
     return StoredJob(name=result.molecule.name, mol=mol, settings=again, result=result)
 
 
@@ -294,16 +327,18 @@ def require_disk(plan: Plan, settings: Settings) -> None:
     """
     from pyscf import lib
 
-    path = Path(settings.checkpoint or ".").resolve()
-    if (plan.in_memory and not settings.keep) or (path.is_file() and not settings.restart):
+    path = Path(settings.checkpoint or ".").absolute()
+    exists = is_regular(str(path)) and not settings.restart
+    if (plan.in_memory and not settings.keep) or exists:
         return  # no file, or one that has its space
     folder = (
         (path.parent if settings.checkpoint else path) if settings.keep else Path(lib.param.TMPDIR)
     )
-    if not folder.is_dir():
+    try:
+        free = shutil.disk_usage(folder).free / BYTES_PER_MB
+    except OSError:
         return  # making the file raises the error
     needed = plan.disk["run file without B"] if plan.in_memory else sum(plan.disk.values())
-    free = shutil.disk_usage(folder).free / BYTES_PER_MB
     if free < needed:
         raise ResourceError(
             f"{folder}: the run file needs {needed:.0f} MB, but {free:.0f} MB are free; name a "
@@ -377,7 +412,7 @@ def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
     try:
         job = _job_of(file, changes)
         choice = choose(job.settings)
-        planned = PlannedJob.of(job, choice, forecast_job(job, choice))
+        planned = _as_stored(file, PlannedJob.of(job, choice, forecast_job(job, choice)))
     except DFMP2Error:
         file.close()
         raise
@@ -441,17 +476,48 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
     return Job(name=content["name"], mol=mol, settings=settings)
 
 
+def _as_stored(file: RunFile, job: PlannedJob) -> PlannedJob:
+    """The job with the auxiliary basis of its run file, if the default is another one today.
+
+    Raises
+    ------
+    CheckpointError
+        If the molecule cannot be built as it was: a basis file was changed, or PySCF's library.
+    """
+    stored = file.input["fields"]
+
+    def differs(job: PlannedJob) -> str | None:
+        now = fields_of(job.mol, job.known.aux.mol, job.known.frozen)
+        return difference({name: stored.get(name) for name in now}, now)
+
+    if differs(job) is None:
+        return job
+    auxbasis = file.input["molecule"]["auxbasis"]
+    again = replace(job, settings=replace(job.settings, auxbasis=auxbasis))
+    again = replace(again, known=forecast_job(again, again.choice))
+    if (found := differs(again)) is not None:
+        raise CheckpointError(
+            f"{file.path}: cannot be continued: {found}; a basis file or the basis sets of PySCF "
+            "were changed since: restore them, or start a new run with dfmp2 run"
+        )
+    return again
+
+
 def _content(job: PlannedJob) -> dict[str, Any]:
     """The input of a job as its run file stores it."""
     settings = job.settings
     fields = {"reference": settings.reference, **settings.identity()}
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
-        fields["scf_auxbasis"] = settings.scf_auxbasis
+        fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)
+        if named := of_molecule(job.mol):
+            fields["hamiltonian"] = list(named)
     else:
-        fields |= orbital_fields(job.solution.mo_coeff, job.solution.mo_energy)
-    return {
-        **input_of(job.name, job.mol, job.known.aux, job.known.frozen, fields),
-        "options": settings.stored("options"),
-        "calculation": settings.stored("calculation"),
-    }
+        solution = job.solution
+        fields |= orbital_fields(solution.mo_coeff, solution.mo_energy)
+        fields |= energy_fields(solution.e_tot, solution.hamiltonian)
+    content = input_of(job.name, job.mol, job.known.aux, job.known.frozen, fields)
+    options, calculation = settings.stored("options"), settings.stored("calculation")
+    if settings.auxbasis is not None:  # by content: a file may be changed before the run continues
+        calculation["auxbasis"] = content["molecule"]["auxbasis"]
+    return {**content, "options": options, "calculation": calculation}

@@ -64,7 +64,7 @@ def result_of(
     reference, settings, solution = prepared.reference, prepared.settings, prepared.solution
     mol, aux, spin = reference.mol, prepared.aux, reference.closed
     return Result(
-        molecule=describe_molecule(prepared.name, mol, aux.spec),
+        molecule=describe_molecule(prepared.name, mol, aux.mol, aux.spec),
         reference=reference.kind,
         e_hf=reference.e_ref,
         e_os_pairs=outcome.e_os,
@@ -98,6 +98,7 @@ def result_of(
             "conv_tol": solution.conv_tol,
         },
         memory=memory,
+        hamiltonian=solution.hamiltonian,
         provenance=outcome.provenance,
         notes=notes,
         versions=versions(),

@@ -163,15 +163,24 @@ def _nan(content: dict[str, Any]) -> None:
     content["extras"]["dfmp2"]["e_os_pairs"][2][2] = float("nan")
 
 
+@pytest.mark.parametrize("digest", [True, False])
 @pytest.mark.parametrize(
     "tamper", [_total, _result, _correlation, _pair, _hartree_fock, _nan], ids=lambda f: f.__name__
 )
-def test_changed_energy_is_found(result: Path, tamper: Callable[[dict[str, Any]], None]) -> None:
+def test_changed_energy_is_found(
+    result: Path, tamper: Callable[[dict[str, Any]], None], digest: bool
+) -> None:
+    """By the sums, by the digest or, in a file without digest, by the new computation."""
     content = json.loads(result.read_text())
     tamper(content)
+    if not digest:
+        del content["extras"]["dfmp2"]["digest"]
     result.write_text(json.dumps(content))
     done = dfmp2("validate", result)
-    assert done.exit_code == 3
+    by_digest = digest and tamper in (_pair, _hartree_fock)
+    assert done.exit_code == (6 if by_digest or tamper is _nan else 3)
+    if by_digest:
+        assert "does not match its digest" in done.stderr
     assert "Error: " in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
 
@@ -185,6 +194,7 @@ def test_changed_molecule_is_found(result: Path) -> None:
         assert done.exit_code == 3
         assert "its molecule is not the one of extras.dfmp2" in done.stderr
     content["extras"]["dfmp2"]["molecule"]["coordinates"][1][1] = content["molecule"]["geometry"][4]
+    del content["extras"]["dfmp2"]["digest"]
     result.write_text(json.dumps(content))
     done = dfmp2("validate", result)
     assert done.exit_code == 3
@@ -193,7 +203,8 @@ def test_changed_molecule_is_found(result: Path) -> None:
 
 def test_molecule_that_pyscf_refuses_is_found(result: Path) -> None:
     content = json.loads(result.read_text())
-    content["extras"]["dfmp2"]["molecule"]["basis"] = "no-such-basis"
+    content["extras"]["dfmp2"]["molecule"]["basis"] = {"O": "no-such-basis", "H": "sto-3g"}
+    del content["extras"]["dfmp2"]["digest"]
     result.write_text(json.dumps(content))
     done = dfmp2("validate", result)
     assert done.exit_code == 6
