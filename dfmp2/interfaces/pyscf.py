@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -59,6 +60,12 @@ class DFMP2(CheckedAttributes):
     mo_coeff, mo_occ : ndarray, optional
         Canonical orbitals to use instead of the mean field's.
 
+    Notes
+    -----
+    Methods and attributes are those of PySCF's MP2 classes, with these differences. Assigning an
+    attribute that does not exist is an error. Energies are forgotten when an option changes.
+    Orbitals, orbital energies and molecule are always those that the mean field has now.
+
     Attributes
     ----------
     precision : str or None
@@ -78,6 +85,8 @@ class DFMP2(CheckedAttributes):
         Source of the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
         installed, else libcint), "libcint", "gpu4pyscf", or "scf" (those of a density-fitted SCF,
         an error if `auxbasis` is not the SCF's own set; JK sets are not optimised for correlation).
+    with_df : pyscf.df.DF
+        May be set instead of `auxbasis`: its auxiliary basis is used, not its integrals.
     checkpoint : str, path or None
         Run file to keep the work in, or to continue from; None keeps nothing.
     checkpoint_interval : float
@@ -86,10 +95,8 @@ class DFMP2(CheckedAttributes):
         Energies of the finished run, hartree.
     pair_energies : ndarray, shape (nocc, nocc), float64, hartree
         Correlation energy by pair, symmetric; its sum is `e_corr`.
-    result : Result or None
-        Everything about the finished run.
-    read_from : str or None
-        Run file, device and time, if the result was read and nothing was computed.
+    nocc, nmo : int
+        Numbers of correlated occupied orbitals, and of all correlated ones.
 
     Examples
     --------
@@ -136,6 +143,8 @@ class DFMP2(CheckedAttributes):
         self._result: Result | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "frozen" and isinstance(value, Iterator):
+            value = list(value)  # it can be read only once
         super().__setattr__(name, value)
         if name not in _WITHOUT_EFFECT:  # the energies would be those of other options
             self._result = None

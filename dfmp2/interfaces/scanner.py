@@ -17,7 +17,8 @@ __all__ = ["DFMP2Scanner", "scanner_of"]
 class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
     """A `DFMP2` that is called with a geometry and returns the total energy.
 
-    The SCF starts from the orbitals of the geometry before, so it needs fewer iterations.
+    The SCF starts from the orbitals of the geometry before, so it needs fewer iterations. After an
+    SCF that failed, and for other atoms or another charge, it starts from PySCF's initial guess.
     """
 
     def __init__(self, mp: Any) -> None:
@@ -46,7 +47,7 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
         UnsupportedReferenceError
             If the molecule has unpaired electrons.
         NotConvergedError
-            If the SCF does not converge. The next one then starts from PySCF's initial guess.
+            If the SCF does not converge.
         """
         mp: Any = self  # the other base class is a DFMP2
         if mp.checkpoint is not None:
@@ -58,8 +59,8 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
         if not isinstance(mol, gto.MoleBase):
             mol = mp.mol.set_geom_(_geometry(mol, mp.mol.natm), inplace=False)
         require_closed_shell(mol)
-        if not self._scf.converged:
-            self._scf.mo_coeff = None  # PySCF's scanner starts from these orbitals
+        if not (self._scf.converged and _alike(mp.mol, mol)):
+            self._scf.mo_coeff = None  # PySCF's scanner would start from these orbitals
         mp.reset(mol)
         self._scf(mol)
         mp.kernel(**kwargs)
@@ -94,6 +95,10 @@ def _separate(mf: Any) -> Any:
     if getattr(mf, "_chkfile", None) is None or mf.chkfile != mf._chkfile.name:
         own.chkfile = mf.chkfile  # the user's file
     return own
+
+
+def _alike(before: Any, now: Any) -> bool:
+    return bool(before.elements == now.elements and before.nelectron == now.nelectron)
 
 
 def _geometry(atoms: Any, natm: int) -> Any:

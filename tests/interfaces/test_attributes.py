@@ -137,6 +137,13 @@ def test_to_gpu_computes_on_a_gpu_or_not_at_all() -> None:
     assert (cpu.backend, cpu.device, cpu.integrals) == ("pytorch", "cpu", "auto")
 
 
+def test_a_generator_of_frozen_orbitals_is_kept() -> None:
+    """Read a second time it would freeze nothing."""
+    mp2 = DFMP2(mean_field("water"), frozen=(i for i in (0, 1)))
+    assert (mp2.nocc, mp2.nocc) == (3, 3)
+    assert mp2.run().result.frozen == (0, 1)
+
+
 # with_df
 
 

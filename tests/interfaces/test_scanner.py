@@ -129,3 +129,10 @@ def test_what_belongs_to_one_geometry_is_refused() -> None:
 def test_open_shells_are_refused_before_the_scf() -> None:
     with pytest.raises(UnsupportedReferenceError, match="spin 2"):
         scanner()(hydrogen(0.7, spin=2))
+
+
+def test_another_charge_starts_from_a_new_guess() -> None:
+    """The orbitals of another number of electrons can lead to another state."""
+    scan = DFMP2(converge(molecule("He 0 0 0; H 0 0 0.8", "6-31g", charge=1))).as_scanner()
+    ion = molecule("Li 0 0 0; H 0 0 1.6", "6-31g")
+    assert abs(scan(ion) - DFMP2(converge(ion)).run().e_tot) < SAME_SCF
