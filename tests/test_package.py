@@ -48,6 +48,16 @@ def test_import_loads_no_heavy_packages(statement: str) -> None:
     assert not loaded & set(HEAVY)
 
 
+def test_import_beside_a_folder_of_the_same_name(tmp_path: Path) -> None:
+    """A folder that holds a clone named dfmp2 hides the package from no script in it."""
+    (tmp_path / "dfmp2").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", "import dfmp2; dfmp2.__version__"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_public_names_exist() -> None:
     for name in dfmp2.__all__:
         assert getattr(dfmp2, name) is not None

@@ -63,7 +63,7 @@ machine_options = _stack(
     ),
     click.option(
         "--device",
-        metavar="cpu|cuda|cuda:N",
+        metavar="cpu|cuda|cuda:N|bundled|aws",
         help="Device for torch (default: a CUDA GPU if there is one), or bundled|aws for the "
         "simulator.",
     ),
@@ -135,8 +135,8 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
         click.option(
             "--precision",
             type=click.Choice([name.value for name in Precision]),
-            help="Precision of the pair GEMMs. Energies are summed in fp64. Default: fp64, with "
-            "NKI auto.",
+            help="Precision of the pair GEMMs. Energies are summed in fp64. Default: fp64. With "
+            "NKI: auto, and no other.",
         ),
         click.option(
             "--accuracy",
@@ -150,7 +150,8 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
             "fused",
             default=fused,
             show_default=True,
-            help="Reduce each block of T at once, or store it first.",
+            help="Compute the energy of each pair block where its integrals are made, or in a "
+            "second step.",
         ),
     )
 

@@ -48,8 +48,9 @@ def resume(
     """Continue a run from FILE, a run file of `dfmp2 run`.
 
     Converged orbitals, B and pair energies in the file are not computed again. The rest may be
-    computed with another backend, precision or memory limit. Options that are not given keep their
-    values. `dfmp2 show` prints which device computed each part.
+    computed with another backend, precision or memory limit. Options that are not given keep the
+    values of `dfmp2 run`, except `--threads` and `--checkpoint-interval`. `dfmp2 show` prints which
+    device computed each part.
     """
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done

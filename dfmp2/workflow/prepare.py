@@ -65,7 +65,7 @@ def choose(settings: Settings) -> Choice:
     Raises
     ------
     InputError
-        For an unknown backend or precision, or float64 asked of an NKI backend.
+        For an unknown backend or precision, or another precision than auto with an NKI backend.
     BackendUnavailable
         If the backend cannot be used.
     """
@@ -79,10 +79,15 @@ def choose(settings: Settings) -> Choice:
     selection = select(settings.backend, settings.device)
     if not selection.is_nki:
         return Choice(selection, asked or Precision.FP64)
-    if asked is Precision.FP64:
+    if asked not in (None, Precision.AUTO):
+        reason = (
+            "Trainium and its simulators have no float64"
+            if asked is Precision.FP64
+            else "with NKI kernels, not only the pair GEMMs may use float32"
+        )
         raise InputError(
-            "precision fp64: Trainium and its simulators have no float64; use --precision auto, "
-            "which keeps on the host what float32 would spoil, or --backend pytorch"
+            f"precision {asked.value}: {reason}; use --precision auto (precision='auto'), "
+            "which keeps on the host what float32 would spoil, or the backend pytorch"
         )
     return Choice(selection, Precision.AUTO)
 

@@ -52,7 +52,6 @@ def request(backend: str, precision: str | None = None, device: str | None = Non
         ("pytorch", "fp32", "fp32"),
         ("simulator", None, "auto"),
         ("simulator", "auto", "auto"),
-        ("simulator", "fp32", "auto"),
     ],
 )
 def test_precision_of_a_request(backend: str, precision: str | None, expected: str) -> None:
