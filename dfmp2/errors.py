@@ -17,6 +17,7 @@ __all__ = [
     "KernelError",
     "NkiFallbackWarning",
     "NotConvergedError",
+    "NotProvidedError",
     "OutputError",
     "PeerError",
     "ResourceError",
@@ -40,6 +41,13 @@ class InputError(DFMP2Error, ValueError):
 
 class UnsupportedReferenceError(InputError, NotImplementedError):
     """The reference is of a kind that dfmp2 cannot use, such as an open shell."""
+
+
+class NotProvidedError(InputError, NotImplementedError, AttributeError):
+    """PySCF's MP2 classes have this, and dfmp2 does not. The message says what to use instead.
+
+    It is an AttributeError, so that ``hasattr(mp, "make_rdm1")`` is False.
+    """
 
 
 class ValidationError(DFMP2Error):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dfmp2.errors import DFMP2Warning, InputError
+from dfmp2.molecules.advice import without_advice
 from dfmp2.molecules.basis import basis_entry, basis_names, pure_symbol
 from dfmp2.molecules.plain import Mole
 from dfmp2.settings import BasisSpec
@@ -194,8 +195,7 @@ def _has_element(basis: str, symbol: str) -> bool:
     from pyscf.lib.exceptions import BasisNotFoundError
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # advice to install a package
+        with without_advice():
             return bool(gto.basis.load(basis, pure_symbol(symbol)))
     except (BasisNotFoundError, KeyError):
         return False

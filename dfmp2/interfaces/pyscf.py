@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,15 @@ from numpy.typing import NDArray
 from pyscf import lib
 from pyscf.lib import logger
 
-from dfmp2.errors import InputError
+from dfmp2.errors import InputError, NotProvidedError
 from dfmp2.foreign_errors import OfTheCaller
+from dfmp2.interfaces.attributes import CheckedAttributes
+from dfmp2.interfaces.not_provided import require_provided
+from dfmp2.interfaces.scanner import scanner_of
+from dfmp2.interfaces.with_df import auxbasis_of, require_density_fitting
 from dfmp2.planning.plan import Plan
+from dfmp2.references.foreign import require_mean_field
+from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
@@ -28,8 +35,18 @@ _SCF_ONLY = {f.name for f in fields(Settings) if f.metadata.get("stored") == "op
 _OPTIONS = [f for f in fields(Settings) if f.name not in {*_SCF_ONLY, "keep", "restart"}]
 """Settings that are attributes of the class: all but those of an SCF of dfmp2's own."""
 
+_WITHOUT_EFFECT = {
+    "_result", "checkpoint", "checkpoint_interval", "max_memory", "name", "progress", "stdout",
+    "verbose",
+}  # fmt: skip
+"""Attributes that can change after a run while its result stays valid."""
 
-class DFMP2(lib.StreamObject):  # type: ignore[misc]
+SAME_ENERGIES = 1e-4
+"""Hartree. Orbital energies of one SCF, stored or from its Fock matrix, differ by less than this at
+PySCF's default convergence. A level shift, other units or another method differ by far more."""
+
+
+class DFMP2(CheckedAttributes):
     """Density-fitted MP2 on a closed-shell mean field of PySCF.
 
     Parameters
@@ -43,6 +60,12 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         density-fitted SCF.
     mo_coeff, mo_occ : ndarray, optional
         Canonical orbitals to use instead of the mean field's.
+
+    Notes
+    -----
+    Methods and attributes are those of PySCF's MP2 classes, with these differences. Assigning an
+    attribute that does not exist is an error. Energies are forgotten when an option changes.
+    Orbitals, orbital energies and molecule are always those that the mean field has now.
 
     Attributes
     ----------
@@ -63,6 +86,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Source of the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
         installed, else libcint), "libcint", "gpu4pyscf", or "scf" (those of a density-fitted SCF,
         an error if `auxbasis` is not the SCF's own set; JK sets are not optimised for correlation).
+    with_df : pyscf.df.DF
+        May be set instead of `auxbasis`: its auxiliary basis is used, not its integrals.
     checkpoint : str, path or None
         Run file to keep the work in, or to continue from; None keeps nothing.
     checkpoint_interval : float
@@ -71,10 +96,8 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         Energies of the finished run, hartree.
     pair_energies : ndarray, shape (nocc, nocc), float64, hartree
         Correlation energy by pair, symmetric; its sum is `e_corr`.
-    result : Result or None
-        Everything about the finished run.
-    read_from : str or None
-        Run file, device and time, if the result was read and nothing was computed.
+    nocc, nmo : int
+        Numbers of correlated occupied orbitals, and of all correlated ones.
 
     Examples
     --------
@@ -90,7 +113,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     """
 
     _keys = {f.name for f in _OPTIONS} | {
-        "mol", "mo_coeff", "mo_occ", "result", "progress", "name", "read_from",
+        "mo_coeff", "mo_occ", "with_df", "progress", "name",
     }  # fmt: skip
 
     def __init__(
@@ -101,63 +124,88 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         mo_coeff: NDArray[np.float64] | None = None,
         mo_occ: NDArray[np.float64] | None = None,
     ) -> None:
+        require_mean_field(mf)
+        if isinstance(auxbasis, np.ndarray):
+            raise InputError(
+                "the third argument is auxbasis, found an array; give orbitals by name, as in "
+                "DFMP2(mf, mo_coeff=..., mo_occ=...)"
+            )
         for option in _OPTIONS:
             setattr(self, option.name, option.default)
         self._scf = mf
-        self.mol = getattr(mf, "mol", None)
-        self.verbose = getattr(mf, "verbose", 0)
-        self.stdout = getattr(mf, "stdout", None)
-        self.max_memory = getattr(mf, "max_memory", lib.param.MAX_MEMORY)
+        self._with_df: Any = None
+        self._mo_coeff: NDArray[np.float64] | None = None
+        self._mo_occ: NDArray[np.float64] | None = None
+        self.verbose, self.stdout, self.max_memory = mf.verbose, mf.stdout, mf.max_memory
         self.frozen, self.auxbasis = frozen, auxbasis
         self.mo_coeff, self.mo_occ = mo_coeff, mo_occ
         self.progress: Progress = silent
         self.name = "molecule"
-        self.result: Result | None = None
-        self.read_from: str | None = None
+        self._result: Result | None = None
 
-    def set(self, *args: Any, **kwargs: Any) -> DFMP2:
-        """Set attributes by keyword; an unknown name is an error, not a new attribute."""
-        unknown = sorted(set(kwargs) - self._keys - lib.StreamObject._keys)
-        if unknown:
-            raise InputError(f"DFMP2 has no attribute {unknown[0]!r}; it has {sorted(self._keys)}")
-        super().set(*args, **kwargs)
-        return self
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "frozen" and isinstance(value, Iterator):
+            value = list(value)  # it can be read only once
+        super().__setattr__(name, value)
+        if name not in _WITHOUT_EFFECT:  # the energies would be those of other options
+            self._result = None
 
-    __call__ = set
-
-    def kernel(self) -> tuple[float, None]:
+    def kernel(
+        self,
+        mo_energy: NDArray[np.float64] | None = None,
+        mo_coeff: NDArray[np.float64] | None = None,
+        eris: None = None,
+        with_t2: bool = False,
+    ) -> tuple[float, None]:
         """Compute the energies.
+
+        Parameters
+        ----------
+        mo_energy : ndarray, shape (nmo,), optional
+            Compared with the orbital energies of the reference, which are the ones that are used.
+        mo_coeff : ndarray, shape (nao, nmo), optional
+            Canonical orbitals for this call only.
+        eris : None
+            Integrals as PySCF's classes take them are not supported.
+        with_t2 : bool
+            Amplitudes are never stored: True is an error.
 
         Returns
         -------
         e_corr : float
             Hartree.
         t2 : None
-            Amplitudes are never stored.
 
         Raises
         ------
         DFMP2Error
             One of its kinds, see `dfmp2.errors`.
         """
+        self._result = None  # no energies are left of an earlier run if this one fails
+        for name, asked in (("eris", eris is not None), ("with_t2", with_t2)):
+            if asked:
+                require_provided(name)
         settings = self._settings()
         choice = choose(settings)
-        solution = self._solution()
-        if self.checkpoint is not None and self.mo_coeff is None:
+        solution = self._solution(mo_coeff)
+        if mo_energy is not None:
+            _require_same(mo_energy, solution.mo_energy)
+        settings = self._with_auxbasis(settings, solution)
+        own_orbitals = self._mo_coeff is None and mo_coeff is None
+        if self.checkpoint is not None and own_orbitals:
             solution = with_stored_orbitals(solution, str(self.checkpoint))
         known = forecast(solution.mol, settings, solution.nmo, choice)
         prepared = prepare(self.name, solution, settings, choice, known)
-        self.result = self._compute(prepared)
-        self.read_from = self.result.read_from
-        self._log(self.result)
-        return self.result.e_corr, None
+        self.dump_flags()
+        self._result = result = self._compute(prepared, own_orbitals)
+        self._log(result)
+        return result.e_corr, None
 
-    def _compute(self, prepared: Prepared) -> Result:
+    def _compute(self, prepared: Prepared, own_orbitals: bool) -> Result:
         progress = OfTheCaller(self.progress)
         if self.checkpoint is None:
             return compute(prepared, progress=progress)
-        path, own_orbitals = str(self.checkpoint), self.mo_coeff is None
-        with run_file_of(prepared, path, own_orbitals=own_orbitals) as file:
+        with run_file_of(prepared, str(self.checkpoint), own_orbitals=own_orbitals) as file:
             return compute(prepared, file, progress=progress)
 
     def plan(self) -> Plan:
@@ -169,13 +217,143 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
             As `kernel`; ResourceError if `max_memory` is too small.
         """
         solution = self._solution()
-        return forecast(solution.mol, self._settings(), solution.nmo).plan
+        settings = self._with_auxbasis(self._settings(), solution)
+        return forecast(solution.mol, settings, solution.nmo).plan
+
+    def reset(self, mol: Any = None) -> DFMP2:
+        """Forget the result, and go over to another molecule, as PySCF's ``reset``.
+
+        Parameters
+        ----------
+        mol : pyscf.gto.Mole, optional
+            The new molecule of the mean field, whose SCF must be run again then.
+        """
+        self._result = None
+        self._scf.reset(mol)
+        if mol is not None:
+            self._scf.converged = False
+            self.mo_coeff = self.mo_occ = None
+            if self._with_df is not None:
+                self._with_df = self._with_df.copy().reset(mol)
+        return self
+
+    def as_scanner(self) -> Any:
+        """An object that is called with geometries and returns total energies.
+
+        Returns
+        -------
+        dfmp2.interfaces.scanner.DFMP2Scanner
+
+        Raises
+        ------
+        InputError
+            If `mo_coeff` is set: orbitals belong to one geometry.
+
+        Examples
+        --------
+        >>> from pyscf import gto, scf
+        >>> from dfmp2 import DFMP2
+        >>> mol = gto.M(atom="H 0 0 0; H 0 0 0.74", basis="cc-pvdz", verbose=0)
+        >>> scan = DFMP2(scf.RHF(mol)).as_scanner()
+        >>> [round(scan(f"H 0 0 0; H 0 0 {r}"), 4) for r in (0.7, 0.8)]
+        [-1.1533, -1.1537]
+        """
+        if isinstance(self, lib.SinglePointScanner):
+            return self
+        if self._mo_coeff is not None or self._mo_occ is not None:
+            raise InputError(
+                "mo_coeff and mo_occ belong to one geometry; set them to None, and the scanner "
+                "uses the orbitals of its own SCF"
+            )
+        return scanner_of(self)
+
+    def density_fit(self, auxbasis: Any = None, with_df: Any = None) -> DFMP2:
+        """A copy with another auxiliary basis, as PySCF's MP2 classes have."""
+        return self._copy().set(auxbasis=auxbasis, with_df=with_df)
+
+    def to_cpu(self) -> DFMP2:
+        """A copy that computes with torch on the CPU, without result."""
+        integrals = "auto" if self.integrals == "gpu4pyscf" else self.integrals
+        return self._copy().set(backend="pytorch", device="cpu", integrals=integrals)
+
+    def to_gpu(self) -> DFMP2:
+        """A copy that computes with torch on a CUDA GPU or raises an error, without result."""
+        return self._copy().set(backend="pytorch", device="cuda")
+
+    def set_frozen(
+        self, method: str = "auto", window: tuple[float, float] = (-1000.0, 1000.0)
+    ) -> DFMP2:
+        """Freeze the chemical core ("auto"), or orbitals outside an energy window ("window").
+
+        Parameters
+        ----------
+        method : {"auto", "window"}
+        window : tuple of float
+            Lowest and highest energy of correlated orbitals, hartree.
+
+        Raises
+        ------
+        InputError
+            For another method.
+        """
+        if method not in ("auto", "window"):
+            raise InputError(f"set_frozen: {method!r} is unknown; use 'auto' or 'window'")
+        if method == "auto":
+            return self.set(frozen="auto")
+        outside = (self.mo_energy < window[0]) | (self.mo_energy > window[1])
+        return self.set(frozen=[int(i) for i in np.flatnonzero(outside)])
+
+    def get_frozen_mask(self) -> NDArray[np.bool_]:
+        """True for each correlated orbital, False for each frozen one; shape (all orbitals,)."""
+        occ = self.mo_occ
+        if occ is None:
+            raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
+        mask = np.ones(len(occ), dtype=bool)
+        nocc = int(np.count_nonzero(occ > 0))
+        mask[list(frozen_orbitals(self.mol, self.frozen, len(occ), nocc))] = False
+        return mask
+
+    def get_nocc(self) -> int:
+        """Number of correlated occupied orbitals."""
+        return int(np.count_nonzero(self.get_frozen_mask() & (self.mo_occ > 0)))
+
+    def get_nmo(self) -> int:
+        """Number of correlated orbitals, occupied and virtual."""
+        return int(np.count_nonzero(self.get_frozen_mask()))
+
+    def get_e_hf(self, mo_coeff: NDArray[np.float64] | None = None) -> float:
+        """Energy of the reference, hartree, also before the run."""
+        return self._solution(mo_coeff).e_tot
+
+    def dump_flags(self, verbose: int | None = None) -> DFMP2:
+        """Print the options at verbose level 4, as PySCF's classes do."""
+        log = logger.new_logger(self, verbose)
+        log.info("")
+        log.info("******** %s ********", type(self))
+        log.info("nocc = %s, nmo = %s, frozen = %s", self.nocc, self.nmo, self.frozen)
+        log.info("max_memory %g MB above the memory at the start", self.max_memory)
+        return self
+
+    def _copy(self) -> DFMP2:
+        copied: DFMP2 = self.copy()
+        return copied
 
     def _settings(self) -> Settings:
         return Settings(**{option.name: getattr(self, option.name) for option in _OPTIONS})
 
-    def _solution(self) -> ScfSolution:
-        return read_mean_field(self._scf, self.mo_coeff, self.mo_occ, self.allow_ks)
+    def _with_auxbasis(self, settings: Settings, solution: ScfSolution) -> Settings:
+        """The settings with the auxiliary basis of `with_df`, if there is one."""
+        if self._with_df is None:
+            return settings
+        if settings.auxbasis is not None:
+            raise InputError(
+                "with_df and auxbasis both name the auxiliary basis; set one of them to None"
+            )
+        return replace(settings, auxbasis=auxbasis_of(self._with_df, solution))
+
+    def _solution(self, mo_coeff: NDArray[np.float64] | None = None) -> ScfSolution:
+        coeff = self._mo_coeff if mo_coeff is None else mo_coeff
+        return read_mean_field(self._scf, coeff, self._mo_occ, self.allow_ks)
 
     def _log(self, result: Result) -> None:
         log = logger.new_logger(self)
@@ -185,10 +363,71 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         log.info("auxiliary basis %s (%s)", labels["auxbasis"], labels["auxbasis_reason"])
         log.info("ran on %s", result.provenance.device_line())
 
+    @property
+    def mol(self) -> Any:
+        """The molecule of the mean field."""
+        return self._scf.mol
+
+    @property
+    def mo_coeff(self) -> Any:
+        """The orbitals, shape (nao, nmo): those that were set, or the mean field's."""
+        return self._scf.mo_coeff if self._mo_coeff is None else self._mo_coeff
+
+    @mo_coeff.setter
+    def mo_coeff(self, mo_coeff: NDArray[np.float64] | None) -> None:
+        self._mo_coeff = mo_coeff
+
+    @property
+    def mo_occ(self) -> Any:
+        """Their occupations, shape (nmo,): those that were set, or the mean field's."""
+        return self._scf.mo_occ if self._mo_occ is None else self._mo_occ
+
+    @mo_occ.setter
+    def mo_occ(self, mo_occ: NDArray[np.float64] | None) -> None:
+        self._mo_occ = mo_occ
+
+    @property
+    def mo_energy(self) -> Any:
+        """Orbital energies, shape (nmo,), hartree, that MP2 uses."""
+        return self._solution().mo_energy
+
+    @property
+    def with_df(self) -> Any:
+        """The density-fitting object whose auxiliary basis is used, if one was set."""
+        if self._with_df is None:
+            raise NotProvidedError(
+                "DFMP2 makes no with_df; set auxbasis, or with_df = pyscf.df.DF(mol, auxbasis=...)"
+            )
+        return self._with_df
+
+    @with_df.setter
+    def with_df(self, with_df: Any) -> None:
+        if with_df is not None:
+            require_density_fitting(with_df)
+        self._with_df = with_df
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is a result. An SCF that did not converge is an error."""
+        return self._result is not None
+
+    @property
+    def result(self) -> Result | None:
+        """Everything about the finished run."""
+        return self._result
+
+    @property
+    def read_from(self) -> str | None:
+        """Run file, device and time, if the result was read and nothing was computed."""
+        return None if self._result is None else self._result.read_from
+
     def _finished(self) -> Result:
-        if self.result is None:
-            raise AttributeError("the energies do not exist yet; call .run() or .kernel() first")
-        return self.result
+        if self._result is None:
+            raise AttributeError(
+                "the energies do not exist yet, or an option has changed; call .run() or .kernel() "
+                "first"
+            )
+        return self._result
 
     e_hf = property(lambda self: self._finished().e_hf)
     e_corr = property(lambda self: self._finished().e_corr)
@@ -198,4 +437,17 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
     e_tot_scs = property(lambda self: self._finished().e_tot_scs)
     e_tot_sos = property(lambda self: self._finished().e_tot_sos)
     pair_energies = property(lambda self: self._finished().pair_energies)
+    emp2 = e_corr
+    emp2_scs = property(lambda self: self.e_tot_scs - self.e_hf)
+    nocc = property(get_nocc)
+    nmo = property(get_nmo)
     t2 = None
+
+
+def _require_same(given: Any, used: NDArray[np.float64]) -> None:
+    given = np.asarray(given)
+    if given.shape != used.shape or not np.abs(given - used).max(initial=0.0) <= SAME_ENERGIES:
+        raise InputError(
+            "mo_energy differs from the orbital energies of the Fock matrix, which MP2 needs; "
+            "leave it out, or use pyscf.mp.dfmp2 for energies of your own"
+        )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from dfmp2.errors import InputError
+from dfmp2.molecules.advice import without_advice
 from dfmp2.settings import BasisSpec
 
 __all__ = [
@@ -124,8 +124,7 @@ def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
         if not isinstance(name, str):
             continue
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # advice to install a package
+            with without_advice():
                 gto.basis.load(name, pure_symbol(symbol))
         except (BasisNotFoundError, KeyError) as error:
             known = "Unknown basis" not in str(error) and isinstance(error, BasisNotFoundError)
@@ -154,8 +153,7 @@ def available_ecp(basis: Basis, symbol: str) -> str | None:
     if not isinstance(basis, str) or "\n" in basis:
         return None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with without_advice():
             found = gto.basis.load_ecp(basis, pure_symbol(symbol))
     except (RuntimeError, LookupError):  # BasisNotFoundError, or no entry in PySCF's table
         return None

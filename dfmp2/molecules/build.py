@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from dfmp2.errors import CheckpointError, DFMP2Warning, InputError
+from dfmp2.molecules.advice import without_advice
 from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
 from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
 from dfmp2.molecules.xyz import Geometry
@@ -132,8 +133,7 @@ def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
     mol.basis, mol.ecp, mol.cart = plain.basis, plain.ecp, plain.cart
     try:
         mol.atom = list(zip(plain.symbols, plain.coordinates, strict=True))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
+        with without_advice():
             mol.build(parse_arg=False, dump_input=False)
     except (
         LookupError,

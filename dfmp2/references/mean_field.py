@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx
 from dfmp2.references.solution import ScfSolution
 
@@ -105,10 +106,7 @@ def _kind(mf: Any, allow_ks: bool) -> str:
     from pyscf import dft, scf
 
     name = type(mf).__name__
-    if not isinstance(mf, scf.hf.SCF):
-        raise UnsupportedReferenceError(
-            f"DFMP2 needs a PySCF mean-field object such as scf.RHF(mol).run(), found {name}"
-        )
+    require_mean_field(mf)
     if getattr(mf, "cell", None) is not None:
         raise UnsupportedReferenceError(f"{name} is periodic; dfmp2 treats molecules only")
     if isinstance(mf, scf.ghf.GHF):
@@ -133,6 +131,12 @@ def _kind(mf: Any, allow_ks: bool) -> str:
 def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
     if mf.mo_coeff is None or coeff.ndim != 2:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
+    if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
+        raise NotConvergedError(
+            "the SCF has not run since its orbitals were set by hand or its molecule was changed "
+            "(a chkfile does not say whether its SCF converged); run mf.kernel(mf.make_rdm1()), "
+            "which starts from these orbitals"
+        )
     if not mf.converged:
         raise NotConvergedError(
             "the SCF is not converged, so MP2 on it has no meaning; raise mf.max_cycle, or try "

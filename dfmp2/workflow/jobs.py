@@ -8,7 +8,7 @@ file.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +128,8 @@ class PlannedJob(Job):
     @classmethod
     def of(cls, job: Job, choice: Choice, known: Forecast) -> PlannedJob:
         """The job with what was decided for it."""
-        return cls(
-            name=job.name,
-            mol=job.mol,
-            settings=job.settings,
-            solution=job.solution,
-            choice=choice,
-            known=known,
-        )
+        own = {field.name: getattr(job, field.name) for field in fields(Job)}
+        return cls(**own, choice=choice, known=known)
 
     def prepared(self, solution: ScfSolution) -> Prepared:
         """The calculation on converged orbitals."""

@@ -1,0 +1,194 @@
+"""Attributes that do not exist are errors with advice, and energies belong to the options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pyscf import df
+
+from dfmp2 import DFMP2
+from dfmp2.errors import InputError, NotProvidedError
+from tests.systems import mean_field
+
+
+def mp() -> DFMP2:
+    return DFMP2(mean_field("water"))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("frozne", r"no attribute 'frozne' to set; did you mean frozen\?"),
+        ("auxbasis_", r"did you mean auxbasis\?"),
+        ("qqq", "it has accuracy, .*, frozen, .*, with_df"),
+        ("mol", r"the molecule is the mean field's; use reset\(mol\)"),
+        ("mo_energy", "orbital energies are those of the Fock matrix"),
+        ("nocc", "cannot be set: use frozen"),
+        ("e_corr", "it is a result"),
+        ("result", "it is a result"),
+        ("kernel", "no attribute 'kernel' to set"),
+        ("with_df", "with_df is a int"),
+    ],
+)
+def test_assignments_without_effect_are_errors(name: str, says: str) -> None:
+    """PySCF ignores them: `m.frozne = 1` gives the energy of all electrons."""
+    with pytest.raises(InputError, match=says):
+        setattr(mp(), name, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("make_rdm1", r"pyscf\.mp\.dfmp2_native"),
+        ("nuc_grad_method", r"no gradients yet; pyscf\.mp\.MP2"),
+        ("Gradients", r"no gradients yet; pyscf\.mp\.MP2"),
+        ("update_amps", "amplitudes are never stored"),
+        ("with_df", "set auxbasis"),
+    ],
+)
+def test_what_only_pyscf_has(name: str, says: str) -> None:
+    assert not hasattr(mp(), name)
+    with pytest.raises(NotProvidedError, match=says):
+        getattr(mp(), name)
+
+
+@pytest.mark.parametrize("name", ["conv_tol", "with_t2", "force_outcore", "ps"])
+def test_options_that_only_pyscf_has(name: str) -> None:
+    with pytest.raises(NotProvidedError, match=f"DFMP2 has no {name}: "):
+        setattr(mp(), name, 1)
+
+
+def test_misspelt_attribute_that_is_read() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'e_cor'; did you mean e_corr"):
+        _ = mp().e_cor
+
+
+def test_set_changes_all_or_nothing() -> None:
+    mp2 = mp()
+    with pytest.raises(InputError, match="did you mean auxbasis"):
+        mp2.set(frozen=1, auxbassis="cc-pvdz-ri")
+    assert mp2.frozen is None
+    with pytest.raises(InputError, match="found 1 alone"):
+        mp2.set(1)
+
+
+def test_subclasses_declare_their_attributes() -> None:
+    """As PySCF's classes do, in `_keys`."""
+
+    class Named(DFMP2):
+        _keys = frozenset({"remark"})
+
+    mp2 = Named(mean_field("water"))
+    mp2.remark = "mine"
+    mp2.frozen = 1
+    assert (mp2.remark, mp2.frozen) == ("mine", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("frozen", 1), ("auxbasis", "cc-pvdz-ri"), ("mo_coeff", None), ("device", "cpu")],
+)
+def test_energies_do_not_outlive_a_change_of_options(name: str, value: Any) -> None:
+    """They would be those of other options."""
+    mp2 = mp().run()
+    mp2.verbose, mp2.max_memory = 0, 3000
+    assert mp2.converged
+    setattr(mp2, name, value)
+    assert not mp2.converged
+    with pytest.raises(AttributeError, match="an option has changed"):
+        _ = mp2.e_tot
+
+
+def test_energies_do_not_outlive_a_run_that_fails() -> None:
+    mp2 = mp().run()
+    with pytest.raises(InputError):
+        mp2.kernel(mo_energy=mp2.mo_energy * 27.2114)
+    assert not mp2.converged
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"with_t2": True}, "amplitudes are never stored"),
+        ({"eris": object()}, "keeps no integrals"),
+        ({"mo_energy": np.zeros(24)}, "mo_energy differs from the orbital energies"),
+        ({"mo_energy": np.zeros(3)}, "mo_energy differs from the orbital energies"),
+        ({"mo_energy": np.full(24, np.nan)}, "mo_energy differs from the orbital energies"),
+    ],
+)
+def test_arguments_of_kernel_that_are_refused(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        mp().kernel(**arguments)
+
+
+def test_orbitals_in_the_place_of_the_auxiliary_basis() -> None:
+    """PySCF's third argument is mo_coeff."""
+    mf = mean_field("water")
+    with pytest.raises(InputError, match="third argument is auxbasis"):
+        DFMP2(mf, 0, mf.mo_coeff, mf.mo_occ)
+
+
+def test_to_gpu_computes_on_a_gpu_or_not_at_all() -> None:
+    gpu = mp().set(integrals="gpu4pyscf").to_gpu()
+    assert (gpu.backend, gpu.device) == ("pytorch", "cuda")
+    cpu = gpu.to_cpu()
+    assert (cpu.backend, cpu.device, cpu.integrals) == ("pytorch", "cpu", "auto")
+
+
+def test_a_generator_of_frozen_orbitals_is_kept() -> None:
+    """Read a second time it would freeze nothing."""
+    mp2 = DFMP2(mean_field("water"), frozen=(i for i in (0, 1)))
+    assert (mp2.nocc, mp2.nocc) == (3, 3)
+    assert mp2.run().result.frozen == (0, 1)
+
+
+# with_df
+
+
+def _moved() -> Any:
+    mol = mean_field("water").mol
+    return df.DF(mol.set_geom_(mol.atom_coords(unit="Ang") * 1.01, inplace=False), "cc-pvdz-ri")
+
+
+def _other_integrals() -> Any:
+    with_df = df.DF(mean_field("water").mol, "cc-pvdz-ri").build()
+    with_df._cderi = 1.01 * with_df._cderi
+    return with_df
+
+
+def _missing_file() -> Any:
+    with_df = df.DF(mean_field("water").mol, "cc-pvdz-ri")
+    with_df._cderi = "missing.h5"
+    return with_df
+
+
+def _other_functions() -> Any:
+    with_df = df.DF(mean_field("water").mol, "cc-pvdz-ri")
+    with_df.auxmol = df.make_auxmol(with_df.mol, "cc-pvdz-jkfit")
+    return with_df
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (_moved, r"other atoms or positions.*reset\(mf\.mol\)"),
+        (_other_integrals, "other functions or integrals"),
+        (_missing_file, "other functions or integrals"),
+        (_other_functions, "other functions or integrals"),
+    ],
+)
+def test_with_df_that_says_two_things_is_refused(make: Any, says: str) -> None:
+    """PySCF would take its integrals; dfmp2 computes those of its auxiliary basis."""
+    mp2 = mp()
+    mp2.with_df = make()
+    with pytest.raises(InputError, match=says):
+        mp2.run()
+
+
+def test_with_df_beside_auxbasis_is_refused() -> None:
+    mp2 = DFMP2(mean_field("water"), auxbasis="cc-pvdz-ri")
+    mp2.with_df = df.DF(mp2.mol, "cc-pvdz-jkfit")
+    with pytest.raises(InputError, match="both name the auxiliary basis"):
+        mp2.plan()
