@@ -183,7 +183,7 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
             raise InputError(
                 f"{source}: a chkfile brings its own basis; leave --basis out, or give the geometry"
             )
-        solution = load_chkfile(source)
+        solution = load_chkfile(source, settings)
         return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
     if Path(source).suffix.lower() == ".json" and Path(source).is_file():
         if settings.basis is not None:
