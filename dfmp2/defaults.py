@@ -6,6 +6,7 @@ __all__ = [
     "ACCURACY",
     "BACKEND",
     "CHECKPOINT_INTERVAL",
+    "CHECK_REFERENCE",
     "CONV_TOL",
     "ECP",
     "FUSED",
@@ -20,6 +21,8 @@ ACCURACY = 1e-6
 """Hartree. Largest acceptable energy error from reduced precision."""
 
 BACKEND = "auto"
+
+CHECK_REFERENCE = "auto"
 
 CHECKPOINT_INTERVAL = 30.0
 """Seconds between two commits to the run file."""

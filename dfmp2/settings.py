@@ -17,10 +17,13 @@ from typing import Any
 
 from dfmp2 import defaults
 
-__all__ = ["BACKENDS", "INTEGRALS", "REFERENCES", "BasisSpec", "Frozen", "Settings"]
+__all__ = ["BACKENDS", "CHECKS", "INTEGRALS", "REFERENCES", "BasisSpec", "Frozen", "Settings"]
 
 BACKENDS = ("auto", "pytorch", "nki", "simulator")
 """Values of the setting `backend`."""
+
+CHECKS = ("auto", "full", "off")
+"""Values of the setting `check_reference`."""
 
 INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 """Values of the setting `integrals`."""
@@ -80,6 +83,11 @@ class Settings:
         Reduce each block of T where it is made, or form it first.
     allow_ks : bool
         Accept Kohn-Sham orbitals.
+    check_reference : str
+        "auto": check orbitals and energies of the SCF cheaply. "full": with the whole Fock matrix.
+        "off": only for NaN and infinity.
+    check_stability : bool
+        Look for a lower SCF solution (internal stability).
     checkpoint : str or None
         Path of the run file.
     keep : bool
@@ -111,6 +119,8 @@ class Settings:
     fused: bool = field(default=defaults.FUSED, metadata=ENERGY)
 
     allow_ks: bool = False
+    check_reference: str = defaults.CHECK_REFERENCE
+    check_stability: bool = False
     checkpoint: str | None = None
     keep: bool = True
     restart: bool = False

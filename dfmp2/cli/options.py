@@ -11,7 +11,7 @@ import click
 
 from dfmp2 import defaults
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, INTEGRALS, REFERENCES
+from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES
 
 __all__ = [
     "calculation_options",
@@ -119,6 +119,19 @@ scf_options = _stack(
         default=defaults.MAX_CYCLE,
         show_default=True,
         help="Largest number of SCF iterations.",
+    ),
+    click.option(
+        "--check-reference",
+        type=click.Choice(CHECKS),
+        default=defaults.CHECK_REFERENCE,
+        show_default=True,
+        help="Check that orbitals, orbital energies and total energy belong together: with random "
+        "elements of the Fock matrix, or all of them (full; always for chkfiles).",
+    ),
+    click.option(
+        "--check-stability",
+        is_flag=True,
+        help="Look for an RHF solution of lower energy (internal stability), and warn.",
     ),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dfmp2.cli.columns import aligned, columns
 from dfmp2.interfaces.validation import Comparison
 from dfmp2.planning.plan import Plan
+from dfmp2.references.check import CHEAP
 from dfmp2.results.result import Result
 
 __all__ = [
@@ -55,11 +56,14 @@ def summary(result: Result, origin: str = "") -> str:
         ("E(SCS-MP2) total", result.e_tot_scs),
         ("E(SOS-MP2) total", result.e_tot_sos),
     ]
+    made = labels.get("reference_check", CHEAP)
+    checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
         ("basis", labels["basis"]),
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
+        *checked,
         ("charge", f"{result.molecule.charge:+d}" if result.molecule.charge else "0"),
         ("sizes", sizes_line(result.sizes)),
         ("frozen orbitals", labels["frozen"]),

@@ -19,6 +19,7 @@ __all__ = [
     "HostIntegrals",
     "IntegralSource",
     "Memory",
+    "Probe",
     "shell_blocks",
 ]
 
@@ -69,6 +70,16 @@ class HostIntegrals(BlockedIntegrals, Protocol):
         """
 
 
+class Probe(Protocol):
+    """Looks at each block of integrals when it is made."""
+
+    def packed(self, p0: int, triangles: Array) -> None:
+        """Lower triangles [P,mn] on the host, from P = p0 on. Called by several threads."""
+
+    def full(self, p0: int, eri: Tensor) -> None:
+        """[P,m,n] on the device, from P = p0 on."""
+
+
 class IntegralSource(Protocol):
     """A source of integrals, chosen before the work starts.
 
@@ -91,7 +102,12 @@ class IntegralSource(Protocol):
     on_device: bool
 
     def integrals(
-        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
+        self,
+        mol: Mole,
+        auxmol: Mole,
+        block: int,
+        shells: Sequence[int] | None = None,
+        probe: Probe | None = None,
     ) -> BlockedIntegrals:
         """The integrals in blocks.
 
@@ -103,6 +119,8 @@ class IntegralSource(Protocol):
             Auxiliary functions per block, at most.
         shells : sequence of int, optional
             Auxiliary shells. All if not given.
+        probe : Probe, optional
+            Is given every block.
         """
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import BackendUnavailable
-from dfmp2.integrals.blocks import AuxBlock, shell_blocks
+from dfmp2.integrals.blocks import AuxBlock, Probe, shell_blocks
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.molecules.plain import Mole
 from dfmp2.planning.gpu import GPU_ERI_BLOCK
@@ -104,7 +104,12 @@ class Gpu4PyscfIntegrals:
         )
 
     def integrals(
-        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
+        self,
+        mol: Mole,
+        auxmol: Mole,
+        block: int,
+        shells: Sequence[int] | None = None,
+        probe: Probe | None = None,
     ) -> _DeviceBlocks:
         """The integrals in blocks of at most `block` functions, or more if the forecast has more.
 
@@ -114,9 +119,11 @@ class Gpu4PyscfIntegrals:
         block : int
         shells : sequence of int, optional
             Auxiliary shells. All if not given.
+        probe : Probe, optional
+            Is given every block.
         """
         size = max(block, GPU_ERI_BLOCK // (BYTES_PER_DOUBLE * int(mol.nao_nr()) ** 2))
-        return _DeviceBlocks(mol, auxmol, size, shells, self._backend)
+        return _DeviceBlocks(mol, auxmol, size, shells, self._backend, probe)
 
     def _require_agreement(self, mol: Mole, auxmol: Mole) -> None:
         momenta = [auxmol.bas_angular(shell) for shell in range(auxmol.nbas)]
@@ -146,14 +153,19 @@ class _DeviceBlocks:
         size: int,
         shells: Sequence[int] | None,
         backend: TorchBackend,
+        probe: Probe | None,
     ) -> None:
         self._mol, self._auxmol, self._backend = mol, auxmol, backend
+        self._probe = probe
         self.blocks = shell_blocks(auxmol.ao_loc_nr(), size, shells)
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, Tensor]]:
         for block in self.blocks:
             shells = list(range(block.shell0, block.shell1))
-            yield block, _computed(self._mol, _of_shells(self._auxmol, shells), self._backend)
+            eri = _computed(self._mol, _of_shells(self._auxmol, shells), self._backend)
+            if self._probe is not None:
+                self._probe.full(block.p0, eri)
+            yield block, eri
         _give_back()
 
 

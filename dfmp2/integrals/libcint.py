@@ -14,7 +14,7 @@ from math import ceil
 import numpy as np
 
 from dfmp2.backends.protocol import Array
-from dfmp2.integrals.blocks import AuxBlock, IntegralSource, Memory, shell_blocks
+from dfmp2.integrals.blocks import AuxBlock, IntegralSource, Memory, Probe, shell_blocks
 from dfmp2.molecules.plain import Mole
 from dfmp2.results.stages import Stage
 
@@ -36,6 +36,8 @@ class ThreeCentreIntegrals:
         Auxiliary functions per block, at most. A larger shell is a block of its own.
     shells : sequence of int, optional
         Auxiliary shells to compute, in ascending order. All if not given.
+    probe : Probe, optional
+        Is given every block.
 
     Attributes
     ----------
@@ -43,9 +45,16 @@ class ThreeCentreIntegrals:
     """
 
     def __init__(
-        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
+        self,
+        mol: Mole,
+        auxmol: Mole,
+        block: int,
+        shells: Sequence[int] | None = None,
+        probe: Probe | None = None,
     ) -> None:
         from pyscf.gto import mole, moleintor
+
+        self._probe = probe
 
         self._intor = moleintor.ascint3(mol._add_suffix("int3c2e"))
         self._env = mole.conc_env(
@@ -96,6 +105,8 @@ class ThreeCentreIntegrals:
             moleintor.getints3c(
                 self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, packed[own]
             )
+            if self._probe is not None:
+                self._probe.packed(part.p0, packed[own])
             if unpacked is not None:
                 lib.unpack_tril(packed[own], out=unpacked[own])
 
@@ -126,9 +137,14 @@ class Libcint:
         self.origin = "computed by libcint on the CPU" + (f" ({remark})" if remark else "")
 
     def integrals(
-        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
+        self,
+        mol: Mole,
+        auxmol: Mole,
+        block: int,
+        shells: Sequence[int] | None = None,
+        probe: Probe | None = None,
     ) -> ThreeCentreIntegrals:
-        return ThreeCentreIntegrals(mol, auxmol, block, shells)
+        return ThreeCentreIntegrals(mol, auxmol, block, shells, probe)
 
 
 LIBCINT: IntegralSource = Libcint()

@@ -20,7 +20,7 @@ import scipy.linalg
 from dfmp2.backends.protocol import Array
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import AuxBasis, make_auxmol
-from dfmp2.integrals.blocks import AuxBlock, Memory
+from dfmp2.integrals.blocks import AuxBlock, Memory, Probe
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import Mole
@@ -78,7 +78,12 @@ class ScfIntegrals:
         self.origin = f"the SCF's, fitted with {_name(self._df)}, {where}"
 
     def integrals(
-        self, mol: Mole, auxmol: Mole, block: int, shells: Sequence[int] | None = None
+        self,
+        mol: Mole,
+        auxmol: Mole,
+        block: int,
+        shells: Sequence[int] | None = None,
+        probe: Probe | None = None,
     ) -> _Rows:
         """All integrals in blocks of at most `block` auxiliary vectors. `shells` is not used.
 
@@ -87,15 +92,18 @@ class ScfIntegrals:
         mol, auxmol : pyscf.gto.Mole
         block : int
         shells : None
+        probe : Probe, optional
+            Is given every block.
         """
-        return _Rows(self._df, int(mol.nao_nr()), int(auxmol.nao_nr()), block)
+        return _Rows(self._df, int(mol.nao_nr()), int(auxmol.nao_nr()), block, probe)
 
 
 class _Rows:
     """`BlockedIntegrals` from the packed rows of a density-fitting object."""
 
-    def __init__(self, with_df: DF, nao: int, naux: int, block: int) -> None:
+    def __init__(self, with_df: DF, nao: int, naux: int, block: int, probe: Probe | None) -> None:
         self._df, self._nao, self._size = with_df, nao, min(block, naux)
+        self._probe = probe
         starts = range(0, naux, block)
         # Orthonormalised vectors have no shells.
         self.blocks = [AuxBlock(-1, -1, p0, min(p0 + block, naux)) for p0 in starts]
@@ -108,6 +116,8 @@ class _Rows:
         for block, packed in zip(self.blocks, self._df.loop(self._size), strict=True):
             size = block.p1 - block.p0
             out = memory[: size * nao * nao].reshape(size, nao, nao)
+            if self._probe is not None:
+                self._probe.packed(block.p0, packed)
             lib.unpack_tril(packed, out=out)
             del packed  # PySCF reads the next block already, so release the memory of this one
             yield block, out
@@ -118,6 +128,8 @@ class _Rows:
         for number, (block, stored) in enumerate(rows):
             out = memory(number)[: stored.size].reshape(stored.shape)
             out[:] = stored
+            if self._probe is not None:
+                self._probe.packed(block.p0, out)
             yield block, out
 
 

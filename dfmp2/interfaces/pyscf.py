@@ -22,6 +22,7 @@ from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
+from dfmp2.references.stability import with_stability
 from dfmp2.results.result import Result
 from dfmp2.settings import Frozen, Settings
 from dfmp2.tensors.problem import Progress, silent
@@ -54,7 +55,8 @@ class DFMP2(CheckedAttributes):
     mf : pyscf.scf.hf.RHF
         Converged; density-fitted or not.
     frozen : None, int, sequence of int, or "auto"
-        Orbitals left out: the lowest so many, these indices (from 0), or the chemical core.
+        Orbitals left out: the lowest so many, these indices (from 0), those that are True in a
+        mask of all orbitals, or the chemical core.
     auxbasis : str or dict, optional
         Auxiliary basis. The default is the RI-MP2 set of the orbital basis; never the set of a
         density-fitted SCF.
@@ -82,6 +84,12 @@ class DFMP2(CheckedAttributes):
         Reduce each T block where it is made (default), or form it first.
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
+    check_reference : str
+        Check that orbitals, orbital energies and total energy of the mean field belong together:
+        "auto" (default) with random elements of the Fock matrix, which costs little, "full" with
+        the whole Fock matrix, "off" not at all.
+    check_stability : bool
+        Warn if the SCF has a solution of lower energy (internal stability).
     integrals : str
         Source of the three-centre integrals: "auto" (gpu4pyscf for a CUDA device where it is
         installed, else libcint), "libcint", "gpu4pyscf", or "scf" (those of a density-fitted SCF,
@@ -339,6 +347,9 @@ class DFMP2(CheckedAttributes):
         return copied
 
     def _settings(self) -> Settings:
+        frozen: Any = self.frozen
+        if isinstance(frozen, Iterator):
+            self.frozen = list(frozen)  # it can be read only once
         return Settings(**{option.name: getattr(self, option.name) for option in _OPTIONS})
 
     def _with_auxbasis(self, settings: Settings, solution: ScfSolution) -> Settings:
@@ -353,7 +364,9 @@ class DFMP2(CheckedAttributes):
 
     def _solution(self, mo_coeff: NDArray[np.float64] | None = None) -> ScfSolution:
         coeff = self._mo_coeff if mo_coeff is None else mo_coeff
-        return read_mean_field(self._scf, coeff, self._mo_occ, self.allow_ks)
+        check, own = self.check_reference, coeff is None and self._mo_occ is None
+        solution = read_mean_field(self._scf, coeff, self._mo_occ, self.allow_ks, check)
+        return with_stability(solution, self._scf) if self.check_stability and own else solution
 
     def _log(self, result: Result) -> None:
         log = logger.new_logger(self)

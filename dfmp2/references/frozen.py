@@ -42,7 +42,8 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
     mol : pyscf.gto.Mole
         Needed for "auto": its chemical core (electrons inside an ECP and ghost atoms do not
         count).
-    frozen : None, int, sequence of int, or "auto"
+    frozen : None, int, sequence of int or of bool, or "auto"
+        In a sequence of bool, as in PySCF, True stands for an orbital that is left out.
     nmo, nocc : int
         Numbers of orbitals, and of occupied ones.
 
@@ -73,7 +74,7 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
                 f"frozen={frozen} leaves nothing to correlate: there are {nocc} occupied orbitals"
             )
         return tuple(range(int(frozen)))
-    indices = _indices(frozen)
+    indices = _indices(frozen, nmo)
     if indices and not (indices[0] >= 0 and indices[-1] < nmo):
         bad = indices[-1] if indices[0] >= 0 else indices[0]
         raise InputError(f"frozen orbital {bad} does not exist: there are {nmo}, counted from 0")
@@ -84,8 +85,21 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
     return tuple(indices)
 
 
-def _indices(frozen: Sequence[int]) -> list[int]:
+def _indices(frozen: Sequence[int], nmo: int) -> list[int]:
+    if (
+        np.ndim(frozen) == 1
+        and len(frozen)
+        and all(isinstance(x, (bool, np.bool_)) for x in frozen)
+    ):
+        if len(frozen) != nmo:
+            raise InputError(
+                f"frozen is a mask of {len(frozen)} orbitals, but there are {nmo}; give one True "
+                "or False per orbital (True: left out), or the indices"
+            )
+        return [int(i) for i in np.flatnonzero(frozen)]
     try:
+        if any(isinstance(i, (bool, np.bool_)) for i in frozen):
+            raise TypeError  # True beside numbers is not the orbital 1
         return sorted({index(i) for i in frozen})  # 1.0 or "1" are mistakes, not orbitals
     except TypeError:
         raise InputError(

@@ -5,17 +5,20 @@ A mean field that closed-shell MP2 is wrong for is refused here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2 import defaults
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.check import FULL, checked, require_finite, require_orthonormal
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx
-from dfmp2.references.solution import ScfSolution
+from dfmp2.references.solution import ReferenceCheck, ScfSolution
 
-__all__ = ["as_mean_field", "read_mean_field"]
+__all__ = ["as_mean_field", "is_periodic", "read_mean_field"]
 
 NOT_CANONICAL = 1e-5
 """Hartree. Largest Fock element between two different orbitals that passes for zero: an SCF
@@ -27,6 +30,7 @@ def read_mean_field(
     mo_coeff: NDArray[np.float64] | None = None,
     mo_occ: NDArray[np.float64] | None = None,
     allow_ks: bool = False,
+    check: str = defaults.CHECK_REFERENCE,
 ) -> ScfSolution:
     """Check a mean field and take its orbitals.
 
@@ -41,6 +45,8 @@ def read_mean_field(
         Their occupations.
     allow_ks : bool
         Take Kohn-Sham orbitals and energies as they are, as double hybrids do.
+    check : {"auto", "full", "off"}
+        How to check that orbitals and energies belong together.
 
     Returns
     -------
@@ -53,28 +59,30 @@ def read_mean_field(
     NotConvergedError
         If the SCF is not converged.
     InputError
-        For orbitals that are not canonical.
+        For orbitals and energies that do not belong to one canonical solution of this molecule.
     """
     kind = _kind(mf, allow_ks)
     own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
     coeff = np.asarray(mf.mo_coeff if mo_coeff is None else mo_coeff)
     occ = np.asarray(mf.mo_occ if mo_occ is None else mo_occ)
     _check_orbitals(mf, coeff, occ)
-    if own:
-        energy, e_tot = np.asarray(mf.mo_energy), float(mf.e_tot)
-    else:
-        energy, e_tot = _rebuilt(mf, coeff, occ)
-    return ScfSolution(
+    solution = ScfSolution(
         mol=mf.mol,
         kind=kind,
-        e_tot=e_tot,
+        e_tot=float(mf.e_tot),
         mo_coeff=coeff,
-        mo_energy=energy,
+        mo_energy=np.asarray(mf.mo_energy) if own else np.zeros(len(occ)),
         mo_occ=occ,
         conv_tol=float(mf.conv_tol),
         with_df=None if is_sgx(mf) else getattr(mf, "with_df", None) or None,
         hamiltonian=decorations(mf),
     )
+    require_finite(solution)
+    if own:
+        return checked(solution, mf, check)
+    require_orthonormal(solution)
+    energy, e_tot = _rebuilt(mf, coeff, occ)
+    return replace(solution, mo_energy=energy, e_tot=e_tot, check=ReferenceCheck(FULL))
 
 
 def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any:
@@ -107,7 +115,7 @@ def _kind(mf: Any, allow_ks: bool) -> str:
 
     name = type(mf).__name__
     require_mean_field(mf)
-    if getattr(mf, "cell", None) is not None:
+    if getattr(mf, "cell", None) is not None or is_periodic(mf.mol):
         raise UnsupportedReferenceError(f"{name} is periodic; dfmp2 treats molecules only")
     if isinstance(mf, scf.ghf.GHF):
         raise UnsupportedReferenceError(f"{name}: generalised (GHF) references are not treated")
@@ -128,6 +136,11 @@ def _kind(mf: Any, allow_ks: bool) -> str:
     return "RHF"
 
 
+def is_periodic(mol: Any) -> bool:
+    """Whether this is a `pyscf.pbc.gto.Cell`, which is a kind of `Mole`."""
+    return any(kind.__name__ == "Cell" for kind in type(mol).__mro__)
+
+
 def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
     if mf.mo_coeff is None or coeff.ndim != 2:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
@@ -146,6 +159,11 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
         raise UnsupportedReferenceError(
             "the orbitals are complex; dfmp2 treats real orbitals only (take mo_coeff.real if "
             "their imaginary part is zero)"
+        )
+    if np.shape(mf.mo_energy) != np.shape(mf.mo_occ) or occ.ndim != 1:
+        raise InputError(
+            f"mo_energy has shape {np.shape(mf.mo_energy)} and mo_occ {np.shape(mf.mo_occ)}; one "
+            "number per orbital is needed, run mf.kernel() again"
         )
     if coeff.shape != (mf.mol.nao_nr(), len(occ)):
         raise InputError(

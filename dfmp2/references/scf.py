@@ -8,6 +8,7 @@ from dfmp2 import defaults
 from dfmp2.errors import NotConvergedError, UnsupportedReferenceError
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
+from dfmp2.references.stability import with_stability
 from dfmp2.settings import Settings
 
 __all__ = ["new_scf", "require_closed_shell", "run_scf", "stored_solution"]
@@ -25,7 +26,8 @@ def run_scf(
     ----------
     mol : pyscf.gto.Mole
     settings : Settings
-        Read: `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`.
+        Read: `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`, `check_reference`,
+        `check_stability`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
     x2c : bool
@@ -54,7 +56,9 @@ def run_scf(
             f"the SCF did not converge to {settings.conv_tol:g} Eh in {settings.max_cycle} "
             "iterations; raise --max-cycle, or converge it in PySCF and pass its chkfile"
         )
-    return read_mean_field(mf)
+    mf._eri = None  # the check of the reference keeps the mean field, but needs no memory for these
+    solution = read_mean_field(mf, check=settings.check_reference)
+    return with_stability(solution, mf) if settings.check_stability else solution
 
 
 def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> ScfSolution:

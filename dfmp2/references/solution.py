@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,31 @@ from numpy.typing import NDArray
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
 
-__all__ = ["ScfSolution"]
+__all__ = ["ReferenceCheck", "ScfSolution"]
+
+
+@dataclass
+class ReferenceCheck:
+    """What was checked of orbitals and energies, and what is left to check.
+
+    Attributes
+    ----------
+    made : str
+        The checks, as the result records them.
+    one_electron : ndarray, shape (nao, nao), float64, hartree, or None
+        One-electron part of the Fock matrix, with the potential of a solvent. None if the Fock
+        matrix needs no further check.
+    exact : callable or None
+        Checks the whole Fock matrix. It raises an InputError.
+    """
+
+    made: str
+    one_electron: NDArray[np.float64] | None = None
+    exact: Callable[[], None] | None = None
+
+    def finish(self, made: str) -> None:
+        """Nothing is left to check; releases what the check held."""
+        self.made, self.one_electron, self.exact = made, None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +62,9 @@ class ScfSolution:
         File that the orbitals were read from.
     hamiltonian : tuple of str
         What changes the Hamiltonian, as of `dfmp2.references.hamiltonian`. Empty for a plain one.
+    check : ReferenceCheck
+    notes : tuple of str
+        Warnings that belong to the result.
     """
 
     mol: Any
@@ -49,6 +77,8 @@ class ScfSolution:
     with_df: Any = None
     read_from: str | None = None
     hamiltonian: tuple[str, ...] = ()
+    check: ReferenceCheck = field(default_factory=lambda: ReferenceCheck("not recorded"))
+    notes: tuple[str, ...] = ()
 
     @property
     def nmo(self) -> int:

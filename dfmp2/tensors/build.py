@@ -56,7 +56,7 @@ class _Build:
         self._source, self._plan, self._aux = problem.source, problem.plan, problem.aux
         self._mol, self._spin = problem.reference.mol, problem.reference.closed
         self._backend, self._checkpoint = work.backend, work.checkpoint
-        self._progress = work.progress
+        self._progress, self._probe = work.progress, work.probe
         self._seconds = self._flops = 0.0  # of the half transforms and the metric solve
 
     def held(self) -> tuple[HeldB, str]:
@@ -226,7 +226,7 @@ class _Build:
         loc = self._aux.mol.ao_loc_nr()
         shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
         mol, auxmol = self._mol, self._aux.mol
-        return self._source.integrals(mol, auxmol, self._plan.aux_block, shells)
+        return self._source.integrals(mol, auxmol, self._plan.aux_block, shells, self._probe)
 
     def _coefficients(self, done: int) -> tuple[Tensor, Tensor]:
         with self._backend.stage(self._stage):
@@ -238,7 +238,10 @@ class _Build:
         rows = self._checkpoint.rows
         with self._backend.stage(Stage.METRIC):
             stored = rows.metric() if rows is not None else None
-            return stored or factor_metric(metric_integrals(self._aux.mol))
+            metric = stored or factor_metric(metric_integrals(self._aux.mol))
+            if self._probe is not None:
+                self._probe.fit(metric)
+            return metric
 
     def _solve(self, metric: Metric, b: Tensor) -> Tensor:
         """B in the memory of (P|ia), or in other memory where a library needs it."""

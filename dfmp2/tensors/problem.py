@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.integrals.blocks import IntegralSource
+from dfmp2.integrals.fock_probe import FockProbe
 from dfmp2.planning.plan import Plan
 from dfmp2.references.reference import Reference
 from dfmp2.runfile.checkpoint import Checkpoint
@@ -53,8 +54,11 @@ class Work:
     backend : RecordingBackend
     checkpoint : Checkpoint
     progress : callable
+    probe : FockProbe, optional
+        Checks the Fock matrix with the integrals of B.
     """
 
     backend: RecordingBackend
     checkpoint: Checkpoint
     progress: Progress = silent
+    probe: FockProbe | None = None

@@ -18,6 +18,7 @@ from dfmp2.errors import KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.foreign_errors import translated
+from dfmp2.integrals.fock_probe import FockProbe
 from dfmp2.methods.pair_energies import pair_energies
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
@@ -35,6 +36,7 @@ from dfmp2.workflow.continuation import finished_result
 from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
 from dfmp2.workflow.peak_memory import PeakMeter
 from dfmp2.workflow.prepare import Prepared
+from dfmp2.workflow.reference_check import finish_check, recall_check
 
 __all__ = ["compute"]
 
@@ -80,6 +82,7 @@ def compute(
         if file is None and not plan.in_memory:
             held = stack.enter_context(scratch_run(plan.sizes))
         checkpoint = Checkpoint(held, spin.nocc, prepared.settings.checkpoint_interval)
+        recall_check(prepared.solution.check, file)
         if file is not None:
             stored = finished_result(prepared, file, checkpoint, resuming)
             if stored is not None:
@@ -93,7 +96,7 @@ def compute(
             gpu = GpuPeak(prepared.choice.torch_device)
         meter, notes = PeakMeter(), list(prepared.notes)
         if spin.nocc and spin.nvir:
-            outcome = _Calculation(prepared, checkpoint, progress).run()
+            outcome = _Calculation(prepared, checkpoint, progress, file).run()
         else:
             notes.append(nothing_to_correlate(spin))
             outcome = _empty(prepared)
@@ -122,6 +125,7 @@ class _Calculation:
     prepared: Prepared
     checkpoint: Checkpoint
     progress: Progress
+    file: RunFile | None
 
     def run(self) -> Outcome:
         """The pair energies by the backend that was chosen, or by torch where it is lost."""
@@ -216,7 +220,12 @@ class _Calculation:
         self, backend: RecordingBackend, aux: AuxBasis, arithmetic: PairArithmetic
     ) -> tuple[HeldB, str]:
         self.checkpoint.computing(arithmetic)
-        return build_b(replace(self.prepared, aux=aux), self._work(backend))
+        solution = self.prepared.solution
+        probe = None if solution.check.exact is None else FockProbe(solution, aux.naux)
+        work = replace(self._work(backend), probe=probe)
+        made = build_b(replace(self.prepared, aux=aux), work)
+        finish_check(solution.check, probe, self.file)
+        return made
 
     def _work(self, backend: RecordingBackend) -> Work:
         return Work(backend, self.checkpoint, self.progress)

@@ -212,7 +212,7 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
             settings,
             given,
         )
-        solution = load_chkfile(source)
+        solution = load_chkfile(source, settings)
         return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
     if Path(source).suffix.lower() == ".json" and Path(source).is_file():
         _refuse_fixed(

@@ -261,5 +261,5 @@ def prepare(
         name=name,
         solution=solution,
         choice=choice,
-        notes=known.notes,
+        notes=(*known.notes, *solution.notes),
     )

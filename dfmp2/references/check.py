@@ -1,0 +1,248 @@
+"""Whether orbitals, orbital energies and total energy belong to one Hartree-Fock solution.
+
+MP2 cannot see that they do not: it gives another number without a message. There are three checks:
+
+- C^T S C = 1, and no number is NaN or infinite (`require_orthonormal`);
+- E_nuc + sum_i (e_i + h_ii) = E_tot, which needs no two-electron integrals;
+- the Fock matrix: a few random elements of it during the DF-MP2 run (see
+  `dfmp2.integrals.fock_probe`), or all of it (`require_solution`).
+
+The two-electron part of the Fock matrix is always that of the molecule, and not the mean field's
+own: MP2 uses the integrals of the molecule, so an SCF with other integrals is no reference for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfmp2.errors import InputError
+from dfmp2.references.solution import ReferenceCheck, ScfSolution
+from dfmp2.settings import CHECKS
+
+__all__ = [
+    "CHEAP",
+    "FULL",
+    "checked",
+    "fock_faults",
+    "require_finite",
+    "require_orthonormal",
+    "require_solution",
+]
+
+ORTHONORMAL = 1e-6
+"""Largest element of C^T S C - 1. PySCF's orbitals reach 1e-12. A movement of one atom by 1e-5
+bohr exceeds this."""
+
+SUM_RULE = 1e-4
+"""Hartree. A loosely converged SCF (conv_tol 1e-6) stays below this. A larger difference is decided
+by the Fock matrix."""
+
+FOCK = 5e-3
+"""Hartree. Largest element of C^T F C - diag(e). Density fitting and seminumerical exchange change
+elements by up to 1e-3, a real fault by 5e-2 and more."""
+
+ENERGY, ENERGY_PER_ATOM = 1e-3, 1e-4
+"""Hartree. Largest error of the total energy, which may be that of a density-fitted SCF."""
+
+FULL = "orthonormality, total energy and the whole Fock matrix"
+CHEAP = "orthonormality, total energy and random elements of the Fock matrix"
+KOHN_SHAM = "orthonormality only, because the orbitals are Kohn-Sham orbitals"
+OFF = "off"
+
+ADVICE = (
+    "run the SCF again without changing its results (probable causes: orbitals or energies set by "
+    "hand, a level shift, another unit, Kohn-Sham orbitals), or use check_reference 'off'"
+)
+
+
+@dataclass(frozen=True)
+class FockFaults:
+    """What the Fock matrix says about orbitals and energies. Hartree.
+
+    Attributes
+    ----------
+    gradient : float
+        Largest element between an occupied and a virtual orbital.
+    worst : float
+        Largest element of C^T F C - diag(e).
+    text : str
+        Describes the largest fault. Empty if there is none.
+    """
+
+    gradient: float
+    worst: float
+    text: str
+
+
+def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
+    """Check the orbitals of a mean field before MP2.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+    mf : pyscf.scf.hf.RHF
+        The mean field with these orbitals.
+    how : {"auto", "full", "off"}
+
+    Returns
+    -------
+    ScfSolution
+        Its `check` says what was checked. With "auto" the Fock matrix is checked later.
+
+    Raises
+    ------
+    InputError
+        If orbitals and energies do not belong together.
+    """
+    if how not in CHECKS:
+        raise InputError(f"check_reference {how!r} is unknown; choose one of {', '.join(CHECKS)}")
+    if how == "off":
+        return replace(solution, check=ReferenceCheck(OFF))
+    require_orthonormal(solution)
+    if how == "auto" and solution.kind != "RHF":
+        return replace(solution, check=ReferenceCheck(KOHN_SHAM))
+    exact = partial(require_solution, solution, mf)
+    if how == "auto":
+        one_electron, difference = _sum_rule(solution, mf)
+        if abs(difference) <= SUM_RULE:
+            return replace(solution, check=ReferenceCheck(CHEAP, one_electron, exact))
+    exact()
+    return replace(solution, check=ReferenceCheck(FULL))
+
+
+def require_finite(solution: ScfSolution) -> None:
+    """Refuse NaN and infinity.
+
+    Raises
+    ------
+    InputError
+    """
+    parts = {
+        "mo_coeff": solution.mo_coeff,
+        "mo_energy": solution.mo_energy,
+        "e_tot": solution.e_tot,
+        "the coordinates": solution.mol.atom_coords(),
+    }
+    for name, values in parts.items():
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{name} of the SCF holds NaN or infinity; run the SCF again, and look at its "
+                "output (mf.verbose = 4)"
+            )
+
+
+def require_orthonormal(solution: ScfSolution) -> None:
+    """Refuse orbitals that are not orthonormal in the basis of the molecule.
+
+    Raises
+    ------
+    InputError
+    """
+    coeff = solution.mo_coeff
+    overlap = coeff.T @ solution.mol.intor_symmetric("int1e_ovlp") @ coeff
+    np.fill_diagonal(overlap, overlap.diagonal() - 1)
+    worst = float(np.abs(overlap).max(initial=0.0))
+    if not worst <= ORTHONORMAL:
+        raise InputError(
+            f"the orbitals are not orthonormal (C^T S C differs from 1 by {worst:.2g}): they "
+            "belong to another geometry or basis than the molecule (was it changed after the "
+            "SCF?); run the SCF again"
+        )
+
+
+def _sum_rule(solution: ScfSolution, mf: Any) -> tuple[NDArray[np.float64], float]:
+    """The one-electron part of the Fock matrix, and E_nuc + sum_i (e_i + h_ii) - E_tot."""
+    hcore = np.asarray(mf.get_hcore())
+    occupied = solution.mo_occ > 0
+    orbitals = solution.mo_coeff[:, occupied]
+    energy = float(mf.energy_nuc()) + float(solution.mo_energy[occupied].sum())
+    energy += float(((hcore @ orbitals) * orbitals).sum())
+    summary = getattr(mf, "scf_summary", None) or {}
+    energy += float(summary.get("dispersion", 0.0)) + float(summary.get("e_cds", 0.0))
+    solvent: Any = getattr(mf, "with_solvent", None)
+    potential: Any = getattr(solvent, "v", None)
+    if np.shape(potential) == hcore.shape:  # the energy of a solvent is not half of its potential's
+        energy += float(solvent.e) - float(((potential @ orbitals) * orbitals).sum())
+        hcore = hcore + potential
+    return hcore, energy - solution.e_tot
+
+
+def require_solution(solution: ScfSolution, mf: Any) -> None:
+    """Compare with the Fock matrix and the energy of these orbitals.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+    mf : pyscf.scf.hf.RHF
+        Its one-electron Hamiltonian and solvent are used.
+
+    Raises
+    ------
+    InputError
+        If an element of C^T F C - diag(e) exceeds `FOCK`, or the energy differs.
+    """
+    faults = fock_faults(solution, mf)
+    if faults.text:
+        raise InputError(
+            "orbitals, orbital energies and total energy do not belong to one Hartree-Fock "
+            f"solution of this molecule: {faults.text}; {ADVICE}"
+        )
+
+
+def fock_faults(solution: ScfSolution, mf: Any) -> FockFaults:
+    """Build the Fock matrix and the energy of the orbitals, and compare.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+    mf : pyscf.scf.hf.RHF
+    """
+    coeff, energy, occ = solution.mo_coeff, solution.mo_energy, solution.mo_occ
+    density = (coeff * occ) @ coeff.T
+    potential = _potential(solution, mf, density)
+    fock = coeff.T @ mf.get_fock(vhf=potential, dm=density) @ coeff
+    own = fock.diagonal().copy()
+    fock[np.diag_indices_from(fock)] -= energy
+    size = np.abs(fock)
+    gradient = float(size[np.ix_(occ > 0, occ == 0)].max(initial=0.0))
+    worst = float(size.max(initial=0.0))
+    text = ""
+    if not worst <= FOCK:
+        p, q = sorted(int(x) for x in np.unravel_index(int(np.nanargmax(size)), size.shape))
+        text = (
+            f"orbital {p} has the energy {energy[p]:.4f} Eh, but {own[p]:.4f} in the Fock matrix"
+            if p == q
+            else f"the Fock matrix couples the orbitals {p} and {q} by {worst:.2g} Eh"
+        )
+    else:
+        total = float(mf.energy_tot(dm=density, vhf=potential))
+        if not abs(total - solution.e_tot) <= ENERGY + ENERGY_PER_ATOM * solution.mol.natm:
+            text = f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have {total:.6f} Eh"
+    return FockFaults(gradient, worst, text)
+
+
+def _potential(solution: ScfSolution, mf: Any, density: NDArray[np.float64]) -> Any:
+    """The two-electron part of the Fock matrix, with PySCF's tags for a solvent."""
+    from pyscf import df, lib, scf
+
+    mol = solution.mol
+    if solution.kind != "RHF":
+        return mf.get_veff(mol, density)
+    plain = scf.hf.RHF(mol)
+    if isinstance(solution.with_df, df.DF):
+        plain = plain.density_fit(
+            auxbasis=solution.with_df.auxbasis, only_dfj=bool(getattr(mf, "only_dfj", False))
+        )
+    plain.verbose, plain.chkfile = 0, None
+    plain.max_memory = mf.max_memory
+    potential = plain.get_veff(mol, density)
+    solvent = getattr(mf, "with_solvent", None)
+    if solvent is None:
+        return potential
+    energy, field = (solvent.e, solvent.v) if solvent.frozen else solvent.kernel(density)
+    return lib.tag_array(potential, e_solvent=energy, v_solvent=field)

@@ -1,0 +1,38 @@
+"""Whether an SCF found the lowest restricted solution."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+from dfmp2.errors import DFMP2Warning
+from dfmp2.references.solution import ScfSolution
+
+__all__ = ["with_stability"]
+
+
+def with_stability(solution: ScfSolution, mf: Any) -> ScfSolution:
+    """Look for an internal instability, and warn.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+    mf : pyscf.scf.hf.RHF
+        With these orbitals.
+
+    Returns
+    -------
+    ScfSolution
+        With a note if there is a solution of the same kind with a lower energy.
+    """
+    *_, stable, _ = mf.stability(internal=True, external=False, verbose=0, return_status=True)
+    if stable:
+        return solution
+    text = (
+        "the SCF solution is unstable: another one of the same kind has a lower energy, so this "
+        "MP2 energy is not that of the ground state; rotate the orbitals with mf.stability() in "
+        "PySCF, converge again, and pass the mean field or its chkfile"
+    )
+    warnings.warn(text, DFMP2Warning, stacklevel=2)
+    return replace(solution, notes=(*solution.notes, text))
