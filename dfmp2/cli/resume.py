@@ -54,12 +54,13 @@ def resume(
     set_threads(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.progress import reporting
+    from dfmp2.cli.warned import printing_warnings
     from dfmp2.interfaces.validation import require_agreement
     from dfmp2.workflow.jobs import resume_job
 
     output = JsonOutput(json_target)
     changes = {name: value for name, value in options.items() if value is not None}
-    with reporting(quiet) as report:
+    with reporting(quiet) as report, printing_warnings(Path(file).name):
         report.start(Path(file).name)
         done = resume_job(file, changes, report)
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dfmp2.cli.progress import Reporter, print_line, reporting
+from dfmp2.cli.warned import printing_warnings
 from dfmp2.errors import DFMP2Error, InputError
 from dfmp2.settings import Settings
 
@@ -70,9 +71,14 @@ def read_molecules(molecules: tuple[str, ...], settings: Settings) -> list[Job]:
     InputError
         If an argument cannot be used.
     """
+    from dfmp2.molecules.files import molecule_name
     from dfmp2.workflow.jobs import read_jobs
 
-    return [job for molecule in molecules for job in read_jobs(molecule, settings)]
+    jobs: list[Job] = []
+    for molecule in molecules:
+        with printing_warnings(molecule_name(molecule)):
+            jobs += read_jobs(molecule, settings)
+    return jobs
 
 
 def forecasts(

@@ -10,6 +10,7 @@ from dfmp2.planning.plan import Plan
 from dfmp2.results.result import Result
 
 __all__ = [
+    "charge_text",
     "comparison_text",
     "operations_text",
     "plan_text",
@@ -60,7 +61,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
-        ("charge", f"{result.molecule.charge:+d}" if result.molecule.charge else "0"),
+        ("charge", charge_text(labels.get("electrons", ""), result.molecule.charge)),
         ("sizes", sizes_line(result.sizes)),
         ("frozen orbitals", labels["frozen"]),
         ("integrals", labels.get("integrals", "not recorded")),
@@ -83,6 +84,11 @@ def summary(result: Result, origin: str = "") -> str:
     lines += columns(("stage", "seconds", "GFLOP/s"), rows, right=("seconds", "GFLOP/s"))
     lines += [f"  note: {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
+
+
+def charge_text(stated: str, charge: int) -> str:
+    """Charge and spin with their origin, if it is recorded; else the charge alone."""
+    return stated.removeprefix("charge ") or (f"{charge:+d}" if charge else "0")
 
 
 def _memory(result: Result) -> str:

@@ -87,6 +87,7 @@ def result_of(
             "ecp": basis_label(mol.ecp, by_element=True) or "none",
             "frozen": frozen_label(settings.frozen, reference.frozen),
             "scf": solution.label,
+            **({"electrons": prepared.stated} if prepared.stated else {}),
         },
         settings={
             **settings.identity(),
