@@ -184,7 +184,7 @@ def check_positions(atoms: Atoms, source: str, lines: Sequence[int]) -> None:
     places = [here for _, here in atoms]
     nearest, neighbour = cKDTree(places).query(places, k=2)
     close = [
-        sorted((k, int(next(other for other in neighbour[k] if other != k))))
+        sorted((int(k), next(int(other) for other in neighbour[k] if other != k)))
         for k in np.flatnonzero(nearest[:, 1] < TOO_CLOSE)
     ]
     if close:

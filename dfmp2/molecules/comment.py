@@ -28,18 +28,18 @@ _STATED = re.compile(
     _START
     + r"""(?:
     (?P<other>(?:point|partial|atomic|nuclear|core|mulliken|effective)[ _-]+(?:charge|spin))
-    | (?P<unclear>total[ _-]?spin | spin[ _-]?state | (?:q|s|ms|m_s)(?=[ ]?=))
-    | (?P<charge>(?:(?:total|tot|net|overall|molecular|mol|system)[ _-]*)?charge | chrg)
+    | (?P<unclear>total[ _-]?spin | spin[ _-]?state | (?:q|s|ms|m_s|uhf)(?=["']?[ \t]*[=:]))
+    | (?P<charge>(?:(?:total|tot|net|overall|molecular|mol|system)[ _-]*)?charge | chrg | chg)
     | (?P<multiplicity>(?:(?:spin|molecular|mol|electronic)[ _-]*)?
         (?:multiplicity|multip|multi|mult) | 2S\+1)
-    | (?P<spin>spin | uhf(?=[ ]?=) | n?unpaired(?:[ _-]?electrons)? | nopen | 2S)
+    | (?P<spin>spin | n?_?unpaired(?:[ _-]?electrons)? | nopen | 2S)
     )(?:"""
     + _ASSIGN
     + r"""|[ \t]+(?P<plain>[+-]?[0-9]+(?:\.0*)?)(?=$|[\s,;)]))""",
     re.IGNORECASE | re.VERBOSE,
 )
 _BOTH = re.compile(
-    r"\bcharge(?:\s*[/,&]\s*|\s+and\s+|\s+)(?:spin[ _-]*)?mult(?:iplicity)?\b\s*[:=]?\s*"
+    r"\bcharge(?:\s*[/,&_]\s*|\s+and\s+|\s+)(?:spin[ _-]*)?mult(?:iplicity)?\b\s*[:=]?\s*"
     r"""["']?(?P<charge>[+-]?[0-9]+)[\s,/]+(?P<multiplicity>[0-9]+)(?![\w.])""",
     re.IGNORECASE,
 )
@@ -60,8 +60,8 @@ _MENTION = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(
-    r"\b(?:(?P<charge>(?:di|tri)?(?:cation|anion))|(?P<spin>(?:di|bi)?radical|doublet|triplet|"
-    r"quartet|quintet|sextet|septet))s?\b",
+    r"\b(?:(?P<charge>(?:di|tri)?(?:cation|anion))|(?P<spin>high[ -]spin|open[ -]shell|"
+    r"(?:di|bi)?radical|doublet|triplet|quartet|quintet|sextet|septet))s?\b",
     re.IGNORECASE,
 )
 _TWO = re.compile(r"\s*(?P<charge>[+-]?[0-9]+)(?:\s*,\s*|\s+)(?P<mult>[+-]?[0-9]+)(?P<rest>.*)")
@@ -183,6 +183,7 @@ def read_comment(comment: str, where: str, place: str = "comment line", head: st
 
 def _bare_pair(text: str, found: _Found, psi4: bool) -> None:
     """Two integers at the start of a line: charge and multiplicity in most programs."""
+    text = text.lstrip("#! ")
     match = _TWO.fullmatch(text)
     if match is None or (match["rest"] and not match["rest"][0].isspace()):
         if (alone := whole_number(text.strip())) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
@@ -242,12 +243,13 @@ def _statements(text: str, found: _Found) -> str:
     rest = _STATED.sub(one, _JOINED.sub(joined, _BOTH.sub(both, text)))
     for statement, value, other in unclear:
         amount = number(value)
-        if amount is None or amount == 0 or (2 * amount) % 1:
+        if not amount or (2 * amount) % 1:
             continue  # no possible charge, spin or multiplicity, or none that differs from 0
         if other:
             found.remarks.append(f"{statement!r} in the comment line is not read")
         elif statement.lower().startswith("q"):
-            found.doubt(statement, "could state the charge", "charge")
+            if amount == int(amount):
+                found.doubt(statement, "could state the charge", "charge")
         else:
             found.doubt(statement, "could be S, 2S or the multiplicity 2S+1", "spin")
     return rest
