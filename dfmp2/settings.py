@@ -17,7 +17,16 @@ from typing import Any
 
 from dfmp2 import defaults
 
-__all__ = ["BACKENDS", "CHECKS", "INTEGRALS", "REFERENCES", "BasisSpec", "Frozen", "Settings"]
+__all__ = [
+    "BACKENDS",
+    "CHECKS",
+    "INTEGRALS",
+    "REFERENCES",
+    "UNITS",
+    "BasisSpec",
+    "Frozen",
+    "Settings",
+]
 
 BACKENDS = ("auto", "pytorch", "nki", "simulator")
 """Values of the setting `backend`."""
@@ -30,6 +39,9 @@ INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 
 REFERENCES = ("rhf", "uhf", "rohf")
 """Values of the setting `reference`. This version computes "rhf"."""
+
+UNITS = ("angstrom", "bohr")
+"""Values of the setting `unit`."""
 
 BasisSpec = Any
 """A basis as PySCF takes it: a name, or a dict of element -> name or shells, with "default"."""
@@ -52,6 +64,8 @@ class Settings:
         Orbital basis.
     charge, spin : int or None
         Charge, and number of unpaired electrons (2S). None takes those of the geometry file, or 0.
+    unit : str or None
+        Unit of the coordinates in a geometry file. None takes that of the file, or Å.
     ecp : str
         "auto", "none", or the name of a set of effective core potentials.
     reference : str
@@ -101,6 +115,7 @@ class Settings:
     basis: BasisSpec = field(default=None, metadata=SCF)
     charge: int | None = field(default=None, metadata=SCF)
     spin: int | None = field(default=None, metadata=SCF)
+    unit: str | None = field(default=None, metadata=SCF)
     ecp: str = field(default=defaults.ECP, metadata=SCF)
     reference: str = field(default=defaults.REFERENCE, metadata=SCF)
     density_fit: bool = field(default=False, metadata=SCF)

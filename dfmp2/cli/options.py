@@ -11,7 +11,7 @@ import click
 
 from dfmp2 import defaults
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES
+from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES, UNITS
 
 __all__ = [
     "calculation_options",
@@ -83,6 +83,11 @@ geometry_options = _stack(
         "--spin",
         type=int,
         help="Number of unpaired electrons (2S). Default: that of the file, else 0.",
+    ),
+    click.option(
+        "--unit",
+        type=click.Choice(UNITS, case_sensitive=False),
+        help="Unit of the coordinates. Default: that of the file, else angstrom.",
     ),
     click.option(
         "--ecp",

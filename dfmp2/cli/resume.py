@@ -56,13 +56,14 @@ def resume(
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.progress import reporting
     from dfmp2.cli.session import require_used
+    from dfmp2.cli.warned import printing_warnings
     from dfmp2.interfaces.validation import require_agreement
     from dfmp2.workflow.jobs import resume_job
 
     require_used(tolerance, validate or validate_exact)
     changes = {name: value for name, value in options.items() if value is not None}
     with JsonOutput(json_target, [file]) as output:
-        with reporting(quiet) as report:
+        with reporting(quiet) as report, printing_warnings(Path(file).name):
             report.start(Path(file).name)
             done = resume_job(file, changes, report)
         report_done(done, output, verbose)

@@ -57,9 +57,10 @@ def run(
 ) -> None:
     """Compute RI-MP2 energies of molecules.
 
-    MOLECULE is an XYZ file (charge=... and spin=... may stand in its comment line), "-" for XYZ on
-    standard input, another geometry file that PySCF reads, or a PySCF chkfile. The SCF of a chkfile
-    is not repeated. The table goes to stdout, progress to stderr.
+    MOLECULE is a geometry file (XYZ, SDF or MOL, QCSchema JSON, Z-matrix), "-" for XYZ on standard
+    input, or a PySCF chkfile. The comment line of XYZ may state charge=... and multiplicity=...,
+    or spin=..., the number of unpaired electrons. The SCF of a chkfile is not repeated. The table
+    goes to stdout, progress and warnings to stderr.
 
     The work is kept in a run file. After a kill or a full disk, run the same command again, or
     `dfmp2 resume`, to compute what is left. `dfmp2 show` prints how far a run is. A finished run is

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from dfmp2.cli.progress import Reporter, reporting
 from dfmp2.cli.streams import print_error, print_line
+from dfmp2.cli.warned import printing_warnings
 from dfmp2.errors import DFMP2Error, InputError
 from dfmp2.foreign_errors import translated
 from dfmp2.settings import Settings
@@ -106,13 +107,17 @@ def read_molecules(
     InputError
         If an argument cannot be used.
     """
+    from dfmp2.molecules.files import molecule_name
     from dfmp2.workflow.jobs import StoredJob, read_jobs
 
     given = _given()
     jobs: list[Job] = []
     for molecule in molecules:
         advice = "check the geometry, the charge and the basis"
-        with translated(f"{molecule}: reading the molecule", advice):
+        with (
+            printing_warnings(molecule_name(molecule)),
+            translated(f"{molecule}: reading the molecule", advice),
+        ):
             found = read_jobs(molecule, settings, given)
         if not results and any(isinstance(job, StoredJob) for job in found):
             raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dfmp2.cli.columns import aligned, columns
-from dfmp2.cli.table import operations_text, sizes_line, summary
+from dfmp2.cli.table import charge_text, operations_text, sizes_line, summary
 from dfmp2.molecules.basis import basis_label
 from dfmp2.runfile.status import RunStatus
 
@@ -48,10 +48,11 @@ def _unfinished(status: RunStatus) -> str:
 
 def _asked(status: RunStatus) -> list[tuple[str, str]]:
     fields = status.input.get("fields", {})
-    charge, frozen = fields.get("charge", 0), fields.get("frozen", [])
+    frozen = fields.get("frozen", [])
+    charge = charge_text(status.input.get("stated", ""), fields.get("charge", 0))
     return [
         ("atoms", _formula(fields.get("atoms", []))),
-        ("charge", f"{charge:+d}" if charge else "0"),
+        ("charge", charge),
         ("basis", _basis(fields.get("basis"))),
         ("auxiliary basis", _basis(fields.get("auxbasis"))),
         ("ECP", _basis(fields.get("ecp"), by_element=True)),

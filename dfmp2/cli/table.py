@@ -11,6 +11,7 @@ from dfmp2.references.check import CHEAP
 from dfmp2.results.result import Result
 
 __all__ = [
+    "charge_text",
     "comparison_text",
     "operations_text",
     "plan_text",
@@ -64,7 +65,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
         *checked,
-        ("charge", f"{result.molecule.charge:+d}" if result.molecule.charge else "0"),
+        ("charge", charge_text(labels.get("electrons", ""), result.molecule.charge)),
         ("sizes", sizes_line(result.sizes)),
         ("frozen orbitals", labels["frozen"]),
         ("integrals", labels.get("integrals", "not recorded")),
@@ -87,6 +88,11 @@ def summary(result: Result, origin: str = "") -> str:
     lines += columns(("stage", "seconds", "GFLOP/s"), rows, right=("seconds", "GFLOP/s"))
     lines += [f"  note: {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
+
+
+def charge_text(stated: str, charge: int) -> str:
+    """Charge and spin with their origin, if it is recorded; else the charge alone."""
+    return stated.removeprefix("charge ") or (f"{charge:+d}" if charge else "0")
 
 
 def _memory(result: Result) -> str:

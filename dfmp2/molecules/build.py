@@ -7,8 +7,8 @@ import warnings
 from dfmp2.errors import CheckpointError, DFMP2Warning, InputError
 from dfmp2.molecules.advice import without_advice
 from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
+from dfmp2.molecules.geometry import Geometry
 from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
-from dfmp2.molecules.xyz import Geometry
 from dfmp2.settings import BasisSpec
 
 __all__ = ["build_mole", "rebuild_mole", "warn_missing_ecp"]
@@ -52,6 +52,7 @@ def build_mole(
     spin = next((s for s in (spin, geometry.spin) if s is not None), 0)
     symbols = sorted({symbol for symbol, _ in geometry.atoms})
     check_basis(basis, symbols, source)
+    _check_charge(geometry, charge, source)
     mol = gto.Mole()
     mol.atom = [(symbol, xyz) for symbol, xyz in geometry.atoms]
     mol.basis, mol.ecp = basis, _ecp_spec(basis, symbols, ecp)
@@ -151,6 +152,19 @@ def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
     return mol
 
 
+def _check_charge(geometry: Geometry, charge: int, source: str) -> None:
+    """Refuse an anion that has lost all sense: PySCF keeps charges in 32 bits."""
+    from pyscf.data.elements import ELEMENTS
+
+    labels = [element_of(label) for label, _ in geometry.atoms]
+    nuclear = sum(ELEMENTS.index(element) for element, real in labels if real)
+    if charge < -nuclear:
+        raise InputError(
+            f"{source}: charge {charge} adds more electrons than all nuclear charges ({nuclear}); "
+            "check --charge"
+        )
+
+
 def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:
     nelec = int(mol.tot_electrons())
     if nelec < 0:
@@ -161,7 +175,11 @@ def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:
             "check --charge and --spin"
         )
     if (nelec - spin) % 2:
+        advice = "check --charge and --spin"
+        if spin:
+            advice += (
+                f"; if {spin} is the multiplicity, as in some data sets, give --spin {spin - 1}"
+            )
         raise InputError(
-            f"{source}: {nelec} electrons cannot have spin {spin} (unpaired electrons); "
-            "check --charge and --spin"
+            f"{source}: {nelec} electrons cannot have spin {spin} (unpaired electrons); {advice}"
         )

@@ -1,24 +1,43 @@
-"""Read a geometry from a file in a format that PySCF reads, or from standard input."""
+"""Read a geometry from a file or from standard input."""
 
 from __future__ import annotations
 
+import codecs
+import errno
+import json
+import re
+import stat
 import sys
 from pathlib import Path
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.xyz import Geometry, check_fields, parse_xyz, refuse_overlap
+from dfmp2.molecules.geometry import Geometry
+from dfmp2.molecules.other_formats import other_format, read_other
+from dfmp2.molecules.plaintext import parse_lines
+from dfmp2.molecules.qcschema import is_molecule, parse_qcschema
+from dfmp2.molecules.sdf import parse_sdf
+from dfmp2.molecules.xyz import looks_like_xyz, parse_xyz
 
-__all__ = ["read_geometry"]
+__all__ = ["LARGEST", "is_qcschema_input", "molecule_name", "read_geometry", "require_file"]
+
+LARGEST = 10**7
+"""Bytes. No geometry that can be computed needs more, and an input may have no end."""
+
+LONGEST_NAME = 200
+"""Bytes. File systems allow 255 in a name."""
+
+STDIN = "<stdin>"
 
 
-def read_geometry(source: str) -> Geometry:
+def read_geometry(source: str, unit: str | None = None) -> Geometry:
     """Read a geometry from a file or from standard input.
 
     Parameters
     ----------
     source : str
-        Path of an XYZ file or another geometry file that PySCF reads, or "-" for XYZ on standard
-        input.
+        Path of a geometry file, or "-" for XYZ on standard input.
+    unit : {"angstrom", "bohr"}, optional
+        Unit of the coordinates. If not given, that of the file or of its format, else Å.
 
     Returns
     -------
@@ -30,41 +49,116 @@ def read_geometry(source: str) -> Geometry:
         If the file is missing or its content is wrong. The message names file and line.
     """
     if source == "-":
-        return parse_xyz(sys.stdin.read(), "<stdin>")
-    path = Path(source)
-    if not path.exists():
-        raise InputError(f"{source}: no such file; check the path")
-    if path.is_dir():
-        raise InputError(f"{source}: is a folder; name a geometry file in it")
-    if path.suffix.lower() == ".xyz":
+        if sys.stdin is None:
+            raise InputError("standard input is closed; name a file, or send XYZ to it")
+        stream = getattr(sys.stdin, "buffer", None)
         try:
-            return parse_xyz(path.read_text(encoding="utf-8-sig"), source)
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{source}: is not a text file ({error.reason}); save it as UTF-8 text"
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"{source}: cannot be read ({error.strerror}); check its permissions"
-            ) from error
-    return _read_with_pyscf(source)
+            content = sys.stdin.read(LARGEST + 1) if stream is None else stream.read(LARGEST + 1)
+        except (OSError, ValueError) as error:
+            raise InputError(f"standard input cannot be read ({error}); name a file") from error
+        return parse_xyz(_text(content, STDIN), STDIN, unit)
+    require_file(source)
+    if other_format(source) is not None:
+        return read_other(source, unit)
+    suffix, text = Path(source).suffix.lower(), _text(_content(source), source)
+    if suffix in (".sdf", ".sd", ".mol", ".json") and unit is not None:
+        own = "bohr" if suffix == ".json" else "Å"
+        raise InputError(f"{source}: coordinates in {suffix} files are in {own}; leave --unit out")
+    if suffix in (".sdf", ".sd", ".mol"):
+        return parse_sdf(text, source)
+    if suffix == ".json":
+        return parse_qcschema(text, source)
+    if suffix in (".xyz", ".extxyz") or (suffix != ".zmat" and looks_like_xyz(text)):
+        return parse_xyz(text, source, unit)
+    return parse_lines(text, source, unit)
 
 
-def _read_with_pyscf(source: str) -> Geometry:
-    from pyscf.gto import mole
+def require_file(source: str) -> None:
+    """Raise an error unless a path names a file, a pipe or a device that can be read.
 
-    sdf = Path(source).suffix.lower() == ".sdf"
+    Raises
+    ------
+    InputError
+    """
     try:
-        text = mole.fromfile(source)
-        lines = check_fields(text, source, 5 if sdf else 1)
-        atoms = mole.format_atom(text, unit=1)
-    except InputError:
-        raise
-    except (ValueError, LookupError, RuntimeError, AssertionError, OSError) as error:
+        mode = Path(source).stat().st_mode
+        if stat.S_ISREG(mode):
+            with Path(source).open("rb"):
+                pass
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from error
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{source}: is a folder; name a geometry file in it")
+
+
+def is_qcschema_input(source: str) -> bool:
+    """Whether a JSON file holds a QCSchema molecule or input, and not a result."""
+    if not source.lower().endswith(".json"):
+        return False
+    content = _content(source)
+    try:
+        return len(content) <= LARGEST and is_molecule(json.loads(content))
+    except (ValueError, RecursionError):
+        return False
+
+
+def molecule_name(source: str) -> str:
+    """Name of the molecule of a file: its name without folder and suffix.
+
+    It is printable, and short enough for names of further files to be made from it.
+    """
+    name = "stdin" if source == "-" else Path(source).stem
+    name = "".join(c if c.isprintable() else "_" for c in name)  # lone surrogates are not
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def _content(source: str) -> bytes:
+    try:
+        with Path(source).open("rb") as file:
+            return file.read(LARGEST + 1)
+    except (OSError, ValueError) as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str, error: OSError | ValueError) -> InputError:
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        if not Path(source).is_absolute() and not _has_folder():
+            return InputError(f"{source}: the current folder was deleted; change to another one")
+        return InputError(f"{source}: no such file; check the path")
+    if number == errno.ELOOP:
+        return InputError(f"{source}: is a loop of symbolic links; check them")
+    if number == errno.ENAMETOOLONG:
+        return InputError(f"{source[:40]}…: the name is too long for the file system; shorten it")
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"{source}: cannot be read ({reason}); check the path and its permissions")
+
+
+def _has_folder() -> bool:
+    try:
+        Path.cwd()
+    except OSError:
+        return False
+    return True
+
+
+def _text(content: bytes | str, source: str) -> str:
+    """Decode a file: UTF-8, UTF-16 with a byte order mark, else Latin-1."""
+    if len(content) > LARGEST:
         raise InputError(
-            f"{source}: PySCF cannot read this geometry ({type(error).__name__}: {error}); "
-            "check it, or use an .xyz file, whose errors name the line"
-        ) from error
-    found = tuple((symbol, (x, y, z)) for symbol, (x, y, z) in atoms)
-    refuse_overlap(found, source, lines)
-    return Geometry(found)
+            f"{source}: is larger than {LARGEST // 10**6} MB, which is no geometry; check the input"
+        )
+    if isinstance(content, str):
+        return content
+    try:
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = content.decode("utf-16")
+        else:
+            text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    if re.search("[\x00-\x08\x0e-\x1a\x7f\ufffe\uffff]", text):
+        raise InputError(
+            f"{source}: is not a text file (it has control characters); save it as UTF-8 text"
+        )
+    return text

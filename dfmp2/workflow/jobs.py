@@ -8,6 +8,7 @@ file.
 from __future__ import annotations
 
 import shutil
+import warnings
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dfmp2 import defaults
 from dfmp2.errors import (
     CheckpointError,
     DFMP2Error,
+    DFMP2Warning,
     InputError,
     ResourceError,
     UnsupportedReferenceError,
@@ -23,7 +25,13 @@ from dfmp2.errors import (
 from dfmp2.fitting.auxbasis import choose_auxbasis
 from dfmp2.foreign_errors import translated
 from dfmp2.molecules.build import build_mole, rebuild_mole
-from dfmp2.molecules.files import read_geometry
+from dfmp2.molecules.electrons import choose_electrons
+from dfmp2.molecules.files import (
+    is_qcschema_input,
+    molecule_name,
+    read_geometry,
+    require_file,
+)
 from dfmp2.molecules.plain import PlainMolecule, recorded_basis
 from dfmp2.planning.plan import Plan
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
@@ -84,12 +92,18 @@ class Job:
     settings : Settings
     solution : ScfSolution or None
         Converged orbitals, if they came from a chkfile.
+    stated : str
+        Charge and spin, and where they came from. Empty if nothing states them.
+    notes : tuple of str
+        Warnings about the geometry file that belong to the result.
     """
 
     name: str
     mol: Any
     settings: Settings
     solution: ScfSolution | None = None
+    stated: str = ""
+    notes: tuple[str, ...] = ()
 
     @translated("the SCF")
     def converge(self) -> ScfSolution:
@@ -133,7 +147,8 @@ class PlannedJob(Job):
 
     def prepared(self, solution: ScfSolution) -> Prepared:
         """The calculation on converged orbitals."""
-        return prepare(self.name, solution, self.settings, self.choice, self.known)
+        ready = prepare(self.name, solution, self.settings, self.choice, self.known)
+        return replace(ready, stated=self.stated)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +215,8 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         raise InputError(
             "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
         )
+    if source != "-":
+        require_file(source)
     if source != "-" and is_chkfile(source):
         if is_run_file(source):
             raise InputError(
@@ -214,7 +231,7 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         )
         solution = load_chkfile(source, settings)
         return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
-    if Path(source).suffix.lower() == ".json" and Path(source).is_file():
+    if Path(source).suffix.lower() == ".json" and not is_qcschema_input(source):
         _refuse_fixed(
             f"{source}: a result brings its own molecule and settings",
             _FIXED_BY_RESULT,
@@ -222,10 +239,11 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
             given,
         )
         return [_stored_job(result, settings, source) for result in read_results(source)]
-    geometry = read_geometry(source)
-    if settings.basis is None:
-        raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
-    mol = build_mole(geometry, settings.basis, settings.charge, settings.spin, settings.ecp, source)
+    geometry = read_geometry(source, settings.unit)
+    settings, notes = _with_basis(settings, geometry.basis, source)
+    electrons = choose_electrons(geometry.stated, settings.charge, settings.spin, source)
+    charge, spin = electrons.charge, electrons.spin
+    mol = build_mole(geometry, settings.basis, charge, spin, settings.ecp, source)
     require_closed_shell(mol, source)
     _require_fitting_set(mol, settings)
     if settings.scf_auxbasis is not None:
@@ -233,8 +251,23 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         content = recorded_basis(settings.scf_auxbasis, found.mol._basis)
         if not all(isinstance(value, str) for value in content.values()):  # of a file
             settings = replace(settings, scf_auxbasis=content)
-    name = "stdin" if source == "-" else Path(source).stem
-    return [Job(name=name, mol=mol, settings=settings)]
+    name, notes = molecule_name(source), (*notes, *electrons.remarks)
+    return [Job(name=name, mol=mol, settings=settings, stated=electrons.label, notes=notes)]
+
+
+def _with_basis(
+    settings: Settings, stated: str | None, source: str
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the basis that a geometry file states, and notes if it is another one."""
+    if settings.basis is None:
+        if stated is None:
+            raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
+        return replace(settings, basis=stated), ()
+    if stated is None or str(settings.basis).lower() == stated.lower():
+        return settings, ()
+    note = f"--basis {settings.basis} replaces the basis of the file, {stated}"
+    warnings.warn(note, DFMP2Warning, stacklevel=3)
+    return settings, (note,)
 
 
 def _require_fitting_set(mol: Any, settings: Settings) -> None:
@@ -308,7 +341,7 @@ def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
     nmo = None if job.solution is None else job.solution.nmo
     known = forecast(job.mol, job.settings, nmo, choice)
     require_reusable(job.mol, job.settings, known.aux, job.solution)
-    return known
+    return replace(known, notes=(*job.notes, *known.notes))
 
 
 def require_disk(plan: Plan, settings: Settings) -> None:
@@ -467,7 +500,13 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             "that wrote it"
         ) from error
     mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
-    return Job(name=content["name"], mol=mol, settings=settings)
+    return Job(
+        name=content["name"],
+        mol=mol,
+        settings=settings,
+        stated=content.get("stated", ""),
+        notes=tuple(content.get("notes", ())),
+    )
 
 
 def _as_stored(file: RunFile, job: PlannedJob) -> PlannedJob:
@@ -514,4 +553,10 @@ def _content(job: PlannedJob) -> dict[str, Any]:
     options, calculation = settings.stored("options"), settings.stored("calculation")
     if settings.auxbasis is not None:  # by content: a file may be changed before the run continues
         calculation["auxbasis"] = content["molecule"]["auxbasis"]
-    return {**content, "options": options, "calculation": calculation}
+    return {
+        **content,
+        "options": options,
+        "calculation": calculation,
+        "stated": job.stated,
+        "notes": list(job.notes),
+    }

@@ -88,6 +88,7 @@ def result_of(
             "frozen": frozen_label(settings.frozen, reference.frozen),
             "scf": solution.label,
             "reference_check": solution.check.made,
+            **({"electrons": prepared.stated} if prepared.stated else {}),
         },
         settings={
             **settings.identity(),

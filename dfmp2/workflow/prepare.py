@@ -216,12 +216,15 @@ class Prepared(Problem):
     choice : Choice
     notes : tuple of str
         Warnings that belong to the result.
+    stated : str
+        Charge and spin, and where they came from, if a geometry file or an option states them.
     """
 
     name: str
     solution: ScfSolution
     choice: Choice
     notes: tuple[str, ...]
+    stated: str = ""
 
 
 @translated("setting up DF-MP2")

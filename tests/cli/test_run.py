@@ -53,7 +53,7 @@ def test_table() -> None:
     assert fact(text, "auxiliary basis") == "cc-pvdz-ri (the RI-MP2 set of the orbital basis)"
     assert fact(text, "ECP") == "none"
     assert fact(text, "SCF") == "RHF, exact integrals, conv_tol 1e-10"
-    assert fact(text, "charge") == "0"
+    assert fact(text, "charge") == "0, spin 0 (comment line: charge=0, spin=0)"
     sizes = "24 AOs, 5 correlated occupied, 19 virtual, 84 auxiliary"
     assert fact(text, "sizes") == sizes
     assert fact(text, "frozen orbitals") == "none (the default)"
@@ -145,9 +145,11 @@ def test_charge_of_the_comment_line_and_of_the_option(tmp_path: Path) -> None:
     text = "1\nlithium; charge=+1 spin=0\nLi 0 0 0\n"
     path = file_with(tmp_path, "ion.xyz", text)
     done = dfmp2("run", path, "--basis", "cc-pvdz")
-    assert fact(done.stdout, "charge") == "+1"
+    assert fact(done.stdout, "charge") == "+1, spin 0 (comment line: charge=+1, spin=0)"
     done = dfmp2("run", path, "--basis", "cc-pvdz", "--charge", "-1")
-    assert fact(done.stdout, "charge") == "-1"
+    assert fact(done.stdout, "charge") == "-1 (--charge), spin 0 (comment line: spin=0)"
+    assert "Warning: ion: --charge -1 replaces charge 1 of the file" in done.stderr
+    assert "note: --charge -1 replaces charge 1 of the file" in done.stdout
 
 
 def test_ecp_auto_and_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from dfmp2.errors import InputError
 from dfmp2.molecules.build import build_mole
 from dfmp2.molecules.files import read_geometry
-from dfmp2.molecules.xyz import check_fields, parse_xyz
+from dfmp2.molecules.plaintext import parse_lines
+from dfmp2.molecules.xyz import parse_xyz
 
 
 def atom(line: str) -> tuple[str, tuple[float, float, float]]:
@@ -28,7 +30,17 @@ def atom(line: str) -> tuple[str, tuple[float, float, float]]:
         ("ghost:he 0 0 1", "Ghost-He"),
         ("X-He 0 0 1", "Ghost-He"),
         ("Xe 0 0 1", "Xe"),
-        ("  He\t0  0 1.0  0.5 extra", "He"),
+        ("  He\t0.0  0 1.0  0.5 extra", "He"),
+        ("He 0 0 1.0 extra", "He"),
+        ("@He 0 0 1", "Ghost-He"),
+        ("Gh(He) 0 0 1", "Ghost-He"),
+        ("gh(he2) 0 0 1", "Ghost-He2"),
+        ("He: 0 0 1", "Ghost-He"),
+        ("He : 0 0 1", "Ghost-He"),
+        ("Bq-He 0 0 1", "Ghost-He"),
+        ("He-Bq 0 0 1", "Ghost-He"),
+        ("He -0.0*^-6 0 1.0*^+0", "He"),
+        ("He \N{MINUS SIGN}0.0 0 1", "He"),
         ("He 0 0 1.0D+00", "He"),
         ("He -0.0 +0 1e0", "He"),
     ],
@@ -74,8 +86,14 @@ def test_coordinates_are_angstrom() -> None:
     assert abs(mol.atom_coord(0)[2] - 1.8897261) < 1e-6
 
 
-def test_fields_of_a_z_matrix() -> None:
+def test_z_matrix() -> None:
     text = "# methanol's start\nC\nO 1 1.4\nH 2, 0.96, 1, 109.5; H 1 1.1 2 109.5 3 60\n"
-    assert check_fields(text, "m.zmat") == [2, 3, 4, 4]
+    atoms = parse_lines(text, "m.zmat").atoms
+    assert [label for label, _ in atoms] == ["C", "O", "H", "H"]
+    assert [round(math.dist(atoms[k][1], atoms[m][1]), 9) for k, m in ((1, 0), (2, 1), (3, 0))] == [
+        1.4,
+        0.96,
+        1.1,
+    ]
     with pytest.raises(InputError, match=r"m\.zmat:4: a number is out of range"):
-        check_fields("C\nO 1 1.4\n\nH 3 0.96 1 109.5\n", "m.zmat")
+        parse_lines("C\nO 1 1.4\n\nH 3 0.96 1 109.5\n", "m.zmat")

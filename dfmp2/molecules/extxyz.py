@@ -1,0 +1,145 @@
+"""Keys of the extended XYZ format in a comment line: columns and periodicity.
+
+The format is described at https://github.com/libAtoms/extxyz.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dfmp2.errors import InputError
+from dfmp2.molecules.atoms import number
+
+__all__ = ["Columns", "read_columns", "refuse_periodic"]
+
+_VALUE = r"""\s*=\s*(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|\S+)"""
+_PROPERTIES = re.compile(r"(?<![\w.-])Properties" + _VALUE, re.IGNORECASE)
+_PBC = re.compile(r"(?<![\w.-])pbc" + _VALUE, re.IGNORECASE)
+_LATTICE = re.compile(
+    r"(?<![\w.-])(?P<key>lattice|cell|unit_cell|cell_parameters)" + _VALUE, re.IGNORECASE
+)
+SYMBOLS, POSITIONS = ("species", "symbols", "element", "elements"), ("pos", "positions")
+NUMBERS = ("z", "numbers", "atomic_numbers")
+SUMMED = {
+    "charge": ("initial_charges", "charge", "charges"),
+    "spin": ("magmoms", "initial_magmoms"),
+}
+"""Columns whose sum is a charge or a number of unpaired electrons."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the columns stand that ``Properties=`` names.
+
+    Attributes
+    ----------
+    symbol, position, width : int
+        Indices of the symbol and of x; number of all columns.
+    summed : dict of str to (str, int)
+        Name and index of a column by "charge" or "spin".
+    """
+
+    symbol: int
+    position: int
+    width: int
+    summed: dict[str, tuple[str, int]]
+
+    def row(self, fields: list[str], where: str) -> list[str]:
+        """Symbol, x, y and z of an atom line.
+
+        Raises
+        ------
+        InputError
+            If the line has not as many columns as the header names.
+        """
+        if len(fields) != self.width:
+            raise InputError(
+                f"{where}: Properties= in line 2 names {self.width} columns, but this line has "
+                f"{len(fields)}"
+            )
+        return [fields[self.symbol], *fields[self.position : self.position + 3]]
+
+    def sums(self, rows: list[list[str]], known: dict[str, int | None]) -> list[str]:
+        """Remarks on columns that sum to a charge or spin which the file does not state."""
+        remarks = []
+        for quantity, (name, column) in self.summed.items():
+            total = sum(number(fields[column]) or 0.0 for fields in rows)
+            if known[quantity] is None and abs(total) > 0.5:
+                remarks.append(
+                    f"the column {name} sums to {total:.2f}, but the file states no {quantity} "
+                    f"(give --{quantity})"
+                )
+        return remarks
+
+
+def read_columns(comment: str, where: str) -> Columns | None:
+    """The columns that ``Properties=`` names; None without this key.
+
+    Parameters
+    ----------
+    comment : str
+    where : str
+        File and line, for error messages.
+
+    Raises
+    ------
+    InputError
+        If the value has another form, or names no symbols or no positions.
+    """
+    match = _PROPERTIES.search(comment)
+    if match is None:
+        return None
+    parts = match["value"].strip("\"'").split(":")
+    triples = [parts[k : k + 3] for k in range(0, len(parts), 3)]
+    at: dict[str, int] = {}
+    width = 0
+    for triple in triples:
+        if len(triple) != 3 or not re.fullmatch("[1-9][0-9]{0,2}", triple[2]):
+            raise InputError(
+                f"{where}: {match[0][:60]!r} is not understood; write for example "
+                "Properties=species:S:1:pos:R:3"
+            )
+        name = triple[0].lower()
+        if name in at or (name in POSITIONS and triple[2] != "3"):
+            raise InputError(
+                f"{where}: the column {triple[0]!r} is named twice or has a wrong size"
+            )
+        at[name] = width
+        width += int(triple[2])
+    symbol = next((at[name] for name in (*SYMBOLS, *NUMBERS) if name in at), None)
+    position = next((at[name] for name in POSITIONS if name in at), None)
+    if symbol is None or position is None:
+        raise InputError(
+            f"{where}: {match[0][:60]!r} names no column of symbols (species) or of positions (pos)"
+        )
+    summed = {
+        quantity: (name, at[name])
+        for quantity, names in SUMMED.items()
+        for name in names
+        if name in at
+    }
+    return Columns(symbol, position, width, summed)
+
+
+def refuse_periodic(comment: str, where: str) -> None:
+    """Raise an error if the comment line states a periodic system.
+
+    A lattice without ``pbc`` is periodic by the definition of the format.
+
+    Raises
+    ------
+    InputError
+    """
+    pbc, lattice = _PBC.search(comment), _LATTICE.search(comment)
+    if pbc is not None:
+        flags = re.findall(r"[A-Za-z0-9]+", pbc["value"])
+        if all(flag.lower() in ("f", "false", "0") for flag in flags):
+            return
+    elif lattice is None or len(re.findall(r"[0-9]+", lattice["value"])) < 3:
+        return
+    found = (pbc or lattice)[0]  # type: ignore[index]
+    raise InputError(
+        f"{where}: {found[:40]!r} states a periodic system, but dfmp2 computes molecules; if it is "
+        'a molecule in a box, write pbc="F F F" there'
+    )
