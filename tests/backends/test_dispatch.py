@@ -418,7 +418,7 @@ def test_results_that_cannot_be_read(monkeypatch: Any, tmp_path: Any, asked: str
 def test_label_of_a_recomputed_run_is_what_computed_it(monkeypatch: Any, tmp_path: Any) -> None:
     Machine(monkeypatch, tmp_path, "device", "lost")
     with pytest.warns(NkiFallbackWarning):
-        mp = calculation().set(precision="fp32").run()
+        mp = calculation().set(precision="auto").run()
     assert mp.result.labels["precision"] == "fp64"
     assert abs(mp.e_corr - exact()) <= 1e-12
 
