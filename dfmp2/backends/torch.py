@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
+from threading import Barrier, Lock
 
 import numpy as np
 import torch
@@ -29,6 +30,30 @@ __all__ = ["TorchBackend", "blocks_at_once"]
 AUX_AT_ONCE = 16
 """Auxiliary functions in one GEMM of the second half transform of a CPU thread. With 16 the GEMM
 runs at full speed, and each (i,a) of B receives two whole cache lines."""
+
+
+_starting = Lock()
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads in which operations of torch are single-threaded.
+
+    The number that is set last is also that of threads which use torch for the first time later. So
+    it is set to what it was for the caller, when all threads of the pool have read theirs.
+    """
+    together = Barrier(threads + 1)
+
+    def single_threaded() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread reads the number at its first use of torch
+
+    with _starting:
+        pool = ThreadPoolExecutor(threads, "dfmp2", single_threaded)
+        for _ in range(threads):
+            pool.submit(together.wait)
+        together.wait()
+        torch.set_num_threads(threads)
+    return pool
 
 
 class TorchBackend:
@@ -79,7 +104,7 @@ class TorchBackend:
         # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then
         # stays in the cache of its core until it is reduced, and threads do not wait for others.
         self._threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self._threads, "dfmp2", lambda: torch.set_num_threads(1))
+        self._pool = _pool(self._threads)
 
     def asarray(self, x: Array) -> Tensor:
         x = np.asarray(x)

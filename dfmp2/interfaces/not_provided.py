@@ -18,6 +18,7 @@ _SOLVENT = "put the solvent on the mean field, as in mf.PCM(), and give that to 
 _ITERATIONS = "MP2 on canonical orbitals has no iterations; SCF options belong to the mean field"
 _INTEGRALS = "dfmp2 keeps no integrals that a script can use; see the attribute integrals"
 _ORBITALS = "use mo_coeff, mo_energy and mo_occ with get_frozen_mask()"
+_OPEN_SHELLS = "open shells are not treated yet; use pyscf.mp.dfump2_native.DFUMP2"
 _SCALING = "use e_tot_scs or e_tot_sos, or scale e_corr_os and e_corr_ss"
 
 _INSTEAD = {
@@ -37,6 +38,7 @@ _INSTEAD = {
     "delete": "dfmp2 removes its temporary files itself",
     "diis": _ITERATIONS,
     "diis_space": _ITERATIONS,
+    "dip_moment": _DENSITIES,
     "e_scf": "use e_hf",
     "energy": "use e_corr",
     "eris": _INTEGRALS,
@@ -59,6 +61,8 @@ _INSTEAD = {
     "split_mo_coeff": _ORBITALS,
     "split_mo_energy": _ORBITALS,
     "split_mo_occ": _ORBITALS,
+    "to_ghf": _OPEN_SHELLS,
+    "to_uhf": _OPEN_SHELLS,
     "update_amps": _AMPLITUDES,
     "with_t2": _AMPLITUDES,
 }

@@ -57,7 +57,7 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
             )
         mol = mol_or_geom
         if not isinstance(mol, gto.MoleBase):
-            mol = mp.mol.set_geom_(_geometry(mol, mp.mol.natm), inplace=False)
+            mol = _moved(mp.mol, mol)
         require_closed_shell(mol)
         if not (self._scf.converged and _alike(mp.mol, mol)):
             self._scf.mo_coeff = None  # PySCF's scanner would start from these orbitals
@@ -101,18 +101,25 @@ def _alike(before: Any, now: Any) -> bool:
     return bool(before.elements == now.elements and before.nelectron == now.nelectron)
 
 
-def _geometry(atoms: Any, natm: int) -> Any:
-    """Coordinates as an array that fits the molecule; other notations as they are.
+def _moved(mol: Any, atoms: Any) -> Any:
+    """The molecule with other atoms, or with the coordinates in an array or a list.
 
-    PySCF leaves out atoms without coordinates, and reads rows of a list of numbers as atoms.
+    Coordinates are checked here: PySCF leaves out atoms without coordinates, and reads rows of a
+    list of numbers as atoms.
     """
     try:
         xyz = np.asarray(atoms, dtype=float)
     except (TypeError, ValueError):
-        return atoms
-    if xyz.shape != (natm, 3) or not np.isfinite(xyz).all():
+        try:
+            return mol.set_geom_(atoms, inplace=False)
+        except (AssertionError, KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"PySCF cannot read the geometry ({type(error).__name__}: {error}); give a "
+                "molecule, coordinates, or atoms as in 'H 0 0 0; H 0 0 0.74'"
+            ) from error
+    if xyz.shape != (mol.natm, 3) or not np.isfinite(xyz).all():
         raise InputError(
-            f"coordinates of shape {xyz.shape} are no geometry of a molecule of {natm} atoms; give "
-            f"finite numbers of shape ({natm}, 3)"
+            f"coordinates of shape {xyz.shape} are no geometry of a molecule of {mol.natm} atoms; "
+            f"give finite numbers of shape ({mol.natm}, 3)"
         )
-    return xyz
+    return mol.set_geom_(xyz, inplace=False)

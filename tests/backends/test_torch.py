@@ -5,6 +5,7 @@ That its numbers are right is tested in test_operations.py.
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,22 @@ ON_TORCH = pytest.mark.parametrize("backend_name", ["torch-cpu", "torch-cuda"], 
 def test_fresh_memory_holds_nan(backend: TorchBackend) -> None:
     """Without it, the tests could not see an element that is never written."""
     assert torch.isnan(backend.empty_b(2, 3, 4)).all()
+
+
+def test_threads_of_the_process_keep_their_number() -> None:
+    """After a calculation, torch would compute with one thread in every thread that starts then."""
+    before, seen = torch.get_num_threads(), []
+    try:
+        torch.set_num_threads(2)
+        backend = TorchBackend("cpu")
+        backend.warm_up()
+        thread = Thread(target=lambda: seen.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert (torch.get_num_threads(), seen) == (2, [2])
+        assert set(backend._pool.map(lambda _: torch.get_num_threads(), range(8))) == {1}
+    finally:
+        torch.set_num_threads(before)
 
 
 @ON_TORCH

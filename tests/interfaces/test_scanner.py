@@ -108,6 +108,8 @@ def test_a_scanner_is_a_scanner_of_pyscf() -> None:
         (np.zeros((1, 3)), r"shape \(1, 3\) are no geometry of a molecule of 2 atoms"),
         ([0.7], r"shape \(1,\)"),
         (np.full((2, 3), np.nan), "finite"),
+        ("Qq 0 0 0", "PySCF cannot read the geometry"),
+        (None, "no geometry"),
     ],
 )
 def test_coordinates_that_do_not_fit(geometry: Any, says: str) -> None:
