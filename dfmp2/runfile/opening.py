@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +19,6 @@ __all__ = ["SUFFIX", "default_path", "open_run", "scratch_run"]
 
 SUFFIX = ".dfmp2.h5"
 
-LONGEST_NAME = 220
-"""Bytes of the name of a molecule in that of its run file. File systems allow names of 255 bytes;
-the rest is for the fingerprint, the suffix and the ending of a draft."""
-
 
 def default_path(name: str, fields: dict[str, Any]) -> str:
     """Default name of the run file of an input, in the current folder.
@@ -35,8 +30,6 @@ def default_path(name: str, fields: dict[str, Any]) -> str:
     fields : dict
         The input, as of `dfmp2.runfile.identity`.
     """
-    if len(encoded := os.fsencode(name)) > LONGEST_NAME:
-        name = encoded[:LONGEST_NAME].decode(errors="ignore")
     return f"{name}-{fingerprint(fields)}{SUFFIX}"
 
 

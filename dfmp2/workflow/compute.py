@@ -38,7 +38,7 @@ from dfmp2.workflow.prepare import Prepared
 
 __all__ = ["compute"]
 
-_WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"
+_WITHOUT_NKI = "use backend pytorch (--backend pytorch), or auto without DFMP2_REQUIRE_NKI"
 
 
 @translated("DF-MP2")

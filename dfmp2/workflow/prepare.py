@@ -83,8 +83,9 @@ def choose(settings: Settings) -> Choice:
         return Choice(selection, asked or Precision.FP64)
     if asked is Precision.FP64:
         raise InputError(
-            "precision fp64: Trainium and its simulators have no float64; use --precision auto, "
-            "which keeps on the host what float32 would spoil, or --backend pytorch"
+            "precision fp64: Trainium and its simulators have no float64; use precision auto "
+            "(--precision auto), which keeps on the host what float32 would spoil, or backend "
+            "pytorch (--backend pytorch)"
         )
     return Choice(selection, Precision.AUTO)
 

@@ -154,7 +154,7 @@ def assert_unavailable(asked: str, state: str, require: bool) -> None:
     else:
         assert require
         assert message.startswith("DFMP2_REQUIRE_NKI is set")
-        assert "unset it, or use --backend nki or simulator" in message
+        assert "unset it, or use backend nki or simulator (--backend)" in message
 
 
 def assert_fails(asked: str, worker: str, fault: str) -> None:
@@ -167,7 +167,9 @@ def assert_fails(asked: str, worker: str, fault: str) -> None:
     assert not isinstance(raised.value, DeviceLostError)
     cause = "NRT_EXEC_BAD_INPUT" if fault == "raise" else "NRT_EXEC_HW_ERR"
     assert f"trsm_kernel: RuntimeError: {cause}" in str(raised.value)
-    assert "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI" in str(raised.value)
+    assert "use backend pytorch (--backend pytorch), or auto without DFMP2_REQUIRE_NKI" in str(
+        raised.value
+    )
     assert mp.result is None
     with pytest.raises(AttributeError, match="the energies do not exist"):
         _ = mp.e_corr
@@ -337,7 +339,7 @@ def test_aws_simulator_by_name_where_it_is_missing(
     with pytest.raises(BackendUnavailable) as raised:
         calculation().set(backend="simulator", device="aws").run()
     assert WHY_NOT_NKI[state] in str(raised.value)
-    assert str(raised.value).endswith("use --device bundled")
+    assert str(raised.value).endswith("use device bundled (--device bundled)")
 
 
 def test_a_named_torch_device_is_not_replaced_by_neuron(monkeypatch: Any, tmp_path: Any) -> None:
@@ -405,7 +407,7 @@ def test_results_that_cannot_be_read(monkeypatch: Any, tmp_path: Any, asked: str
     machine = Machine(monkeypatch, tmp_path, "device")
     machine.fault.kind, machine.fault.at = "unreadable", 3
     if asked == "nki":
-        with pytest.raises(DeviceLostError, match=r"pair_energy: .*COMPLETED_WITH_ERR.*; use --ba"):
+        with pytest.raises(DeviceLostError, match=r"pair_energy: .*COMPLETED_WITH_ERR.*; use backend"):
             run(asked)
         return
     mp, told = run(asked)
