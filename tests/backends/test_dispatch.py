@@ -16,7 +16,7 @@ import pytest
 
 from dfmp2 import DFMP2, NkiFallbackWarning
 from dfmp2.backends.selection import set_backend
-from dfmp2.errors import BackendUnavailable, DeviceLostError, KernelError
+from dfmp2.errors import BackendUnavailable, DeviceLostError, InputError, KernelError
 from dfmp2.precision.estimate import Placement, place_stages
 from tests.backends.fakes import (
     NO_DEVICE,
@@ -309,7 +309,8 @@ def test_the_process_wide_default_counts(monkeypatch: Any, tmp_path: Any, asked:
     assert places(calculation().set(backend=asked).run())["trsm"] == {("nki", "device")}
 
 
-@pytest.mark.parametrize(("value", "on"), [("", False), ("0", False), ("1", True), ("yes", True)])
+@pytest.mark.parametrize(("value", "on"), [("", False), ("0", False), ("1", True), ("yes", True),
+                                             ("False", False), ("no", False)])  # fmt: skip
 def test_values_of_the_variables(monkeypatch: Any, tmp_path: Any, value: str, on: bool) -> None:
     Machine(monkeypatch, tmp_path, "none")
     monkeypatch.setenv("DFMP2_USE_SIMULATOR", value)
@@ -321,6 +322,12 @@ def test_values_of_the_variables(monkeypatch: Any, tmp_path: Any, value: str, on
         assert_unavailable("auto", "none", True)
     else:
         run("auto")
+
+
+def test_a_value_that_is_neither_on_nor_off(monkeypatch: Any) -> None:
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "maybe")
+    with pytest.raises(InputError, match="DFMP2_REQUIRE_NKI='maybe' is neither on nor off"):
+        calculation().run()
 
 
 def test_bundled_simulator_by_name_where_aws_is_installed(monkeypatch: Any, tmp_path: Any) -> None:
