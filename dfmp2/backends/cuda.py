@@ -115,7 +115,8 @@ def require_memory(plan: Plan, device: torch.device, name: str) -> None:
     items = ", ".join(f"{item} {size:.0f}" for item, size in plan.device_memory.items())
     raise ResourceError(
         f"{name} has {free:.0f} MB free, but this run needs {plan.device_peak:.0f} MB there (MB: "
-        f"{items}); end other programs on the GPU, freeze the core, or use --device cpu"
+        f"{items}); end other programs on the GPU, freeze the core, or use device cpu "
+        "(--device cpu)"
     )
 
 

@@ -150,8 +150,8 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
         return selection
     if name == "nki":
         raise BackendUnavailable(
-            f"backend nki: {why_not}; use --backend simulator (or DFMP2_USE_SIMULATOR=1) to run "
-            "the kernels on this CPU, or --backend pytorch"
+            f"backend nki: {why_not}; use backend simulator (--backend simulator, "
+            "DFMP2_USE_SIMULATOR=1) to run the kernels on this CPU, or pytorch (--backend pytorch)"
         )
     return _torch(name, device, f"; NKI not used: {why_not}")
 
@@ -178,7 +178,7 @@ def _torch(name: str, device: str | None, remark: str) -> Selection:
     if require_nki():
         raise BackendUnavailable(
             f"DFMP2_REQUIRE_NKI is set, but backend {name!r} would compute with torch{remark}; "
-            "unset it, or use --backend nki or simulator"
+            "unset it, or use backend nki or simulator (--backend)"
         )
     import torch
 
@@ -202,7 +202,9 @@ def _simulator(name: str, device: str | None, reason: str) -> Selection:
     if device not in (None, "bundled", "aws"):
         raise InputError(f"device {device!r} is not a simulator; use bundled or aws")
     if device == "aws" and not HAS_NKI:
-        raise BackendUnavailable(f"AWS's simulator: {why_not()}; use --device bundled")
+        raise BackendUnavailable(
+            f"AWS's simulator: {why_not()}; use device bundled (--device bundled)"
+        )
     if HAS_NKI and device != "bundled":
         runner = SimulatorRunner(nki.simulate, f"AWS nki.simulate {nki_version} on the CPU")
     else:

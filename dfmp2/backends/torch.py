@@ -87,7 +87,8 @@ class TorchBackend:
             if (self.device.index or 0) >= count:
                 raise BackendUnavailable(
                     f"device {device!r} is not available: torch {torch.__version__} finds {count} "
-                    "CUDA devices; use --device cpu, or install a torch for the driver of this GPU"
+                    "CUDA devices; use device cpu (--device cpu), or install a torch for the "
+                    "driver of this GPU"
                 )
             if ":" not in device:  # the current device may change later
                 self.device = torch.device("cuda", torch.cuda.current_device())
@@ -98,7 +99,7 @@ class TorchBackend:
             name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
         else:
             raise BackendUnavailable(
-                f"device {device!r} is not supported in float64; use --device cpu or cuda"
+                f"device {device!r} is not supported in float64; use cpu or cuda (--device)"
             )
         self.where = Where("pytorch", self.device.type, name)
         # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then

@@ -7,10 +7,13 @@ neither torch nor PySCF. Only this module turns an error into a line and an exit
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,24 +68,17 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            with standard_streams():
-                return super().main(*args, **kwargs)
-        except OSError as error:  # the message of click could not be written
-            code = getattr(error.__context__, "exit_code", OutputError.exit_code)
-            raise SystemExit(code) from error
-        except SystemExit as end:
-            if end.code != 1:
-                raise
-            # click's code for an interrupt outside a command, and for a broken pipe
-            stopped = isinstance(end.__context__, click.Abort)
-            raise SystemExit(130 if stopped else OutputError.exit_code) from end
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        run: Callable[..., Any] = super().main
+        if not standalone_mode:
+            return run(*args, standalone_mode=False, **kwargs)
+        with standard_streams():
+            sys.exit(_exit_code(lambda: run(*args, standalone_mode=False, **kwargs)))
 
     def invoke(self, ctx: click.Context) -> Any:
         want_tracebacks(ctx, "--verbose" in ctx.args)
         try:
-            with _stoppable(), translated("this command", passing=CLICK):
+            with _alone(), _stoppable(), translated("this command", passing=CLICK):
                 _require_folder()
                 return super().invoke(ctx)
         except DFMP2Error as error:
@@ -109,21 +105,59 @@ def _require_folder() -> None:
         ) from error
 
 
+def _exit_code(command: Callable[[], int | None]) -> int:
+    """Run a command and print what went wrong. click does so, but fails with its streams."""
+    try:
+        return command() or 0
+    except click.ClickException as error:
+        with contextlib.suppress(OSError):
+            error.show()
+        return error.exit_code
+    except click.Abort:  # an interrupt before the command began
+        return 130
+    except (OSError, SystemExit):  # a help text that cannot be printed
+        return OutputError.exit_code
+
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Environment variables that ``--threads`` sets."""
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Leave a process as it was that runs commands in it, also in several threads.
+
+    Commands exchange the warning filters. Two at a time would restore those of each other.
+    """
+    with _lock:
+        before = {name: os.environ.get(name) for name in THREADS}
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Let SIGTERM stop a run as Ctrl-C does, so that it commits to its run file first.
 
     Batch systems and cloud machines send SIGTERM before they end a process.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
+    before = signal.getsignal(signal.SIGTERM)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield  # only the main thread may set handlers; one that is not of Python cannot be restored
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
-        if before is not None:  # None: a handler that was not set by Python, and cannot be set
-            signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Reported(click.ClickException):

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfmp2.cli.options import calculation_options, geometry_options, set_threads
+from dfmp2.cli.options import (
+    calculation_options,
+    geometry_options,
+    set_threads,
+    traceback_option,
+)
 
 if TYPE_CHECKING:
     from dfmp2.bench.compare import Bench
@@ -45,6 +50,7 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
     help="Plot time against basis functions. Needs matplotlib.",
 )
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@traceback_option
 def bench(
     threads: int | None,
     pairs: int,

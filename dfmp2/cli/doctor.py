@@ -6,7 +6,7 @@ import json
 
 import click
 
-from dfmp2.cli.options import machine_options, set_threads
+from dfmp2.cli.options import machine_options, set_threads, traceback_option
 from dfmp2.cli.streams import echo
 from dfmp2.errors import BackendUnavailable
 
@@ -16,6 +16,7 @@ __all__ = ["doctor"]
 @click.command()
 @machine_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@traceback_option
 def doctor(backend: str | None, device: str | None, threads: int | None, as_json: bool) -> None:
     """Check this machine and its software; print one line per check, with a remedy.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dfmp2.cli.columns import columns
+from dfmp2.cli.options import traceback_option
 from dfmp2.cli.streams import echo
 from dfmp2.errors import InputError
 
@@ -38,6 +39,7 @@ GENERATIONS = ("trn1", "trn2", "trn3")
     help="Generation to estimate for; may be repeated. Default: all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@traceback_option
 def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> None:
     """Show where each NKI kernel was validated, from recorded evidence.
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from dfmp2 import defaults
+from dfmp2.cli import THREADS
 from dfmp2.results.stages import Precision
 from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES, UNITS
 
@@ -24,6 +25,7 @@ __all__ = [
     "output_options",
     "set_threads",
     "settings_options",
+    "traceback_option",
     "validation_options",
 ]
 
@@ -230,6 +232,14 @@ output_options = _stack(
     ),
 )
 
+traceback_option = click.option(
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    help="Print the traceback of a fault of dfmp2 itself (exit code 70).",
+)
+"""For commands without another `--verbose`. It is read before the command starts."""
+
 validation_options = _stack(
     click.option(
         "--validate-exact",
@@ -253,5 +263,5 @@ def set_threads(threads: int | None) -> None:
         None changes nothing.
     """
     if threads is not None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        for name in THREADS:
             os.environ[name] = str(threads)

@@ -12,6 +12,7 @@ from dfmp2.cli.options import (
     integrals_option,
     molecule_options,
     set_threads,
+    traceback_option,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = ["plan"]
 @calculation_options
 @integrals_option
 @checkpoint_options
+@traceback_option
 def plan(threads: int | None, **options: Any) -> None:
     """Show the memory, disk, blocks and work of `dfmp2 run` with the same options.
 

@@ -90,7 +90,7 @@ def standard_streams() -> Iterator[None]:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-    before = sys.stdin, sys.stderr
+    before = sys.stdin, sys.stdout, sys.stderr
     with contextlib.ExitStack() as stack:
         if sys.stdin is None:
             sys.stdin = stack.enter_context(Path(os.devnull).open(encoding="utf-8"))
@@ -99,7 +99,7 @@ def standard_streams() -> Iterator[None]:
         try:
             yield
         finally:
-            sys.stdin, sys.stderr = before
+            sys.stdin, sys.stdout, sys.stderr = before  # click may have replaced them
             for stream in (sys.stdout, sys.stderr):
                 if stream is not None:
                     _settle(stream)

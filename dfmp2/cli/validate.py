@@ -11,6 +11,7 @@ from dfmp2.cli.options import (
     calculation_options,
     molecule_options,
     set_threads,
+    traceback_option,
     validation_options,
 )
 
@@ -26,6 +27,7 @@ __all__ = ["validate"]
 @calculation_options
 @validation_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@traceback_option
 def validate(
     threads: int | None,
     validate_exact: bool,

@@ -93,7 +93,9 @@ class Gpu4PyscfIntegrals:
 
     def __init__(self, mol: Mole, auxmol: Mole, backend: TorchBackend) -> None:
         if why_not := why_not_gpu4pyscf(mol, auxmol):
-            raise BackendUnavailable(f"integrals gpu4pyscf: {why_not}; use --integrals libcint")
+            raise BackendUnavailable(
+                f"integrals gpu4pyscf: {why_not}; use integrals libcint (--integrals libcint)"
+            )
         self._backend = backend
         self._require_agreement(mol, auxmol)
         import gpu4pyscf
@@ -139,7 +141,8 @@ class Gpu4PyscfIntegrals:
                 raise BackendUnavailable(
                     f"integrals gpu4pyscf: they differ from libcint's by {worst:.1e} in auxiliary "
                     f"shell {block.shell0} (angular momentum {momenta[block.shell0]}); use "
-                    "--integrals libcint, and report the versions of gpu4pyscf and cupy"
+                    "integrals libcint (--integrals libcint), and report the versions of gpu4pyscf "
+                    "and cupy"
                 )
 
 
@@ -188,8 +191,8 @@ def _computed(mol: Mole, auxmol: Mole, backend: TorchBackend) -> Tensor:
         _settle(backend.device)
     except FAILURES as error:
         raise BackendUnavailable(
-            f"integrals gpu4pyscf: it failed ({type(error).__name__}: {error}); use --integrals "
-            "libcint, or install a gpu4pyscf and a cupy that fit the driver"
+            f"integrals gpu4pyscf: it failed ({type(error).__name__}: {error}); use integrals "
+            "libcint (--integrals libcint), or install a gpu4pyscf and a cupy that fit the driver"
         ) from error
     return block
 

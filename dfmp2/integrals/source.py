@@ -62,7 +62,7 @@ def choose_source(
         if not on_cuda:
             raise InputError(
                 f"integrals gpu4pyscf: it computes on CUDA devices, but this run is on {where}; "
-                "use --device cuda, or leave integrals at auto"
+                "use device cuda (--device cuda), or leave integrals at auto"
             )
         return Gpu4PyscfIntegrals(solution.mol, aux.mol, cast("TorchBackend", selection.backend))
     if name == "libcint" or not on_cuda:

@@ -227,13 +227,13 @@ def make_plan(
     Raises
     ------
     InputError
-        If `max_memory` is infinite or NaN.
+        If `max_memory` is infinite or NaN, also in bytes.
     ResourceError
         If even the smallest blocks need more. The message says how much.
     """
-    if not isfinite(max_memory):
-        raise InputError(f"max_memory is {max_memory}, but must be a finite number of MB")
     budget = max_memory * BYTES_PER_MB
+    if not isfinite(budget):
+        raise InputError(f"max_memory is {max_memory:g}, but must be a finite number of MB")
     size = _bytes(sizes, threads, metric_done, on_gpu)
     smallest = min(max(sizes.aux_shell, 1), sizes.naux)
     least_in_memory = size.peak_in_memory(smallest)
@@ -288,7 +288,7 @@ def _require_budget(size: _Bytes, max_memory: float, smallest: int, only_in_memo
         raise ResourceError(
             f"max_memory is {max_memory:.0f} MB, but this run needs at least "
             f"{-(-least // BYTES_PER_MB)} MB, even with B[i,P,a] ({size.b / BYTES_PER_MB:.0f} MB) "
-            f"{where}; raise --max-memory or freeze the core"
+            f"{where}; raise max_memory (--max-memory) or freeze the core"
         )
 
 

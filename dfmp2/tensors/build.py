@@ -178,8 +178,8 @@ class _Build:
         rows, nocc, nvir = checkpoint.rows, self._spin.nocc, self._spin.nvir
         if rows is None:
             raise CheckpointError(
-                "B does not fit in memory, and there is no run file to hold it; name one with "
-                "--checkpoint, or raise --max-memory"
+                "B does not fit in memory, and there is no run file to hold it; name one "
+                "with checkpoint (--checkpoint), or raise max_memory (--max-memory)"
             )
         checkpoint.enter()
         if done < nocc:

@@ -40,7 +40,7 @@ from dfmp2.workflow.reference_check import finish_check, recall_check
 
 __all__ = ["compute"]
 
-_WITHOUT_NKI = "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI"
+_WITHOUT_NKI = "use backend pytorch (--backend pytorch), or auto without DFMP2_REQUIRE_NKI"
 
 
 @translated("DF-MP2")

@@ -16,7 +16,7 @@ import pytest
 
 from dfmp2 import DFMP2, NkiFallbackWarning
 from dfmp2.backends.selection import set_backend
-from dfmp2.errors import BackendUnavailable, DeviceLostError, KernelError
+from dfmp2.errors import BackendUnavailable, DeviceLostError, InputError, KernelError
 from dfmp2.precision.estimate import Placement, place_stages
 from tests.backends.fakes import (
     NO_DEVICE,
@@ -154,7 +154,7 @@ def assert_unavailable(asked: str, state: str, require: bool) -> None:
     else:
         assert require
         assert message.startswith("DFMP2_REQUIRE_NKI is set")
-        assert "unset it, or use --backend nki or simulator" in message
+        assert "unset it, or use backend nki or simulator (--backend)" in message
 
 
 def assert_fails(asked: str, worker: str, fault: str) -> None:
@@ -167,7 +167,9 @@ def assert_fails(asked: str, worker: str, fault: str) -> None:
     assert not isinstance(raised.value, DeviceLostError)
     cause = "NRT_EXEC_BAD_INPUT" if fault == "raise" else "NRT_EXEC_HW_ERR"
     assert f"trsm_kernel: RuntimeError: {cause}" in str(raised.value)
-    assert "use --backend pytorch, or --backend auto without DFMP2_REQUIRE_NKI" in str(raised.value)
+    assert "use backend pytorch (--backend pytorch), or auto without DFMP2_REQUIRE_NKI" in str(
+        raised.value
+    )
     assert mp.result is None
     with pytest.raises(AttributeError, match="the energies do not exist"):
         _ = mp.e_corr
@@ -307,7 +309,8 @@ def test_the_process_wide_default_counts(monkeypatch: Any, tmp_path: Any, asked:
     assert places(calculation().set(backend=asked).run())["trsm"] == {("nki", "device")}
 
 
-@pytest.mark.parametrize(("value", "on"), [("", False), ("0", False), ("1", True), ("yes", True)])
+@pytest.mark.parametrize(("value", "on"), [("", False), ("0", False), ("1", True), ("yes", True),
+                                             ("False", False), ("no", False)])  # fmt: skip
 def test_values_of_the_variables(monkeypatch: Any, tmp_path: Any, value: str, on: bool) -> None:
     Machine(monkeypatch, tmp_path, "none")
     monkeypatch.setenv("DFMP2_USE_SIMULATOR", value)
@@ -319,6 +322,12 @@ def test_values_of_the_variables(monkeypatch: Any, tmp_path: Any, value: str, on
         assert_unavailable("auto", "none", True)
     else:
         run("auto")
+
+
+def test_a_value_that_is_neither_on_nor_off(monkeypatch: Any) -> None:
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "maybe")
+    with pytest.raises(InputError, match="DFMP2_REQUIRE_NKI='maybe' is neither on nor off"):
+        calculation().run()
 
 
 def test_bundled_simulator_by_name_where_aws_is_installed(monkeypatch: Any, tmp_path: Any) -> None:
@@ -337,7 +346,7 @@ def test_aws_simulator_by_name_where_it_is_missing(
     with pytest.raises(BackendUnavailable) as raised:
         calculation().set(backend="simulator", device="aws").run()
     assert WHY_NOT_NKI[state] in str(raised.value)
-    assert str(raised.value).endswith("use --device bundled")
+    assert str(raised.value).endswith("use device bundled (--device bundled)")
 
 
 def test_a_named_torch_device_is_not_replaced_by_neuron(monkeypatch: Any, tmp_path: Any) -> None:
@@ -405,7 +414,7 @@ def test_results_that_cannot_be_read(monkeypatch: Any, tmp_path: Any, asked: str
     machine = Machine(monkeypatch, tmp_path, "device")
     machine.fault.kind, machine.fault.at = "unreadable", 3
     if asked == "nki":
-        with pytest.raises(DeviceLostError, match=r"pair_energy: .*COMPLETED_WITH_ERR.*; use --ba"):
+        with pytest.raises(DeviceLostError, match=r"pair_energy: .*COMPLETED_WITH_ERR.*; use "):
             run(asked)
         return
     mp, told = run(asked)

@@ -104,7 +104,7 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
     # resources
     "memory": (
         "1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "1"), 5,
-        ("max_memory is 1 MB, but this run needs at least", "raise --max-memory"),
+        ("max_memory is 1 MB, but this run needs at least", "raise max_memory (--max-memory)"),
     ),
     "memory nan": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "nan"), 2, ("nan", "above zero")),
     "memory inf": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "inf"), 2, ("inf", "above zero")),

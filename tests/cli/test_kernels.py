@@ -60,9 +60,25 @@ def test_estimate_json() -> None:
     assert pair["programs"] <= 2
 
 
-@pytest.mark.parametrize("shape", ["huge", "1/2", "0/1/1", "a/b/c", "-1/2/3"])
+@pytest.mark.parametrize(
+    "shape", ["huge", "1/2", "0/1/1", "a/b/c", "-1/2/3", "1_0/2/3", "\uff11/2/3"]
+)
 def test_bad_shape(shape: str) -> None:
     result = CliRunner().invoke(main, ["kernels", f"--estimate={shape}"])
     assert result.exit_code == 2
     assert shape in result.stderr
     assert "NOCC/NVIR/NAUX" in result.stderr
+
+
+@pytest.mark.parametrize("shape", ["201/1/1", "1/1/99999", f"1/{'9' * 5000}/1"])
+def test_a_shape_that_would_take_hours(shape: str) -> None:
+    result = CliRunner().invoke(main, ["kernels", "--estimate", shape])
+    assert result.exit_code == 2
+    assert "too large" in result.stderr
+    assert "200/2000/6000" in result.stderr
+
+
+def test_a_generation_without_an_estimate_is_an_error() -> None:
+    result = CliRunner().invoke(main, ["kernels", "--generation", "trn1"])
+    assert result.exit_code == 2
+    assert "add --estimate" in result.stderr

@@ -69,7 +69,7 @@ def test_too_little_memory_is_found_before_the_scf(command: str, budget: str) ->
     assert needed
     assert 48 < int(needed[1]) < 240  # with B[i,P,a] of 51 occupied orbitals in the run file
     assert re.search(r"even with B\[i,P,a\] \(298 MB\) in the run file", done.stderr)
-    assert "raise --max-memory or freeze the core" in done.stderr
+    assert "raise max_memory (--max-memory) or freeze the core" in done.stderr
     if command == "plan":
         enough = ("--max-memory", needed[1])
         assert dfmp2(command, INPUTS / "caffeine.xyz", "--basis", "cc-pvtz", *enough).exit_code == 0

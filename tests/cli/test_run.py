@@ -262,10 +262,24 @@ def test_scf_of_a_chkfile_is_not_repeated(chkfile: Path) -> None:
     assert fact(done.stdout, "basis") == "cc-pvdz"
 
 
-def test_chkfile_with_basis_is_an_error(chkfile: Path) -> None:
-    done = dfmp2("run", chkfile, "--basis", "cc-pvdz")
+@pytest.mark.parametrize(
+    "option", ["--basis cc-pvdz", "--charge 2", "--spin 0", "--ecp none", "--density-fit",
+               "--conv-tol 1e-10", "--max-cycle 9"],
+)  # fmt: skip
+def test_an_option_that_a_chkfile_decides_is_an_error(chkfile: Path, option: str) -> None:
+    """`--charge 2` had no effect: the energy was that of the charge in the chkfile."""
+    done = dfmp2("run", chkfile, *option.split())
     assert done.exit_code == 2
-    assert "a chkfile brings its own molecule and SCF; leave --basis out" in done.stderr
+    name = option.split()[0]
+    assert f"a chkfile brings its own molecule and SCF; leave {name} out" in done.stderr
+
+
+def test_a_tolerance_without_a_comparison_is_an_error() -> None:
+    """It looked as if the energy had been compared."""
+    for arguments in (("run", WATER, "--basis", "cc-pvdz"), ("resume", "some.dfmp2.h5")):
+        done = dfmp2(*arguments, "--tolerance", "1e-9")
+        assert done.exit_code == 2
+        assert "--tolerance is for --validate" in done.stderr
 
 
 def _write_chkfile(path: Path, mf: Any) -> None:

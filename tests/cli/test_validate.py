@@ -210,3 +210,23 @@ def test_molecule_that_pyscf_refuses_is_found(result: Path) -> None:
     assert done.exit_code == 6
     assert done.stderr.startswith(f"Error: {result}: its molecule water cannot be built again")
     assert len(done.stderr.splitlines()) <= 4
+
+
+@pytest.mark.parametrize(
+    "option", ["--charge 1", "--frozen 1", "--auxbasis cc-pvtz-ri", "--precision fp32",
+               "--no-fused-energy", "--max-memory 100"],
+)  # fmt: skip
+def test_an_option_that_a_result_decides_is_an_error(result: Path, option: str) -> None:
+    """The comparison was with the stored setting, and the option had no effect."""
+    done = dfmp2("validate", result, *option.split())
+    assert done.exit_code == 2
+    name = option.split()[0].replace("no-", "")
+    assert f"a result brings its own molecule and settings; leave {name} out" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "bench"])
+def test_a_result_is_not_computed_with_other_settings(command: str, result: Path) -> None:
+    """`run` took the molecule of a result, but not its frozen orbitals."""
+    done = dfmp2(command, result)
+    assert done.exit_code == 2
+    assert f"{result}: is a result" in done.stderr

@@ -484,7 +484,7 @@ def test_nki_is_not_usable_without_a_device(tmp_path: Path) -> None:
         assert not usable(list(findings.values()))
         assert findings["backend"].status == "fail"
         assert "the package nki is not installed" in findings["backend"].message
-        assert findings["backend"].remedy.startswith("use --backend simulator")
+        assert findings["backend"].remedy.startswith("use backend simulator (--backend simulator")
         assert findings["first operation"].status == "fail"
 
 

@@ -199,17 +199,17 @@ def test_angular_momenta_above_its_limit(
     pair = (high, low) if basis == "orbital" else (low, high)
     assert why_not_gpu4pyscf(*pair) == says
     assert why_not_gpu4pyscf(low, low) == ""
-    with pytest.raises(BackendUnavailable, match=says + "; use --integrals libcint"):
+    with pytest.raises(BackendUnavailable, match=says + "; use integrals libcint"):
         Gpu4PyscfIntegrals(*pair, on_gpu())
 
 
 def test_by_name_without_a_gpu(played: Played) -> None:
-    with pytest.raises(InputError, match=r"computes on CUDA devices, .*; use --device cuda"):
+    with pytest.raises(InputError, match=r"computes on CUDA devices, .*; use device cuda"):
         source(mean_field("water"), TorchBackend("cpu"), "gpu4pyscf")
 
 
 def test_by_name_if_it_is_not_installed(absent: None) -> None:
-    with pytest.raises(BackendUnavailable, match=r"not installed .*; use --integrals libcint"):
+    with pytest.raises(BackendUnavailable, match=r"not installed .*; use integrals libcint"):
         source(mean_field("water"), name="gpu4pyscf")
 
 
@@ -250,7 +250,7 @@ def test_failure_half_way_is_an_error(
     monkeypatch.setattr("dfmp2.workflow.prepare.select", played_selection(on_gpu()))
     monkeypatch.setattr("dfmp2.integrals.gpu4pyscf.GPU_ERI_BLOCK", 8 * 24 * 24 * 20)
     monkeypatch.setattr("dfmp2.planning.plan.ERI_BLOCK", 8)
-    says = rf"it failed \({error.__name__}: kernel failed\); use --integrals libcint"
+    says = rf"it failed \({error.__name__}: kernel failed\); use integrals libcint"
     mp = DFMP2(mean_field("water"))
     with pytest.raises(BackendUnavailable, match=says):
         mp.run()

@@ -119,7 +119,7 @@ def test_run_that_does_not_fit_is_refused_before_it_starts(monkeypatch: pytest.M
     with pytest.raises(ResourceError, match=says) as caught:
         mp.run()
     assert "one T block" in str(caught.value)
-    assert "use --device cpu" in str(caught.value)
+    assert "use device cpu (--device cpu)" in str(caught.value)
 
 
 def test_command_line_refuses_before_the_scf(monkeypatch: pytest.MonkeyPatch) -> None:
