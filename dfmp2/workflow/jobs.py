@@ -83,12 +83,15 @@ class Job:
     settings : Settings
     solution : ScfSolution or None
         Converged orbitals, if they came from a chkfile.
+    hamiltonian : tuple of str
+        What the SCF has beside the molecule, as of `dfmp2.references.hamiltonian`.
     """
 
     name: str
     mol: Any
     settings: Settings
     solution: ScfSolution | None = None
+    hamiltonian: tuple[str, ...] = ()
 
     def converge(self) -> ScfSolution:
         """The converged orbitals; runs the SCF unless there are some.
@@ -97,7 +100,8 @@ class Job:
         ------
         NotConvergedError
         """
-        return self.solution or run_scf(self.mol, self.settings)
+        x2c = REPEATABLE in self.hamiltonian
+        return self.solution or run_scf(self.mol, self.settings, x2c=x2c)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -105,15 +109,6 @@ class StoredJob(Job):
     """A job that converges the SCF of a stored result again, to compare with it."""
 
     result: Result
-
-    def converge(self) -> ScfSolution:
-        """The SCF of the result, converged again.
-
-        Raises
-        ------
-        NotConvergedError
-        """
-        return run_scf(self.mol, self.settings, x2c=REPEATABLE in self.result.hamiltonian)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -131,6 +126,7 @@ class PlannedJob(Job):
             mol=job.mol,
             settings=job.settings,
             solution=job.solution,
+            hamiltonian=job.hamiltonian,
             choice=choice,
             known=known,
         )
@@ -224,11 +220,10 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
-    not_known = [name for name in result.hamiltonian if name != REPEATABLE]
-    if not_known:
+    if unknown := _not_repeatable(result.hamiltonian):
         raise UnsupportedReferenceError(
-            f"{source}: was computed with {', '.join(not_known)}, which a JSON result does not "
-            "describe, so its SCF cannot be repeated; compare in the script that made it"
+            f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
+            "SCF cannot be repeated; compare in the script that made it"
         )
     again = replace(
         settings,
@@ -243,7 +238,13 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
             f"{source}: {result.molecule.name} has other numbers of functions than its result; the "
             "file was changed, or the basis sets of PySCF were"
         )
-    return StoredJob(name=result.molecule.name, mol=mol, settings=again, result=result)
+    return StoredJob(
+        name=result.molecule.name,
+        mol=mol,
+        settings=again,
+        result=result,
+        hamiltonian=result.hamiltonian,
+    )
 
 
 def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
@@ -376,6 +377,8 @@ def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) 
         orbitals = load_scf(file)
         if orbitals is not None:
             solution = stored_solution(job.mol, job.settings, orbitals)
+            named = job.hamiltonian if job.solution is None else job.solution.hamiltonian
+            solution = replace(solution, hamiltonian=named)
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
@@ -424,8 +427,19 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
             "that wrote it"
         ) from error
+    named = tuple(content["fields"].get("hamiltonian", ()))
+    if unknown := _not_repeatable(named):
+        raise CheckpointError(
+            f"{file.path}: was begun with {unknown}, which a run file does not describe; give the "
+            "same input to dfmp2 run again"
+        )
     mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
-    return Job(name=content["name"], mol=mol, settings=settings)
+    return Job(name=content["name"], mol=mol, settings=settings, hamiltonian=named)
+
+
+def _not_repeatable(hamiltonian: tuple[str, ...]) -> str:
+    """What cannot be repeated from its name; empty if all can."""
+    return ", ".join(name for name in hamiltonian if name != REPEATABLE)
 
 
 def _as_stored(file: RunFile, job: PlannedJob) -> PlannedJob:
@@ -462,7 +476,7 @@ def _content(job: PlannedJob) -> dict[str, Any]:
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
         fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)
-        if named := of_molecule(job.mol):
+        if named := (*job.hamiltonian, *of_molecule(job.mol)):
             fields["hamiltonian"] = list(named)
     else:
         solution = job.solution
