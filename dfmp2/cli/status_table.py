@@ -142,11 +142,15 @@ def _basis(field: dict[str, Any] | None, by_element: bool = False) -> str:
 
 
 def _reference(fields: dict[str, Any]) -> str:
+    named = fields.get("hamiltonian")
+    with_what = f"; with {', '.join(named)}" if named else ""
     if "orbitals" in fields:
-        return f"{fields.get('reference', 'rhf').upper()}, converged before"
+        return f"{fields.get('reference', 'rhf').upper()}, converged before{with_what}"
     if "conv_tol" not in fields:
         return ""
-    fitted = f"density-fitted, {fields.get('scf_auxbasis') or 'JK set'}"
+    auxbasis = fields.get("scf_auxbasis")
+    auxbasis = _basis(auxbasis) if isinstance(auxbasis, dict) else auxbasis or "JK set"
+    fitted = f"density-fitted, {auxbasis}"
     integrals = fitted if fields["density_fit"] else "exact integrals"
     return f"{fields['reference'].upper()}, {integrals}, conv_tol {fields['conv_tol']:g}"
 

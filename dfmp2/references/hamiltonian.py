@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["REPEATABLE", "decorations", "of_molecule"]
+__all__ = ["REPEATABLE", "SGX", "decorations", "is_sgx", "of_molecule"]
 
 REPEATABLE = "sfX2C1e"
 """The one decoration that `dfmp2.references.scf` can repeat from its name."""
+
+SGX = "SGX (COSX)"
 
 METHODS = (
     "get_hcore",
@@ -55,7 +57,7 @@ def decorations(mf: Any) -> tuple[str, ...]:
     if solvent := getattr(mf, "with_solvent", None):
         found.append(_solvent(solvent))
     if is_sgx(mf):
-        found.append("SGX (COSX)")
+        found.append(SGX)
     dispersion = getattr(mf, "disp", None)
     if dispersion or getattr(mf, "scf_summary", {}).get("dispersion"):
         found.append(f"dispersion {dispersion or ''}".rstrip())

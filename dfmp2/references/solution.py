@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
+from dfmp2.references.hamiltonian import SGX
 
 __all__ = ["ReferenceCheck", "ScfSolution"]
 
@@ -88,14 +89,16 @@ class ScfSolution:
     @property
     def label(self) -> str:
         """The SCF in one line."""
-        kind = "; ".join((self.kind, *self.hamiltonian))
+        named = f"; with {', '.join(self.hamiltonian)}" if self.hamiltonian else ""
         if self.read_from is not None:
-            return f"{kind}, read from {self.read_from}"  # not how it was converged
+            return f"{self.kind}, read from {self.read_from}{named}"  # not how it was converged
         integrals = "exact integrals"
         if self.with_df is not None:
             auxbasis = self.with_df.auxbasis
             integrals = f"density-fitted, {basis_label(auxbasis) if auxbasis else 'JK set'}"
-        return f"{kind}, {integrals}, conv_tol {self.conv_tol:g}"
+        elif SGX in self.hamiltonian:
+            integrals = "seminumerical exchange"
+        return f"{self.kind}, {integrals}, conv_tol {self.conv_tol:g}{named}"
 
     @property
     def fitting(self) -> dict[str, Any]:

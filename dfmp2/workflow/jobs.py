@@ -96,6 +96,8 @@ class Job:
         Charge and spin, and where they came from. Empty if nothing states them.
     notes : tuple of str
         Warnings about the geometry file that belong to the result.
+    hamiltonian : tuple of str
+        What the SCF has beside the molecule, as of `dfmp2.references.hamiltonian`.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Job:
     solution: ScfSolution | None = None
     stated: str = ""
     notes: tuple[str, ...] = ()
+    hamiltonian: tuple[str, ...] = ()
 
     @translated("the SCF")
     def converge(self) -> ScfSolution:
@@ -113,7 +116,8 @@ class Job:
         ------
         NotConvergedError
         """
-        return self.solution or run_scf(self.mol, self.settings)
+        x2c = REPEATABLE in self.hamiltonian
+        return self.solution or run_scf(self.mol, self.settings, x2c=x2c)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -121,15 +125,6 @@ class StoredJob(Job):
     """A job that converges the SCF of a stored result again, to compare with it."""
 
     result: Result
-
-    def converge(self) -> ScfSolution:
-        """The SCF of the result, converged again.
-
-        Raises
-        ------
-        NotConvergedError
-        """
-        return run_scf(self.mol, self.settings, x2c=REPEATABLE in self.result.hamiltonian)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -299,11 +294,10 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
-    not_known = [name for name in result.hamiltonian if name != REPEATABLE]
-    if not_known:
+    if unknown := _not_repeatable(result.hamiltonian):
         raise UnsupportedReferenceError(
-            f"{source}: was computed with {', '.join(not_known)}, which a JSON result does not "
-            "describe, so its SCF cannot be repeated; compare in the script that made it"
+            f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
+            "SCF cannot be repeated; compare in the script that made it"
         )
     again = replace(
         settings,
@@ -318,7 +312,13 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
             f"{source}: {result.molecule.name} has other numbers of functions than its result; the "
             "file was changed, or the basis sets of PySCF were"
         )
-    return StoredJob(name=result.molecule.name, mol=mol, settings=again, result=result)
+    return StoredJob(
+        name=result.molecule.name,
+        mol=mol,
+        settings=again,
+        result=result,
+        hamiltonian=result.hamiltonian,
+    )
 
 
 def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
@@ -451,6 +451,8 @@ def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) 
         orbitals = load_scf(file)
         if orbitals is not None:
             solution = stored_solution(job.mol, job.settings, orbitals)
+            named = job.hamiltonian if job.solution is None else job.solution.hamiltonian
+            solution = replace(solution, hamiltonian=named)
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
@@ -499,6 +501,12 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
             "that wrote it"
         ) from error
+    named = tuple(content["fields"].get("hamiltonian", ()))
+    if unknown := _not_repeatable(named):
+        raise CheckpointError(
+            f"{file.path}: was begun with {unknown}, which a run file does not describe; give the "
+            "same input to dfmp2 run again"
+        )
     mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
     return Job(
         name=content["name"],
@@ -506,7 +514,13 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
         settings=settings,
         stated=content.get("stated", ""),
         notes=tuple(content.get("notes", ())),
+        hamiltonian=named,
     )
+
+
+def _not_repeatable(hamiltonian: tuple[str, ...]) -> str:
+    """What cannot be repeated from its name; empty if all can."""
+    return ", ".join(name for name in hamiltonian if name != REPEATABLE)
 
 
 def _as_stored(file: RunFile, job: PlannedJob) -> PlannedJob:
@@ -543,7 +557,7 @@ def _content(job: PlannedJob) -> dict[str, Any]:
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
         fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)
-        if named := of_molecule(job.mol):
+        if named := (*job.hamiltonian, *of_molecule(job.mol)):
             fields["hamiltonian"] = list(named)
     else:
         solution = job.solution
