@@ -15,14 +15,21 @@ import numpy as np
 
 from dfmp2.backends.compiled import numba_folder
 
-__all__ = ["reduce_pairs"]
+__all__ = ["compiled", "reduce_pairs"]
 
 TILE = 64
 """Rows and columns of a tile. A row has 512 contiguous bytes, and the transposed copy of a tile
 (32 KB) stays in the L2 cache."""
 
 
-def _compiled(function: Callable[..., None]) -> Any:
+def compiled(function: Callable[..., None]) -> Any:
+    """Compile a function for the CPU, without the lock of the interpreter.
+
+    Parameters
+    ----------
+    function : callable
+        Of arrays and numbers.
+    """
     # With Python's error model, each divisor is tested and the loops are not vectorised.
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
     chosen = numba.config.CACHE_DIR
@@ -94,4 +101,4 @@ def _reduce(t, e_ij, e_vir, share, e_os, e_ss):  # type: ignore[no-untyped-def]
         e_ss[x] -= ss
 
 
-reduce_pairs = _compiled(_reduce)
+reduce_pairs = compiled(_reduce)

@@ -150,7 +150,7 @@ def require_orthonormal(solution: ScfSolution) -> None:
     if not worst <= ORTHONORMAL:
         raise InputError(
             f"the orbitals are not orthonormal (C^T S C differs from 1 by {worst:.2g}): they "
-            "belong to another geometry or basis than the molecule (was it changed after the SCF?); "
+            "belong to another geometry or basis than the molecule (was it changed?); "
             "run the SCF again"
         )
 

@@ -35,7 +35,7 @@ from dfmp2.workflow.continuation import finished_result
 from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
 from dfmp2.workflow.peak_memory import PeakMeter
 from dfmp2.workflow.prepare import Prepared
-from dfmp2.workflow.reference_check import finish_check, recall_check
+from dfmp2.workflow.reference_check import finish_check, recall_check, remarks
 
 __all__ = ["compute"]
 
@@ -98,6 +98,7 @@ def compute(
         else:
             notes.append(nothing_to_correlate(spin))
             outcome = _empty(prepared)
+        notes += remarks(spin, float((outcome.e_os + outcome.e_ss).sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
             memory["peak"] = peak

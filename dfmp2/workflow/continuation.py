@@ -24,7 +24,13 @@ from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import open_run
 from dfmp2.workflow.prepare import Prepared
 
-__all__ = ["finished_result", "input_of", "run_file_of", "with_stored_orbitals"]
+__all__ = [
+    "finished_result",
+    "input_of",
+    "require_same_energy",
+    "run_file_of",
+    "with_stored_orbitals",
+]
 
 SAME_ENERGY = 1e-9
 """Hartree. An SCF that is run again repeats its energy to 1e-12; another state is farther away."""
@@ -151,12 +157,30 @@ def finished_result(
     BackendUnavailable
         If NKI is required and torch computed what is in the file.
     CheckpointError
-        If another backend, device or precision was asked for by name than that of the pairs.
+        If another backend, device or precision was asked for by name than that of the pairs, or
+        the result has another energy of the reference.
     """
     _check_nki(file, checkpoint)
     if not resuming:
         _check_request(prepared, file, checkpoint)
-    return load_result(file)
+    result = load_result(file)
+    if result is not None:
+        require_same_energy(file.path, result.e_hf, prepared.reference.e_ref)
+    return result
+
+
+def require_same_energy(path: str, stored: float, now: float) -> None:
+    """Refuse a run file with another total energy of the reference, hartree.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    if not abs(stored - now) <= SAME_ENERGY:
+        raise CheckpointError(
+            f"{path}: belongs to a reference with the total energy {stored:.10f} Eh, not "
+            f"{now:.10f}; name another run file, or start over with --restart"
+        )
 
 
 def _check_nki(file: RunFile, checkpoint: Checkpoint) -> None:

@@ -28,6 +28,7 @@ from dfmp2.planning.plan import Plan
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
 from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
+from dfmp2.references.stability import with_stability
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.content import load_scf, store_scf
 from dfmp2.runfile.file import RunFile, is_run_file
@@ -38,7 +39,7 @@ from dfmp2.settings import Settings
 from dfmp2.tensors.problem import Progress
 from dfmp2.units import BYTES_PER_MB
 from dfmp2.workflow.compute import compute
-from dfmp2.workflow.continuation import input_of
+from dfmp2.workflow.continuation import input_of, require_same_energy
 from dfmp2.workflow.prepare import (
     Choice,
     Forecast,
@@ -294,6 +295,8 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
         If the backend cannot do the work, or a kernel fails.
     """
     settings, sizes = job.settings, job.known.plan.sizes
+    if job.solution is not None and settings.check_stability:
+        job = replace(job, solution=with_stability(job.solution))
     if not settings.keep:
         solution = job.converge()
         progress("SCF", 1, 1)
@@ -343,6 +346,9 @@ def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) 
         orbitals = load_scf(file)
         if orbitals is not None:
             solution = stored_solution(job.mol, job.settings, orbitals)
+            if job.solution is not None:
+                require_same_energy(file.path, solution.e_tot, job.solution.e_tot)
+                solution = replace(solution, check=job.solution.check, notes=job.solution.notes)
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
