@@ -175,7 +175,7 @@ class DFMP2(lib.StreamObject):  # type: ignore[misc]
         DFMP2Error
             As `kernel`; ResourceError if `max_memory` is too small.
         """
-        solution = self._solution()
+        solution = read_mean_field(self._scf, self.mo_coeff, self.mo_occ, self.allow_ks, "off")
         return forecast(solution.mol, self._settings(), solution.nmo).plan
 
     def _settings(self) -> Settings:

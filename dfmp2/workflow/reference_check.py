@@ -11,7 +11,7 @@ from dfmp2.references.reference import SpinBlock
 from dfmp2.references.solution import ReferenceCheck
 from dfmp2.runfile.file import RunFile
 
-__all__ = ["finish_check", "recall_check", "remarks"]
+__all__ = ["KEY", "finish_check", "recall_check", "remarks"]
 
 SMALL_GAP = 0.1
 """Hartree. Below it MP2 is doubtful; molecules near their equilibrium have 0.3 and more."""
@@ -83,6 +83,6 @@ def finish_check(check: ReferenceCheck, probe: FockProbe | None, file: RunFile |
             check.exact()
             made = FULL
         check.finish(made)
-    if file is not None and KEY not in file.state:
+    if file is not None and KEY not in file.state and check.made in (CHEAP, FULL):
         file.state[KEY] = check.made
         file.save()

@@ -19,6 +19,8 @@ from dfmp2.errors import CheckpointError, DFMP2Warning, InputError, UnsupportedR
 from dfmp2.planning.plan import make_plan
 from dfmp2.references import check
 from dfmp2.references.check import CHEAP, FULL
+from dfmp2.runfile.file import RunFile
+from dfmp2.workflow.reference_check import KEY
 from tests.cli.common import dfmp2 as command
 from tests.cli.common import fact
 from tests.systems import fitted, mean_field, molecule, pyscf_mp2, rng
@@ -409,3 +411,20 @@ def test_stability_of_a_molecule_without_virtual_orbitals() -> None:
 
     mf = scf.RHF(molecule("He 0 0 0", basis="sto-3g")).set(verbose=0).run()
     assert DFMP2(mf).run(check_stability=True, auxbasis="def2-svp-ri").e_corr == 0
+
+
+def test_a_run_without_the_check_does_not_vouch_for_later_ones(tmp_path: Path) -> None:
+    """Only a check that was made is noted in the run file."""
+    mf = _exchanged(6, 7)()
+    mp = DFMP2(mf).set(checkpoint=tmp_path / "run.h5", check_reference="off").run()
+    assert mp.result.labels["reference_check"] == "off"
+    with RunFile(str(tmp_path / "run.h5")) as file:
+        assert KEY not in file.state
+        del file.state["result"]  # as if it was killed before the end
+        file.save()
+    with pytest.raises(InputError, match=r"orbital [67] has the energy"):
+        DFMP2(mf).set(checkpoint=tmp_path / "run.h5").run()
+    mf = fresh()
+    DFMP2(mf).set(checkpoint=tmp_path / "right.h5").run()
+    with RunFile(str(tmp_path / "right.h5"), writable=False) as file:
+        assert file.state[KEY] == CHEAP
