@@ -18,7 +18,15 @@ import numba
 
 from dfmp2.backends.compiled import numba_folder
 
-__all__ = ["CachedFunction"]
+__all__ = ["CachedFunction", "compiled"]
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+"""With Python's error model, each divisor is tested and the loops are not vectorised."""
+
+
+def compiled(function: Callable[..., None]) -> CachedFunction:
+    """Compile a function of arrays and numbers, without the lock of the interpreter."""
+    return CachedFunction(function, **OPTIONS)
 
 
 class CachedFunction:

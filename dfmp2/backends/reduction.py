@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfmp2.backends.numba_cache import CachedFunction
+from dfmp2.backends.numba_cache import compiled
 
 __all__ = ["reduce_pairs"]
 
@@ -75,7 +75,4 @@ def _reduce(t, e_ij, e_vir, share, e_os, e_ss):  # type: ignore[no-untyped-def]
         e_ss[x] -= ss
 
 
-# With Python's error model, each divisor is tested and the loops are not vectorised.
-reduce_pairs = CachedFunction(
-    _reduce, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
+reduce_pairs = compiled(_reduce)

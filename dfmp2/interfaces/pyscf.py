@@ -224,7 +224,8 @@ class DFMP2(CheckedAttributes):
         DFMP2Error
             As `kernel`; ResourceError if `max_memory` is too small.
         """
-        solution = self._solution()
+        coeff, occ = self._mo_coeff, self._mo_occ
+        solution = read_mean_field(self._scf, coeff, occ, self.allow_ks, "off")
         settings = self._with_auxbasis(self._settings(), solution)
         return forecast(solution.mol, settings, solution.nmo).plan
 

@@ -27,6 +27,7 @@ from dfmp2.settings import CHECKS
 __all__ = [
     "CHEAP",
     "FULL",
+    "WITHOUT_FOCK",
     "checked",
     "fock_faults",
     "require_finite",
@@ -51,6 +52,7 @@ ENERGY, ENERGY_PER_ATOM = 1e-3, 1e-4
 
 FULL = "orthonormality, total energy and the whole Fock matrix"
 CHEAP = "orthonormality, total energy and random elements of the Fock matrix"
+WITHOUT_FOCK = "orthonormality and total energy"
 KOHN_SHAM = "orthonormality only, because the orbitals are Kohn-Sham orbitals"
 OFF = "off"
 
@@ -150,8 +152,8 @@ def require_orthonormal(solution: ScfSolution) -> None:
     if not worst <= ORTHONORMAL:
         raise InputError(
             f"the orbitals are not orthonormal (C^T S C differs from 1 by {worst:.2g}): they "
-            "belong to another geometry or basis than the molecule (was it changed after the "
-            "SCF?); run the SCF again"
+            "belong to another geometry or basis than the molecule (was it changed?); "
+            "run the SCF again"
         )
 
 

@@ -10,7 +10,6 @@ from dfmp2.references.check import FULL, fock_faults, require_orthonormal
 from dfmp2.references.chkfile_form import read_form
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
-from dfmp2.references.stability import with_stability
 from dfmp2.settings import Settings
 
 __all__ = ["is_chkfile", "load_chkfile"]
@@ -41,7 +40,7 @@ def load_chkfile(path: str, settings: Settings) -> ScfSolution:
     path : str
         Written by a PySCF SCF (``mf.chkfile``).
     settings : Settings
-        Read: `check_reference`, `check_stability`.
+        Read: `check_reference`.
 
     Returns
     -------
@@ -82,4 +81,4 @@ def load_chkfile(path: str, settings: Settings) -> ScfSolution:
                 + MF_ONLY
             )
         solution = replace(solution, check=ReferenceCheck(FULL))
-    return with_stability(solution, mf) if settings.check_stability else solution
+    return solution

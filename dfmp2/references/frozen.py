@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from operator import index
 from typing import Any
 
@@ -85,23 +85,22 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
     return tuple(indices)
 
 
-def _indices(frozen: Sequence[int], nmo: int) -> list[int]:
-    if (
-        np.ndim(frozen) == 1
-        and len(frozen)
-        and all(isinstance(x, (bool, np.bool_)) for x in frozen)
-    ):
-        if len(frozen) != nmo:
-            raise InputError(
-                f"frozen is a mask of {len(frozen)} orbitals, but there are {nmo}; give one True "
-                "or False per orbital (True: left out), or the indices"
-            )
-        return [int(i) for i in np.flatnonzero(frozen)]
+def _indices(frozen: Iterable[int], nmo: int) -> list[int]:
     try:
-        if any(isinstance(i, (bool, np.bool_)) for i in frozen):
+        given = list(frozen)
+        masks = [isinstance(i, (bool, np.bool_)) for i in given]
+        if any(masks) and not all(masks):
             raise TypeError  # True beside numbers is not the orbital 1
-        return sorted({index(i) for i in frozen})  # 1.0 or "1" are mistakes, not orbitals
+        if any(masks) and len(given) == nmo:
+            return [i for i in range(nmo) if given[i]]
+        indices = sorted({index(i) for i in given})  # 1.0 or "1" are mistakes, not orbitals
     except TypeError:
         raise InputError(
             f"frozen={frozen!r} is not understood; use a number, a list of whole numbers or 'auto'"
         ) from None
+    if any(masks):
+        raise InputError(
+            f"frozen is a mask of {len(given)} orbitals, but there are {nmo}; give one True or "
+            "False per orbital (True: left out), or the indices"
+        )
+    return indices

@@ -69,7 +69,7 @@ def read_mean_field(
     solution = ScfSolution(
         mol=mf.mol,
         kind=kind,
-        e_tot=float(mf.e_tot),
+        e_tot=float("nan" if mf.e_tot is None else mf.e_tot),
         mo_coeff=coeff,
         mo_energy=np.asarray(mf.mo_energy) if own else np.zeros(len(occ)),
         mo_occ=occ,

@@ -7,7 +7,7 @@ from typing import Any
 from dfmp2 import defaults
 from dfmp2.errors import NotConvergedError, UnsupportedReferenceError
 from dfmp2.references.mean_field import read_mean_field
-from dfmp2.references.solution import ScfSolution
+from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
 from dfmp2.settings import Settings
 
@@ -79,7 +79,8 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
     with_df = getattr(new_scf(mol, settings), "with_df", None)
     if with_df is not None and settings.integrals == "scf":
         with_df.build()
-    return ScfSolution(mol=mol, kind="RHF", with_df=with_df, **orbitals)
+    check = ReferenceCheck("not repeated for the orbitals in the run file")
+    return ScfSolution(mol=mol, kind="RHF", with_df=with_df, check=check, **orbitals)
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:

@@ -22,6 +22,7 @@ from dfmp2.integrals.fock_probe import FockProbe
 from dfmp2.methods.pair_energies import pair_energies
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
+from dfmp2.references.check import WITHOUT_FOCK
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
 from dfmp2.results.stages import PairArithmetic, Precision, Stage
@@ -36,7 +37,7 @@ from dfmp2.workflow.continuation import finished_result
 from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
 from dfmp2.workflow.peak_memory import PeakMeter
 from dfmp2.workflow.prepare import Prepared
-from dfmp2.workflow.reference_check import finish_check, recall_check
+from dfmp2.workflow.reference_check import finish_check, recall_check, remarks
 
 __all__ = ["compute"]
 
@@ -99,7 +100,10 @@ def compute(
             outcome = _Calculation(prepared, checkpoint, progress, file).run()
         else:
             notes.append(nothing_to_correlate(spin))
+            if prepared.solution.check.exact is not None:
+                prepared.solution.check.finish(WITHOUT_FOCK)
             outcome = _empty(prepared)
+        notes += remarks(spin, float((outcome.e_os + outcome.e_ss).sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
             memory["peak"] = peak

@@ -24,7 +24,12 @@ from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import open_run
 from dfmp2.workflow.prepare import Prepared
 
-__all__ = ["finished_result", "input_of", "run_file_of", "with_stored_orbitals"]
+__all__ = [
+    "finished_result",
+    "input_of",
+    "run_file_of",
+    "with_stored_orbitals",
+]
 
 SAME_ENERGY = 1e-9
 """Hartree. An SCF that is run again repeats its energy to 1e-12; another state is farther away."""

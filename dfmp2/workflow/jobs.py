@@ -38,6 +38,7 @@ from dfmp2.references.chkfile import is_chkfile, load_chkfile
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
 from dfmp2.references.scf import new_scf, require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
+from dfmp2.references.stability import with_stability
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.content import load_scf, store_scf
 from dfmp2.runfile.file import RunFile, is_regular, is_run_file
@@ -402,6 +403,8 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
         If the backend cannot do the work, or a kernel fails.
     """
     settings, sizes = job.settings, job.known.plan.sizes
+    if job.solution is not None and settings.check_stability:
+        job = replace(job, solution=with_stability(job.solution))
     if not settings.keep:
         solution = job.converge()
         progress("SCF", 1, 1)
@@ -453,6 +456,8 @@ def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) 
             solution = stored_solution(job.mol, job.settings, orbitals)
             named = job.hamiltonian if job.solution is None else job.solution.hamiltonian
             solution = replace(solution, hamiltonian=named)
+            if job.solution is not None:
+                solution = replace(solution, check=job.solution.check, notes=job.solution.notes)
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped

@@ -88,8 +88,8 @@ def choose(settings: Settings) -> Choice:
             else "with NKI kernels, not only the pair GEMMs may use float32"
         )
         raise InputError(
-            f"precision {asked.value}: {reason}; use precision auto (--precision auto), which keeps "
-            "on the host what float32 would spoil, or backend pytorch (--backend pytorch)"
+            f"precision {asked.value}: {reason}; use precision auto (--precision auto), which "
+            "keeps on the host what float32 would spoil, or backend pytorch (--backend pytorch)"
         )
     return Choice(selection, Precision.AUTO)
 

@@ -1,16 +1,58 @@
-"""The check of the reference that goes on during the calculation, and is kept in the run file."""
+"""Whether reference and energy can be trusted, as far as the calculation itself shows it."""
 
 from __future__ import annotations
 
-from dfmp2.integrals.fock_probe import FockProbe
+import warnings
+
+from dfmp2.errors import DFMP2Warning
+from dfmp2.integrals.fock_probe import SHARP, FockProbe
 from dfmp2.references.check import CHEAP, FULL
+from dfmp2.references.reference import SpinBlock
 from dfmp2.references.solution import ReferenceCheck
 from dfmp2.runfile.file import RunFile
 
-__all__ = ["finish_check", "recall_check"]
+__all__ = ["KEY", "finish_check", "recall_check", "remarks"]
+
+SMALL_GAP = 0.1
+"""Hartree. Below it MP2 is doubtful; molecules near their equilibrium have 0.3 and more."""
+
+LARGE_CORRELATION = 0.1
+"""Hartree per correlated electron. Atoms and molecules near their equilibrium have up to 0.06."""
 
 KEY = "reference_check"
 """Of the state of a run file."""
+
+
+def remarks(spin: SpinBlock, e_corr: float) -> list[str]:
+    """Reasons to doubt an MP2 energy, each also a warning.
+
+    Parameters
+    ----------
+    spin : SpinBlock
+        Orbitals of a closed shell.
+    e_corr : float
+        Correlation energy, hartree.
+    """
+    found: list[str] = []
+    if not (spin.nocc and spin.nvir):
+        return found
+    gap = float(spin.e_vir.min() - spin.e_occ.max())
+    if gap < SMALL_GAP:
+        found.append(
+            f"the gap between occupied and virtual orbitals is only {gap:.3f} Eh: MP2 is not "
+            "reliable for such a reference; check the SCF (--check-stability), or use another "
+            "method"
+        )
+    electrons = 2 * spin.nocc
+    if -e_corr > LARGE_CORRELATION * electrons:
+        found.append(
+            f"the correlation energy is {e_corr:.3f} Eh for {electrons} electrons, more than is "
+            "chemically possible: MP2 breaks down for this reference (stretched bonds, or another "
+            "state than the ground state)"
+        )
+    for text in found:
+        warnings.warn(text, DFMP2Warning, stacklevel=3)
+    return found
 
 
 def recall_check(check: ReferenceCheck, file: RunFile | None) -> None:
@@ -37,10 +79,10 @@ def finish_check(check: ReferenceCheck, probe: FockProbe | None, file: RunFile |
     """
     if probe is not None and check.exact is not None:
         made = CHEAP
-        if not probe.complete or probe.fault():
+        if not (probe.complete and probe.worst() <= SHARP):
             check.exact()
             made = FULL
         check.finish(made)
-    if file is not None and KEY not in file.state:
+    if file is not None and KEY not in file.state and check.made in (CHEAP, FULL):
         file.state[KEY] = check.made
         file.save()

@@ -296,7 +296,8 @@ def test_unconverged_chkfile_is_refused(tmp_path: Path) -> None:
     assert not mf.converged
     done = dfmp2("run", tmp_path / "early.chk")
     assert done.exit_code == 4
-    assert "not converged Hartree-Fock orbitals" in done.stderr
+    assert "do not solve the Hartree-Fock equations of the plain Hamiltonian" in done.stderr
+    assert "An SCF that is not finished" in done.stderr
 
 
 def test_kohn_sham_chkfile_is_refused(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ def test_frozen_of_the_command_line(text: str | None, frozen: object) -> None:
         (np.array([0, 1]), (0, 1)),
         ([0, 23], (0, 23)),
         ("auto", (0,)),
+        (np.arange(24) == 1, (1,)),
+        ([True, False, True, *[False] * 20, True], (0, 2, 23)),
+        ((i for i in (0, 2)), (0, 2)),
     ],
 )
 def test_frozen_orbitals(frozen: Any, expected: tuple[int, ...]) -> None:
@@ -58,6 +61,8 @@ def test_frozen_orbitals(frozen: Any, expected: tuple[int, ...]) -> None:
         ("core", "'core' is not understood"),
         (1.0, "1.0 is not understood"),
         (True, "True is not understood"),
+        ([True, False], r"a mask of 2 orbitals, but there are 24; give one True or False"),
+        ([True, 2], "is not understood"),
         ([0.7], "not understood"),
         (["0"], "not understood"),
     ],
@@ -82,3 +87,21 @@ def test_frozen_auto_of_a_cation_without_valence() -> None:
     mf = converge(molecule("Li 0 0 0", "cc-pvdz", charge=1))
     mp = DFMP2(mf, frozen="auto").run()
     assert len(mp.result.frozen) + mp.result.sizes["nocc"] == 1
+
+
+def test_mask_means_what_it_means_in_pyscf() -> None:
+    """True stands for a frozen orbital there: the opposite would correlate only these."""
+    from pyscf.mp import mp2
+
+    mf, mask = mean_field("water"), np.arange(24) == 1
+    assert not mp2.RMP2(mf, frozen=mask).get_frozen_mask()[1]
+    assert mp2.RMP2(mf, frozen=mask).get_frozen_mask().sum() == 23
+
+
+def test_a_generator_is_read_once() -> None:
+    """The second run would find it empty, and correlate all orbitals."""
+    mp = DFMP2(mean_field("water"), frozen=iter([0]))
+    energies = [mp.run().e_corr, mp.run().e_corr]
+    assert mp.frozen == [0]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-12, rel=0)
+    assert mp.result.frozen == (0,)
