@@ -185,6 +185,13 @@ def test_columns_that_sum_to_a_charge(tmp_path: Path) -> None:
     assert job_of(tmp_path, head.format(" charge=-1"))[1] == []
 
 
+def test_column_that_fixes_atoms(tmp_path: Path) -> None:
+    text = "1\nProperties=species:S:1:pos:R:3:move_mask:L:1\nHe 0 0 0 F\n"
+    assert job_of(tmp_path, text)[1] == [
+        "the column move_mask fixes atoms, which has no effect on an energy"
+    ]
+
+
 # Columns, periodicity and units
 
 
