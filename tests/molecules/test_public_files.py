@@ -215,6 +215,7 @@ def test_column_that_fixes_atoms(tmp_path: Path) -> None:
         ("1\n\nHe 0 0 1_0.5\n", ":3: a coordinate is not a number"),
         ("1\n\nHe 0 0 \u0661\n", ":3: a coordinate is not a number"),
         ("\u0661\n\nHe 0 0 1\n", ":1: expected the number of atoms"),
+        (f"1\n{'charge ' * 20_000}\nHe 0 0 1\n", ":2: the comment line has 139999 characters"),
         ("1_0\n\nHe 0 0 1\n", ":1: expected the number of atoms"),
         (f"{'9' * 5000}\n\nHe 0 0 1\n", ":1: expected the number of atoms"),
     ],
