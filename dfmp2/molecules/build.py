@@ -7,6 +7,7 @@ import warnings
 from dfmp2.errors import CheckpointError, DFMP2Warning, InputError
 from dfmp2.molecules.advice import without_advice
 from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
+from dfmp2.molecules.electrons import require_decided
 from dfmp2.molecules.geometry import Geometry
 from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
 from dfmp2.settings import BasisSpec
@@ -44,10 +45,12 @@ def build_mole(
     Raises
     ------
     InputError
-        If the basis is unknown or lacks an element, or if charge and spin are impossible.
+        If the basis is unknown or lacks an element, or if charge and spin are impossible or not
+        clear.
     """
     from pyscf import gto
 
+    require_decided(geometry.stated, charge, spin)
     charge = next((c for c in (charge, geometry.charge) if c is not None), 0)
     spin = next((s for s in (spin, geometry.spin) if s is not None), 0)
     symbols = sorted({symbol for symbol, _ in geometry.atoms})

@@ -16,6 +16,9 @@ from dfmp2.molecules.geometry import Doubt, Stated
 
 __all__ = ["read_comment", "whole_number"]
 
+LONGEST = 100_000
+"""Characters. A longer line is no comment; the patterns below would take seconds on it."""
+
 LARGEST_STATE = 20
 """A larger charge or multiplicity at the start of a title is a year or a count, not a state."""
 
@@ -52,13 +55,11 @@ _SECOND_VALUE = re.compile(r"\s*[,/ ]\s*[+-]?[0-9]+(?![\w.])")
 _QUOTED = re.compile(r"""(?<![\w.-])(?P<key>[\w.-]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 _PROPERTIES = re.compile(r"""\bProperties\s*=\s*(?:"[^"]*"|'[^']*'|\S+)""", re.IGNORECASE)
 _UNREAD = re.compile(
-    r"(?<![\w.-])[\w.-]*(?P<kind>charge|spin|mult)[\w.-]*\s*=\s*[\"']?(?P<value>[^\s\"',;]+)",
+    r"(?<![\w.-])[\w.-]{0,40}(?P<kind>charge|spin|mult)[\w.-]{0,40}\s*=\s*[\"']?(?P<value>[^\s\"',;]+)",
     re.IGNORECASE,
 )
-_MENTION = re.compile(
-    r"\b(?P<kind>charged?|multiplicity|spin)\b(?!-).*?(?<![\w.])(?!0+\b)[+-]?[0-9]+(?![\w.])",
-    re.IGNORECASE,
-)
+_MENTION = re.compile(r"\b(?P<kind>charged?|multiplicity|spin)\b(?!-)", re.IGNORECASE)
+_INTEGER = re.compile(r"(?<![\w.])(?!0+\b)[+-]?[0-9]+(?![\w.])")
 _WORD = re.compile(
     r"\b(?:(?P<charge>(?:di|tri)?(?:cation|anion))|(?P<spin>high[ -]spin|open[ -]shell|"
     r"(?:di|bi)?radical|doublet|triplet|quartet|quintet|sextet|septet))s?\b",
@@ -159,8 +160,13 @@ def read_comment(comment: str, where: str, place: str = "comment line", head: st
     Raises
     ------
     InputError
-        If a value is impossible, or two values contradict each other.
+        If a value is impossible, two values contradict each other, or the line is too long.
     """
+    if len(comment) > LONGEST:
+        raise InputError(
+            f"{where}: the {place} has {len(comment)} characters, and at most {LONGEST} are read; "
+            "shorten it"
+        )
     found = _Found(where)
     text = re.sub(r"(?<=\d)\N{MINUS SIGN}|\N{MINUS SIGN}(?=\d)", "-", comment)
     text = _PROPERTIES.sub(" ", text)
@@ -263,9 +269,14 @@ def _leftovers(rest: str, found: _Found) -> None:
         if quantity not in found.values and whole_number(unread["value"]):
             found.remarks.append(f"{unread[0]!r} in the comment line is not read")
     rest = _QUOTED.sub(" ", _UNREAD.sub(" ", rest))
-    if mention := _MENTION.search(rest):
-        quantity = kinds.get(mention["kind"].lower(), "spin")
-        found.doubt(mention[0], f"could state the {quantity}", quantity)
+    last = max((match.start() for match in _INTEGER.finditer(rest)), default=0)
+    mentions = {
+        kinds.get(mention["kind"].lower(), "spin"): mention.start()
+        for mention in _MENTION.finditer(rest)
+        if mention.start() < last
+    }
+    for quantity, start in mentions.items():
+        found.doubt(rest[start:], f"could state the {quantity}", quantity)
     for word in _WORD.finditer(rest):
         quantity = "charge" if word["charge"] else "spin"
         if quantity not in found.values:
@@ -301,7 +312,7 @@ def _unit(text: str, found: _Found, head: str) -> str | None:
 
 def _bare_units(text: str, where: str) -> Iterable[Doubt]:
     for match in _UNIT_WORD.finditer(text):
-        before = text[: match.start()].rstrip(" (")
+        before = text[max(0, match.start() - 9) : match.start()].rstrip(" (")
         of_a_number = bool(re.search(r"[0-9]\.?$", before))
         if match[0] == "Au" or (of_a_number and not match[0].lower().startswith("bohr")):
             continue  # gold; the unit of an energy or of a dipole moment

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.molecules.geometry import Stated
 
-__all__ = ["Electrons", "choose_electrons"]
+__all__ = ["Electrons", "choose_electrons", "require_decided"]
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,8 @@ def choose_electrons(
     DFMP2Warning
         For each remark: what the file states but is not used.
     """
+    require_decided(stated, charge, spin)
     asked = {"charge": charge, "spin": spin}
-    for doubt in stated.doubts:
-        if any(option in asked and asked[option] is None for option in doubt.options):
-            raise InputError(doubt.message)
     remarks = list(stated.remarks)
     chosen: dict[str, int] = {}
     origins: dict[str, str] = {}
@@ -80,6 +78,19 @@ def choose_electrons(
         warnings.warn(remark, DFMP2Warning, stacklevel=3)
     label = _label(chosen["charge"], chosen["spin"], origins)
     return Electrons(chosen["charge"], chosen["spin"], label, tuple(remarks))
+
+
+def require_decided(stated: Stated, charge: int | None, spin: int | None) -> None:
+    """Raise an error if a file could mean two things, and charge and spin do not decide.
+
+    Raises
+    ------
+    InputError
+    """
+    open_options = [name for name, value in (("charge", charge), ("spin", spin)) if value is None]
+    for doubt in stated.doubts:
+        if set(doubt.options) & set(open_options):
+            raise InputError(doubt.message)
 
 
 def _label(charge: int, spin: int, origins: dict[str, str]) -> str:

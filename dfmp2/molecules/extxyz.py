@@ -26,6 +26,7 @@ SUMMED = {
     "spin": ("magmoms", "initial_magmoms"),
 }
 """Columns whose sum is a charge or a number of unpaired electrons."""
+FIXED = ("move_mask", "fixed", "fix", "constraint", "constraints", "freeze", "frozen")
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Columns:
         Indices of the symbol and of x; number of all columns.
     summed : dict of str to (str, int)
         Name and index of a column by "charge" or "spin".
+    fixed : tuple of str
+        Names of columns that fix atoms.
     """
 
     symbol: int
     position: int
     width: int
     summed: dict[str, tuple[str, int]]
+    fixed: tuple[str, ...]
 
     def row(self, fields: list[str], where: str) -> list[str]:
         """Symbol, x, y and z of an atom line.
@@ -60,9 +64,12 @@ class Columns:
             )
         return [fields[self.symbol], *fields[self.position : self.position + 3]]
 
-    def sums(self, rows: list[list[str]], known: dict[str, int | None]) -> list[str]:
-        """Remarks on columns that sum to a charge or spin which the file does not state."""
-        remarks = []
+    def remarks(self, rows: list[list[str]], known: dict[str, int | None]) -> list[str]:
+        """Remarks on columns that fix atoms, or sum to a charge or spin that is not stated."""
+        remarks = [
+            f"the column {name} fixes atoms, which has no effect on an energy"
+            for name in self.fixed
+        ]
         for quantity, (name, column) in self.summed.items():
             total = sum(number(fields[column]) or 0.0 for fields in rows)
             if known[quantity] is None and abs(total) > 0.5:
@@ -119,7 +126,7 @@ def read_columns(comment: str, where: str) -> Columns | None:
         for name in names
         if name in at
     }
-    return Columns(symbol, position, width, summed)
+    return Columns(symbol, position, width, summed, tuple(name for name in FIXED if name in at))
 
 
 def refuse_periodic(comment: str, where: str) -> None:

@@ -83,8 +83,8 @@ def require_file(source: str) -> None:
     try:
         mode = Path(source).stat().st_mode
         if stat.S_ISREG(mode):
-            with Path(source).open("rb"):
-                pass
+            with Path(source).open("rb") as file:
+                file.read(1)
     except (OSError, ValueError) as error:
         raise _unreadable(source, error) from error
     if stat.S_ISDIR(mode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ _FORMATS: dict[str, tuple[str, str | None]] = {
     ".com": ("Gaussian input", "gaussian-in"),
     ".pdb": ("PDB", "proteindatabank"),
     ".ent": ("PDB", "proteindatabank"),
-    ".cif": ("CIF", "cif"),
+    ".cif": ("CIF (crystal)", None),
     ".gen": ("DFTB+ gen", "gen"),
     ".xsf": ("XCrySDen", "xsf"),
     ".traj": ("ASE trajectory", "traj"),
-    "poscar": ("VASP", "vasp"),
-    "contcar": ("VASP", "vasp"),
-    ".vasp": ("VASP", "vasp"),
+    "poscar": ("VASP (crystal)", None),
+    "contcar": ("VASP (crystal)", None),
+    ".vasp": ("VASP (crystal)", None),
     ".nw": ("NWChem input", None),
     ".mol2": ("Tripos mol2", None),
     ".inp": ("program input", None),
@@ -49,6 +50,12 @@ _FORMATS: dict[str, tuple[str, str | None]] = {
     ".zip": ("compressed", None),
 }
 
+
+_DROPPED = {
+    "turbomole": r"^\s*\$coord[ \t]+(?!natoms)\S+|\$(?:periodic|lattice|cell)\b",
+    "gaussian-in": r"\bbq|-bq\b|\bunits\b",
+}
+"""What ASE's readers ignore: units, cells, ghost atoms."""
 
 _ERRORS = (
     ArithmeticError,
@@ -109,8 +116,15 @@ def read_other(source: str, unit: str | None) -> Geometry:
 
 
 def _with_ase(read: Any, source: str, name: str, format_of_ase: str) -> Geometry:
+    text = Path(source).read_text(encoding="utf-8", errors="replace")
+    pattern = _DROPPED.get(format_of_ase)
+    if pattern and (dropped := re.search(pattern, text, re.IGNORECASE | re.MULTILINE)):
+        raise InputError(
+            f"{source}: {dropped[0].strip()!r} is not understood by ASE's reader of the {name} "
+            "format; convert the file to .xyz"
+        )
     try:
-        images = read(source, index=":", format=format_of_ase)
+        images = read(source, index=":", format=format_of_ase, do_not_split_by_at_sign=True)
     except _ERRORS as error:
         raise InputError(
             f"{source}: ASE cannot read it as {name} ({type(error).__name__}: {error}); check the "
@@ -132,4 +146,6 @@ def _with_ase(read: Any, source: str, name: str, format_of_ase: str) -> Geometry
         f"{source}: read through ASE, which keeps no charge and no multiplicity of a {name} file; "
         "give --charge and --spin",
     )
-    return Geometry(atoms, "", Stated(doubts=(doubt,)))
+    labels = {label for label, _ in atoms}
+    remarks = ("the file has no hydrogen atoms",) if "C" in labels and "H" not in labels else ()
+    return Geometry(atoms, "", Stated(doubts=(doubt,), remarks=remarks))

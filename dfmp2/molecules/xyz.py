@@ -82,7 +82,7 @@ def parse_xyz(text: str, source: str, unit: str | None = None) -> Geometry:
     columns = read_columns(comment, f"{source}:2")
     if columns is not None:
         named = [(number, columns.row(row, f"{source}:{number}")) for number, row in fields]
-        remarks = columns.sums([row for _, row in fields], vars(stated))
+        remarks = columns.remarks([row for _, row in fields], vars(stated))
         fields, stated = named, replace(stated, remarks=(*stated.remarks, *remarks))
     stated, unit = choose_unit(stated, unit)
     atoms = in_angstrom(read_rows(fields, source), unit)

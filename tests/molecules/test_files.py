@@ -165,20 +165,25 @@ def test_geometry_through_ase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     Path(path).write_text("$coord\n")
     calls = []
 
-    def read(source: str, index: str, format: str) -> list[_Image]:
-        calls.append((source, index, format))
+    def read(source: str, **options: Any) -> list[_Image]:
+        calls.append((source, options["format"], options["index"]))
         return [_Image(periodic=False)]
 
     _with_reader(monkeypatch, read)
     assert "give --charge and --spin" in error_of(path)
     (job,) = read_jobs(path, Settings(basis="sto-3g", charge=0, spin=0))
-    assert calls[-1] == (path, ":", "turbomole")
+    assert calls[-1] == (path, "turbomole", ":")
     assert (job.mol.natm, job.mol.nelectron) == (2, 4)
     assert abs(job.mol.atom_coord(1)[2] - 1.6 / 0.529177210903) < 1e-8
     _with_reader(monkeypatch, lambda *_, **__: [_Image(periodic=True)])
     assert "is periodic, but dfmp2 computes molecules" in error_of(path)
     _with_reader(monkeypatch, lambda *_, **__: [_Image(False), _Image(False)])
     assert "holds 2 geometries; name a file with one" in error_of(path)
+
+    for head in ("$coord angs", "$coord  frac", "$periodic 3\n$coord"):
+        Path(path).write_text(f"{head}\n")
+        assert "is not understood by ASE's reader" in error_of(path)  # it would take bohr
+    Path(path).write_text("$coord natoms=2\n")
 
     def fail(*_: Any, **__: Any) -> None:
         raise IndexError("list index out of range")

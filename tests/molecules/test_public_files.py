@@ -185,6 +185,13 @@ def test_columns_that_sum_to_a_charge(tmp_path: Path) -> None:
     assert job_of(tmp_path, head.format(" charge=-1"))[1] == []
 
 
+def test_column_that_fixes_atoms(tmp_path: Path) -> None:
+    text = "1\nProperties=species:S:1:pos:R:3:move_mask:L:1\nHe 0 0 0 F\n"
+    assert job_of(tmp_path, text)[1] == [
+        "the column move_mask fixes atoms, which has no effect on an energy"
+    ]
+
+
 # Columns, periodicity and units
 
 
@@ -208,6 +215,7 @@ def test_columns_that_sum_to_a_charge(tmp_path: Path) -> None:
         ("1\n\nHe 0 0 1_0.5\n", ":3: a coordinate is not a number"),
         ("1\n\nHe 0 0 \u0661\n", ":3: a coordinate is not a number"),
         ("\u0661\n\nHe 0 0 1\n", ":1: expected the number of atoms"),
+        (f"1\n{'charge ' * 20_000}\nHe 0 0 1\n", ":2: the comment line has 139999 characters"),
         ("1_0\n\nHe 0 0 1\n", ":1: expected the number of atoms"),
         (f"{'9' * 5000}\n\nHe 0 0 1\n", ":1: expected the number of atoms"),
     ],
