@@ -15,6 +15,7 @@ from dfmp2.settings import BasisSpec
 
 __all__ = [
     "E_REF",
+    "SAME_ENERGY",
     "basis_field",
     "difference",
     "energy_fields",
@@ -27,7 +28,7 @@ E_REF = "energy of the orbitals"
 """Field of the total energy of orbitals that dfmp2 did not converge itself, hartree."""
 
 SAME_ENERGY = 1e-9
-"""Hartree. An energy that is computed again from the same orbitals differs by less."""
+"""Hartree. An energy that is computed again, or an SCF that is run again, differs by 1e-12."""
 
 
 def fields_of(mol: Mole, auxmol: Mole, frozen: tuple[int, ...]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dfmp2.results.result import Result
 from dfmp2.runfile.checkpoint import Checkpoint
 from dfmp2.runfile.content import load_result, load_scf, store_scf
 from dfmp2.runfile.file import RunFile, is_run_file
-from dfmp2.runfile.identity import energy_fields, fields_of, orbital_fields
+from dfmp2.runfile.identity import SAME_ENERGY, energy_fields, fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import open_run
 from dfmp2.workflow.prepare import Prepared
@@ -30,9 +30,6 @@ __all__ = [
     "run_file_of",
     "with_stored_orbitals",
 ]
-
-SAME_ENERGY = 1e-9
-"""Hartree. An SCF that is run again repeats its energy to 1e-12; another state is farther away."""
 
 SAME_ORBITALS = 1e-7
 """Hartree for orbital energies, which repeat to 1e-11. Also the largest allowed 1 - s, where s is
