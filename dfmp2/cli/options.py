@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -22,7 +21,6 @@ __all__ = [
     "machine_options",
     "molecule_options",
     "output_options",
-    "set_threads",
     "settings_options",
     "validation_options",
 ]
@@ -220,16 +218,3 @@ validation_options = _stack(
         help="Largest difference from PySCF, Eh. Default: 1e-8 with fp64, else --accuracy.",
     ),
 )
-
-
-def set_threads(threads: int | None) -> None:
-    """Limit the threads of all libraries. This must run before they are imported.
-
-    Parameters
-    ----------
-    threads : int or None
-        None changes nothing.
-    """
-    if threads is not None:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            os.environ[name] = str(threads)

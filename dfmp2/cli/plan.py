@@ -11,8 +11,8 @@ from dfmp2.cli.options import (
     checkpoint_options,
     integrals_option,
     molecule_options,
-    set_threads,
 )
+from dfmp2.cli.process import prepare_process
 
 __all__ = ["plan"]
 
@@ -29,7 +29,7 @@ def plan(threads: int | None, **options: Any) -> None:
     a forecast for DF-MP2, above the memory of the process at its start. If the memory limit is too
     small, the error names the smallest one that is enough.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.backends.compiled import compiled_before
     from dfmp2.cli.session import forecasts, read_molecules, settings_of
     from dfmp2.cli.table import plan_text, programs_text

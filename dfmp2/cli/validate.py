@@ -10,9 +10,9 @@ import click
 from dfmp2.cli.options import (
     calculation_options,
     molecule_options,
-    set_threads,
     validation_options,
 )
+from dfmp2.cli.process import prepare_process
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
@@ -38,7 +38,7 @@ def validate(
     MOLECULE is an input of `dfmp2 run`, which both programs compute, or a JSON result of dfmp2. For
     a result, the SCF is converged again and the stored energy is compared with PySCF's.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
     from dfmp2.cli.table import comparison_text
     from dfmp2.interfaces.validation import (
