@@ -84,7 +84,8 @@ geometry_options = _stack(
         default=defaults.ECP,
         show_default=True,
         metavar="NAME|auto|none",
-        help="Effective core potentials. auto: those that belong to the basis.",
+        help="Effective core potentials, also by element: Br=lanl2dz,I=none. auto: those that "
+        "belong to the basis.",
     ),
 )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 
-from dfmp2.errors import CheckpointError, DFMP2Warning, InputError
-from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
-from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
+from dfmp2.errors import CheckpointError, InputError
+from dfmp2.molecules.basis import choose_basis
+from dfmp2.molecules.plain import Mole, PlainMolecule
+from dfmp2.molecules.potentials import choose_ecp
 from dfmp2.molecules.xyz import Geometry
 from dfmp2.settings import BasisSpec
 
-__all__ = ["build_mole", "rebuild_mole", "warn_missing_ecp"]
+__all__ = ["build_mole", "rebuild_mole"]
 
 
 def build_mole(
@@ -18,7 +19,7 @@ def build_mole(
     basis: BasisSpec,
     charge: int | None = None,
     spin: int | None = None,
-    ecp: str = "auto",
+    ecp: BasisSpec = "auto",
     source: str = "molecule",
 ) -> Mole:
     """Make the PySCF molecule.
@@ -30,9 +31,8 @@ def build_mole(
         Orbital basis in a form that PySCF accepts.
     charge, spin : int, optional
         Charge, and number of unpaired electrons (2S). If not given, those of the geometry, or 0.
-    ecp : str
-        "auto" uses the effective core potentials that belong to `basis`. "none" uses none. Any
-        other string is the name of a set.
+    ecp : str or dict
+        Effective core potentials, as for `choose_ecp`.
     source : str
         Name of the molecule, for error messages.
 
@@ -50,62 +50,15 @@ def build_mole(
     charge = next((c for c in (charge, geometry.charge) if c is not None), 0)
     spin = next((s for s in (spin, geometry.spin) if s is not None), 0)
     symbols = sorted({symbol for symbol, _ in geometry.atoms})
-    check_basis(basis, symbols, source)
     mol = gto.Mole()
     mol.atom = [(symbol, xyz) for symbol, xyz in geometry.atoms]
-    mol.basis, mol.ecp = basis, _ecp_spec(basis, symbols, ecp)
+    mol.basis, mol.ecp = choose_basis(basis, symbols, source), choose_ecp(basis, symbols, ecp)
     mol.charge, mol.verbose = charge, 0
     mol.spin = None  # PySCF does not check it; `_check_electrons` does
     mol.build(parse_arg=False, dump_input=False)
     _check_electrons(mol, charge, spin, source)
     mol.spin = spin
     return mol
-
-
-def _ecp_spec(basis: BasisSpec, symbols: list[str], ecp: str) -> dict[str, str]:
-    if ecp == "none":
-        return {}
-    real = [s for s in symbols if element_of(s)[1]]
-    if ecp == "auto":
-        named = {s: available_ecp(basis_entry(basis, s), s) for s in real}
-        return {s: name for s, name in named.items() if name is not None}
-    chosen = {s: ecp for s in real if available_ecp(ecp, s) is not None}
-    if not chosen:
-        raise InputError(
-            f"ECP {ecp!r} is unknown to PySCF or has none for {', '.join(real)}; use --ecp auto"
-        )
-    return chosen
-
-
-def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
-    """Warn if a basis was made for an ECP that the molecule does not use.
-
-    Parameters
-    ----------
-    mol : pyscf.gto.Mole
-
-    Returns
-    -------
-    tuple of str
-        One warning per element. They are also written to the result.
-
-    Warns
-    -----
-    DFMP2Warning
-        For each such element.
-    """
-    found = []
-    for symbol in sorted({mol.atom_symbol(i) for i in range(mol.natm)}):
-        real = element_of(symbol)[1]
-        if not real or symbol in mol._ecp or pure_symbol(symbol) in mol._ecp:
-            continue
-        if (name := available_ecp(basis_entry(mol.basis, symbol), symbol)) is not None:
-            found.append(
-                f"{name} on {symbol} was made for an effective core potential, but none is used: "
-                f"the energy is meaningless (set ecp={name!r})"
-            )
-            warnings.warn(found[-1], DFMP2Warning, stacklevel=3)
-    return tuple(found)
 
 
 def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dfmp2 import defaults
-from dfmp2.errors import NotConvergedError, UnsupportedReferenceError
+from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.settings import Settings
@@ -34,6 +36,8 @@ def run_scf(
     ------
     NotConvergedError
         If `max_cycle` iterations do not suffice.
+    InputError
+        If the basis is linearly dependent to rounding.
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
@@ -41,7 +45,13 @@ def run_scf(
     mf = new_scf(mol, settings)
     mf.conv_tol, mf.conv_tol_grad = settings.conv_tol, gradient_tol
     mf.max_cycle = settings.max_cycle
-    mf.kernel()
+    try:
+        mf.kernel()
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            f"PySCF cannot do the SCF in this basis ({error}); the basis is linearly dependent: "
+            "look for a function that is there twice, or for two atoms at one place"
+        ) from error
     if not mf.converged:
         raise NotConvergedError(
             f"the SCF did not converge to {settings.conv_tol:g} Eh in {settings.max_cycle} "

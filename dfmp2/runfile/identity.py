@@ -68,7 +68,7 @@ def orbital_fields(mo_coeff: NDArray[np.float64], mo_energy: NDArray[np.float64]
 
 def fingerprint(fields: dict[str, Any]) -> str:
     """Eight hexadecimal digits of a digest of the fields. They name the run file."""
-    data = {k: v["data"] if isinstance(v, dict) else v for k, v in fields.items()}
+    data = {k: v["data"] if isinstance(v, dict) and "data" in v else v for k, v in fields.items()}
     return hashlib.sha256(_canonical(data)).hexdigest()[:8]
 
 

@@ -21,6 +21,7 @@ from dfmp2.errors import (
     UnsupportedReferenceError,
 )
 from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.molecules.basis import basis_entry
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.files import read_geometry
 from dfmp2.molecules.plain import PlainMolecule
@@ -195,7 +196,9 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
     mol = build_mole(geometry, settings.basis, settings.charge, settings.spin, settings.ecp, source)
     require_closed_shell(mol, source)
     if settings.scf_auxbasis is not None:
-        choose_auxbasis(mol, settings.scf_auxbasis)  # raises before the SCF if there is no such set
+        aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
+        if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
+            settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
     name = "stdin" if source == "-" else Path(source).stem
     return [Job(name=name, mol=mol, settings=settings)]
 
@@ -391,7 +394,11 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
             "that wrote it"
         ) from error
-    mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
+    plain = PlainMolecule.from_plain(content["molecule"])
+    if not all(isinstance(auxbasis, str) for auxbasis in plain.auxbasis.values()):
+        # A set that was made from the orbital basis, perhaps by a version with another recipe.
+        settings = replace(settings, auxbasis=plain.auxbasis)
+    mol = rebuild_mole(plain, str(file.path))
     return Job(name=content["name"], mol=mol, settings=settings)
 
 

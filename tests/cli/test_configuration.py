@@ -80,5 +80,5 @@ def test_pyscf_that_was_imported_with_a_configuration(
     module = ModuleType(NAME)
     module.conf_file, module.UNIT = str(file), "B"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, NAME, module)
-    with pytest.raises(InputError, match="PySCF was imported with this configuration, .* UNIT"):
+    with pytest.raises(InputError, match=r"imported with this configuration, .* UNIT"):
         ignore_configuration()

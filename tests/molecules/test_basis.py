@@ -10,7 +10,7 @@ from dfmp2.molecules.basis import basis_entry, parse_basis
 def test_basis_entry() -> None:
     basis = {"o": "a", "H1": "b", 1: "c", "default": "d"}
     found = [basis_entry(basis, s) for s in ("O", "Ghost-O", "O2", "H1", "H", "GHOST-H1", "C")]
-    assert found == ["a", "a", "a", "b", "c", "c", "d"]
+    assert found == ["a", "a", "a", "b", "c", "b", "d"]
     assert basis_entry({"O": "a"}, "C") is None
     assert basis_entry("cc-pvdz", "C") == "cc-pvdz"
 
