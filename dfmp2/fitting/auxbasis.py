@@ -103,8 +103,8 @@ def choose_auxbasis(mol: Mole, auxbasis: BasisSpec = None) -> AuxBasis:
             spec[symbol] = names[symbol] = fitted
     remarks = tuple(
         f"no RI-MP2 auxiliary set is known for {', '.join(without)} in "
-        f"{'a basis ' * (orbital == SHELLS)}{orbital}; an {DEFAULT} set is made from it, with an "
-        "error below 1e-5 Eh in small molecules (--validate-exact measures it)"
+        f"{'a basis ' * (orbital == SHELLS)}{orbital}; an {DEFAULT} set is made from it. Such sets "
+        "erred by less than 1e-5 Eh in small molecules (--validate-exact measures the error)"
         for orbital, without in missing.items()
     )
     for remark in remarks:

@@ -136,12 +136,20 @@ def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
     found = {}
     for atom in range(mol.natm):
         symbol = mol.atom_symbol(atom)
-        used = {symbol, pure_symbol(symbol)} & (set(mol._ecp) | set(mol._pseudo))
-        if symbol in found or used or not element_of(symbol)[1]:
+        if symbol in found or not element_of(symbol)[1]:
             continue
         basis = basis_entry(mol.basis, symbol)
         name = available_ecp(basis, symbol)
-        if name is not None and "\n" not in name:
+        if mol.atom_nelec_core(atom):
+            own = _core_electrons(name, symbol)
+            if own not in (None, mol.atom_nelec_core(atom)):
+                found[symbol] = (
+                    f"{basis_names(basis)} on {symbol} was made for an effective core potential of "
+                    f"{own} electrons, but one of {mol.atom_nelec_core(atom)} is used"
+                )
+        elif {symbol, pure_symbol(symbol)} & (set(mol._ecp) | set(mol._pseudo)):
+            continue  # a potential without core electrons
+        elif name is not None and "\n" not in name:
             found[symbol] = (
                 f"{basis} on {symbol} was made for an effective core potential, but none is used: "
                 f"the energy is meaningless (set ecp={name!r})"
@@ -155,6 +163,12 @@ def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
     for text in found.values():
         warnings.warn(text, DFMP2Warning, stacklevel=3)
     return tuple(found.values())
+
+
+def _core_electrons(name: str | None, symbol: str) -> int | None:
+    from pyscf import gto
+
+    return None if name is None else int(gto.basis.load_ecp(name, pure_symbol(symbol))[0])
 
 
 def _core_energy(mol: Mole, atom: int) -> float:
