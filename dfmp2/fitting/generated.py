@@ -64,10 +64,11 @@ def _even_tempered(element: str, shells: Shells) -> Shells:
     the sum of the exponents. Products with functions on other atoms need higher ones: the set goes
     to two above the largest of the orbital basis, with the exponents of its products.
 
-    Measured for 33 pairs of a molecule (H2O, HF, LiH, NaH, KH, H2S, HBr, HI, CO, N2, Zn) and a
-    basis (pc-n, ANO, DZP, TZP, LANL2DZ, ccECP, BFD, Dyall, def2 and others) against MP2 without
-    fitting: the largest error is 1e-5 Eh, with a ratio of 2.0 it is 2e-5. PySCF's sets reach 1e-3
-    (etb) and 3e-4 (autoaux, which has no set for two of them). tests/benchmarks repeats a part.
+    Measured against MP2 without fitting for 45 pairs of a molecule (H2O, HF, LiH, NaH, KH, H2S,
+    HBr, HI, CH4, CO, N2, Cl2, Ne, Zn) and a basis (pc-n, ANO, DZP, TZP, LANL2DZ, ccECP, BFD, Dyall,
+    def2 and others): the largest error is 1.6e-5 Eh, that of all but one pair is below 1e-5. A
+    ratio of 2.0 about doubles it. PySCF's sets err by up to 1e-3 Eh (etb) and 3e-4 Eh (autoaux,
+    which fails for two pairs). ``python -m tests.benchmarks.auxiliary_sets`` repeats a part.
     """
     from pyscf import gto
 

@@ -20,7 +20,7 @@ from dfmp2.errors import (
     ResourceError,
     UnsupportedReferenceError,
 )
-from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
 from dfmp2.molecules.basis import basis_entry
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.files import read_geometry
@@ -199,6 +199,8 @@ def read_jobs(source: str, settings: Settings) -> list[Job]:
         aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
         if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
             settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
+    elif settings.density_fit:
+        settings = replace(settings, scf_auxbasis=scf_auxbasis(mol))
     name = "stdin" if source == "-" else Path(source).stem
     return [Job(name=name, mol=mol, settings=settings)]
 

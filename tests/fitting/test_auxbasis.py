@@ -8,7 +8,7 @@ import pytest
 
 from dfmp2 import DFMP2
 from dfmp2.errors import DFMP2Warning, InputError
-from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
 from tests.systems import converge, mean_field, molecule, pyscf_mp2
 
 WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
@@ -107,6 +107,15 @@ def test_basis_given_as_shells_has_no_known_set() -> None:
     mol = molecule("He 0 0 0", {"He": [[0, [1.2, 1.0]], [0, [0.3, 1.0]], [1, [0.9, 1.0]]]})
     with pytest.warns(DFMP2Warning, match="for He in a basis given as shells"):
         assert choose_auxbasis(mol).names == {"He": "even-tempered"}
+
+
+def test_jk_set_of_the_scf() -> None:
+    """PySCF raises an error for beryllium, and gives its ghost too few functions."""
+    assert scf_auxbasis(molecule(WATER, "6-31g**")) is None
+    sets = scf_auxbasis(molecule("Be 0 0 0; Ghost-Be 0 0 3; H 0 0 6; H 0 0 7", "aug-cc-pvdz"))
+    assert sets is not None
+    assert sets["H"] == "aug-cc-pvdz-jkfit"
+    assert sets["Be"] == sets["GHOST-Be"] != "aug-cc-pvdz-jkfit"
 
 
 # A set named by the user
