@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.basis_files import file_basis, is_basis_file, name_of_text
+from dfmp2.molecules.basis_files import checked_basis, file_basis, is_basis_file, name_of_text
 from dfmp2.settings import BasisSpec
 
 __all__ = [
@@ -196,6 +196,8 @@ def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
                 f"write ./{basis} for it"
             )
         basis = file_basis(basis, element)
+    elif "\n" in basis:
+        basis = checked_basis(basis, name_of_text(basis) or "basis", element)
     if plain_name(basis).startswith("gth"):
         raise InputError(
             f"basis {basis!r} needs a pseudopotential that dfmp2 does not use; for molecules, use "

@@ -14,7 +14,14 @@ from pathlib import Path
 
 from dfmp2.errors import InputError
 
-__all__ = ["file_basis", "file_potential", "is_basis_file", "name_of_text"]
+__all__ = [
+    "checked_basis",
+    "checked_potential",
+    "file_basis",
+    "file_potential",
+    "is_basis_file",
+    "name_of_text",
+]
 
 _SHELL = re.compile(r"([a-z]+)\s+(sp|[spdfghiklmno])\s*$", re.IGNORECASE)
 _POTENTIAL = re.compile(r"([a-z]+)\s+(nelec\s+\d+|ul|[spdfghik])\s*$", re.IGNORECASE)
@@ -50,8 +57,12 @@ def file_basis(path: str, element: str) -> str:
     InputError
         If the file cannot be read, has another format, lacks the element, or has a function twice.
     """
-    functions, _ = _parts(path)
-    shells = _shells(path, functions)
+    return checked_basis(_read(path), path, element)
+
+
+def checked_basis(text: str, path: str, element: str) -> str:
+    """The functions of one element in a text, as `file_basis`. `path` is for error messages."""
+    shells = _shells(path, _parts(text)[0])
     found = [lines for symbol, lines in shells if symbol == element]
     if not found:
         there = sorted({symbol for symbol, _ in shells})
@@ -78,8 +89,13 @@ def file_potential(path: str, element: str) -> str | None:
     str or None
         None if the file has none for this element.
     """
-    found, current = [], ""
-    for number, line in _parts(path)[1]:
+    return checked_potential(_read(path), path, element)
+
+
+def checked_potential(text: str, path: str, element: str) -> str | None:
+    """The effective core potential of one element in a text, as `file_potential`."""
+    found, current = [(0, "ECP")], ""
+    for number, line in _parts(text)[1]:
         header = _POTENTIAL.match(line)
         if header is not None:
             current = header[1].capitalize()
@@ -88,7 +104,7 @@ def file_potential(path: str, element: str) -> str | None:
             raise InputError(f"{path}:{number}: not understood in an ECP: {line[:40]!r}")
         if current == element:
             found.append((number, line))
-    return _text(path, found) if found else None
+    return _text(path, found) if len(found) > 1 else None
 
 
 def name_of_text(text: str) -> str | None:
@@ -97,24 +113,27 @@ def name_of_text(text: str) -> str | None:
     return first.removeprefix(_ORIGIN) if first.startswith(_ORIGIN) else None
 
 
-def _parts(path: str) -> tuple[list[Line], list[Line]]:
-    """Lines of the functions, and of the effective core potentials."""
+def _read(path: str) -> str:
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        return Path(path).read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
         ) from error
+
+
+def _parts(text: str) -> tuple[list[Line], list[Line]]:
+    """Lines of the functions, and of the effective core potentials."""
     parts: tuple[list[Line], list[Line]] = ([], [])
     current = 0
-    for number, line in enumerate(lines, 1):
-        words = (text := line.split("#")[0].strip()).upper().split()
+    for number, line in enumerate(text.splitlines(), 1):
+        words = (content := line.split("#")[0].strip()).upper().split()
         if not words or words == ["END"]:
             continue
         if words[0] in ("BASIS", "ECP"):
             current = int(words[0] == "ECP")
         else:
-            parts[current].append((number, text))
+            parts[current].append((number, content))
     return parts
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from dfmp2.errors import CheckpointError, InputError
-from dfmp2.molecules.basis import choose_basis
+from dfmp2.molecules.basis import choose_basis, pure_symbol
+from dfmp2.molecules.basis_files import checked_basis, checked_potential, name_of_text
 from dfmp2.molecules.plain import Mole, PlainMolecule
 from dfmp2.molecules.potentials import choose_ecp
 from dfmp2.molecules.xyz import Geometry
@@ -82,8 +84,10 @@ def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
     from pyscf import gto
 
     mol = gto.Mole(verbose=0, unit="Bohr", charge=plain.charge, spin=plain.spin)
-    mol.basis, mol.ecp, mol.cart = plain.basis, plain.ecp, plain.cart
+    mol.cart = plain.cart
     try:
+        mol.basis = {key: _checked(value, key) for key, value in plain.basis.items()}
+        mol.ecp = {key: _checked(value, key, ecp=True) for key, value in plain.ecp.items()}
         mol.atom = list(zip(plain.symbols, plain.coordinates, strict=True))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Basis may be available", UserWarning)
@@ -95,6 +99,14 @@ def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
             "lacks its basis"
         ) from error
     return mol
+
+
+def _checked(value: Any, key: str, ecp: bool = False) -> Any:
+    """Refuse a text that PySCF would run as code; a file can have been changed."""
+    if isinstance(value, str) and "\n" in value:
+        check = checked_potential if ecp else checked_basis
+        return check(value, name_of_text(value) or "basis", pure_symbol(key))
+    return value
 
 
 def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:

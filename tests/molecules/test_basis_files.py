@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfmp2.errors import InputError
+from dfmp2.errors import CheckpointError, InputError
 from dfmp2.molecules.basis import basis_label, choose_basis, load_basis
 from dfmp2.molecules.basis_files import file_basis, file_potential
+from dfmp2.molecules.build import rebuild_mole
+from dfmp2.molecules.plain import PlainMolecule
 
 HYDROGEN = "H  S\n  3.4  0.15\n  0.6  0.53 # a comment\nH  SP\n  1.1D-1  1.0  0.5\n"
 HELIUM = "he s\n  1.5  1.0\n"
@@ -64,6 +66,17 @@ def test_wrong_file(text: str, says: str, tmp_path: Path) -> None:
         file_basis(str(path), "H")
     assert str(caught.value).startswith(f"{path}")
     assert says in str(caught.value)
+
+
+def test_a_text_is_never_run_as_code(tmp_path: Path) -> None:
+    """PySCF evaluates words that are no numbers, also those of a run file or a JSON result."""
+    code = f"# file own.nw\nHe S\n 1.5 open({str(tmp_path / 'mark')!r},'w').fileno()\n"
+    with pytest.raises(InputError, match="expected a basis set in NWChem's format"):
+        load_basis(code, "He")
+    plain = PlainMolecule("x", ("He",), ((0.0, 0.0, 0.0),), 0, 0, {"He": code}, {}, {})
+    with pytest.raises(CheckpointError, match="expected a basis set in NWChem's format"):
+        rebuild_mole(plain, "x.json")
+    assert not (tmp_path / "mark").exists()
 
 
 def test_potential_of_an_element(tmp_path: Path) -> None:
