@@ -66,8 +66,8 @@ class Settings:
         Charge, and number of unpaired electrons (2S). None takes those of the geometry file, or 0.
     unit : str or None
         Unit of the coordinates in a geometry file. None takes that of the file, or Å.
-    ecp : str
-        "auto", "none", or the name of a set of effective core potentials.
+    ecp : str or dict
+        "auto", "none", or the name of a set of effective core potentials; or these by element.
     reference : str
         Kind of SCF.
     density_fit : bool
@@ -116,7 +116,7 @@ class Settings:
     charge: int | None = field(default=None, metadata=SCF)
     spin: int | None = field(default=None, metadata=SCF)
     unit: str | None = field(default=None, metadata=SCF)
-    ecp: str = field(default=defaults.ECP, metadata=SCF)
+    ecp: BasisSpec = field(default=defaults.ECP, metadata=SCF)
     reference: str = field(default=defaults.REFERENCE, metadata=SCF)
     density_fit: bool = field(default=False, metadata=SCF)
     scf_auxbasis: BasisSpec = field(default=None, metadata=SCF)

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfmp2.cli.options import (
-    calculation_options,
-    geometry_options,
-    set_threads,
-    traceback_option,
-)
+from dfmp2.cli.options import calculation_options, geometry_options, traceback_option
+from dfmp2.cli.process import prepare_process
 
 if TYPE_CHECKING:
     from dfmp2.bench.compare import Bench
@@ -67,7 +63,7 @@ def bench(
     compares two successive runs. The SCF is density-fitted and loosely converged, except that of a
     chkfile, which is not repeated. It is an error if two energies differ (exit 3).
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.bench.compare import bench as run_bench
     from dfmp2.bench.machine import start_up
     from dfmp2.bench.own import require_device

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from dfmp2.cli.options import machine_options, set_threads, traceback_option
+from dfmp2.cli.options import machine_options, traceback_option
+from dfmp2.cli.process import prepare_process
 from dfmp2.cli.streams import echo
 from dfmp2.errors import BackendUnavailable
 
@@ -23,7 +24,7 @@ def doctor(backend: str | None, device: str | None, threads: int | None, as_json
     Exit status 0 means that a run would use the backend asked for: it was selected as in a run and
     did one operation correctly. Otherwise the exit status is 7.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dataclasses import asdict
 
     from dfmp2.backends.selection import get_backend

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from dfmp2 import defaults
-from dfmp2.cli import THREADS
 from dfmp2.results.stages import Precision
 from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES, UNITS
 
@@ -23,7 +21,6 @@ __all__ = [
     "machine_options",
     "molecule_options",
     "output_options",
-    "set_threads",
     "settings_options",
     "traceback_option",
     "validation_options",
@@ -96,7 +93,8 @@ geometry_options = _stack(
         default=defaults.ECP,
         show_default=True,
         metavar="NAME|auto|none",
-        help="Effective core potentials. auto: those that belong to the basis.",
+        help="Effective core potentials, also by element: Br=lanl2dz,I=none. auto: those that "
+        "belong to the basis.",
     ),
 )
 
@@ -252,16 +250,3 @@ validation_options = _stack(
         help="Largest difference from PySCF, Eh. Default: 1e-8 with fp64, else --accuracy.",
     ),
 )
-
-
-def set_threads(threads: int | None) -> None:
-    """Limit the threads of all libraries. This must run before they are imported.
-
-    Parameters
-    ----------
-    threads : int or None
-        None changes nothing.
-    """
-    if threads is not None:
-        for name in THREADS:
-            os.environ[name] = str(threads)

@@ -11,9 +11,9 @@ from dfmp2.cli.options import (
     checkpoint_options,
     integrals_option,
     molecule_options,
-    set_threads,
     traceback_option,
 )
+from dfmp2.cli.process import prepare_process
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
@@ -35,7 +35,7 @@ def plan(threads: int | None, **options: Any) -> None:
     a forecast for DF-MP2, above the memory of the process at its start. If the memory limit is too
     small, the error names the smallest one that is enough.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.backends.compiled import compiled_before
     from dfmp2.cli.session import for_each, read_molecules, settings_of
     from dfmp2.cli.streams import echo

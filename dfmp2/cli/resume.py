@@ -10,10 +10,10 @@ import click
 from dfmp2.cli.options import (
     interval_option,
     output_options,
-    set_threads,
     settings_options,
     validation_options,
 )
+from dfmp2.cli.process import prepare_process
 
 __all__ = ["resume"]
 
@@ -52,7 +52,7 @@ def resume(
     values of `dfmp2 run`, except `--threads` and `--checkpoint-interval`. `dfmp2 show` prints which
     device computed each part.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.progress import reporting
     from dfmp2.cli.session import require_used

@@ -13,9 +13,9 @@ from dfmp2.cli.options import (
     interval_option,
     molecule_options,
     output_options,
-    set_threads,
     validation_options,
 )
+from dfmp2.cli.process import prepare_process
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
@@ -66,7 +66,7 @@ def run(
     `dfmp2 resume`, to compute what is left. `dfmp2 show` prints how far a run is. A finished run is
     printed from its file and not computed again, except with --restart.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.session import (
         for_each,

@@ -69,7 +69,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
             f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
             "leave it out, so that each molecule has its own run file"
         )
-    bases = {name: parse_basis(options.get(name)) for name in ("basis", "scf_auxbasis", "auxbasis")}
+    by_element = {"basis", "scf_auxbasis", "auxbasis", "ecp"} & set(options)
+    bases: dict[str, Any] = {name: parse_basis(options[name]) for name in by_element}
     frozen = parse_frozen(options["frozen"])
     return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep})
 

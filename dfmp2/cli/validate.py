@@ -10,10 +10,10 @@ import click
 from dfmp2.cli.options import (
     calculation_options,
     molecule_options,
-    set_threads,
     traceback_option,
     validation_options,
 )
+from dfmp2.cli.process import prepare_process
 
 if TYPE_CHECKING:
     from dfmp2.cli.progress import Reporter
@@ -40,7 +40,7 @@ def validate(
     MOLECULE is an input of `dfmp2 run`, which both programs compute, or a JSON result of dfmp2. For
     a result, the SCF is converged again and the stored energy is compared with PySCF's.
     """
-    set_threads(threads)
+    prepare_process(threads)
     from dfmp2.cli.session import RefusedJob, for_each, plan_jobs, read_molecules, settings_of
     from dfmp2.cli.streams import echo
     from dfmp2.cli.table import comparison_text

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dfmp2.errors import InputError
 from dfmp2.molecules.advice import without_advice
+from dfmp2.molecules.basis_files import checked_basis, file_basis, is_basis_file, name_of_text
 from dfmp2.settings import BasisSpec
 
 __all__ = [
+    "BASIS_FAULTS",
     "SHELLS",
-    "available_ecp",
+    "Basis",
     "basis_entry",
     "basis_label",
     "basis_names",
-    "check_basis",
+    "choose_basis",
+    "load_basis",
     "parse_basis",
+    "plain_name",
     "pure_symbol",
 ]
 
@@ -24,6 +29,14 @@ Basis = Any
 
 SHELLS = "given as shells"
 """Printed name of a basis that has no name."""
+
+BASIS_FAULTS = (
+    AssertionError, AttributeError, ImportError, IndexError, KeyError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What PySCF raises for a name that it cannot read. BasisNotFoundError is a RuntimeError."""
+
+_KEY = re.compile(r"(?:ghost[-_:]?|x-)?([a-z]{1,2})\d*", re.IGNORECASE)
 
 
 def parse_basis(text: str | None) -> BasisSpec:
@@ -46,14 +59,25 @@ def parse_basis(text: str | None) -> BasisSpec:
     if text is None or "=" not in text:
         return text
     basis = {}
-    for part in text.split(","):
-        element, _, name = part.partition("=")
-        if not element.strip() or not name.strip():
+    for part in re.split(r",(?![^(]*\))", text):  # not at the comma of 6-31G(d,p)
+        element, _, name = (word.strip() for word in part.partition("="))
+        if not element or not name:
             raise InputError(
                 f"basis {text!r} is not understood: write one name, or ELEMENT=NAME,default=NAME"
             )
-        basis[element.strip()] = name.strip()
+        if not _is_key(element):
+            raise InputError(f"basis {text!r}: {element!r} is no element, and not 'default'")
+        if element in basis:
+            raise InputError(f"basis {text!r} names {element} twice; leave one out")
+        basis[element] = name
     return basis
+
+
+def _is_key(text: str) -> bool:
+    from pyscf.data.elements import ELEMENTS
+
+    match = _KEY.fullmatch(text)
+    return text == "default" or (match is not None and match[1].capitalize() in ELEMENTS[1:])
 
 
 def basis_entry(basis: BasisSpec, symbol: str) -> Basis:
@@ -79,7 +103,8 @@ def basis_entry(basis: BasisSpec, symbol: str) -> Basis:
         return (ELEMENTS[key] if isinstance(key, int) else key).upper()
 
     entries = {name(key): value for key, value in basis.items()}
-    keys = (symbol, symbol.rstrip("0123456789"), pure_symbol(symbol), "default")
+    bare = symbol.upper().removeprefix("GHOST-").removeprefix("X-")
+    keys = (symbol, symbol.rstrip("0123456789"), bare, pure_symbol(symbol), "default")
     return next((entries[key.upper()] for key in keys if key.upper() in entries), None)
 
 
@@ -96,8 +121,15 @@ def pure_symbol(symbol: str) -> str:
     return str(_std_symbol_without_ghost(symbol))
 
 
-def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
-    """Raise an error if PySCF does not have the basis for every element.
+def plain_name(basis: str) -> str:
+    """A name as PySCF compares it: lower case, without hyphens and ``unc``."""
+    from pyscf.gto.basis import _format_basis_name
+
+    return str(_format_basis_name(basis).removeprefix("unc"))
+
+
+def choose_basis(basis: BasisSpec, symbols: list[str], source: str) -> BasisSpec:
+    """The basis of each atom label, found and read.
 
     Parameters
     ----------
@@ -107,69 +139,98 @@ def check_basis(basis: BasisSpec, symbols: list[str], source: str) -> None:
     source : str
         Name of the molecule, for error messages.
 
+    Returns
+    -------
+    str or dict
+        A name of PySCF's library for all, or by atom label a name, the text of a file, or shells.
+
     Raises
     ------
     InputError
-        The message names the element.
+        If there is no basis for an element. The message names the element.
     """
-    from pyscf import gto
-    from pyscf.lib.exceptions import BasisNotFoundError
-
+    found = {}
     for symbol in symbols:
-        name = basis_entry(basis, symbol)
-        if name is None:
+        entry = basis_entry(basis, symbol)
+        if entry is None:
             raise InputError(
                 f"{source}: the basis has no entry for {symbol} and no 'default'; add one of them"
             )
-        if not isinstance(name, str):
-            continue
         try:
-            with without_advice():
-                gto.basis.load(name, pure_symbol(symbol))
-        except (BasisNotFoundError, KeyError) as error:
-            known = "Unknown basis" not in str(error) and isinstance(error, BasisNotFoundError)
-            what = f"has no functions for {pure_symbol(symbol)}" if known else "is unknown to PySCF"
-            raise InputError(
-                f"{source}: basis {name!r} {what}; name another basis, such as def2-svp"
-            ) from error
+            found[symbol] = load_basis(entry, symbol)[0] if isinstance(entry, str) else entry
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+    return basis if isinstance(basis, str) and set(found.values()) == {basis} else found
 
 
-def available_ecp(basis: Basis, symbol: str) -> str | None:
-    """Name of the effective core potential of a basis for an element.
+def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
+    """Read a basis for one element.
 
     Parameters
     ----------
-    basis : str or list
+    basis : str
+        Name in PySCF's library, path of a file in NWChem's format, or text in this format.
     symbol : str
         Atom label.
 
     Returns
     -------
-    str or None
-        None if the basis has none for this element.
+    basis : str
+        For PySCF. The content replaces the path of a file.
+    shells : list
+        In PySCF's form.
+
+    Raises
+    ------
+    InputError
+        If it is unknown, ambiguous, or lacks the element.
     """
     from pyscf import gto
+    from pyscf.gto.basis import bse
 
-    if not isinstance(basis, str) or "\n" in basis:
-        return None
+    element = pure_symbol(symbol)
+    if is_basis_file(basis):
+        if plain_name(basis) in gto.basis.ALIAS:
+            raise InputError(
+                f"basis {basis!r} is a set of PySCF and a file in this folder; rename the file, or "
+                f"write ./{basis} for it"
+            )
+        basis = file_basis(basis, element)
+    elif "\n" in basis:
+        basis = checked_basis(basis, name_of_text(basis) or "basis", element)
+    if plain_name(basis).startswith("gth"):
+        raise InputError(
+            f"basis {basis!r} needs a pseudopotential that dfmp2 does not use; for molecules, use "
+            "for example ccecp-cc-pvdz"
+        )
     try:
         with without_advice():
-            found = gto.basis.load_ecp(basis, pure_symbol(symbol))
-    except (RuntimeError, LookupError):  # BasisNotFoundError, or no entry in PySCF's table
-        return None
-    return basis if found else None
+            return basis, gto.format_basis({element: basis})[element]
+    except BASIS_FAULTS as error:
+        if "@" in basis:
+            what = "has no such contraction; write it as in cc-pvtz@3s2p1d"
+        elif plain_name(basis) in gto.basis.ALIAS:
+            what = f"has no functions for {element}"
+        else:
+            what = "is unknown to PySCF"
+        if bse.basis_set_exchange is None and "@" not in basis:
+            what += " (more sets after pip install basis-set-exchange)"
+        raise InputError(f"basis {basis!r} {what}; name another basis, such as def2-svp") from error
 
 
 def basis_names(basis: BasisSpec) -> Any:
-    """Names of a basis: a name, or a dict from element to name. `SHELLS` replaces shells.
+    """Names of a basis: a name, or a dict from element to name. `SHELLS` replaces shells, and the
+    name of a file its content.
 
     Parameters
     ----------
     basis : str, dict or list
     """
     if isinstance(basis, dict):
-        return {k: v if isinstance(v, str) else SHELLS for k, v in basis.items()}
-    return basis if isinstance(basis, str) else SHELLS
+        return {key: basis_names(value) for key, value in basis.items()}
+    if not isinstance(basis, str):
+        return SHELLS
+    return basis if "\n" not in basis else name_of_text(basis) or SHELLS
 
 
 def basis_label(basis: BasisSpec, by_element: bool = False) -> str:

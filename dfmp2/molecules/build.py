@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+from typing import Any
 
-from dfmp2.errors import CheckpointError, DFMP2Warning, InputError
+from dfmp2.errors import CheckpointError, InputError
 from dfmp2.molecules.advice import without_advice
-from dfmp2.molecules.basis import available_ecp, basis_entry, check_basis, pure_symbol
+from dfmp2.molecules.basis import choose_basis, pure_symbol
+from dfmp2.molecules.basis_files import checked_basis, checked_potential, name_of_text
 from dfmp2.molecules.electrons import require_decided
 from dfmp2.molecules.geometry import Geometry
 from dfmp2.molecules.plain import Mole, PlainMolecule, element_of
+from dfmp2.molecules.potentials import choose_ecp
 from dfmp2.settings import BasisSpec
 
-__all__ = ["build_mole", "rebuild_mole", "warn_missing_ecp"]
+__all__ = ["build_mole", "rebuild_mole"]
 
 
 def build_mole(
@@ -20,7 +22,7 @@ def build_mole(
     basis: BasisSpec,
     charge: int | None = None,
     spin: int | None = None,
-    ecp: str = "auto",
+    ecp: BasisSpec = "auto",
     source: str = "molecule",
 ) -> Mole:
     """Make the PySCF molecule.
@@ -32,9 +34,8 @@ def build_mole(
         Orbital basis in a form that PySCF accepts.
     charge, spin : int, optional
         Charge, and number of unpaired electrons (2S). If not given, those of the geometry, or 0.
-    ecp : str
-        "auto" uses the effective core potentials that belong to `basis`. "none" uses none. Any
-        other string is the name of a set.
+    ecp : str or dict
+        Effective core potentials, as for `choose_ecp`.
     source : str
         Name of the molecule, for error messages.
 
@@ -54,63 +55,16 @@ def build_mole(
     charge = next((c for c in (charge, geometry.charge) if c is not None), 0)
     spin = next((s for s in (spin, geometry.spin) if s is not None), 0)
     symbols = sorted({symbol for symbol, _ in geometry.atoms})
-    check_basis(basis, symbols, source)
     _check_charge(geometry, charge, source)
     mol = gto.Mole()
     mol.atom = [(symbol, xyz) for symbol, xyz in geometry.atoms]
-    mol.basis, mol.ecp = basis, _ecp_spec(basis, symbols, ecp)
+    mol.basis, mol.ecp = choose_basis(basis, symbols, source), choose_ecp(basis, symbols, ecp)
     mol.charge, mol.verbose = charge, 0
     mol.spin = None  # PySCF does not check it; `_check_electrons` does
     mol.build(parse_arg=False, dump_input=False)
     _check_electrons(mol, charge, spin, source)
     mol.spin = spin
     return mol
-
-
-def _ecp_spec(basis: BasisSpec, symbols: list[str], ecp: str) -> dict[str, str]:
-    if ecp == "none":
-        return {}
-    real = [s for s in symbols if element_of(s)[1]]
-    if ecp == "auto":
-        named = {s: available_ecp(basis_entry(basis, s), s) for s in real}
-        return {s: name for s, name in named.items() if name is not None}
-    chosen = {s: ecp for s in real if available_ecp(ecp, s) is not None}
-    if not chosen:
-        raise InputError(
-            f"ECP {ecp!r} is unknown to PySCF or has none for {', '.join(real)}; use --ecp auto"
-        )
-    return chosen
-
-
-def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
-    """Warn if a basis was made for an ECP that the molecule does not use.
-
-    Parameters
-    ----------
-    mol : pyscf.gto.Mole
-
-    Returns
-    -------
-    tuple of str
-        One warning per element. They are also written to the result.
-
-    Warns
-    -----
-    DFMP2Warning
-        For each such element.
-    """
-    found = []
-    for symbol in sorted({mol.atom_symbol(i) for i in range(mol.natm)}):
-        real = element_of(symbol)[1]
-        if not real or symbol in mol._ecp or pure_symbol(symbol) in mol._ecp:
-            continue
-        if (name := available_ecp(basis_entry(mol.basis, symbol), symbol)) is not None:
-            found.append(
-                f"{name} on {symbol} was made for an effective core potential, but none is used: "
-                f"the energy is meaningless (set ecp={name!r})"
-            )
-            warnings.warn(found[-1], DFMP2Warning, stacklevel=3)
-    return tuple(found)
 
 
 def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
@@ -134,8 +88,10 @@ def rebuild_mole(plain: PlainMolecule, source: str) -> Mole:
     from pyscf import gto
 
     mol = gto.Mole(verbose=0, unit="Bohr", charge=plain.charge, spin=plain.spin)
-    mol.basis, mol.ecp, mol.cart = plain.basis, plain.ecp, plain.cart
+    mol.cart = plain.cart
     try:
+        mol.basis = {key: _checked(value, key) for key, value in plain.basis.items()}
+        mol.ecp = {key: _checked(value, key, ecp=True) for key, value in plain.ecp.items()}
         mol.atom = list(zip(plain.symbols, plain.coordinates, strict=True))
         with without_advice():
             mol.build(parse_arg=False, dump_input=False)
@@ -168,6 +124,14 @@ def _check_charge(geometry: Geometry, charge: int, source: str) -> None:
         )
 
 
+def _checked(value: Any, key: str, ecp: bool = False) -> Any:
+    """Refuse a text that PySCF would run as code; a file can have been changed."""
+    if isinstance(value, str) and "\n" in value:
+        check = checked_potential if ecp else checked_basis
+        return check(value, name_of_text(value) or "basis", pure_symbol(key))
+    return value
+
+
 def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:
     nelec = int(mol.tot_electrons())
     if nelec < 0:
@@ -185,4 +149,9 @@ def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:
             )
         raise InputError(
             f"{source}: {nelec} electrons cannot have spin {spin} (unpaired electrons); {advice}"
+        )
+    if nelec + spin > 2 * mol.nao_nr():
+        raise InputError(
+            f"{source}: {mol.nao_nr()} basis functions are too few for {nelec} electrons; check "
+            "--basis, --ecp and --charge"
         )

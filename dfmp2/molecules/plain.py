@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dfmp2.molecules.advice import without_advice
 from dfmp2.molecules.basis import basis_entry
 from dfmp2.settings import BasisSpec
 
@@ -153,8 +153,7 @@ def _is_name(text: str) -> bool:
 
 
 def _loaded(load: Callable[[dict[str, str]], dict[str, Any]], symbol: str, name: str) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # advice to install a package
+    with without_advice():
         try:
             return _lists(load({symbol: name}).get(symbol))
         except (LookupError, RuntimeError, TypeError, ValueError, AssertionError):

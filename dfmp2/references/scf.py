@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dfmp2 import defaults
-from dfmp2.errors import NotConvergedError, UnsupportedReferenceError
+from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
@@ -41,6 +43,8 @@ def run_scf(
     ------
     NotConvergedError
         If `max_cycle` iterations do not suffice.
+    InputError
+        If the basis is linearly dependent to rounding, or too small.
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
@@ -50,7 +54,18 @@ def run_scf(
         mf = mf.sfx2c1e()
     mf.conv_tol, mf.conv_tol_grad = settings.conv_tol, gradient_tol
     mf.max_cycle = settings.max_cycle
-    mf.kernel()
+    try:
+        mf.kernel()
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            f"PySCF cannot do the SCF in this basis ({error}); the basis is linearly dependent: "
+            "look for a function that is there twice, or for two atoms at one place"
+        ) from error
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(
+            f"PySCF cannot do the SCF in this basis ({type(error).__name__}: {error}); it has too "
+            "few functions for the electrons, or was made for another effective core potential"
+        ) from error
     if not mf.converged:
         raise NotConvergedError(
             f"the SCF did not converge to {settings.conv_tol:g} Eh in {settings.max_cycle} "

@@ -110,7 +110,11 @@ def energy_fields(e_tot: float, hamiltonian: tuple[str, ...]) -> dict[str, Any]:
 
 def fingerprint(fields: dict[str, Any]) -> str:
     """Eight hexadecimal digits of a digest of the fields. They name the run file."""
-    data = {k: v["data"] if isinstance(v, dict) else v for k, v in fields.items() if k != E_REF}
+    data = {
+        k: v["data"] if isinstance(v, dict) and "data" in v else v
+        for k, v in fields.items()
+        if k != E_REF
+    }
     return hashlib.sha256(_canonical(data)).hexdigest()[:8]
 
 

@@ -22,8 +22,9 @@ from dfmp2.errors import (
     ResourceError,
     UnsupportedReferenceError,
 )
-from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
 from dfmp2.foreign_errors import translated
+from dfmp2.molecules.basis import basis_entry
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.electrons import choose_electrons
 from dfmp2.molecules.files import (
@@ -32,11 +33,11 @@ from dfmp2.molecules.files import (
     read_geometry,
     require_file,
 )
-from dfmp2.molecules.plain import PlainMolecule, recorded_basis
+from dfmp2.molecules.plain import PlainMolecule
 from dfmp2.planning.plan import Plan
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
-from dfmp2.references.scf import new_scf, require_closed_shell, run_scf, stored_solution
+from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
 from dfmp2.results.result import Result, read_results
@@ -241,12 +242,12 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
     charge, spin = electrons.charge, electrons.spin
     mol = build_mole(geometry, settings.basis, charge, spin, settings.ecp, source)
     require_closed_shell(mol, source)
-    _require_fitting_set(mol, settings)
     if settings.scf_auxbasis is not None:
-        found = choose_auxbasis(mol, settings.scf_auxbasis)  # raises if there is no such set
-        content = recorded_basis(settings.scf_auxbasis, found.mol._basis)
-        if not all(isinstance(value, str) for value in content.values()):  # of a file
-            settings = replace(settings, scf_auxbasis=content)
+        aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
+        if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
+            settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
+    elif settings.density_fit:
+        settings = replace(settings, scf_auxbasis=scf_auxbasis(mol))
     name, notes = molecule_name(source), (*notes, *electrons.remarks)
     return [Job(name=name, mol=mol, settings=settings, stated=electrons.label, notes=notes)]
 
@@ -264,20 +265,6 @@ def _with_basis(
     note = f"--basis {settings.basis} replaces the basis of the file, {stated}"
     warnings.warn(note, DFMP2Warning, stacklevel=3)
     return settings, (note,)
-
-
-def _require_fitting_set(mol: Any, settings: Settings) -> None:
-    """Raise before a density-fitted SCF if its auxiliary set lacks an element."""
-    name = getattr(getattr(new_scf(mol, settings), "with_df", None), "auxbasis", None)
-    if name is None:
-        return
-    try:
-        choose_auxbasis(mol, name)
-    except InputError as error:
-        raise InputError(
-            f"the SCF of --density-fit: {str(error).partition(';')[0]}; name another set with "
-            "--scf-auxbasis, such as def2-universal-jkfit"
-        ) from error
 
 
 def _refuse_fixed(

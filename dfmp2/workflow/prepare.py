@@ -6,16 +6,17 @@ of a molecule, both before its SCF. `prepare` adds the orbitals and the source o
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from dfmp2.backends.selection import Selection, computes_on_cuda, select
-from dfmp2.errors import InputError
+from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
-from dfmp2.molecules.build import warn_missing_ecp
+from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
 from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.reference import make_reference
@@ -142,7 +143,9 @@ def forecast(
     """
     notes = warn_missing_ecp(mol)
     aux = choose_auxbasis(mol, settings.auxbasis)
-    found = _sized(mol, settings, aux, int(mol.nao_nr()) if nmo is None else nmo)
+    nmo = int(mol.nao_nr()) if nmo is None else nmo
+    notes += _warn_dropped(mol, nmo)
+    found = _sized(mol, settings, aux, nmo)
     if choice is not None and found.plan.device_memory:
         from dfmp2.backends.cuda import require_memory
 
@@ -153,7 +156,17 @@ def forecast(
 
 def resized(mol: Any, settings: Settings, known: Forecast, nmo: int) -> Forecast:
     """The forecast for an SCF that dropped linearly dependent functions."""
-    return replace(_sized(mol, settings, known.aux, nmo), notes=known.notes)
+    notes = (*known.notes, *_warn_dropped(mol, nmo))
+    return replace(_sized(mol, settings, known.aux, nmo), notes=notes)
+
+
+def _warn_dropped(mol: Any, nmo: int) -> tuple[str, ...]:
+    nao = int(mol.nao_nr())
+    if nmo >= nao:
+        return ()
+    text = f"the SCF dropped {nao - nmo} of {nao} basis functions, which are linearly dependent"
+    warnings.warn(text, DFMP2Warning, stacklevel=3)
+    return (text,)
 
 
 def _sized(mol: Any, settings: Settings, aux: AuxBasis, nmo: int) -> Forecast:

@@ -76,9 +76,12 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
         "1\n\nHe 0 0 0\n", (*BASIS, "--auxbasis", "cc-pvxz-ri"), 2,
         ("auxiliary basis 'cc-pvxz-ri' is unknown", "leave auxbasis out"),
     ),
-    "no JK set": (
-        "1\n\nHe 0 0 0\n", (*BASIS, "--density-fit"), 2,
-        ("'cc-pvdz-jkfit'", "has no functions for He; name another set with --scf-auxbasis"),
+    "basis too small": (
+        "1\n\nBr 0 0 0\n", ("--basis", "lanl2dz", "--ecp", "Br=none", "--charge", "-1"), 2,
+        ("FILE: 8 basis functions are too few for 36 electrons",),
+    ),
+    "ECP of another element": (
+        "1\n\nHe 0 0 0\n", (*BASIS, "--ecp", "Zz=lanl2dz"), 2, ("'Zz' is no element",),
     ),
     "unknown ECP": (
         "1\n\nHe 0 0 0\n", (*BASIS, "--ecp", "nonsense"), 2,

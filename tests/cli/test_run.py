@@ -116,7 +116,7 @@ def test_options_reach_the_calculation() -> None:
         "--frozen", "0,2", "--density-fit", "--precision", "fp32", "--max-memory", 600,
         "--backend", "pytorch", "--device", "cpu", "--conv-tol", "1e-9",
     ).stdout  # fmt: skip
-    assert fact(text, "basis") == "O: cc-pvtz, default: cc-pvdz"
+    assert fact(text, "basis") == "H: cc-pvdz, O: cc-pvtz"
     assert fact(text, "auxiliary basis") == "cc-pvtz-ri (asked for)"
     assert fact(text, "frozen orbitals") == "0, 2 (asked for)"
     assert fact(text, "SCF").startswith("RHF, density-fitted, ")

@@ -8,7 +8,7 @@ import pytest
 
 from dfmp2 import DFMP2
 from dfmp2.errors import DFMP2Warning, InputError
-from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
 from tests.systems import converge, mean_field, molecule, pyscf_mp2
 
 WATER = "O 0 0 0.117; H 0 0.757 -0.47; H 0 -0.757 -0.47"
@@ -90,10 +90,10 @@ def test_ghost_atoms_have_functions_and_no_electrons() -> None:
 
 def test_even_tempered_set_gives_a_warning() -> None:
     mol = molecule(HI, "def2-svp", ecp={"I": "def2-svp"})
-    with pytest.warns(DFMP2Warning, match=r"for I in def2-svp; PySCF's even-tempered set is used"):
+    with pytest.warns(DFMP2Warning, match="for I in def2-svp; an even-tempered set is made"):
         aux = choose_auxbasis(mol)
     assert aux.names == {"H": "def2-svp-ri", "I": "even-tempered"}
-    assert aux.reason.endswith("even-tempered for I")
+    assert aux.reason.endswith("; made from the orbital basis for I")
 
 
 def test_even_tempered_warning_is_in_the_result() -> None:
@@ -107,6 +107,15 @@ def test_basis_given_as_shells_has_no_known_set() -> None:
     mol = molecule("He 0 0 0", {"He": [[0, [1.2, 1.0]], [0, [0.3, 1.0]], [1, [0.9, 1.0]]]})
     with pytest.warns(DFMP2Warning, match="for He in a basis given as shells"):
         assert choose_auxbasis(mol).names == {"He": "even-tempered"}
+
+
+def test_jk_set_of_the_scf() -> None:
+    """PySCF raises an error for beryllium, and gives its ghost too few functions."""
+    assert scf_auxbasis(molecule(WATER, "6-31g**")) is None
+    sets = scf_auxbasis(molecule("Be 0 0 0; Ghost-Be 0 0 3; H 0 0 6; H 0 0 7", "aug-cc-pvdz"))
+    assert sets is not None
+    assert sets["H"] == "aug-cc-pvdz-jkfit"
+    assert sets["Be"] == sets["GHOST-Be"] != "aug-cc-pvdz-jkfit"
 
 
 # A set named by the user
@@ -128,7 +137,7 @@ def test_auxbasis_changes_the_energy_as_in_pyscf() -> None:
 @pytest.mark.parametrize(
     ("auxbasis", "says"),
     [
-        ("cc-pvdz-typo", "'cc-pvdz-typo' is unknown to PySCF or has no functions for H"),
+        ("cc-pvdz-typo", "'cc-pvdz-typo' is unknown to PySCF"),
         ({"O": "cc-pvdz-ri"}, "no entry for H and no 'default'"),
         ({"O": "cc-pvdz-ri", "H": "cc-pvdz-typo"}, "'cc-pvdz-typo' is unknown"),
         (5, "PySCF cannot read it"),
@@ -140,5 +149,5 @@ def test_wrong_auxbasis(auxbasis: Any, says: str) -> None:
 
 
 def test_auxbasis_that_lacks_an_element() -> None:
-    with pytest.raises(InputError, match="'def2-svp-ri' is unknown to PySCF or has no functions"):
+    with pytest.raises(InputError, match="'def2-svp-ri' has no functions for I"):
         DFMP2(mean_field("hydrogen_iodide"), auxbasis="def2-svp-ri").run()

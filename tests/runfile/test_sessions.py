@@ -345,6 +345,7 @@ def test_nothing_to_correlate() -> None:
         Path("x.h5").unlink()
 
 
+@pytest.mark.filterwarnings("ignore:the SCF dropped 2 of 12")
 def test_a_linearly_dependent_basis() -> None:
     """Fewer orbitals than functions: the run file is created again with the smaller size."""
     shells = [[0, [3.0, 1.0]], [0, [0.5, 1.0]], [0, [0.5 + 3e-6, 1.0]], [1, [0.8, 1.0]]]
@@ -364,6 +365,7 @@ def test_a_linearly_dependent_basis() -> None:
         assert file.shape.sizes.nvir == 9
 
 
+@pytest.mark.filterwarnings("ignore:the SCF dropped 2 of 12")
 def test_a_linearly_dependent_basis_from_the_command_line(killer: Killer) -> None:
     """The dependence is found in the SCF. Kills before and after the second file can be resumed."""
     text = """#BASIS SET
@@ -383,6 +385,8 @@ END
     done = dfmp2(*job, "--checkpoint", "whole.h5", "--device", "cpu")
     assert done.exit_code == 0, done.stderr
     assert "1 correlated occupied, 9 virtual" in fact(done.stdout, "sizes")
+    assert "Warning: h2: the SCF dropped 2 of 12 basis functions" in done.stderr
+    assert done.stdout.count("note: the SCF dropped 2 of 12 basis functions") == 1
     exact = resumed("whole.h5").e_tot
     for of, write in (("input", 2), ("scf/energy", 1), ("pairs/e_os", 1)):
         killer.run(Path.cwd(), *job, *OPTIONS, of=of, write=write, cut=1.0)
