@@ -119,7 +119,7 @@ def as_dfmp2_error(error: Exception, stage: str, wrong_input: str = "") -> DFMP2
             "other programs, or use a smaller basis"
         )
     if isinstance(error, OSError):
-        return _of_the_system(error, stage)
+        return _of_the_system(error, stage, InputError if wrong_input else OutputError)
     if isinstance(error, ImportError):
         return BackendUnavailable(
             f"{stage} failed, a package is missing or damaged ({cause}); install it again, see "
@@ -144,7 +144,7 @@ def as_dfmp2_error(error: Exception, stage: str, wrong_input: str = "") -> DFMP2
     )
 
 
-def _of_the_system(error: OSError, stage: str) -> DFMP2Error:
+def _of_the_system(error: OSError, stage: str, kind: type[DFMP2Error]) -> DFMP2Error:
     name = error.filename if error.filename is not None else ""
     if isinstance(name, bytes):
         name = os.fsdecode(name)
@@ -160,7 +160,7 @@ def _of_the_system(error: OSError, stage: str) -> DFMP2Error:
             f"{stage} failed ({cause}); temporary files go to the folder PYSCF_TMPDIR, {folder}: "
             "make it, or set PYSCF_TMPDIR to another one"
         )
-    return OutputError(f"{stage} failed ({cause}); check that the path exists and may be used")
+    return kind(f"{stage} failed ({cause}); check that the path exists and may be used")
 
 
 def _raised_by_dfmp2(error: Exception) -> bool:

@@ -29,19 +29,20 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Positive(click.FloatRange):
-    """A finite number above zero. FloatRange accepts NaN and infinity, this class does not."""
+class _Finite(click.FloatRange):
+    """A finite number from zero. FloatRange accepts NaN and infinity, this class does not."""
 
     name = "float"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value} is not a finite number above zero.", param, ctx)
+            lowest = "above zero" if self.min_open else "from zero"
+            self.fail(f"{value} is not a finite number {lowest}.", param, ctx)
         return number
 
 
-POSITIVE = _Positive(min=0, min_open=True)
+POSITIVE = _Finite(min=0, min_open=True)
 
 CHARGE = click.IntRange(-1_000_000, 1_000_000)
 """PySCF keeps a charge in 32 bits."""
@@ -205,7 +206,7 @@ checkpoint_options = _stack(
 
 interval_option = click.option(
     "--checkpoint-interval",
-    type=click.FloatRange(0),
+    type=_Finite(min=0),
     default=defaults.CHECKPOINT_INTERVAL,
     show_default=True,
     metavar="SECONDS",

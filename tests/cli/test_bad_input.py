@@ -111,6 +111,10 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
     ),
     "memory nan": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "nan"), 2, ("nan", "above zero")),
     "memory inf": ("1\n\nNe 0 0 0\n", (*BASIS, "--max-memory", "inf"), 2, ("inf", "above zero")),
+    "interval nan": (
+        "1\n\nNe 0 0 0\n", (*BASIS, "--checkpoint-interval", "nan"), 2,
+        ("nan is not a finite number from zero",),
+    ),
     "json below a file": (
         "1\n\nHe 0 0 0\n", (*BASIS, "--json", "FILE/out.json"), 6,
         ("FILE/out.json: cannot be written (Not a directory)", "name another file for --json"),

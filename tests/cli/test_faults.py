@@ -68,6 +68,8 @@ def test_error_at_each_stage(
     raised, code, says = ERRORS[error]
     if stage == "molecule" and code == 70:
         code, says = 2, "check the geometry, the charge and the basis"  # PySCF refuses it
+    if stage == "molecule" and code == 6:
+        code = 2  # an input file that cannot be read
     monkeypatch.setattr(STAGES[stage], raiser(raised))
     kept = [] if stage in ("run file", "commit") else ["--no-checkpoint"]  # faster
     done = any_end("run", helium, "--basis", "cc-pvdz", "--quiet", *kept, "--json", "he.json")
@@ -129,6 +131,12 @@ def test_verbose_prints_the_traceback_of_a_fault_only(
     assert "Traceback" in found
     assert "KeyError: 'unknown'" in found
     assert "Traceback" in any_end(*arguments, helium).stderr  # one of several
+
+
+def test_a_file_name_that_is_too_long() -> None:
+    done = dfmp2("run", "n" * 300 + ".xyz", "--basis", "cc-pvdz")
+    assert done.exit_code == 2
+    assert "File name too long" in done.stderr
 
 
 def test_errors_of_dfmp2_keep_their_class() -> None:

@@ -220,7 +220,7 @@ OPTIONS: dict[str, list[tuple[tuple[str, ...], Change]]] = {
         (("--checkpoint", ""), None), (("--json", ""), None), (("--checkpoint", "n" * 300), None),
         (("--validate",), {}), (("--tolerance", "1e-9"), None), (("--restart",), {}),
         (("--checkpoint-interval", "0"), {}), (("--checkpoint-interval", "nan"), None),
-        (("--checkpoint-interval", "inf"), {}),
+        (("--checkpoint-interval", "inf"), None),
     ],
 }  # fmt: skip
 
