@@ -79,15 +79,14 @@ class FockProbe:
     Parameters
     ----------
     solution : ScfSolution
-        Its `check` has the one-electron part of the Fock matrix.
+    one_electron : ndarray, shape (nao, nao), float64, hartree
+        One-electron part of the Fock matrix.
     naux : int
         Number of auxiliary functions.
     """
 
-    def __init__(self, solution: ScfSolution, naux: int) -> None:
+    def __init__(self, solution: ScfSolution, one_electron: NDArray[np.float64], naux: int) -> None:
         self._energies, self._occupied = solution.mo_energy, solution.mo_occ > 0
-        one_electron = solution.check.one_electron
-        assert one_electron is not None
         self._weights = _random_vectors(self._energies, self._occupied)
         self._vectors = solution.mo_coeff @ self._weights
         self._one = self._vectors.T @ one_electron @ self._vectors

@@ -150,8 +150,3 @@ def _check_electrons(mol: Mole, charge: int, spin: int, source: str) -> None:
         raise InputError(
             f"{source}: {nelec} electrons cannot have spin {spin} (unpaired electrons); {advice}"
         )
-    if nelec + spin > 2 * mol.nao_nr():
-        raise InputError(
-            f"{source}: {mol.nao_nr()} basis functions are too few for {nelec} electrons; check "
-            "--basis, --ecp and --charge"
-        )

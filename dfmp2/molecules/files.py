@@ -58,8 +58,8 @@ def read_geometry(source: str, unit: str | None = None) -> Geometry:
             raise InputError(f"standard input cannot be read ({error}); name a file") from error
         return parse_xyz(_text(content, STDIN), STDIN, unit)
     require_file(source)
-    if other_format(source) is not None:
-        return read_other(source, unit)
+    if (found := other_format(source)) is not None:
+        return read_other(source, found, unit)
     suffix, text = Path(source).suffix.lower(), _text(_content(source), source)
     if suffix in (".sdf", ".sd", ".mol", ".json") and unit is not None:
         own = "bohr" if suffix == ".json" else "Å"

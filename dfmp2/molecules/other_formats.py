@@ -79,13 +79,14 @@ def other_format(source: str) -> tuple[str, str | None] | None:
     return _FORMATS.get(path.name.lower()) or _FORMATS.get(path.suffix.lower())
 
 
-def read_other(source: str, unit: str | None) -> Geometry:
+def read_other(source: str, found: tuple[str, str | None], unit: str | None) -> Geometry:
     """Read a geometry with ASE. Its charge and spin must be given by options.
 
     Parameters
     ----------
     source : str
-        A file for which `other_format` returns a name.
+    found : tuple (str, str or None)
+        What `other_format` returned for it.
     unit : str or None
         Must be None: these formats define their unit.
 
@@ -98,8 +99,6 @@ def read_other(source: str, unit: str | None) -> Geometry:
     InputError
         If ASE does not read the format or is not installed, or the system is periodic.
     """
-    found = other_format(source)
-    assert found is not None
     name, format_of_ase = found
     if format_of_ase is None:
         raise InputError(f"{source}: the {name} format is not read; convert it. Read are {READ}")

@@ -121,7 +121,8 @@ def recorded_basis(basis: BasisSpec, functions: dict[str, Any]) -> dict[str, Any
     Returns
     -------
     dict
-        Name or shells by atom label. Shells are lists of numbers, as in JSON.
+        Name, text of a basis file, or shells by atom label. Shells are lists of numbers, as in
+        JSON.
     """
     from pyscf import gto
 
@@ -141,15 +142,15 @@ def _recorded(
     found: dict[str, Any] = {}
     for symbol, own in functions.items():
         name, own = basis_entry(named, symbol), _lists(own)
-        by_name = isinstance(name, str) and _is_name(name)
+        by_name = isinstance(name, str) and ("\n" in name or _is_name(name))
         found[symbol] = name if by_name and _loaded(load, symbol, name) == own else own
     return found
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text can be the name of a set of the library: not a file, and not functions."""
+    """Whether a text can be the name of a set of the library: not a file."""
     files = (text, text.split("@")[0], text[3:])  # as PySCF reads NAME@SCHEME and unc-NAME
-    return "\n" not in text and not any(Path(file).is_file() for file in files)
+    return not any(Path(file).is_file() for file in files)
 
 
 def _loaded(load: Callable[[dict[str, str]], dict[str, Any]], symbol: str, name: str) -> Any:

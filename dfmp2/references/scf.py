@@ -44,7 +44,7 @@ def run_scf(
     NotConvergedError
         If `max_cycle` iterations do not suffice.
     InputError
-        If the basis is linearly dependent to rounding, or too small.
+        If the basis is linearly dependent to rounding.
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
@@ -60,11 +60,6 @@ def run_scf(
         raise InputError(
             f"PySCF cannot do the SCF in this basis ({error}); the basis is linearly dependent: "
             "look for a function that is there twice, or for two atoms at one place"
-        ) from error
-    except (AssertionError, RuntimeError) as error:
-        raise InputError(
-            f"PySCF cannot do the SCF in this basis ({type(error).__name__}: {error}); it has too "
-            "few functions for the electrons, or was made for another effective core potential"
         ) from error
     if not mf.converged:
         raise NotConvergedError(

@@ -129,7 +129,7 @@ class _Calculation:
     prepared: Prepared
     checkpoint: Checkpoint
     progress: Progress
-    file: RunFile | None
+    file: RunFile | None = None
 
     def run(self) -> Outcome:
         """The pair energies by the backend that was chosen, or by torch where it is lost."""
@@ -225,7 +225,10 @@ class _Calculation:
     ) -> tuple[HeldB, str]:
         self.checkpoint.computing(arithmetic)
         solution = self.prepared.solution
-        probe = None if solution.check.exact is None else FockProbe(solution, aux.naux)
+        one_electron = solution.check.one_electron
+        probe = None
+        if one_electron is not None:
+            probe = FockProbe(solution, one_electron, aux.naux)
         work = replace(self._work(backend), probe=probe)
         made = build_b(replace(self.prepared, aux=aux), work)
         finish_check(solution.check, probe, self.file)

@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
     ),
     "basis too small": (
         "1\n\nBr 0 0 0\n", ("--basis", "lanl2dz", "--ecp", "Br=none", "--charge", "-1"), 2,
-        ("FILE: 8 basis functions are too few for 36 electrons",),
+        ("18 electron pairs do not fit into 8 orbitals; check the charge (-1) and the basis",),
     ),
     "ECP of another element": (
         "1\n\nHe 0 0 0\n", (*BASIS, "--ecp", "Zz=lanl2dz"), 2, ("'Zz' is no element",),

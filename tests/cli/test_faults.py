@@ -136,7 +136,7 @@ def test_verbose_prints_the_traceback_of_a_fault_only(
 def test_a_file_name_that_is_too_long() -> None:
     done = dfmp2("run", "n" * 300 + ".xyz", "--basis", "cc-pvdz")
     assert done.exit_code == 2
-    assert "File name too long" in done.stderr
+    assert "the name is too long for the file system; shorten it" in done.stderr
 
 
 def test_errors_of_dfmp2_keep_their_class() -> None:

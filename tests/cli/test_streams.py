@@ -182,8 +182,8 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
         pytest.skip("this file system has UTF-8 names only")
     done = dfmp2("run", path, *RUN, "--json", "he.json")
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith("h\\udcffe: DF-MP2")
-    assert dfmp2("show", "he.json").stdout.startswith("h\\udcffe: DF-MP2")
+    assert done.stdout.startswith("h_e: DF-MP2")
+    assert dfmp2("show", "he.json").stdout.startswith("h_e: DF-MP2")
 
 
 # The process of the caller

@@ -26,7 +26,7 @@ def test_residual_of_the_same_fit_vanishes(form: str, factored: object) -> None:
 
     mf = fitted("water", "cc-pvdz-ri")
     solution, aux = read_mean_field(mf), choose_auxbasis(mf.mol, "cc-pvdz-ri")
-    probe = FockProbe(solution, aux.naux)
+    probe = FockProbe(solution, solution.check.one_electron, aux.naux)
     source = ThreeCentreIntegrals(mf.mol, aux.mol, 10, probe=probe if form == "packed" else None)
     for block, eri in source:
         assert not probe.complete or form == "packed"
@@ -41,7 +41,7 @@ def test_residual_of_another_fit_is_below_the_limit() -> None:
     """The fitting error must not start the exact check, which costs as much as an iteration."""
     mf = mean_field("water")
     solution, aux = read_mean_field(mf), choose_auxbasis(mf.mol, None)
-    probe = FockProbe(solution, aux.naux)
+    probe = FockProbe(solution, solution.check.one_electron, aux.naux)
     list(ThreeCentreIntegrals(mf.mol, aux.mol, 10, probe=probe))
     probe.fit(factor_metric(metric_integrals(aux.mol)))
     assert 1e-6 < probe.worst() < 1e-3
