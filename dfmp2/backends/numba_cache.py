@@ -53,11 +53,13 @@ class CachedFunction:
         try:
             # numba's own choice is the package's folder. pip does not remove its files there: what
             # is left of an uninstalled package would hide one installed from a checkout.
-            numba.config.CACHE_DIR = chosen or str(numba_folder())
+            numba.config.CACHE_DIR = wanted = chosen or str(numba_folder())
             self._compiled = numba.njit(cache=True, **options)(function)
             self.folder = Path(self._compiled.stats.cache_path)
+            if not self.folder.is_relative_to(wanted):  # numba cannot use it, and took its own
+                raise OSError(f"{wanted} cannot be used")
             self._delete_damaged()
-        except (RuntimeError, OSError):  # the folder is not writable, or there is no home folder
+        except (RuntimeError, OSError):  # the folder cannot be used, or there is no home folder
             self._compile_without_cache()
         finally:
             numba.config.CACHE_DIR = chosen

@@ -44,7 +44,7 @@ def run_scf(
     NotConvergedError
         If `max_cycle` iterations do not suffice.
     InputError
-        If the basis is linearly dependent to rounding.
+        If the basis is linearly dependent to rounding, or too small.
     UnsupportedReferenceError
         If the molecule has unpaired electrons.
     """
@@ -60,6 +60,11 @@ def run_scf(
         raise InputError(
             f"PySCF cannot do the SCF in this basis ({error}); the basis is linearly dependent: "
             "look for a function that is there twice, or for two atoms at one place"
+        ) from error
+    except AssertionError as error:  # PySCF has no other word for too few functions
+        raise InputError(
+            "PySCF cannot do the SCF in this basis; it has too few functions for the electrons, or "
+            "was made for another effective core potential"
         ) from error
     if not mf.converged:
         raise NotConvergedError(

@@ -178,13 +178,13 @@ def test_an_error_in_one_molecule_leaves_the_others(
 
 @pytest.mark.parametrize("command", ["run", "plan", "validate"])
 def test_too_many_electrons_for_one_of_several(command: str, helium: Path, tmp_path: Path) -> None:
-    """He(4-) has three pairs, and one orbital in STO-3G."""
-    ion = file_with(tmp_path, "ion.xyz", "1\ncharge=-4\nHe 0 0 0\n")
+    """He(2-) has two pairs, and one orbital in STO-3G."""
+    ion = file_with(tmp_path, "ion.xyz", "1\ncharge=-2\nHe 0 0 0\n")
     done = dfmp2(command, ion, helium, "--basis", "sto-3g")
     assert done.exit_code == 8
-    assert "Error: ion: 3 electron pairs do not fit into 1 orbitals" in done.stderr
+    assert "Error: ion: 2 electron pairs do not fit into 1 orbitals" in done.stderr
     assert "1 of 2 molecules failed (ion)" in done.stderr
     assert "he: " in done.stdout
     alone = dfmp2(command, ion, "--basis", "sto-3g")
     assert alone.exit_code == 2
-    assert alone.stderr.startswith("Error: 3 electron pairs do not fit")
+    assert alone.stderr.startswith("Error: 2 electron pairs do not fit")

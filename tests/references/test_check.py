@@ -309,7 +309,7 @@ def test_run_file_of_another_total_energy(tmp_path: Path) -> None:
     mf, path = fresh(), tmp_path / "run.h5"
     DFMP2(mf).set(checkpoint=path).run()
     mf.e_tot -= 0.01
-    with pytest.raises(CheckpointError, match=r"total energy -76\.0267.* Eh, not -76\.0367"):
+    with pytest.raises(CheckpointError, match=r"energy of the orbitals is -76\.0267.*, not -76\.0367"):
         DFMP2(mf).set(checkpoint=path, check_reference="off").run()
 
 
@@ -368,7 +368,7 @@ def test_periodic_chkfile(own_folder: None) -> None:
         file["scf/e_tot"] = -2.8
     done = command("run", "cell.chk")
     assert done.exit_code == 2
-    assert "cell.chk: is periodic; dfmp2 treats molecules only" in done.stderr
+    assert "cell.chk: is the chkfile of a periodic Cell; dfmp2 treats molecules only" in done.stderr
 
 
 # Doubtful results

@@ -239,14 +239,6 @@ def test_relativity_is_repeated_by_validate() -> None:
     done = dfmp2("validate", "h2.json")
     assert done.exit_code == 0, done.stderr
     assert "agrees" in done.stdout
-    for command in (
-        ("run", "h2.json", "--checkpoint", "again.dfmp2.h5"),
-        ("resume", "again.dfmp2.h5"),
-    ):
-        done = dfmp2(*command)
-        assert done.exit_code == 0, done.stderr
-        assert abs(energy(done.stdout, "E(HF)") - mp.e_hf) < 1e-9
-        assert fact(done.stdout, "SCF").endswith("; with sfX2C1e")
 
 
 def test_point_charges_cannot_be_repeated_by_validate() -> None:

@@ -481,7 +481,7 @@ def test_a_script_with_other_orbitals_is_refused() -> None:
     other = mf.copy()
     other.mo_coeff = mf.mo_coeff[:, [0, 1, 2, 3, 5, 4, *range(6, 24)]]
     with pytest.raises(CheckpointError, match="another input: its orbitals is "):
-        DFMP2(other, check_reference="off").set(checkpoint="script.h5").run()
+        DFMP2(other).set(checkpoint="script.h5", check_reference="off").run()
     with pytest.raises(CheckpointError, match="another input: its frozen is "):
         DFMP2(mf, frozen=1).set(checkpoint="script.h5").run()
     with pytest.raises(InputError):
