@@ -15,6 +15,7 @@ __all__ = [
     "M_PANEL",
     "NVIR_RESIDENT_T",
     "N_PANEL",
+    "OFFSET_BYTES",
     "PAD_ENERGY",
     "PARTITIONS",
     "PSUM_BANK_F32",
@@ -34,6 +35,10 @@ PSUM_BANK_F32 = 512
 
 F32_BYTES = 4
 """Trainium has no float64: every device array here is float32."""
+
+OFFSET_BYTES = 2**32
+"""Bytes that a run-time offset reaches: it has 32 bits (nki.language reference of NKI 0.7). An
+array that is read at run-time offsets must be smaller."""
 
 # Our choices
 

@@ -3,16 +3,20 @@
 There are two forms of program. The *resident* form keeps B[i] of one orbital in SBUF and loads its
 partners B[j] one after the other; it is used if one B[i] and two B[j] fit. The *streamed* form
 cuts the virtuals into blocks and the contraction into chunks and keeps neither B[i] nor B[j]; it
-works for any size. One call uses one form, and all its launches are the same program.
+works for any size. One call uses one form, and all its launches are the same program, unless B has
+4 GiB or more: then orbitals are cut into groups, because run-time offsets have 32 bits, and pairs
+within a group and pairs of two groups are programs of their own.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from dfmp2.errors import ResourceError
 from dfmp2.kernels.limits import (
     F32_BYTES,
     INSTRUCTION_LIMIT,
+    OFFSET_BYTES,
     PARTITIONS,
     PSUM_BANK_F32,
     SBUF_BUDGET,
@@ -31,6 +35,7 @@ __all__ = [
     "ResidentPlan",
     "StreamedPlan",
     "k_chunk",
+    "orbital_groups",
     "plan_resident",
     "plan_streamed",
     "resident_bytes",
@@ -126,3 +131,22 @@ def plan_streamed(nvir: int, naux: int) -> StreamedPlan:
     chunks = ceil_div(nk, k_chunk(nk, blocks.size))
     slot = 5 + 4 * chunks + strips.number * (2 * nk + 11) + 2
     return StreamedPlan(blocks, strips, nk, max(1, (INSTRUCTION_LIMIT - 1) // slot))
+
+
+def orbital_groups(orbitals: int, naux: int, nvir: int) -> Panels:
+    """Groups of orbitals whose B, of padded sizes, is below `OFFSET_BYTES`.
+
+    Raises
+    ------
+    ResourceError
+        B of a single orbital is too large.
+    """
+    one = naux * nvir * F32_BYTES
+    most = (OFFSET_BYTES - 1) // one
+    if most < 1:
+        raise ResourceError(
+            f"B of one orbital has {one / 2**30:.1f} GiB ({naux} auxiliaries, {nvir} virtuals, "
+            f"float32), and run-time offsets on the device reach {OFFSET_BYTES / 2**30:.0f} GiB: "
+            "use backend pytorch"
+        )
+    return equal_panels(orbitals, most)

@@ -49,22 +49,25 @@ def inverse_root_gap(root: Tile, e_row: Tile, e_col: Tile, e_pair: Tile) -> None
     nisa.tensor_scalar(dst=root, data=root, op0=nl.rsqrt, operand0=0.0, engine=nisa.engine.gpsimd)
 
 
-def square_sum(squares: Tile, data: Tile, res: Tile) -> None:
+def square_sum(squares: Tile, blocks: Tile, data: Tile, res: Tile) -> None:
     """res[p,n] = sum of the squares in row p of block n of `data`, blocks of P columns.
 
-    The squares are written to `squares`, a tile [P, n, P] that may be `data` itself. ScalarE could
+    The squares are written to `squares`, which has the shape of `data` and may be `data` itself,
+    and are read as `blocks`, the same elements as [P, n, P]: that an activation writes to another
+    shape than it reads is not documented. ScalarE could
     sum a whole row in the same instruction, but a long chain of float32 sums of positive terms of
     very different size comes out too small: by a relative 5e-8 after 112 terms, 3e-7 after 448.
     VectorE therefore sums block by block.
     """
     nisa.activation(dst=squares, op=nl.square, data=data)
-    nisa.tensor_reduce(dst=res, op=nl.add, data=squares, axis=2)
+    nisa.tensor_reduce(dst=res, op=nl.add, data=blocks, axis=2)
 
 
 def scale(s: Tile, t: Tile, root: Tile, res: Tile) -> None:
     """s = t root and res[p,n] as in `square_sum`; `root` is overwritten."""
-    nisa.tensor_tensor(dst=s, data1=t, data2=root[:, 0 : s.shape[1]], op=nl.multiply)
-    square_sum(blocks_of(root, s.shape[1]), s, res)
+    width = s.shape[1]
+    nisa.tensor_tensor(dst=s, data1=t, data2=root[:, 0:width], op=nl.multiply)
+    square_sum(root[:, 0:width], blocks_of(root, width), s, res)
 
 
 def blocks_of(tile: Tile, width: int) -> Tile:
@@ -88,7 +91,7 @@ def mirror(upper: Tile, lower: Tile, strip: int, first: int, scratch: Tile, res:
         nisa.nc_transpose(dst=scratch[0][:, n, :], data=block, engine=nisa.engine.tensor)
     columns = upper[:, first : first + count, strip * p : (strip + 1) * p]
     nisa.tensor_tensor(dst=diff, data1=columns, data2=flipped, op=nl.subtract)
-    square_sum(diff, diff, res)
+    square_sum(diff, diff, diff, res)
 
 
 def mirror_scratch(p: int, nstrip: int) -> Tile:

@@ -121,7 +121,7 @@ def nc_matmul(
     adds = _accumulates(call, run, dst, accumulate)
     wide = "float32" if "float32" in (sd, md) else sd
     issue(run, call, "tensor", cost.matmul(m, n, wide), (stationary, moving), dst)
-    run.account.matmul_macs += m * n * k
+    run.account.matmul_macs += m * n * k * run.times
     if run.execute:
         left = f32(stationary).reshape(k, m).T
         right = f32(moving).reshape(k, n)

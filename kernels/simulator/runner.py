@@ -131,11 +131,11 @@ def _run(
     if kernel is not plain:
         _check_source(function)
     names = [*inspect.signature(function).parameters, *["argument"] * len(args)]
-    back: list[tuple[NDArray[Any], Storage]] = []
+    back: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def operand(name: str, value: Any) -> Any:
         if execute and isinstance(value, np.ndarray):
-            return whole(_storage(name, value, back))
+            return _argument(name, value, back)
         if isinstance(value, (np.ndarray, shape_of)):
             return whole(_placeholder(name, value))
         return _constant(name, value)
@@ -148,9 +148,8 @@ def _run(
     tensors = _tensors(function.__name__, result)
     check_capacity(run, function.__name__)
     run.account.outputs = [t.shape for t in tensors]
-    for array, storage in back:
-        assert storage.data is not None
-        array[...] = storage.data.reshape(array.shape)
+    for array, copy in back:
+        array[...] = copy
     if result is None or not execute:
         return None, run.account
     arrays = tuple(np.array(t.array(), order="C") for t in tensors)
@@ -167,14 +166,17 @@ def _check_source(function: Callable[..., Any]) -> None:
         _CHECKED.add(function)
 
 
-def _storage(name: str, value: NDArray[Any], back: list[tuple[NDArray[Any], Storage]]) -> Storage:
+def _argument(
+    name: str, value: NDArray[Any], back: list[tuple[NDArray[Any], NDArray[Any]]]
+) -> NkiTensor:
     """Wrap an array, or a dense copy of it; `back` lists copies that have to be copied back."""
     direct = value.flags.c_contiguous and value.flags.writeable
-    storage = from_array(value if direct else np.array(value, order="C"), hbm, name)
-    storage.is_argument = True
+    used = value if direct else np.array(value, order="C")
+    tensor = from_array(used, hbm, name)
+    tensor.storage.is_argument = True
     if not direct and value.flags.writeable:
-        back.append((value, storage))
-    return storage
+        back.append((value, used))
+    return tensor
 
 
 def _placeholder(name: str, value: Any) -> Storage:

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfmp2.errors import ResourceError
 from dfmp2.kernels import pair_plan
 from dfmp2.kernels.checks import CHECKS
-from dfmp2.kernels.launch import Launch
+from dfmp2.kernels.launch import Launch, Launcher
 
 PARTITION = (1, 127, 128, 129, 259)  # 1, tile - 1, tile, tile + 1, 2 tile + 3
 BANK = (1, 511, 512, 513, 1027)
@@ -128,6 +129,33 @@ def test_many_launches(
     monkeypatch.setattr(pair_plan, "INSTRUCTION_LIMIT", 150)
     outcome = CHECKS["pair_energy"](launch, *sizes)
     assert outcome.ratio <= 1, outcome
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["resident", "streamed"])
+@pytest.mark.parametrize("sizes", [(5, 0, 3, 131), (4, 3, 3, 131)], ids=_name)
+def test_groups_of_orbitals(
+    launch: Launch, sizes: tuple[int, ...], streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B beyond the reach of run-time offsets is cut, and the pairs across the cuts are there."""
+    limit = 3 * 128 * 132 * 4  # two orbitals are below it
+    monkeypatch.setattr(pair_plan, "OFFSET_BYTES", limit)
+    if streamed:
+        monkeypatch.setattr("dfmp2.kernels.pair_energy.plan_resident", lambda *_: None)
+
+    def small(kernel: Any, *operands: Any) -> Any:
+        assert max(x.nbytes for x in operands) < limit
+        return launch(kernel, *operands)
+
+    counted = Launcher(small)
+    outcome = CHECKS["pair_energy"](counted, *sizes)
+    assert outcome.ratio <= 1, outcome
+    assert counted.launches > 1
+
+
+def test_one_orbital_beyond_32_bits_is_refused() -> None:
+    """No split of orbitals helps; a wrong address would be a wrong energy."""
+    with pytest.raises(ResourceError, match=r"B of one orbital has 4.0 GiB \(32768 auxiliaries"):
+        pair_plan.orbital_groups(3, 32768, 32768)
 
 
 @pytest.mark.parametrize("n", [257, 300, 641])

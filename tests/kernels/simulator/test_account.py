@@ -161,6 +161,31 @@ def test_a_tile_is_live_from_first_write_to_last_use() -> None:
     assert trace(reuse, True).sbuf_peak == 40000
 
 
+def test_a_loop_of_the_device_is_one_program_and_many_runs() -> None:
+    """Its body is in the program once; work, bytes and live memory are those of all iterations."""
+
+    def loop(x: Any, trips: Any) -> None:
+        kept = filled((1, 100))
+
+        def body(i: Any) -> None:
+            t = fresh((1, 1000))
+            nisa.dma_copy(t, x.ap([[1000, 1], [1, 1000]], scalar_offset=i))
+            nisa.tensor_copy(t, t)
+            nisa.memset(fresh((1, 500)), 0.0)
+
+        nisa.tensor_copy(kept, kept)
+        nl.fori_loop(0, trips, body)
+
+    x = np.ones((8, 1000), F32)
+    once, often = trace(loop, x, 1), trace(loop, x, 8)
+    assert once.instructions == often.instructions == 5
+    assert often.executed["vector", "nisa.tensor_copy"] == 1 + 8
+    assert often.engine_cycles("vector") - once.engine_cycles("vector") == 7 * (1000 + 500)
+    assert often.dma.hbm_read == 8 * once.dma.hbm_read == 8 * 4000
+    # One set of tiles, both live during the whole loop; `kept` was used for the last time before.
+    assert often.sbuf_peak == 4 * (1000 + 500)
+
+
 def test_large_shapes_trace_in_a_moment() -> None:
     def many(a: Any) -> None:
         acc = fresh((128, 512), buffer=nl.psum)
