@@ -28,17 +28,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.kernels.launch import Kernel, Launch, Launcher
+from dfmp2.kernels.launch import Kernel, Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_float64
-from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.mp2_energy import padded_energies
 from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.pair_plan import (
     ResidentPlan,
     StreamedPlan,
+    choose_form,
     orbital_groups,
-    plan_resident,
-    plan_streamed,
+    padded_sizes,
 )
 from dfmp2.kernels.pair_resident import pair_energy_kernel
 from dfmp2.kernels.pair_streamed import pair_energy_streamed_kernel
@@ -59,10 +58,8 @@ class _Group(NamedTuple):
 
 def _grouped(b: Operand, plan: ResidentPlan | StreamedPlan) -> list[_Group]:
     """B in groups of orbitals; padded to whole tiles, without a copy if they are."""
-    naux, blocks = plan.nk * PARTITIONS, 0
-    nvir = plan.strips.padded
-    if isinstance(plan, StreamedPlan):
-        nvir, blocks = plan.blocks.padded, plan.blocks.number
+    naux, nvir = padded_sizes(plan)
+    blocks = plan.blocks.number if isinstance(plan, StreamedPlan) else 0
     groups = orbital_groups(len(b), naux, nvir)
     found = []
     for first in range(0, len(b), groups.size):
@@ -201,7 +198,7 @@ def pair_energy(
     n_i, n_j, nvir = (len(x) for x in energies)
     naux = int(b_i.shape[1])
     slots = n_i // 2 + 1 if diagonal else n_j
-    plan = plan_resident(nvir, naux, slots) or plan_streamed(nvir, naux)
+    plan = choose_form(nvir, naux, slots, instruction_limit(launch))
     left = _grouped(b_i, plan)
     right = left if b_j is b_i else _grouped(b_j, plan)
     e_os, e_ss = np.zeros((2, n_i, n_j))

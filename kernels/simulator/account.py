@@ -115,8 +115,11 @@ class Account:
         """Instructions of the compiled program."""
         return self.program.total()
 
-    def busy_us(self) -> dict[str, float]:
-        """Return the estimated busy time of each engine in microseconds."""
+    def busy_us(self, pessimistic: bool = False) -> dict[str, float]:
+        """Return the estimated busy time of each engine in microseconds.
+
+        The pessimistic estimate adds `cost.VECTOR_START_US` to every instruction of VectorE.
+        """
         t = self.target
         clocks = {
             "tensor": t.tensor_ghz,
@@ -126,13 +129,16 @@ class Account:
         }
         busy = {e: self.engine_cycles(e) / (ghz * 1e3) for e, ghz in clocks.items()}
         busy["dma"] = self.dma.busy_us
+        if pessimistic:
+            vector = sum(n for (engine, _), n in self.executed.items() if engine == "vector")
+            busy["vector"] += vector * cost.VECTOR_START_US
         return busy
 
-    def bound(self) -> tuple[str, float]:
+    def bound(self, pessimistic: bool = False) -> tuple[str, float]:
         """Return the busiest engine and its estimated time in microseconds.
 
         This is the kernel's time if everything else overlaps with it: a lower bound.
         """
-        busy = self.busy_us()
+        busy = self.busy_us(pessimistic)
         engine = max(busy, key=lambda e: busy[e])
         return engine, busy[engine]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from .generations import Generation
 
 __all__ = [
+    "VECTOR_START_US",
     "dma_us",
     "gpsimd_rsqrt",
     "matmul",
@@ -31,6 +32,12 @@ DMA_OVERHEAD_BYTES = 512
 
 The DMA bandwidth guide gives no number. 512 fits its text: elements of 256 B reach a third of the
 peak ("severely overhead-bound" below that), 2 KiB 80 % ("approaches peak"), 4 KiB 89 %."""
+
+
+VECTOR_START_US = 0.2
+"""Microseconds of a VectorE instruction before its first element, in the pessimistic estimate.
+Observed by a third party on trn1 with NKI 0.6 (foxl-ai/kiln, October 2026); AWS's documents do not
+confirm it, so the optimistic estimate leaves it out."""
 
 
 def matmul_passes(dtype: str) -> int:

@@ -213,16 +213,8 @@ class NkiTensor:
         if len(new_shape) < (2 if on_chip else 1):
             new_shape.append(1)
             new_strides.append(dropped)
-        return self._view(tuple(new_shape), tuple(new_strides), offset, self.dynamic)
-
-    def _view(
-        self,
-        shape: tuple[int, ...],
-        strides: tuple[int, ...],
-        offset: int,
-        dynamic: DynamicOffset | None,
-    ) -> NkiTensor:
-        return NkiTensor(self.storage, shape, strides, offset, dynamic, self.data)
+        view = (tuple(new_shape), tuple(new_strides), offset)
+        return NkiTensor(self.storage, *view, self.dynamic, self.data)
 
     def reshape(self, shape: tuple[int, ...]) -> NkiTensor:
         """View the same elements in another shape; on chip partitions stay."""
@@ -239,7 +231,7 @@ class NkiTensor:
             strides = reshape_strides(self.shape, self.strides, shape)
         if strides is None:
             refuse(call, "view", f"{self.shape} with strides {self.strides} cannot be {shape}")
-        return self._view(shape, strides, self.offset, self.dynamic)
+        return NkiTensor(self.storage, shape, strides, self.offset, self.dynamic, self.data)
 
     def ap(
         self,
@@ -274,7 +266,7 @@ class NkiTensor:
         dynamic = None
         if scalar_offset is not None:
             dynamic = self._dynamic(call, scalar_offset, indirect_dim)
-        view = self._view(shape, strides, start, dynamic)
+        view = NkiTensor(storage, shape, strides, start, dynamic, self.data)
         last, inside = view._reach(start)
         if min(shape) < 1 or start < 0 or (dynamic is None and not inside):
             refuse(

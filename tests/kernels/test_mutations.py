@@ -249,7 +249,7 @@ def _check(problem: str, monkeypatch: pytest.MonkeyPatch) -> float:
     """Error of `problem` in units of its bound."""
     kernel, _, form = problem.partition("-")
     if form == "streamed":
-        monkeypatch.setattr("dfmp2.kernels.pair_energy.plan_resident", lambda *_: None)
+        monkeypatch.setattr("dfmp2.kernels.pair_plan.plan_resident", lambda *_: None)
         monkeypatch.setattr("dfmp2.kernels.pair_streamed.k_chunk", lambda *_: 2)
     if form == "":
         # Several partners per task and several tasks per launch.

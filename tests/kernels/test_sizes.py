@@ -12,6 +12,7 @@ from dfmp2.errors import ResourceError
 from dfmp2.kernels import pair_plan
 from dfmp2.kernels.checks import CHECKS
 from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.limits import INSTRUCTIONS
 
 PARTITION = (1, 127, 128, 129, 259)  # 1, tile - 1, tile, tile + 1, 2 tile + 3
 BANK = (1, 511, 512, 513, 1027)
@@ -126,7 +127,7 @@ def test_many_launches(
     launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several launches of one program, the last with repeated tasks."""
-    monkeypatch.setattr(pair_plan, "INSTRUCTION_LIMIT", 150)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 150))
     outcome = CHECKS["pair_energy"](launch, *sizes)
     assert outcome.ratio <= 1, outcome
 
@@ -140,7 +141,7 @@ def test_groups_of_orbitals(
     limit = 3 * 128 * 132 * 4  # two orbitals are below it
     monkeypatch.setattr(pair_plan, "OFFSET_BYTES", limit)
     if streamed:
-        monkeypatch.setattr("dfmp2.kernels.pair_energy.plan_resident", lambda *_: None)
+        monkeypatch.setattr("dfmp2.kernels.pair_plan.plan_resident", lambda *_: None)
 
     def small(kernel: Any, *operands: Any) -> Any:
         assert max(x.nbytes for x in operands) < limit
@@ -162,15 +163,23 @@ def test_one_orbital_beyond_32_bits_is_refused() -> None:
 def test_trsm_panels(launch: Launch, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A factor of several panels, right-hand sides in several launches."""
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_RHS", 4)
-    monkeypatch.setattr("dfmp2.kernels.trsm.INSTRUCTION_LIMIT", 60)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 60))
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_ORDER", 256)
     outcome = CHECKS["trsm"](launch, n, 19)
+    assert outcome.ratio <= 1, outcome
+
+
+def test_mp2_energy_in_groups(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of two T blocks are kept together, the last group has one; two launches."""
+    monkeypatch.setattr("dfmp2.kernels.mp2_energy.SUMS_BYTES", 2 * 2 * 4 * 4)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 110))
+    outcome = CHECKS["mp2_energy"](launch, 5, 131)
     assert outcome.ratio <= 1, outcome
 
 
 def test_ao2mo_panels(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Virtuals in several panels, auxiliaries in several launches."""
     monkeypatch.setattr("dfmp2.kernels.ao2mo.C_VIR_BYTES", 4 * 2 * 100)
-    monkeypatch.setattr("dfmp2.kernels.ao2mo.INSTRUCTION_LIMIT", 60)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 60))
     outcome = CHECKS["ao2mo"](launch, 7, 130, 3, 250)
     assert outcome.ratio <= 1, outcome
