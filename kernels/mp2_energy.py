@@ -65,7 +65,9 @@ def _scaled(
 
 
 @nki.jit
-def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operand) -> Operand:
+def mp2_energy_kernel(
+    t: Operand, e_pair: Operand, e_row: Operand, e_col: Operand, identity: Operand
+) -> Operand:
     """J, X and X_diag of each T[x], one value per partition, as `pair_energy_kernel` does.
 
     Dimensions
@@ -82,6 +84,8 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
         [P, V] float32: e_b repeated over P, a large finite number in the padding.
     e_col
         [P, n] float32: e_a of row p of each strip.
+    identity
+        [P, P] float32, for transposes.
 
     Returns
     -------
@@ -112,6 +116,7 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
         load_block(e_col, p, nstrip, 0, nstrip),
         load_block(e_pair, p, items, 0, items),
     )
+    unit = load_block(identity, p, p, 0, p)
     res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
     count, group = nstrip * nstrip, _group(nstrip)
     for x0 in range(0, items, group):
@@ -131,7 +136,7 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
                         lower = _scaled(t, x0 + x, (b0, nb), (a0, na), energies, own)
                     for strip in range(nb):
                         rows = na if b0 > a0 else strip + 1
-                        scratch = (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip))
+                        scratch = (mirror_scratch(unit, nstrip), mirror_scratch(unit, nstrip))
                         c = (x * nstrip + b0 + strip) * nstrip + a0
                         mirror_row(upper, lower, strip, scratch, mirrored[:, c : c + rows])
         whole = [[number * count, p], [count, number], [1, count]]
@@ -197,8 +202,9 @@ def mp2_energy(
     items, nvir = len(e_ij), len(e_vir)
     strips = virtual_strips(nvir)
     e_row, e_col = padded_energies(e_vir, strips.number, strips.size)
-    room = instruction_limit(launch) - 8
+    room = instruction_limit(launch) - 9
     px = equal_panels(items, max(1, room // _instructions(strips.number, strips.size)))
+    identity = np.eye(strips.size, dtype=np.float32)
     t = pad(t, (px.padded, strips.padded, strips.padded))
     pair = np.zeros((strips.size, px.padded), dtype=np.float32)
     pair[:, :items] = -e_ij
@@ -207,7 +213,7 @@ def mp2_energy(
     for x in range(px.number):
         part = slice(x * px.size, (x + 1) * px.size)
         columns = np.ascontiguousarray(pair[:, part])
-        results.append(launch(mp2_energy_kernel, t[part], columns, e_row, e_col))
+        results.append(launch(mp2_energy_kernel, t[part], columns, e_row, e_col, identity))
     sums = np.concatenate([to_float64(result).sum(axis=0) for result in results], axis=1)
     squares, mirrored, itself = sums[:, :items]
     return -squares, -(mirrored - itself / 2)

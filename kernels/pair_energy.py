@@ -117,7 +117,8 @@ def _resident(
     real = j >= 0
     partners = np.concatenate([i[:, :1], np.where(real, j, 0)], axis=1).astype(np.int32)
     e_pair = _repeated(-(e_i[i] + e_j[np.where(real, j, 0)]), plan.strips.size)
-    tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips))
+    identity = np.eye(plan.strips.size, dtype=np.float32)
+    tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips), identity)
     sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
     squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
     return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]

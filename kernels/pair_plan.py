@@ -110,7 +110,7 @@ def plan_resident(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan 
     banks = sum(ceil_div(strip + 1, PSUM_BANK_F32 // p) for strip in range(n))
     slot = 1 + chunks * (nk + 5) + n * (n + 1) // 2 + 3 * banks
     task = 7
-    most = (limit - 5 - task) // slot
+    most = (limit - 6 - task) // slot
     if most < 1:
         return None
     # Bytes of one partner: columns of sums, results and energies, each twice.
@@ -119,7 +119,7 @@ def plan_resident(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan 
     used = ahead if ahead <= SBUF_BUDGET else resident_bytes(nk, n, p, 3, 1)
     room = SBUF_BUDGET + PARTNER_BYTES - used
     partners = partner_count(slots, min(most, max(1, room // sums)))
-    tasks = (limit - 5) // (task + partners * slot)
+    tasks = (limit - 6) // (task + partners * slot)
     return ResidentPlan(strips, nk, partners, tasks)
 
 

@@ -81,30 +81,43 @@ def mirror(upper: Tile, lower: Tile, strip: int, first: int, scratch: Tile, res:
 
     `strip` counts rows of `lower` and columns of `upper`, A rows of `upper` and columns of
     `lower`. The transposed blocks of all A stand side by side in one PSUM bank, so subtraction,
-    squares and sums are one instruction each. `scratch` is (PSUM tile, SBUF tile), both [P, n, P]
-    with n at least the columns of `res`.
+    squares and sums are one instruction each. `scratch` is from `mirror_scratch`, with n at least
+    the columns of `res`.
+
+    A transpose is a product with the identity in transpose mode: one instruction on TensorE.
+    nc_transpose is documented as the same, but a front end of AWS makes an identity for each, by
+    two more instructions and on GpSimdE.
     """
     p, count = upper.shape[0], res.shape[1]
     flipped, diff = scratch[0][:, 0:count, :], scratch[1][:, 0:count, :]
     for n in range(count):
-        block = lower[:, strip, (first + n) * p : (first + n + 1) * p]
-        nisa.nc_transpose(dst=scratch[0][:, n, :], data=block, engine=nisa.engine.tensor)
+        nisa.nc_matmul(
+            scratch[0][:, n, :],
+            stationary=lower[:, strip, (first + n) * p : (first + n + 1) * p],
+            moving=scratch[2],
+            is_transpose=True,
+            accumulate=False,
+        )
     columns = upper[:, first : first + count, strip * p : (strip + 1) * p]
     nisa.tensor_tensor(dst=diff, data1=columns, data2=flipped, op=nl.subtract)
     square_sum(diff, diff, diff, res)
 
 
-def mirror_scratch(p: int, nstrip: int) -> Tile:
-    """A PSUM bank of transposed blocks and an SBUF tile of differences, for `mirror`."""
+def mirror_scratch(identity: Tile, nstrip: int) -> Tile:
+    """Tiles for `mirror`: transposed blocks in a PSUM bank, differences in SBUF, the identity.
+
+    The first two are [P, n, P] with n blocks per bank, the last is [P, P].
+    """
+    p = identity.shape[0]
     shape = (p, min(nstrip, PSUM_BANK_F32 // p), p)
     flipped = nl.ndarray(shape, dtype=nl.float32, buffer=nl.psum)
-    return flipped, nl.ndarray(shape, dtype=nl.float32, buffer=nl.sbuf)
+    return flipped, nl.ndarray(shape, dtype=nl.float32, buffer=nl.sbuf), identity
 
 
 def mirror_row(upper: Tile, lower: Tile, strip: int, scratch: Tile, res: Tile) -> None:
     """`mirror` of `strip` with strips 0 .. n - 1, for the n columns of `res`.
 
-    `scratch` is a tuple of pairs from `mirror_scratch`, taken in turn.
+    `scratch` is a tuple of results of `mirror_scratch`, taken in turn.
     """
     rows = res.shape[1]
     per_bank = PSUM_BANK_F32 // upper.shape[0]

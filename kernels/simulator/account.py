@@ -107,7 +107,7 @@ class Account:
 
     @property
     def transpose_cycles(self) -> int:
-        """TensorE cycles in transposes."""
+        """TensorE cycles in transposes: nc_transpose, and nc_matmul in transpose mode."""
         return self.engine_cycles("tensor", "nisa.nc_transpose")
 
     @property

@@ -12,6 +12,7 @@ from .generations import Generation
 
 __all__ = [
     "VECTOR_START_US",
+    "affine_select",
     "dma_us",
     "gpsimd_rsqrt",
     "matmul",
@@ -60,6 +61,11 @@ def transpose_tensor(partitions: int, free: int, dtype: str, target: Generation)
     if dtype == "float32":
         passes = 4 if target.version == 2 else 2
     return passes * max(partitions, min(64, free))
+
+
+def affine_select(n: int) -> int:
+    """Return GpSimdE cycles of affine_select: 150 + N."""
+    return 150 + n
 
 
 def vector(n: int) -> int:

@@ -126,6 +126,10 @@ RULES: dict[str, Rule] = {
     "transpose-tile": Rule(
         "TensorE transposes up to 128 x 128, VectorE up to 32 x 32", f"{_ISA}, nc_transpose"
     ),
+    "transpose-identity": Rule(
+        "in transpose mode the moving tile is the identity of the partitions of the stationary one",
+        f"{_ISA}, nc_transpose; Trainium2 architecture guide, Built-in Transpose Support",
+    ),
     "accumulate": Rule(
         "a matrix product accumulates only onto PSUM that a matrix product has begun",
         f"{_ISA}, nc_matmul",

@@ -7,6 +7,7 @@ orbitals, on one trn1 core. All times are estimates.
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -38,10 +39,18 @@ BEFORE = {
 """Optimistic estimates (ms) of `ESTIMATED` when programs had at most 6,144 instructions."""
 
 
+@cache
+def limited(kernel: str, sizes: tuple[int, int, int], target: str, limit: int) -> Estimate:
+    """The estimate with programs of at most `limit` instructions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFMP2_NKI_INSTRUCTIONS", str(limit))
+        return estimate(kernel, *sizes, target)
+
+
 @pytest.fixture(scope="module")
 def medium() -> Estimate:
     """pair_energy of the medium problem on trn1."""
-    return estimate("pair_energy", NOCC, NVIR, NAUX, "trn1")
+    return limited("pair_energy", SHAPES["medium"], "trn1", INSTRUCTIONS["trn1"])
 
 
 def test_matmul_cycles(medium: Estimate) -> None:
@@ -96,15 +105,12 @@ def test_hbm_is_read_in_long_rows(medium: Estimate) -> None:
     ],
 )
 @pytest.mark.parametrize("kernel", ESTIMATED)
-def test_programs_fit(
-    kernel: str, shape: str, target: str, limit: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_programs_fit(kernel: str, shape: str, target: str, limit: int) -> None:
     """At most two programs per kernel and run, each bounded in instructions and memory.
 
     No optimistic estimate is more than 5 % above what it was with small programs.
     """
-    monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", str(limit))
-    result = estimate(kernel, *SHAPES[shape], target)
+    result = limited(kernel, SHAPES[shape], target, limit)
     assert 1 <= len(result.programs) <= 2
     assert result.instructions <= limit
     if shape == "medium" and limit > LEAST_INSTRUCTIONS:
@@ -120,20 +126,19 @@ def test_programs_fit(
 
 
 @pytest.mark.parametrize("shape", ["medium", "large"])
-def test_operands_are_double_buffered(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operands_are_double_buffered(shape: str) -> None:
     """SBUF holds B_i, two B_j and S at once, on trn1 too; PSUM overlaps strips."""
-    monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
-    nocc, nvir, naux = SHAPES[shape]
-    (_, account), *_ = estimate("pair_energy", nocc, nvir, naux, "trn1").programs.values()
+    _, nvir, naux = SHAPES[shape]
+    result = limited("pair_energy", SHAPES[shape], "trn1", LEAST_INSTRUCTIONS)
+    (_, account), *_ = result.programs.values()
     b_tile, s_tile = naux * nvir * 4 // 128, nvir * nvir * 4 // 112
     assert account.sbuf_peak >= 3 * b_tile + s_tile
     assert account.psum_peak >= 4 * PSUM_BANK_F32 * 4
 
 
-def test_streamed_form_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streamed_form_fits() -> None:
     """For a B much larger than SBUF, programs are bounded and fit."""
-    monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
-    result = estimate("pair_energy", 10, 1000, 6000, "trn1")
+    result = limited("pair_energy", (10, 1000, 6000), "trn1", LEAST_INSTRUCTIONS)
     assert list(result.programs) == [
         k for k in result.programs if k.startswith("pair_energy_streamed")
     ]
@@ -143,9 +148,7 @@ def test_streamed_form_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _pair_programs_fit(nocc: int, nvir: int, naux: int, limit: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DFMP2_NKI_INSTRUCTIONS", str(limit))
-        result = estimate("pair_energy", nocc, nvir, naux, "trn1")
+    result = limited("pair_energy", (nocc, nvir, naux), "trn1", limit)
     # Pairs within a group, of two groups, and of the last group, which may be shorter.
     groups = groups_of_orbitals("trn1", nocc, nvir, naux)
     assert len(result.programs) <= (1 if groups.number == 1 else 4)
@@ -173,9 +176,8 @@ def test_b_beyond_32_bits_is_split_and_the_trace_accepts_it() -> None:
     groups = groups_of_orbitals("trn1", 128, 1536, 6144)
     assert groups == (2, 64)
     assert groups.size * 1536 * 6144 * 4 < OFFSET_BYTES
-    result = estimate("pair_energy", 128, 1536, 6144, "trn1")
+    result = limited("pair_energy", (128, 1536, 6144), "trn1", LEAST_INSTRUCTIONS)
     assert len(result.programs) == 2
-    assert result.instructions <= INSTRUCTIONS["trn1"]
     assert all("float32[256, 6144, 384]" in key for key in result.programs)
 
 

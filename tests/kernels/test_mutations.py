@@ -173,7 +173,15 @@ EDITS = [
     ),
     # The reduction
     Edit("mp2_energy", "reduction", "mirror", "op=nl.subtract", "op=nl.add"),
-    Edit("mp2_energy", "reduction", "mirror", "dst=scratch[0][:, n, :]", "dst=scratch[0][:, 0, :]"),
+    Edit(
+        "mp2_energy",
+        "reduction",
+        "mirror",
+        "scratch[0][:, n, :],",
+        "scratch[0][:, 0, :],",
+    ),
+    Edit("mp2_energy", "reduction", "mirror", "moving=scratch[2]", "moving=scratch[1][:, n, :]"),
+    Edit("mp2_energy", "reduction", "mirror", "(first + n) * p : (first + n + 1) * p", "0:p"),
     Edit(
         "pair_energy-chunks",
         "reduction",
