@@ -24,6 +24,7 @@ from .memory import Storage, hbm, shared_hbm
 from .rebind import bind, plain_function
 from .state import Run, run_scope
 from .subset import check_subset
+from .subset_rules import PROFILES, current_profile
 from .tensor import NkiTensor
 
 __all__ = ["Kernel", "SimulatedKernel", "jit", "shape_of", "simulate", "trace"]
@@ -156,14 +157,15 @@ def _run(
     return arrays if isinstance(result, (tuple, list)) else arrays[0], run.account
 
 
-_CHECKED: WeakSet[Callable[..., Any]] = WeakSet()
+_CHECKED: dict[str, WeakSet[Callable[..., Any]]] = {name: WeakSet() for name in PROFILES}
 
 
 def _check_source(function: Callable[..., Any]) -> None:
-    """Check a kernel's source against the compiler's subset, once per function."""
-    if function not in _CHECKED:
+    """Check a kernel's source against the compiler's subset, once per function and profile."""
+    checked = _CHECKED[current_profile()]
+    if function not in checked:
         check_subset(function)
-        _CHECKED.add(function)
+        checked.add(function)
 
 
 def _argument(

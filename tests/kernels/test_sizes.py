@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dfmp2.kernels import pair_plan
 from dfmp2.kernels.checks import CHECKS
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.limits import INSTRUCTIONS
+from dfmp2.kernels.simulator.subset_rules import PROFILES
 
 PARTITION = (1, 127, 128, 129, 259)  # 1, tile - 1, tile, tile + 1, 2 tile + 3
 BANK = (1, 511, 512, 513, 1027)
@@ -79,18 +81,30 @@ def _name(value: Any) -> str:
 LONG = [(2, 2, 18500, 128)]
 """Seconds each, beside another case of the same form."""
 
+TARGETS = [(target, profile) for target in ("trn1", "trn2") for profile in PROFILES]
 
-@pytest.mark.parametrize(
-    ("kernel", "sizes"),
-    [
-        pytest.param(k, s, marks=[pytest.mark.slow] * (s in LONG))
-        for k, cases in CASES.items()
-        for s in cases
-    ],
-    ids=_name,
-)
-def test_sizes(launch: Launch, kernel: str, sizes: tuple[int, ...]) -> None:
+
+def _every_size() -> Iterator[Any]:
+    """Each size on both generations with both front ends: one of the four, the others are slow."""
+    for kernel, cases in CASES.items():
+        for turn, sizes in enumerate(cases):
+            for number, target in enumerate(TARGETS):
+                slow = sizes in LONG or number != turn % len(TARGETS)
+                yield pytest.param(kernel, sizes, *target, marks=[pytest.mark.slow] * slow)
+
+
+@pytest.mark.parametrize(("kernel", "sizes", "target", "profile"), _every_size(), ids=_name)
+def test_sizes(
+    launch: Launch,
+    kernel: str,
+    sizes: tuple[int, ...],
+    target: str,
+    profile: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The largest error is within the bound derived for it."""
+    monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", target)
+    monkeypatch.setenv("DFMP2_NKI_PROFILE", profile)
     outcome = CHECKS[kernel](launch, *sizes)
     assert outcome.ratio <= 1, outcome
 
