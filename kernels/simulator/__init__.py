@@ -33,6 +33,7 @@ from .errors import SimulatorError, SubsetError
 from .generations import GENERATIONS, Generation, current_generation, generation
 from .runner import Kernel, jit, shape_of, simulate, trace
 from .subset import check_subset
+from .subset_rules import current_profile
 
 __all__ = [
     "GENERATIONS",
@@ -43,6 +44,7 @@ __all__ = [
     "SubsetError",
     "check_subset",
     "current_generation",
+    "current_profile",
     "generation",
     "isa",
     "jit",

@@ -29,7 +29,7 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any], object], step: i
     run.loop = object()
     for i in trips if run.execute else trips[:1]:
         run.times = len(trips) if i == lower else 0
-        if body_fun(Register(i)) is not None:
+        if body_fun(Register(i, run.loop)) is not None:
             refuse(call, "argument", "the body of the loop returns a value")
     run.loop, run.times = None, 1
     for number, storage in enumerate(run.storages):

@@ -17,7 +17,7 @@ from .account import Account
 from .errors import refuse
 from .generations import Generation
 from .memory import Storage
-from .tensor import NkiTensor
+from .tensor import DynamicOffset, NkiTensor, Register
 
 __all__ = ["Run", "current_run", "issue", "psum_writers", "run_scope"]
 
@@ -105,14 +105,23 @@ def issue(
         storage.first_write = run.clock
     storage.last_use = run.clock
     for tensor in (*reads, dst):
-        if tensor.dynamic is not None and isinstance(tensor.dynamic.index, NkiTensor):
-            index = tensor.dynamic.index.storage
-            if index.first_write < 0:
-                refuse(call, "read-before-write", f"offset {index.describe()} was never written")
-            index.last_use = run.clock
+        if tensor.dynamic is not None:
+            _note_offset(run, call, tensor.dynamic)
     if storage.space == "psum":
         _mark_psum(dst, 1 if engine == "tensor" else 2)
     run.account.add(call, engine, cycles, run.times)
+
+
+def _note_offset(run: Run, call: str, dynamic: DynamicOffset) -> None:
+    """Book the read of a run-time offset, from a tile or the counter of a loop."""
+    if isinstance(dynamic.index, Register):
+        if dynamic.index.loop is not run.loop:
+            refuse(call, "loop-scope", "the offset is the counter of a loop that is over")
+        return
+    index = dynamic.index.storage
+    if index.first_write < 0:
+        refuse(call, "read-before-write", f"offset {index.describe()} was never written")
+    index.last_use = run.clock
 
 
 def _check_loop(run: Run, call: str, storage: Storage) -> None:

@@ -32,10 +32,13 @@ class Register:
     ----------
     value : int
         Number of the iteration that runs here.
+    loop : object
+        Identity of the loop, `Run.loop`.
     """
 
-    def __init__(self, value: int) -> None:
+    def __init__(self, value: int, loop: object) -> None:
         self.value = value
+        self.loop = loop
 
     def _refuse(self, *operands: Any) -> NoReturn:
         refuse("nl.fori_loop", "loop-register", "the counter is used as a Python number")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -75,6 +76,27 @@ def test_a_split_b_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "it into 8 groups of at most 2 orbitals." in printed
     (line,) = [line for line in printed.splitlines() if line.startswith("pair_energy")]
     assert int(line.split()[4]) > 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("DFMP2_NKI_INSTRUCTIONS", "70000"), ("DFMP2_NKI_PROFILE", "tracing")]
+)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_wrong_settings_are_found_before_the_work(
+    command: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first launch, the SCF would be lost."""
+
+    def scf(*_: object) -> None:
+        raise AssertionError("an SCF was started")
+
+    monkeypatch.setattr("pyscf.scf.hf.SCF.kernel", scf)
+    monkeypatch.setenv(variable, value)
+    molecule = str(Path(__file__).parents[2] / "inputs" / "water.xyz")
+    arguments = [command, molecule, "--basis", "sto-3g", "--backend", "simulator"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    assert f"{variable} is '{value}'" in result.stderr
 
 
 @pytest.mark.parametrize("shape", ["huge", "1/2", "0/1/1", "a/b/c", "-1/2/3"])

@@ -155,7 +155,7 @@ def _pair_programs_fit(nocc: int, nvir: int, naux: int, limit: int) -> None:
     assert result.instructions <= limit
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=16, deadline=None, derandomize=True, database=None)
 @given(st.integers(1, 150), st.integers(1, 1500), st.integers(1, 9000))
 def test_pair_programs_of_any_size_fit(nocc: int, nvir: int, naux: int) -> None:
     """Any molecule needs one program that fits trn1 (the trace refuses overflow)."""

@@ -73,6 +73,13 @@ def tile_leaves_its_loop(x: Any) -> Any:
     return stored(kept[0])
 
 
+@breaks("loop-scope", "nisa.dma_copy", "the offset is the counter of a loop that is over", X)
+def counter_leaves_its_loop(x: Any) -> None:
+    kept: list[Any] = []
+    nl.fori_loop(0, 4, kept.append)
+    row(x, kept[0])
+
+
 @breaks("loop-scope", "nisa.memset", "sbuf tensor [1, 8] float32 was made in the body of a loop", X)
 def tile_of_a_loop_is_written_later(x: Any) -> None:
     kept = []
