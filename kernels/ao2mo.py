@@ -10,9 +10,9 @@ rows; both coefficient matrices stay there.
 
 from __future__ import annotations
 
-from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.launch import Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, zeros
-from dfmp2.kernels.limits import F32_BYTES, INSTRUCTION_LIMIT, PARTITIONS, PSUM_BANK_F32
+from dfmp2.kernels.limits import F32_BYTES, PARTITIONS, PSUM_BANK_F32
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.tiles import load_panel, multiply
@@ -155,8 +155,8 @@ def ao2mo(eri: Operand, c_occ: Operand, c_vir: Operand, launch: Launch | None = 
     blocks = rows // PARTITIONS
     po = equal_panels(nocc, PARTITIONS)
     pv = equal_panels(nvir, C_VIR_BYTES // (F32_BYTES * blocks))
-    most = max(1, (INSTRUCTION_LIMIT - 2) // _instructions(blocks, po.size, pv.size))
-    px = equal_panels(naux, most)
+    limit = instruction_limit(launch)
+    px = equal_panels(naux, max(1, (limit - 2) // _instructions(blocks, po.size, pv.size)))
     eri = pad(eri, (px.padded, rows, rows))
     c_occ = pad(c_occ, (rows, po.padded))
     c_vir = pad(c_vir, (rows, pv.padded))

@@ -12,11 +12,10 @@ items per launch.
 from __future__ import annotations
 
 from dfmp2.kernels.gemm import block_product, gemm, gemm_instructions
-from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.launch import Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, swap, zeros
 from dfmp2.kernels.limits import (
     F32_BYTES,
-    INSTRUCTION_LIMIT,
     K_PANEL,
     M_PANEL,
     N_PANEL,
@@ -128,13 +127,13 @@ def packed_gemm_kernel(a_t: Operand, b: Operand) -> Operand:
     return out
 
 
-def _items_per_launch(e: int, k: int, m: int, n: int) -> int:
+def _items_per_launch(e: int, k: int, m: int, n: int, limit: int) -> int:
     """Items that one launch may take: `e` is the packed edge, or 0 for whole block products."""
     if not e:
-        return max(1, INSTRUCTION_LIMIT // gemm_instructions(k, m, n))
+        return max(1, limit // gemm_instructions(k, m, n))
     pack = PARTITIONS // e
     by_memory = SBUF_BUDGET // (F32_BYTES * (PARTITIONS + 2 * n))
-    by_count = (INSTRUCTION_LIMIT - pack - 3) // (2 * ceil_div(n, PSUM_BANK_F32))
+    by_count = (limit - pack - 3) // (2 * ceil_div(n, PSUM_BANK_F32))
     return pack * max(1, min(by_memory, by_count))
 
 
@@ -176,7 +175,8 @@ def batched_gemm(
     edge = next((e for e in (PARTITIONS // 4, PARTITIONS // 2) if max(k, m) <= e), 0)
     rows, cols = (edge, edge) if edge else (round_up(k, PARTITIONS), m)
     pack = PARTITIONS // edge if edge else 1
-    px = equal_panels(items, _items_per_launch(edge, rows, cols, n), multiple=pack)
+    most = _items_per_launch(edge, rows, cols, n, instruction_limit(launch))
+    px = equal_panels(items, most, multiple=pack)
     a_t = pad(a_t, (px.padded, rows, cols))
     b = pad(b, (px.padded, rows, n))
     kernel = packed_gemm_kernel if edge else batched_gemm_kernel

@@ -11,22 +11,34 @@ the outputs into its result. `launch` is any callable of that form:
 
 It returns the result of the kernel: one array or a tuple of arrays, each with a shape and slices.
 All operands are C-contiguous, float32 or int32, and the host function does not write to their
-memory afterwards.
+memory afterwards. If `launch` has an attribute `target`, it is the `simulator.Generation` of its
+machine; otherwise NEURON_PLATFORM_TARGET_OVERRIDE names the generation.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 
+from dfmp2.errors import InputError
 from dfmp2.kernels import simulator
+from dfmp2.kernels.limits import INSTRUCTIONS, LEAST_INSTRUCTIONS
 from dfmp2.kernels.nki import nki
 from dfmp2.kernels.operands import Operand
 
-__all__ = ["Kernel", "Launch", "Launcher", "program_key", "simulate", "simulate_bundled"]
+__all__ = [
+    "Kernel",
+    "Launch",
+    "Launcher",
+    "instruction_limit",
+    "program_key",
+    "simulate",
+    "simulate_bundled",
+]
 
 Kernel: TypeAlias = Callable[..., Operand]
 """A function decorated with `nki.jit`."""
@@ -43,6 +55,32 @@ def simulate(kernel: Kernel, *operands: Operand) -> Operand:
 def simulate_bundled(kernel: Kernel, *operands: Operand) -> Operand:
     """Run `kernel` once in the bundled simulator, also where AWS's NKI is installed."""
     return simulator.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
+
+
+def instruction_limit(launch: Launch) -> int:
+    """Most instructions of one program on the machine behind `launch`.
+
+    The environment variable DFMP2_NKI_INSTRUCTIONS lowers it: for a compiler that refuses larger
+    programs, or takes too long for them.
+
+    Raises
+    ------
+    InputError
+        The variable is no integer, above the limit of the generation, or so low that the smallest
+        programs do not fit.
+    """
+    target = getattr(launch, "target", None) or simulator.current_generation()
+    limit = INSTRUCTIONS[target.name]
+    text = os.environ.get("DFMP2_NKI_INSTRUCTIONS")
+    if not text:
+        return limit
+    chosen = int(text) if text.strip().isdecimal() else 0
+    if not LEAST_INSTRUCTIONS <= chosen <= limit:
+        raise InputError(
+            f"DFMP2_NKI_INSTRUCTIONS is {text!r}; it lowers the limit of {target.name} and is an "
+            f"integer from {LEAST_INSTRUCTIONS} to {limit}"
+        )
+    return chosen
 
 
 def program_key(kernel: Kernel, operands: tuple[Operand, ...]) -> str:
@@ -67,6 +105,11 @@ class Launcher:
     def __init__(self, run: Launch = simulate) -> None:
         self._run = run
         self.programs: Counter[str] = Counter()
+
+    @property
+    def target(self) -> simulator.Generation | None:
+        """Generation of the machine that runs the kernels, if `run` knows it."""
+        return getattr(self._run, "target", None)
 
     @property
     def launches(self) -> int:

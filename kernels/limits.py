@@ -9,16 +9,20 @@ from __future__ import annotations
 
 __all__ = [
     "F32_BYTES",
-    "INSTRUCTION_LIMIT",
+    "INSTRUCTIONS",
     "K_PANEL",
+    "LEAST_INSTRUCTIONS",
     "M_BLOCK",
     "M_PANEL",
     "NVIR_RESIDENT_T",
     "N_PANEL",
+    "OFFSET_BYTES",
     "PAD_ENERGY",
     "PARTITIONS",
+    "PARTNER_BYTES",
     "PSUM_BANK_F32",
     "SBUF_BUDGET",
+    "SUMS_BYTES",
     "TRSM_ORDER",
     "TRSM_RHS",
     "V_STREAMED",
@@ -35,12 +39,22 @@ PSUM_BANK_F32 = 512
 F32_BYTES = 4
 """Trainium has no float64: every device array here is float32."""
 
+OFFSET_BYTES = 2**32
+"""Bytes that a run-time offset reaches: it has 32 bits (nki.language reference of NKI 0.7). An
+array that is read at run-time offsets must be smaller."""
+
 # Our choices
 
-INSTRUCTION_LIMIT = 6 * 1024
-"""Most instructions of one program. Loops over tiles are unrolled, so the program grows with the
-problem, and the compiler's limit is not documented. Larger problems take more launches of the same
-program."""
+INSTRUCTIONS = {"trn1": 61_440, "trn2": 61_440, "trn3": 61_440}
+"""Most instructions of one program, by generation. Loops over tiles are unrolled, so the program
+grows with the problem; larger problems take more launches of the same program. AWS documents no
+limit. A third party reports a launch of 236,669 instructions that ran on trn1 with NKI 0.6
+(foxl-ai/kiln, October 2026), and messages of the compiler name 5,000,000 as a typical limit; ours
+is a quarter of what ran. Nothing is known for trn2 and trn3. How long the compiler takes for such
+a program is unknown. `dfmp2.kernels.launch.instruction_limit` lowers the limit on request."""
+
+LEAST_INSTRUCTIONS = 6_144
+"""Lowest limit that can be requested: programs of one panel, task or block are not smaller."""
 
 SBUF_BUDGET = 184 * 1024
 """Bytes per partition that a plan may use: trn1's 192 KiB minus space for constants."""
@@ -62,6 +76,12 @@ partition)."""
 
 NVIR_RESIDENT_T = 1024
 """Widest T block of `mp2_energy` held in SBUF at once (32 KiB per partition, three of them)."""
+
+SUMS_BYTES = 16 * 1024
+"""Bytes per partition of the sums of the T blocks that `mp2_energy` reduces together."""
+
+PARTNER_BYTES = 6 * 1024
+"""Bytes per partition beyond `SBUF_BUDGET` for the sums of one task of `pair_energy`."""
 
 V_STREAMED = 384
 """Virtuals per block of the streamed form of `pair_energy`: three strips, each one PSUM bank for T

@@ -13,9 +13,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.launch import Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64
-from dfmp2.kernels.limits import INSTRUCTION_LIMIT, NVIR_RESIDENT_T, PAD_ENERGY, PSUM_BANK_F32
+from dfmp2.kernels.limits import (
+    F32_BYTES,
+    NVIR_RESIDENT_T,
+    PAD_ENERGY,
+    PSUM_BANK_F32,
+    SUMS_BYTES,
+)
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.reduction import inverse_root_gap, mirror_row, mirror_scratch, scale
@@ -40,7 +46,7 @@ def _scaled(
 ) -> Tile:
     """S of a block of T[x]; `rows` and `columns` are its first strip and number of strips.
 
-    Column x n^2 + a n + b of `sums` receives the squares of strip a against strip b.
+    Column a n + b of `sums` receives the squares of strip a against strip b.
     """
     (a0, na), (b0, nb) = rows, columns
     e_row, e_col, e_pair = energies
@@ -53,13 +59,15 @@ def _scaled(
         root = nl.ndarray((p, width), dtype=nl.float32, buffer=nl.sbuf)
         e_b = e_row[:, b0 * p : b0 * p + width]
         inverse_root_gap(root, e_b, e_col[:, a : a + 1], e_pair[:, x : x + 1])
-        c = (x * nstrip + a) * nstrip + b0
+        c = a * nstrip + b0
         scale(s[:, n, :], strip, root, sums[:, c : c + nb])
     return s
 
 
 @nki.jit
-def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operand) -> Operand:
+def mp2_energy_kernel(
+    t: Operand, e_pair: Operand, e_row: Operand, e_col: Operand, identity: Operand
+) -> Operand:
     """J, X and X_diag of each T[x], one value per partition, as `pair_energy_kernel` does.
 
     Dimensions
@@ -76,6 +84,8 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
         [P, V] float32: e_b repeated over P, a large finite number in the padding.
     e_col
         [P, n] float32: e_a of row p of each strip.
+    identity
+        [P, P] float32, for transposes.
 
     Returns
     -------
@@ -87,7 +97,7 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
     -----
     ::
 
-        for x in X:
+        for x in X, in groups:
             for each strip A of P rows:
                 T_A -> SBUF [P, V]                                      DMA, rows of 4 V bytes
                 W = (e_b + e_a - e_ij)^-1/2                             VectorE, GpSimdE
@@ -95,6 +105,7 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
             for each strip B, for A <= B:
                 PSUM = (S_B[:, A])^T                                    TensorE
                 d = S_A[:, B] - PSUM;  X += sum d^2            VectorE, ScalarE, VectorE
+            after the last of a group: add the columns of each x          VectorE
     """
     items, v = t.shape[0], t.shape[1]
     p, nstrip = e_col.shape
@@ -105,39 +116,50 @@ def mp2_energy_kernel(t: Operand, e_pair: Operand, e_row: Operand, e_col: Operan
         load_block(e_col, p, nstrip, 0, nstrip),
         load_block(e_pair, p, items, 0, items),
     )
-    count = nstrip * nstrip
-    squares = nl.ndarray((p, items * count), dtype=nl.float32, buffer=nl.sbuf)
-    mirrored = nl.ndarray((p, items * count), dtype=nl.float32, buffer=nl.sbuf)
-    nisa.memset(mirrored, value=0.0)
-    for x in range(items):
-        for a0 in range(0, nstrip, step):
-            na = min(step, nstrip - a0)
-            for b0 in range(a0, nstrip, step):
-                nb = min(step, nstrip - b0)
-                upper = _scaled(t, x, (a0, na), (b0, nb), energies, squares)
-                lower = upper
-                if b0 > a0:
-                    lower = _scaled(t, x, (b0, nb), (a0, na), energies, squares)
-                for strip in range(nb):
-                    rows = na if b0 > a0 else strip + 1
-                    scratch = (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip))
-                    c = (x * nstrip + b0 + strip) * nstrip + a0
-                    mirror_row(upper, lower, strip, scratch, mirrored[:, c : c + rows])
+    unit = load_block(identity, p, p, 0, p)
     res = nl.ndarray((p, 3, items), dtype=nl.float32, buffer=nl.sbuf)
-    whole = [[items * count, p], [count, items], [1, count]]
-    diagonal = [[items * count, p], [count, items], [nstrip + 1, nstrip]]
-    columns = (squares.ap(whole), mirrored.ap(whole), mirrored.ap(diagonal))
-    for kind in range(3):
-        nisa.tensor_reduce(dst=res[:, kind, :], op=nl.add, data=columns[kind], axis=2)
+    count, group = nstrip * nstrip, _group(nstrip)
+    for x0 in range(0, items, group):
+        number = min(group, items - x0)
+        squares = nl.ndarray((p, number * count), dtype=nl.float32, buffer=nl.sbuf)
+        mirrored = nl.ndarray((p, number * count), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.memset(mirrored, value=0.0)
+        for x in range(number):
+            own = squares[:, x * count : (x + 1) * count]
+            for a0 in range(0, nstrip, step):
+                na = min(step, nstrip - a0)
+                for b0 in range(a0, nstrip, step):
+                    nb = min(step, nstrip - b0)
+                    upper = _scaled(t, x0 + x, (a0, na), (b0, nb), energies, own)
+                    lower = upper
+                    if b0 > a0:
+                        lower = _scaled(t, x0 + x, (b0, nb), (a0, na), energies, own)
+                    for strip in range(nb):
+                        rows = na if b0 > a0 else strip + 1
+                        scratch = (mirror_scratch(unit, nstrip), mirror_scratch(unit, nstrip))
+                        c = (x * nstrip + b0 + strip) * nstrip + a0
+                        mirror_row(upper, lower, strip, scratch, mirrored[:, c : c + rows])
+        whole = [[number * count, p], [count, number], [1, count]]
+        diagonal = [[number * count, p], [count, number], [nstrip + 1, nstrip]]
+        columns = (squares.ap(whole), mirrored.ap(whole), mirrored.ap(diagonal))
+        for kind in range(3):
+            kinds = res[:, kind, x0 : x0 + number]
+            nisa.tensor_reduce(dst=kinds, op=nl.add, data=columns[kind], axis=2)
     nisa.dma_copy(dst=out, src=res)
     return out
+
+
+def _group(nstrip: int) -> int:
+    """T blocks whose columns of sums are kept together."""
+    return max(1, SUMS_BYTES // (2 * F32_BYTES * nstrip * nstrip))
 
 
 def _instructions(nstrip: int, p: int) -> int:
     """Instructions per T block, an upper bound."""
     loads = nstrip * ceil_div(nstrip, _block_strips(nstrip, p))
     blocks = nstrip * (nstrip + 1) // 2
-    return 6 * loads + blocks + 3 * (nstrip + ceil_div(blocks, PSUM_BANK_F32 // p))
+    mirrors = nstrip + ceil_div(blocks, PSUM_BANK_F32 // p)
+    return 6 * loads + blocks + 3 * mirrors + ceil_div(4, _group(nstrip))
 
 
 def padded_energies(
@@ -180,8 +202,9 @@ def mp2_energy(
     items, nvir = len(e_ij), len(e_vir)
     strips = virtual_strips(nvir)
     e_row, e_col = padded_energies(e_vir, strips.number, strips.size)
-    most = max(1, (INSTRUCTION_LIMIT - 8) // _instructions(strips.number, strips.size))
-    px = equal_panels(items, most)
+    room = instruction_limit(launch) - 9
+    px = equal_panels(items, max(1, room // _instructions(strips.number, strips.size)))
+    identity = np.eye(strips.size, dtype=np.float32)
     t = pad(t, (px.padded, strips.padded, strips.padded))
     pair = np.zeros((strips.size, px.padded), dtype=np.float32)
     pair[:, :items] = -e_ij
@@ -190,7 +213,7 @@ def mp2_energy(
     for x in range(px.number):
         part = slice(x * px.size, (x + 1) * px.size)
         columns = np.ascontiguousarray(pair[:, part])
-        results.append(launch(mp2_energy_kernel, t[part], columns, e_row, e_col))
+        results.append(launch(mp2_energy_kernel, t[part], columns, e_row, e_col, identity))
     sums = np.concatenate([to_float64(result).sum(axis=0) for result in results], axis=1)
     squares, mirrored, itself = sums[:, :items]
     return -squares, -(mirrored - itself / 2)

@@ -14,7 +14,8 @@ per float32 product), and the other engines work at the same time:
 - D = e_a + e_b - e_i - e_j and its root are made per strip by VectorE and GpSimdE from one row of
   energies; VectorE scales and subtracts; ScalarE squares; VectorE sums.
 - A task reads the numbers of its orbitals from a table in HBM at run time. They are not compiled
-  in, so all launches run one program.
+  in, so all launches run one program. B of 4 GiB and more is cut into groups of orbitals
+  (`pair_plan`), and each launch has the B of two of them.
 
 For i <= j of one block the partners of i are j = i + d mod nocc, so that every task has equally
 many partners and no pair is computed in both orders.
@@ -22,15 +23,22 @@ many partners and no pair is computed in both orders.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.kernels.launch import Kernel, Launch, Launcher
+from dfmp2.kernels.launch import Kernel, Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_float64
-from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.mp2_energy import padded_energies
 from dfmp2.kernels.operands import Operand
-from dfmp2.kernels.pair_plan import ResidentPlan, StreamedPlan, plan_resident, plan_streamed
+from dfmp2.kernels.pair_plan import (
+    ResidentPlan,
+    StreamedPlan,
+    choose_form,
+    orbital_groups,
+    padded_sizes,
+)
 from dfmp2.kernels.pair_resident import pair_energy_kernel
 from dfmp2.kernels.pair_streamed import pair_energy_streamed_kernel
 from dfmp2.kernels.tiling import circulant_pairs, fill_launches, padded_rows, rectangle_pairs
@@ -40,11 +48,25 @@ __all__ = ["pair_energy"]
 Array = NDArray[np.float64]
 
 
-def _padded_blocks(b_i: Operand, b_j: Operand, naux: int, nvir: int) -> tuple[Operand, Operand]:
-    """Both B padded to [orbitals, naux, nvir]; one array if they are one."""
-    left = pad(as_float32(b_i), (len(b_i), naux, nvir))
-    right = left if b_j is b_i else pad(as_float32(b_j), (len(b_j), naux, nvir))
-    return left, right
+class _Group(NamedTuple):
+    """B of `number` orbitals from `first` on, padded and laid out as its form of kernel."""
+
+    first: int
+    number: int
+    b: Operand
+
+
+def _grouped(b: Operand, plan: ResidentPlan | StreamedPlan) -> list[_Group]:
+    """B in groups of orbitals; padded to whole tiles, without a copy if they are."""
+    naux, nvir = padded_sizes(plan)
+    blocks = plan.blocks.number if isinstance(plan, StreamedPlan) else 0
+    groups = orbital_groups(len(b), naux, nvir)
+    found = []
+    for first in range(0, len(b), groups.size):
+        part = b if groups.number == 1 else b[first : first + groups.size]
+        padded = pad(as_float32(part), (groups.size, naux, nvir))
+        found.append(_Group(first, len(part), _by_block(padded, blocks) if blocks else padded))
+    return found
 
 
 def _by_block(b: Operand, count: int) -> Operand:
@@ -95,7 +117,8 @@ def _resident(
     real = j >= 0
     partners = np.concatenate([i[:, :1], np.where(real, j, 0)], axis=1).astype(np.int32)
     e_pair = _repeated(-(e_i[i] + e_j[np.where(real, j, 0)]), plan.strips.size)
-    tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips))
+    identity = np.eye(plan.strips.size, dtype=np.float32)
+    tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips), identity)
     sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
     squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
     return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]
@@ -122,8 +145,6 @@ def _streamed(
     e_row = np.ascontiguousarray(e_row.reshape(by_block).swapaxes(0, 1))
     by_block = (plan.strips.size, count, plan.strips.number)
     e_col = np.ascontiguousarray(e_col.reshape(by_block).swapaxes(0, 1))
-    left = _by_block(b[0], count)
-    b = (left, left if b[1] is b[0] else _by_block(b[1], count))
     tables = (blocks, e_pair, e_row, e_col)
     sums = _collect(launch, pair_energy_streamed_kernel, b, len(i), plan.slots, tables)
     squares, mirrored, difference = sums.T
@@ -167,6 +188,8 @@ def pair_energy(
     ------
     InputError
         Shapes that do not fit, or an empty dimension.
+    ResourceError
+        B of a single orbital has 4 GiB or more.
     """
     launch = launch or Launcher()
     energies = (to_float64(e_i), to_float64(e_j), to_float64(e_vir))
@@ -175,17 +198,23 @@ def pair_energy(
     check_shapes("pair_energy", letters, b_i=b_i, b_j=b_j, **e)
     n_i, n_j, nvir = (len(x) for x in energies)
     naux = int(b_i.shape[1])
-    rows = circulant_pairs(n_i) if diagonal else rectangle_pairs(n_i, n_j)
-    plan = plan_resident(nvir, naux, len(rows[0]))
-    if plan is not None:
-        b = _padded_blocks(b_i, b_j, plan.nk * PARTITIONS, plan.strips.padded)
-        i, j, os, ss = _resident(plan, rows, b, energies, launch)
-    else:
-        split = plan_streamed(nvir, naux)
-        b = _padded_blocks(b_i, b_j, split.nk * PARTITIONS, split.blocks.padded)
-        i, j, os, ss = _streamed(split, rows, b, energies, launch)
-    if diagonal:
-        i, j = np.minimum(i, j), np.maximum(i, j)
+    slots = n_i // 2 + 1 if diagonal else n_j
+    plan = choose_form(nvir, naux, slots, instruction_limit(launch))
+    left = _grouped(b_i, plan)
+    right = left if b_j is b_i else _grouped(b_j, plan)
     e_os, e_ss = np.zeros((2, n_i, n_j))
-    e_os[i, j], e_ss[i, j] = os, ss
+    for p in left:
+        for q in right:
+            if diagonal and q.first < p.first:
+                continue
+            own = diagonal and p.first == q.first
+            rows = circulant_pairs(p.number) if own else rectangle_pairs(p.number, q.number)
+            part = (e["e_i"][p.first :], e["e_j"][q.first :], e["e_vir"])
+            if isinstance(plan, ResidentPlan):
+                i, j, os, ss = _resident(plan, rows, (p.b, q.b), part, launch)
+            else:
+                i, j, os, ss = _streamed(plan, rows, (p.b, q.b), part, launch)
+            if own:
+                i, j = np.minimum(i, j), np.maximum(i, j)
+            e_os[i + p.first, j + q.first], e_ss[i + p.first, j + q.first] = os, ss
     return e_os, e_ss

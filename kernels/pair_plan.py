@@ -3,17 +3,21 @@
 There are two forms of program. The *resident* form keeps B[i] of one orbital in SBUF and loads its
 partners B[j] one after the other; it is used if one B[i] and two B[j] fit. The *streamed* form
 cuts the virtuals into blocks and the contraction into chunks and keeps neither B[i] nor B[j]; it
-works for any size. One call uses one form, and all its launches are the same program.
+works for any size. One call uses one form, and all its launches are the same program, unless B has
+4 GiB or more: then orbitals are cut into groups, because run-time offsets have 32 bits, and pairs
+within a group and pairs of two groups are programs of their own.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from dfmp2.errors import ResourceError
 from dfmp2.kernels.limits import (
     F32_BYTES,
-    INSTRUCTION_LIMIT,
+    OFFSET_BYTES,
     PARTITIONS,
+    PARTNER_BYTES,
     PSUM_BANK_F32,
     SBUF_BUDGET,
     V_STREAMED,
@@ -30,7 +34,10 @@ from dfmp2.kernels.tiling import (
 __all__ = [
     "ResidentPlan",
     "StreamedPlan",
+    "choose_form",
     "k_chunk",
+    "orbital_groups",
+    "padded_sizes",
     "plan_resident",
     "plan_streamed",
     "resident_bytes",
@@ -90,8 +97,11 @@ def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> 
     return F32_BYTES * (b_tiles * nk * v + s_tiles * nstrip * v + v + 2 * chunk + 2 * PSUM_BANK_F32)
 
 
-def plan_resident(nvir: int, naux: int, slots: int) -> ResidentPlan | None:
-    """Sizes of the resident form for `slots` partners of each i; None where it does not fit."""
+def plan_resident(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan | None:
+    """Sizes of the resident form for `slots` partners of each i; None where it does not fit.
+
+    `limit` is the most instructions of a program.
+    """
     strips, nk = virtual_strips(nvir), ceil_div(naux, PARTITIONS)
     if resident_bytes(nk, strips.number, strips.size, 3, 1) > SBUF_BUDGET:
         return None
@@ -100,11 +110,16 @@ def plan_resident(nvir: int, naux: int, slots: int) -> ResidentPlan | None:
     banks = sum(ceil_div(strip + 1, PSUM_BANK_F32 // p) for strip in range(n))
     slot = 1 + chunks * (nk + 5) + n * (n + 1) // 2 + 3 * banks
     task = 7
-    most = (INSTRUCTION_LIMIT - 5 - task) // slot
+    most = (limit - 6 - task) // slot
     if most < 1:
         return None
-    partners = partner_count(slots, most)
-    tasks = (INSTRUCTION_LIMIT - 5) // (task + partners * slot)
+    # Bytes of one partner: columns of sums, results and energies, each twice.
+    sums = F32_BYTES * (4 * n * n + 8)
+    ahead = resident_bytes(nk, n, p, 4, 2)
+    used = ahead if ahead <= SBUF_BUDGET else resident_bytes(nk, n, p, 3, 1)
+    room = SBUF_BUDGET + PARTNER_BYTES - used
+    partners = partner_count(slots, min(most, max(1, room // sums)))
+    tasks = (limit - 6) // (task + partners * slot)
     return ResidentPlan(strips, nk, partners, tasks)
 
 
@@ -114,15 +129,44 @@ def k_chunk(nk: int, v: int) -> int:
     return max(1, min(nk, room // (8 * v * F32_BYTES)))
 
 
-def plan_streamed(nvir: int, naux: int) -> StreamedPlan:
-    """Sizes of the streamed form.
+def plan_streamed(nvir: int, naux: int, limit: int) -> StreamedPlan:
+    """Sizes of the streamed form; `limit` is the most instructions of a program.
 
-    A launch does at least one slot, so its program stays within `INSTRUCTION_LIMIT` up to about
-    100,000 auxiliaries.
+    A launch does at least one slot, which has 6,144 instructions at about 100,000 auxiliaries.
     """
     blocks, nk = equal_panels(nvir, V_STREAMED), ceil_div(naux, PARTITIONS)
     strips = virtual_strips(blocks.size)
     blocks = Panels(blocks.number, strips.padded)
     chunks = ceil_div(nk, k_chunk(nk, blocks.size))
     slot = 5 + 4 * chunks + strips.number * (2 * nk + 11) + 2
-    return StreamedPlan(blocks, strips, nk, max(1, (INSTRUCTION_LIMIT - 1) // slot))
+    return StreamedPlan(blocks, strips, nk, max(1, (limit - 1) // slot))
+
+
+def choose_form(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan | StreamedPlan:
+    """The resident form where it fits, else the streamed one."""
+    return plan_resident(nvir, naux, slots, limit) or plan_streamed(nvir, naux, limit)
+
+
+def padded_sizes(plan: ResidentPlan | StreamedPlan) -> tuple[int, int]:
+    """Auxiliaries and virtuals of B, padded to whole tiles."""
+    virtuals = plan.strips if isinstance(plan, ResidentPlan) else plan.blocks
+    return plan.nk * PARTITIONS, virtuals.padded
+
+
+def orbital_groups(orbitals: int, naux: int, nvir: int) -> Panels:
+    """Groups of orbitals whose B, of padded sizes, is below `OFFSET_BYTES`.
+
+    Raises
+    ------
+    ResourceError
+        B of a single orbital is too large.
+    """
+    one = naux * nvir * F32_BYTES
+    most = (OFFSET_BYTES - 1) // one
+    if most < 1:
+        raise ResourceError(
+            f"B of one orbital has {one / 2**30:.1f} GiB ({naux} auxiliaries, {nvir} virtuals, "
+            f"float32), and run-time offsets on the device reach {OFFSET_BYTES / 2**30:.0f} GiB: "
+            "use backend pytorch"
+        )
+    return equal_panels(orbitals, most)

@@ -35,12 +35,13 @@ def _tiles(count: int, shape: tuple[int, ...], buffer: Any) -> Tile:
     return tiles
 
 
-def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Tile:
+def _workspace(nk: int, nstrip: int, slots: int, identity: Tile) -> Tile:
     """Every large tile of the kernel, allocated once and reused by all its tasks.
 
     Two of each, so that loading, multiplying and reducing overlap; where SBUF is too small, one
     B_i and one S.
     """
+    p = identity.shape[0]
     v = nstrip * p
     ahead = resident_bytes(nk, nstrip, p, 4, 2) <= SBUF_BUDGET
     several = 2 if ahead else 1
@@ -56,7 +57,7 @@ def _workspace(nk: int, p: int, nstrip: int, slots: int) -> Tile:
         "s": _tiles(several, (p, nstrip, v), nl.sbuf),
         "t": _tiles(4, (p, chunk_strips(nstrip, p) * p), nl.psum),
         "root": _tiles(2, (p, chunk_strips(nstrip, p) * p), nl.sbuf),
-        "mirror": (mirror_scratch(p, nstrip), mirror_scratch(p, nstrip)),
+        "mirror": (mirror_scratch(identity, nstrip), mirror_scratch(identity, nstrip)),
         "sums": sums,
         "res": _tiles(2, (p, 3 * slots), nl.sbuf),
     }
@@ -139,6 +140,7 @@ def pair_energy_kernel(
     e_pair: Operand,
     e_row: Operand,
     e_col: Operand,
+    identity: Operand,
 ) -> Operand:
     """J, X and X_diag of the pairs of several tasks, unrolled.
 
@@ -167,6 +169,8 @@ def pair_energy_kernel(
         [P, V] float32: e_b repeated over P, a large finite number in the padding.
     e_col
         [P, n] float32: e_a of row p of each strip.
+    identity
+        [P, P] float32, for transposes.
 
     Returns
     -------
@@ -200,7 +204,7 @@ def pair_energy_kernel(
     task = load_block(tasks, 1, count, 0, count)
     row = load_block(e_row, p, v, 0, v)
     col = load_block(e_col, p, nstrip, 0, nstrip)
-    work = _workspace(nk, p, nstrip, slots)
+    work = _workspace(nk, nstrip, slots, load_block(identity, p, p, 0, p))
     lefts, rights = work["left"], work["right"]
     head = _load_task(b_i, partners, e_pair, task[0:1, 0:1], lefts[0])
     _load_orbital(rights[0], b_j, head[0][0:1, 1:2])

@@ -49,22 +49,25 @@ def inverse_root_gap(root: Tile, e_row: Tile, e_col: Tile, e_pair: Tile) -> None
     nisa.tensor_scalar(dst=root, data=root, op0=nl.rsqrt, operand0=0.0, engine=nisa.engine.gpsimd)
 
 
-def square_sum(squares: Tile, data: Tile, res: Tile) -> None:
+def square_sum(squares: Tile, blocks: Tile, data: Tile, res: Tile) -> None:
     """res[p,n] = sum of the squares in row p of block n of `data`, blocks of P columns.
 
-    The squares are written to `squares`, a tile [P, n, P] that may be `data` itself. ScalarE could
+    The squares are written to `squares`, which has the shape of `data` and may be `data` itself,
+    and are read as `blocks`, the same elements as [P, n, P]: that an activation writes to another
+    shape than it reads is not documented. ScalarE could
     sum a whole row in the same instruction, but a long chain of float32 sums of positive terms of
     very different size comes out too small: by a relative 5e-8 after 112 terms, 3e-7 after 448.
     VectorE therefore sums block by block.
     """
     nisa.activation(dst=squares, op=nl.square, data=data)
-    nisa.tensor_reduce(dst=res, op=nl.add, data=squares, axis=2)
+    nisa.tensor_reduce(dst=res, op=nl.add, data=blocks, axis=2)
 
 
 def scale(s: Tile, t: Tile, root: Tile, res: Tile) -> None:
     """s = t root and res[p,n] as in `square_sum`; `root` is overwritten."""
-    nisa.tensor_tensor(dst=s, data1=t, data2=root[:, 0 : s.shape[1]], op=nl.multiply)
-    square_sum(blocks_of(root, s.shape[1]), s, res)
+    width = s.shape[1]
+    nisa.tensor_tensor(dst=s, data1=t, data2=root[:, 0:width], op=nl.multiply)
+    square_sum(root[:, 0:width], blocks_of(root, width), s, res)
 
 
 def blocks_of(tile: Tile, width: int) -> Tile:
@@ -78,30 +81,43 @@ def mirror(upper: Tile, lower: Tile, strip: int, first: int, scratch: Tile, res:
 
     `strip` counts rows of `lower` and columns of `upper`, A rows of `upper` and columns of
     `lower`. The transposed blocks of all A stand side by side in one PSUM bank, so subtraction,
-    squares and sums are one instruction each. `scratch` is (PSUM tile, SBUF tile), both [P, n, P]
-    with n at least the columns of `res`.
+    squares and sums are one instruction each. `scratch` is from `mirror_scratch`, with n at least
+    the columns of `res`.
+
+    A transpose is a product with the identity in transpose mode: one instruction on TensorE.
+    nc_transpose is documented as the same, but a front end of AWS makes an identity for each, by
+    two more instructions and on GpSimdE.
     """
     p, count = upper.shape[0], res.shape[1]
     flipped, diff = scratch[0][:, 0:count, :], scratch[1][:, 0:count, :]
     for n in range(count):
-        block = lower[:, strip, (first + n) * p : (first + n + 1) * p]
-        nisa.nc_transpose(dst=scratch[0][:, n, :], data=block, engine=nisa.engine.tensor)
+        nisa.nc_matmul(
+            scratch[0][:, n, :],
+            stationary=lower[:, strip, (first + n) * p : (first + n + 1) * p],
+            moving=scratch[2],
+            is_transpose=True,
+            accumulate=False,
+        )
     columns = upper[:, first : first + count, strip * p : (strip + 1) * p]
     nisa.tensor_tensor(dst=diff, data1=columns, data2=flipped, op=nl.subtract)
-    square_sum(diff, diff, res)
+    square_sum(diff, diff, diff, res)
 
 
-def mirror_scratch(p: int, nstrip: int) -> Tile:
-    """A PSUM bank of transposed blocks and an SBUF tile of differences, for `mirror`."""
+def mirror_scratch(identity: Tile, nstrip: int) -> Tile:
+    """Tiles for `mirror`: transposed blocks in a PSUM bank, differences in SBUF, the identity.
+
+    The first two are [P, n, P] with n blocks per bank, the last is [P, P].
+    """
+    p = identity.shape[0]
     shape = (p, min(nstrip, PSUM_BANK_F32 // p), p)
     flipped = nl.ndarray(shape, dtype=nl.float32, buffer=nl.psum)
-    return flipped, nl.ndarray(shape, dtype=nl.float32, buffer=nl.sbuf)
+    return flipped, nl.ndarray(shape, dtype=nl.float32, buffer=nl.sbuf), identity
 
 
 def mirror_row(upper: Tile, lower: Tile, strip: int, scratch: Tile, res: Tile) -> None:
     """`mirror` of `strip` with strips 0 .. n - 1, for the n columns of `res`.
 
-    `scratch` is a tuple of pairs from `mirror_scratch`, taken in turn.
+    `scratch` is a tuple of results of `mirror_scratch`, taken in turn.
     """
     rows = res.shape[1]
     per_bank = PSUM_BANK_F32 // upper.shape[0]

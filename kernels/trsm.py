@@ -19,15 +19,9 @@ from numpy.typing import NDArray
 
 from dfmp2.errors import InputError
 from dfmp2.kernels.gemm import gemm
-from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.launch import Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, pad, to_float64, zeros
-from dfmp2.kernels.limits import (
-    INSTRUCTION_LIMIT,
-    PARTITIONS,
-    PSUM_BANK_F32,
-    TRSM_ORDER,
-    TRSM_RHS,
-)
+from dfmp2.kernels.limits import PARTITIONS, PSUM_BANK_F32, TRSM_ORDER, TRSM_RHS
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.operands import Operand, Tile
 from dfmp2.kernels.tiles import load_block
@@ -114,11 +108,11 @@ def trsm_kernel(l_t: Operand, inv_t: Operand, b: Operand) -> Operand:
     return out
 
 
-def _right_hand_sides(blocks: int) -> int:
+def _right_hand_sides(blocks: int, limit: int) -> int:
     """Most right-hand sides of one launch, for a factor of that many row blocks."""
     chunks = ceil_div(TRSM_RHS, PSUM_BANK_F32)
     step = 4 * blocks + chunks * (blocks * (blocks - 1) // 2 + 3 * blocks)
-    return TRSM_RHS * max(1, INSTRUCTION_LIMIT // step)
+    return TRSM_RHS * max(1, limit // step)
 
 
 def _lower_operands(a: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -172,7 +166,7 @@ def trsm(a: Operand, b: Operand, launch: Launch | None = None) -> Operand:
         )
 
     pn = equal_panels(n, TRSM_ORDER, multiple=PARTITIONS)
-    pr = equal_panels(r, _right_hand_sides(pn.size // PARTITIONS))
+    pr = equal_panels(r, _right_hand_sides(pn.size // PARTITIONS, instruction_limit(launch)))
     full = np.eye(pn.padded)
     full[:n, :n] = tri
     b = pad(b, (pn.padded, pr.padded))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -91,32 +92,40 @@ def test_missing_python_is_an_error(tmp_path: Path) -> None:
     assert "no Python" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("script", "stem"),
-    [
-        (SCRIPTS[0], "environment"),
-        pytest.param(SCRIPTS[1], "kernels", marks=pytest.mark.slow),
-        (SCRIPTS[2], "benchmark"),
-    ],
-)
-def test_dry_run(script: str, stem: str, tmp_path: Path) -> None:
-    before = registry_files()
-    done = run(script, "--simulator", "--output", tmp_path.name, folder=tmp_path.parent)
+STEMS = dict(zip(SCRIPTS, ("environment", "kernels", "benchmark"), strict=True))
+REHEARSAL = {
+    "trn1": {"NEURON_PLATFORM_TARGET_OVERRIDE": "trn1"},
+    "trn2": {
+        "NEURON_PLATFORM_TARGET_OVERRIDE": "trn2",
+        "NEURON_LOGICAL_NC_CONFIG": "1",
+        "NEURON_CC_FLAGS": "--lnc=1",
+    },
+}
+"""What the run book sets for a rehearsal of each generation."""
+
+
+def _rehearse(script: str, generation: str, folder: Path) -> None:
+    """One step of the run book without a device, and what it may write."""
+    before, stem = registry_files(), STEMS[script]
+    variables = REHEARSAL[generation]
+    done = run(script, "--simulator", "--output", folder.name, folder=folder.parent, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
-    text = (tmp_path / f"{stem}.bundled-simulator.json").read_text()
+    text = (folder / f"{stem}.bundled-simulator.json").read_text()
     content = json.loads(text)
     assert content["mode"] == "simulator"
     assert content["passed"] is True
     assert content["timings"] == []
     assert {entry["mode"] for entry in content["ran"]} == {"simulator"}
-    for path in tmp_path.iterdir():
+    devices = {row["where"]["device"] for entry in content["ran"] for row in entry["operations"]}
+    assert f"bundled simulator of {generation} on the CPU" in devices
+    for path in folder.iterdir():
         assert "trainium" not in path.read_text().lower()
         assert "seconds" not in path.read_text()
         assert not path.name.endswith((".trn1.json", ".trn2.json"))
     assert registry_files() == before
     if stem == "kernels":
-        assert {row.status("bundled-simulator") for row in registry.rows(tmp_path)} == {"passed"}
-        assert {row.status("trn1") for row in registry.rows(tmp_path)} == {"never run"}
+        assert {row.status("bundled-simulator") for row in registry.rows(folder)} == {"passed"}
+        assert {row.status("trn1") for row in registry.rows(folder)} == {"never run"}
     if stem == "benchmark":
         what = [entry["what"] for entry in content["ran"]]
         assert [w.split(",")[0] for w in what] == [
@@ -124,6 +133,29 @@ def test_dry_run(script: str, stem: str, tmp_path: Path) -> None:
             "water/cc-pvdz",
         ]  # fmt: skip
         assert abs(content["ran"][-1]["difference_from_pyscf"]) < 1e-6
+
+
+@pytest.mark.parametrize(("script", "generation"), [(SCRIPTS[0], "trn1"), (SCRIPTS[2], "trn2")])
+def test_dry_run(script: str, generation: str, tmp_path: Path) -> None:
+    _rehearse(script, generation, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generation", REHEARSAL)
+def test_run_book_end_to_end(generation: str, tmp_path: Path) -> None:
+    """The commands of the page in their order, into one folder, as an owner would run them."""
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name, value in REHEARSAL[generation].items():
+        assert f"{name}={value}" in page
+    first_block = page.split("```sh\n")[1].split("```")[0]
+    commands = re.findall(r"examples/trainium/(\S+)", first_block)
+    assert tuple(commands) == SCRIPTS
+    for script in commands:
+        _rehearse(script, generation, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(f"{stem}.bundled-simulator.json" for stem in STEMS.values()),
+        *(f"{kernel}.bundled-simulator.json" for kernel in registry.KERNELS),
+    }
 
 
 # With a fake device

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.backends.compiled import note_compiled
-from dfmp2.backends.neuron import Kernel, NeuronDevice
+from dfmp2.backends.neuron import Kernel, NeuronDevice, compiled_for
 from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import DeviceLostError, DFMP2Error, KernelError
 from dfmp2.kernels.launch import program_key
@@ -135,11 +135,17 @@ class DeviceRunner:
     Parameters
     ----------
     device : NeuronDevice
+
+    Attributes
+    ----------
+    target : Generation or None
+        Generation of the device, for the limits of its programs.
     """
 
     def __init__(self, device: NeuronDevice) -> None:
         self._device = device
         self.where = Where("nki", "device", device.name)
+        self.target = compiled_for()
         self.programs: Counter[str] = Counter()
 
     def __call__(self, kernel: Kernel, *operands: Tensor) -> Any:

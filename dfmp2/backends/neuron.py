@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dfmp2.backends.protocol import Tensor
 from dfmp2.errors import InputError
+from dfmp2.kernels.simulator.generations import Generation
 from dfmp2.kernels.simulator.generations import generation as known_generation
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "NativeDevice",
     "NeuronDevice",
     "XlaDevice",
+    "compiled_for",
     "find_device",
     "generation",
     "hardware_generation",
@@ -157,6 +159,14 @@ def generation(root: Path = Path("/")) -> str | None:
         return known_generation(override).name
     except InputError:  # a generation that the simulator lacks
         return override
+
+
+def compiled_for() -> Generation | None:
+    """Generation that programs are compiled for; None if it is not one that the kernels know."""
+    try:
+        return known_generation(generation() or "")
+    except InputError:
+        return None
 
 
 def find_device() -> tuple[NeuronDevice | None, str]:

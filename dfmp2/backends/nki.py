@@ -16,6 +16,7 @@ from dfmp2.backends.protocol import Array, PairBlock, Tensor
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
+from dfmp2.kernels.launch import instruction_limit
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.kernels.mp2_energy import mp2_energy
 from dfmp2.kernels.pair_energy import pair_energy
@@ -43,6 +44,7 @@ class NkiBackend:
     """
 
     def __init__(self, runner: Runner) -> None:
+        instruction_limit(runner)  # a wrong DFMP2_NKI_INSTRUCTIONS is found before the work starts
         self.runner = runner
         self.where = runner.where
 

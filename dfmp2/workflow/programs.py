@@ -33,6 +33,7 @@ class _Tracing:
         self.where = Where("nki", "trace", target)
         self.programs: Counter[str] = Counter()
         self._tracer = Tracer(target)
+        self.target = self._tracer.target
 
     def __call__(self, kernel: Any, *operands: Any) -> Any:
         self.programs[program_key(kernel, operands)] += 1

@@ -42,8 +42,10 @@ class Account:
     ----------
     target : Generation
     program : Counter
-        Instructions of the compiled program by (engine, call). Loops are unrolled, so each is
-        executed once per launch.
+        Instructions of the compiled program by (engine, call).
+    executed : Counter
+        How often they are executed in one launch. Python loops are unrolled, so this differs only
+        in a loop of the device.
     cycles : Counter
         Engine cycles by (engine, call).
     matmul_macs : int
@@ -58,6 +60,7 @@ class Account:
 
     target: Generation
     program: Counter[tuple[str, str]] = field(default_factory=Counter)
+    executed: Counter[tuple[str, str]] = field(default_factory=Counter)
     cycles: Counter[tuple[str, str]] = field(default_factory=Counter)
     dma: DmaTotals = field(default_factory=DmaTotals)
     matmul_macs: int = 0
@@ -66,21 +69,26 @@ class Account:
     outputs: list[tuple[int, ...]] = field(default_factory=list)
     unproven: Counter[str] = field(default_factory=Counter)
 
-    def add(self, call: str, engine: str, cycles: float) -> None:
-        """Book one instruction."""
+    def add(self, call: str, engine: str, cycles: float, times: int = 1) -> None:
+        """Book one instruction of the program that runs `times` times; 0: booked before."""
         key = (engine, call)
-        self.program[key] += 1
-        if cycles:
-            self.cycles[key] += int(cycles)
+        if times:
+            self.program[key] += 1
+            self.executed[key] += times
+            if cycles:
+                self.cycles[key] += int(cycles) * times
 
-    def add_dma(self, moved: int, run_bytes: int, reads_hbm: bool, writes_hbm: bool) -> None:
+    def add_dma(
+        self, moved: int, run_bytes: int, reads_hbm: bool, writes_hbm: bool, times: int = 1
+    ) -> None:
         """Book the bytes of one transfer in elements of `run_bytes` contiguous bytes."""
         dma = self.dma
+        moved *= times
         if reads_hbm:
             dma.hbm_read += moved
         if writes_hbm:
             dma.hbm_written += moved
-        dma.transfers += 1
+        dma.transfers += times
         dma.descriptors[run_bytes] += moved // max(run_bytes, 1)
         dma.busy_us += cost.dma_us(moved, run_bytes, self.target)
 
@@ -99,7 +107,7 @@ class Account:
 
     @property
     def transpose_cycles(self) -> int:
-        """TensorE cycles in transposes."""
+        """TensorE cycles in transposes: nc_transpose, and nc_matmul in transpose mode."""
         return self.engine_cycles("tensor", "nisa.nc_transpose")
 
     @property
@@ -107,8 +115,11 @@ class Account:
         """Instructions of the compiled program."""
         return self.program.total()
 
-    def busy_us(self) -> dict[str, float]:
-        """Return the estimated busy time of each engine in microseconds."""
+    def busy_us(self, pessimistic: bool = False) -> dict[str, float]:
+        """Return the estimated busy time of each engine in microseconds.
+
+        The pessimistic estimate adds `cost.VECTOR_START_US` to every instruction of VectorE.
+        """
         t = self.target
         clocks = {
             "tensor": t.tensor_ghz,
@@ -118,13 +129,16 @@ class Account:
         }
         busy = {e: self.engine_cycles(e) / (ghz * 1e3) for e, ghz in clocks.items()}
         busy["dma"] = self.dma.busy_us
+        if pessimistic:
+            vector = sum(n for (engine, _), n in self.executed.items() if engine == "vector")
+            busy["vector"] += vector * cost.VECTOR_START_US
         return busy
 
-    def bound(self) -> tuple[str, float]:
+    def bound(self, pessimistic: bool = False) -> tuple[str, float]:
         """Return the busiest engine and its estimated time in microseconds.
 
         This is the kernel's time if everything else overlaps with it: a lower bound.
         """
-        busy = self.busy_us()
+        busy = self.busy_us(pessimistic)
         engine = max(busy, key=lambda e: busy[e])
         return engine, busy[engine]

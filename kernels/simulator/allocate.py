@@ -17,9 +17,9 @@ from .tensor import NkiTensor
 __all__ = ["from_array", "ndarray", "whole"]
 
 
-def whole(storage: Storage) -> NkiTensor:
-    """Return the tensor that covers all of a storage."""
-    return NkiTensor(storage, storage.shape, c_strides(storage.shape))
+def whole(storage: Storage, data: NDArray[Any] | None = None) -> NkiTensor:
+    """Return the tensor that covers all of a storage; `data` are its flat contents."""
+    return NkiTensor(storage, storage.shape, c_strides(storage.shape), data=data)
 
 
 def ndarray(
@@ -46,10 +46,10 @@ def ndarray(
         if sizes[0] > 128:
             refuse(call, "partitions", f"shape {sizes} in {buffer.value}")
         _refuse_overflow(call, storage, run.target)
-        run.storages.append(storage)
-    if run.execute:
-        storage.poison()
-    return whole(storage)
+        if run.times:
+            run.storages.append(storage)
+    storage.loop = run.loop
+    return whole(storage, storage.poison() if run.execute else None)
 
 
 def _refuse_overflow(call: str, storage: Storage, target: Generation) -> None:
@@ -66,9 +66,8 @@ def _refuse_overflow(call: str, storage: Storage, target: Generation) -> None:
         )
 
 
-def from_array(values: NDArray[Any], region: MemoryRegion, name: str) -> Storage:
-    """Wrap an array as an HBM storage that counts as written."""
+def from_array(values: NDArray[Any], region: MemoryRegion, name: str) -> NkiTensor:
+    """Wrap an array as an HBM tensor that counts as written."""
     storage = Storage(values.shape or (1,), as_dtype(values.dtype, name), region, name)
     storage.first_write = 0
-    storage.data = values.reshape(-1)
-    return storage
+    return whole(storage, values.reshape(-1))

@@ -11,6 +11,8 @@ from __future__ import annotations
 from .generations import Generation
 
 __all__ = [
+    "VECTOR_START_US",
+    "affine_select",
     "dma_us",
     "gpsimd_rsqrt",
     "matmul",
@@ -33,6 +35,12 @@ The DMA bandwidth guide gives no number. 512 fits its text: elements of 256 B re
 peak ("severely overhead-bound" below that), 2 KiB 80 % ("approaches peak"), 4 KiB 89 %."""
 
 
+VECTOR_START_US = 0.2
+"""Microseconds of a VectorE instruction before its first element, in the pessimistic estimate.
+Observed by a third party on trn1 with NKI 0.6 (foxl-ai/kiln, October 2026); AWS's documents do not
+confirm it, so the optimistic estimate leaves it out."""
+
+
 def matmul_passes(dtype: str) -> int:
     """Return the passes over the array per product: 4 for float32, else 1 (2.26, nc_matmul)."""
     return 4 if dtype == "float32" else 1
@@ -53,6 +61,11 @@ def transpose_tensor(partitions: int, free: int, dtype: str, target: Generation)
     if dtype == "float32":
         passes = 4 if target.version == 2 else 2
     return passes * max(partitions, min(64, free))
+
+
+def affine_select(n: int) -> int:
+    """Return GpSimdE cycles of affine_select: 150 + N."""
+    return 150 + n
 
 
 def vector(n: int) -> int:

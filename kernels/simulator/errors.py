@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, NoReturn
 
 from dfmp2.errors import DFMP2Error
@@ -27,7 +28,7 @@ class SimulatorError(DFMP2Error):
         What happened, with the offending values.
     """
 
-    rules: ClassVar[dict[str, Rule]] = RULES
+    rules: ClassVar[Mapping[str, Rule]] = RULES
 
     def __init__(self, call: str, rule: str, detail: str) -> None:
         super().__init__(call, rule, detail)

@@ -6,6 +6,7 @@ from typing import Any
 
 from . import cost
 from .enums import reduce_cmd as cmd_enum
+from .errors import refuse
 from .operands import begin, f32, free_size, not_modelled, put, same_elements
 from .operators import activation_op
 from .state import issue
@@ -27,7 +28,9 @@ def activation(
     """Compute ``op(data)``; scale, bias and the reduce registers are not modelled."""
     call = "nisa.activation"
     run = begin(call, dst=dst, data=data)
-    same_elements(call, "data", data, "dst", dst)
+    if data.shape != dst.shape:
+        same_elements(call, "data", data, "dst", dst)
+        refuse(call, "activation-shape", f"data is {data.shape}, dst is {dst.shape}")
     fn = activation_op(call, op)
     not_modelled(
         call,

@@ -83,7 +83,10 @@ def nc_matmul(
     perf_mode: Any = matmul_perf_mode.none,
     name: str | None = None,
 ) -> None:
-    """Compute ``dst = stationary.T @ moving`` (or add it to dst) on TensorE."""
+    """Compute ``dst = stationary.T @ moving`` (or add it to dst) on TensorE.
+
+    With `is_transpose`, `moving` is the identity and the stationary tile is moved, not multiplied.
+    """
     call = "nisa.nc_matmul"
     run = begin(call, dst=dst, stationary=stationary, moving=moving)
     _memories(call, dst, stationary=stationary, moving=moving)
@@ -91,7 +94,6 @@ def nc_matmul(
         call,
         is_stationary_onezero=is_stationary_onezero,
         is_moving_onezero=is_moving_onezero,
-        is_transpose=is_transpose,
         tile_position=tile_position != (),
         tile_size=tile_size != (),
         perf_mode=perf_mode is not matmul_perf_mode.none,
@@ -112,6 +114,15 @@ def nc_matmul(
             f"stationary starts at partition {stationary.start_partition}, moving at "
             f"{moving.start_partition}: rows of the array are partitions",
         )
+    if is_transpose:
+        if n != k:
+            refuse(call, "transpose-identity", f"moving is {moving.shape}, stationary has {k} rows")
+        if accumulate is not False:
+            refuse(call, "accumulate", f"accumulate={accumulate} in transpose mode")
+        if run.execute and not np.array_equal(f32(moving).reshape(k, n), np.eye(k)):
+            refuse(call, "transpose-identity", f"moving is {moving.storage.describe()}")
+        _transpose(call, run, dst, stationary, (moving,))
+        return
     sd, md = stationary.dtype, moving.dtype
     if sd not in _MATMUL_DTYPES or md not in _MATMUL_DTYPES or (sd in _WIDE) != (md in _WIDE):
         refuse(call, "dtype-matmul", f"stationary {sd}, moving {md}")
@@ -121,7 +132,7 @@ def nc_matmul(
     adds = _accumulates(call, run, dst, accumulate)
     wide = "float32" if "float32" in (sd, md) else sd
     issue(run, call, "tensor", cost.matmul(m, n, wide), (stationary, moving), dst)
-    run.account.matmul_macs += m * n * k
+    run.account.matmul_macs += m * n * k * run.times
     if run.execute:
         left = f32(stationary).reshape(k, m).T
         right = f32(moving).reshape(k, n)
@@ -144,21 +155,39 @@ def nc_transpose(
     chosen = choose_engine(call, engine, "tensor" if natural else "vector", ("tensor", "vector"))
     if dst.shape[0] != f or free_size(dst) != p:
         refuse(call, "shape", f"dst {dst.shape} for the transpose of {data.shape}")
-    if dst.dtype != data.dtype:
-        refuse(call, "dtype-transpose", f"data is {data.dtype}, dst {dst.dtype}")
     limit = 128 if chosen == "tensor" else 32
     if p > limit or f > limit:
         refuse(call, "transpose-tile", f"{p} x {f} on the {chosen} engine")
     if chosen == "tensor":
         _memories(call, dst, data=data)
-        _within_bank(call, run, dst)
-        cycles = cost.transpose_tensor(p, f, data.dtype, run.target)
-    else:
-        cycles = cost.vector(f)
-    issue(run, call, chosen, cycles, (data,), dst)
+        # Two instructions make the identity, each time.
+        run.account.add(call, "vector", cost.vector(p), run.times)
+        run.account.add(call, "gpsimd", cost.affine_select(p), run.times)
+        _transpose(call, run, dst, data, ())
+        return
+    _same_dtype(call, dst, data)
+    issue(run, call, chosen, cost.vector(f), (data,), dst)
+    if run.execute:
+        put(dst, data.array().reshape(p, f).T.reshape(dst.shape))
+
+
+def _same_dtype(call: str, dst: NkiTensor, data: NkiTensor) -> None:
+    if dst.dtype != data.dtype:
+        refuse(call, "dtype-transpose", f"data is {data.dtype}, dst {dst.dtype}")
+
+
+def _transpose(
+    call: str, run: Run, dst: NkiTensor, data: NkiTensor, also_reads: tuple[NkiTensor, ...]
+) -> None:
+    """Transpose on TensorE; booked as nisa.nc_transpose, apart from products."""
+    p, f = data.shape[0], free_size(data)
+    _same_dtype(call, dst, data)
+    _within_bank(call, run, dst)
+    cycles = cost.transpose_tensor(p, f, data.dtype, run.target)
+    issue(run, "nisa.nc_transpose", "tensor", cycles, (data, *also_reads), dst)
     if run.execute:
         values = data.array().reshape(p, f)
-        if chosen == "tensor" and run.target.version == 2 and not np.isfinite(values).all():
+        if run.target.version == 2 and not np.isfinite(values).all():
             # On v2 the transpose is a product with the identity: 0 * NaN spoils whole columns.
             values = (np.eye(p, dtype=np.float32) @ values).astype(values.dtype)
         put(dst, values.T.reshape(dst.shape))

@@ -8,6 +8,7 @@ from . import isa_vector
 from .allocate import ndarray
 from .dtypes import DTYPES
 from .errors import refuse
+from .loops import fori_loop
 from .memory import hbm, psum, sbuf, shared_hbm
 from .operators import add, multiply, rsqrt, square, subtract
 from .tensor import NkiTensor
@@ -20,6 +21,7 @@ __all__ = [
     "ds",
     "float16",
     "float32",
+    "fori_loop",
     "hbm",
     "int8",
     "int16",

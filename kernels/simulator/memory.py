@@ -30,28 +30,31 @@ shared_hbm = MemoryRegion.shared_hbm
 
 
 class Storage:
-    """Memory of one allocation, and how the trace used it so far.
+    """One allocation, and how the trace used it so far.
+
+    The contents belong to its tensors (`NkiTensor.data`), so that they are freed with the last of
+    them: a run keeps every storage until its end.
 
     Attributes
     ----------
-    data : ndarray or None
-        Flat row-major contents; None when tracing.
     free : int
         Elements per partition (on chip); the partition stride.
     first_write, last_use : int
         Trace positions; -1 before the first write.
+    loop : Loop or None
+        The loop of the device whose body allocates it.
     psum_state : int or ndarray
         The last writer of each element of a PSUM tile: 0 none, 1 TensorE, 2 another engine. One
         number as long as it is the same for the whole tile.
     """
 
     __slots__ = (
-        "data",
         "dtype",
         "first_write",
         "free",
         "is_argument",
         "last_use",
+        "loop",
         "name",
         "psum_state",
         "region",
@@ -68,15 +71,15 @@ class Storage:
         self.space = {"sbuf": "sbuf", "psum": "psum"}.get(region.value, "hbm")
         self.name = name
         self.free = prod(shape[1:])
-        self.data: NDArray[Any] | None = None
         self.first_write = -1
         self.last_use = -1
         self.is_argument = False
+        self.loop: object = None
         self.psum_state: int | NDArray[np.uint8] = 0
 
-    def poison(self) -> None:
-        """Fill with NaN, or with an integer far outside any range in use."""
-        self.data = np.full(prod(self.shape), self.dtype.poison, dtype=self.dtype.np_dtype)
+    def poison(self) -> NDArray[Any]:
+        """Flat contents of NaN, or of an integer far outside any range in use."""
+        return np.full(prod(self.shape), self.dtype.poison, dtype=self.dtype.np_dtype)
 
     @property
     def bytes_per_partition(self) -> int:

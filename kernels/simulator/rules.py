@@ -27,6 +27,8 @@ _GUIDE = "NKI Language Guide"
 _APS = "NKI Access Patterns"
 _NOTES3 = "NKI 0.3.0 release notes and migration guide"
 _SHARED = "NKI ISA API Common Fields"
+_LOOPS = "NKI dynamic loops guide"
+_TRN1 = "observed by a third party on trn1 with NKI 0.6 (foxl-ai/kiln, October 2026)"
 
 RULES: dict[str, Rule] = {
     # Shapes and placement
@@ -54,6 +56,14 @@ RULES: dict[str, Rule] = {
         "a view has one dynamic offset: a (1, 1) integer SBUF tile that counts along a dense "
         "dimension",
         f"{_LANG}, NkiTensor.ap; {_ISA}, dma_copy",
+    ),
+    "dynamic-operand": Rule(
+        "on NeuronCore-v2 only DMA has run-time offsets, an operand of an engine has none",
+        f"{_TRN1}: NCC_IBIR829, NCC_IBIR040",
+    ),
+    "offset-range": Rule(
+        "a tensor with a run-time offset is smaller than 4 GiB: the offset has 32 bits",
+        "nki.language API reference of NKI 0.7, NkiTensor.ap",
     ),
     "shape": Rule("operands agree in partitions and in elements per partition", _ISA),
     "shape-scalar": Rule(
@@ -116,6 +126,10 @@ RULES: dict[str, Rule] = {
     "transpose-tile": Rule(
         "TensorE transposes up to 128 x 128, VectorE up to 32 x 32", f"{_ISA}, nc_transpose"
     ),
+    "transpose-identity": Rule(
+        "in transpose mode the moving tile is the identity of the partitions of the stationary one",
+        f"{_ISA}, nc_transpose; Trainium2 architecture guide, Built-in Transpose Support",
+    ),
     "accumulate": Rule(
         "a matrix product accumulates only onto PSUM that a matrix product has begun",
         f"{_ISA}, nc_matmul",
@@ -126,8 +140,25 @@ RULES: dict[str, Rule] = {
         "a reduction runs over the last free axes and never over partitions",
         f"{_ISA}, tensor_reduce",
     ),
+    "activation-shape": Rule(
+        "data and destination of an activation have equal shapes; others are not documented",
+        f"{_ISA}, activation",
+    ),
     "activation-op": Rule("the function is one of ScalarE's", f"{_SHARED}, activation functions"),
     "dma-size": Rule("source and destination have equally many elements", f"{_ISA}, dma_copy"),
+    # Loops of the device
+    "loop-psum": Rule(
+        "PSUM that a loop body writes is allocated in that body",
+        f"{_LOOPS}; {_TRN1}: NCC_IBIR092 for products of TensorE",
+    ),
+    "loop-scope": Rule("a tensor made in a loop body is not visible outside", _LOOPS),
+    "loop-nested": Rule("a loop body contains no loop", f"{_TRN1}: nested loops do not compile"),
+    "loop-input": Rule(
+        "a loop body reads an argument of the kernel at a run-time offset", f"{_TRN1}: NCC_ISQI001"
+    ),
+    "loop-register": Rule(
+        "the counter of a loop is an offset: no Python condition or arithmetic on it", _LOOPS
+    ),
     # Program
     "keyword-enum": Rule("options are members of their enum, no bare integers", _NOTES3),
     "tensor-value": Rule(

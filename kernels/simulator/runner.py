@@ -24,6 +24,7 @@ from .memory import Storage, hbm, shared_hbm
 from .rebind import bind, plain_function
 from .state import Run, run_scope
 from .subset import check_subset
+from .subset_rules import PROFILES, current_profile
 from .tensor import NkiTensor
 
 __all__ = ["Kernel", "SimulatedKernel", "jit", "shape_of", "simulate", "trace"]
@@ -131,11 +132,11 @@ def _run(
     if kernel is not plain:
         _check_source(function)
     names = [*inspect.signature(function).parameters, *["argument"] * len(args)]
-    back: list[tuple[NDArray[Any], Storage]] = []
+    back: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def operand(name: str, value: Any) -> Any:
         if execute and isinstance(value, np.ndarray):
-            return whole(_storage(name, value, back))
+            return _argument(name, value, back)
         if isinstance(value, (np.ndarray, shape_of)):
             return whole(_placeholder(name, value))
         return _constant(name, value)
@@ -148,33 +149,36 @@ def _run(
     tensors = _tensors(function.__name__, result)
     check_capacity(run, function.__name__)
     run.account.outputs = [t.shape for t in tensors]
-    for array, storage in back:
-        assert storage.data is not None
-        array[...] = storage.data.reshape(array.shape)
+    for array, copy in back:
+        array[...] = copy
     if result is None or not execute:
         return None, run.account
     arrays = tuple(np.array(t.array(), order="C") for t in tensors)
     return arrays if isinstance(result, (tuple, list)) else arrays[0], run.account
 
 
-_CHECKED: WeakSet[Callable[..., Any]] = WeakSet()
+_CHECKED: dict[str, WeakSet[Callable[..., Any]]] = {name: WeakSet() for name in PROFILES}
 
 
 def _check_source(function: Callable[..., Any]) -> None:
-    """Check a kernel's source against the compiler's subset, once per function."""
-    if function not in _CHECKED:
+    """Check a kernel's source against the compiler's subset, once per function and profile."""
+    checked = _CHECKED[current_profile()]
+    if function not in checked:
         check_subset(function)
-        _CHECKED.add(function)
+        checked.add(function)
 
 
-def _storage(name: str, value: NDArray[Any], back: list[tuple[NDArray[Any], Storage]]) -> Storage:
+def _argument(
+    name: str, value: NDArray[Any], back: list[tuple[NDArray[Any], NDArray[Any]]]
+) -> NkiTensor:
     """Wrap an array, or a dense copy of it; `back` lists copies that have to be copied back."""
     direct = value.flags.c_contiguous and value.flags.writeable
-    storage = from_array(value if direct else np.array(value, order="C"), hbm, name)
-    storage.is_argument = True
+    used = value if direct else np.array(value, order="C")
+    tensor = from_array(used, hbm, name)
+    tensor.storage.is_argument = True
     if not direct and value.flags.writeable:
-        back.append((value, storage))
-    return storage
+        back.append((value, used))
+    return tensor
 
 
 def _placeholder(name: str, value: Any) -> Storage:

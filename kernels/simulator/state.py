@@ -17,7 +17,7 @@ from .account import Account
 from .errors import refuse
 from .generations import Generation
 from .memory import Storage
-from .tensor import NkiTensor
+from .tensor import DynamicOffset, NkiTensor, Register
 
 __all__ = ["Run", "current_run", "issue", "psum_writers", "run_scope"]
 
@@ -31,6 +31,11 @@ class Run:
         False when tracing: shapes and costs, no arithmetic.
     storages : list of Storage
         All on-chip allocations.
+    loop : object
+        Identity of the loop of the device that runs now; None outside loops.
+    times : int
+        How often the instructions that run now count as work. An instruction with 0 is one that
+        was counted in an earlier iteration of its loop.
     """
 
     def __init__(self, target: Generation, execute: bool) -> None:
@@ -38,6 +43,8 @@ class Run:
         self.execute = execute
         self.clock = 0
         self.storages: list[Storage] = []
+        self.loop: object = None
+        self.times = 1
         self.account = Account(target)
 
 
@@ -87,7 +94,11 @@ def issue(
         if storage.first_write < 0:
             refuse(call, "read-before-write", f"{storage.describe()} is read, nothing wrote it")
         storage.last_use = run.clock
+        if storage.loop is not run.loop and storage.loop is not None:
+            refuse(call, "loop-scope", f"{storage.describe()} was made in the body of a loop")
     storage = dst.storage
+    if storage.loop is not run.loop:
+        _check_loop(run, call, storage)
     if 0 in dst.strides and any(n > 1 and s == 0 for s, n in dst.pattern):
         refuse(call, "write-once", f"dst has pattern {dst.pattern}")
     if storage.first_write < 0:
@@ -95,13 +106,30 @@ def issue(
     storage.last_use = run.clock
     for tensor in (*reads, dst):
         if tensor.dynamic is not None:
-            index = tensor.dynamic.index.storage
-            if index.first_write < 0:
-                refuse(call, "read-before-write", f"offset {index.describe()} was never written")
-            index.last_use = run.clock
+            _note_offset(run, call, tensor.dynamic)
     if storage.space == "psum":
         _mark_psum(dst, 1 if engine == "tensor" else 2)
-    run.account.add(call, engine, cycles)
+    run.account.add(call, engine, cycles, run.times)
+
+
+def _note_offset(run: Run, call: str, dynamic: DynamicOffset) -> None:
+    """Book the read of a run-time offset, from a tile or the counter of a loop."""
+    if isinstance(dynamic.index, Register):
+        if dynamic.index.loop is not run.loop:
+            refuse(call, "loop-scope", "the offset is the counter of a loop that is over")
+        return
+    index = dynamic.index.storage
+    if index.first_write < 0:
+        refuse(call, "read-before-write", f"offset {index.describe()} was never written")
+    index.last_use = run.clock
+
+
+def _check_loop(run: Run, call: str, storage: Storage) -> None:
+    """Refuse a destination that belongs to a loop that is over, or to PSUM outside this one."""
+    if storage.loop is not None:
+        refuse(call, "loop-scope", f"{storage.describe()} was made in the body of a loop")
+    if storage.space == "psum":
+        refuse(call, "loop-psum", f"dst is {storage.describe()}, allocated outside the loop")
 
 
 def _mark_psum(t: NkiTensor, writer: int) -> None:

@@ -1,8 +1,8 @@
 """Static check that a kernel stays inside the Python subset of the NKI compiler.
 
 `check_subset` walks the source of a kernel and of every function of its own package that it
-calls, and reports what the compiler would refuse. Both simulators run any Python, so without this
-check such code would fail only on a machine with the compiler.
+calls, and reports what a front end of the compiler would refuse (`subset_rules`). Both simulators
+run any Python, so without this check such code would fail only on a machine with the compiler.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from . import isa, language
 from .errors import SubsetError
+from .subset_rules import SUBSET_RULES, current_profile
 from .subset_syntax import check_syntax
 
 __all__ = ["Violation", "check_subset", "violations"]
@@ -40,19 +41,19 @@ class Violation(NamedTuple):
 
 
 def check_subset(kernel: Any) -> None:
-    """Raise `SubsetError` for the first construct that the compiler would refuse.
+    """Raise `SubsetError` for the first construct that the current profile would refuse.
 
     Parameters
     ----------
     kernel : Kernel or function
         Decorated or not; its helpers are found through its globals.
     """
-    for found in violations(kernel):
+    for found in violations(kernel, current_profile()):
         raise SubsetError(f"{found.function}, line {found.line}", found.rule, found.detail)
 
 
-def violations(kernel: Any) -> list[Violation]:
-    """Return everything in a kernel and its helpers that the compiler would refuse."""
+def violations(kernel: Any, profile: str) -> list[Violation]:
+    """Return everything in a kernel and its helpers that the front end `profile` would refuse."""
     function = getattr(kernel, "func", kernel)
     found: list[Violation] = []
     todo: list[Callable[..., Any]] = [function]
@@ -63,7 +64,7 @@ def violations(kernel: Any) -> list[Violation]:
             continue
         seen.add(f)
         found.extend(_check_function(f, todo, f is function))
-    return found
+    return [v for v in found if profile in SUBSET_RULES[v.rule].profiles]
 
 
 def _definition(f: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:
@@ -170,6 +171,10 @@ def _check_call(call: ast.Call, scope: _Scope) -> Iterator[tuple[str, str]]:
     if not space or short not in _SPACES[space].__all__:
         return
     name = f"{space}.{short}"
+    if name in ("nl.affine_range", "nl.sequential_range"):
+        yield "deprecated-range", name
+    if name == "nl.fori_loop":
+        yield "device-loop", name
     signature = inspect.signature(getattr(_SPACES[space], short)).parameters
     parameters = list(signature)
     if len(call.args) > len(parameters):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,33 @@ from .indexing import index_of, slice_range
 from .memory import MemoryRegion, Storage
 from .strides import reshape_strides
 
-__all__ = ["DynamicOffset", "NkiTensor"]
+__all__ = ["DynamicOffset", "NkiTensor", "Register"]
+
+OFFSET_BYTES = 2**32
+"""Bytes that a 32-bit run-time offset reaches."""
+
+
+class Register:
+    """The counter of a loop of the device: a number that exists there only.
+
+    Attributes
+    ----------
+    value : int
+        Number of the iteration that runs here.
+    loop : object
+        Identity of the loop, `Run.loop`.
+    """
+
+    def __init__(self, value: int, loop: object) -> None:
+        self.value = value
+        self.loop = loop
+
+    def _refuse(self, *operands: Any) -> NoReturn:
+        refuse("nl.fori_loop", "loop-register", "the counter is used as a Python number")
+
+    __bool__ = __index__ = __int__ = __float__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __floordiv__ = __mod__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
 
 
 @dataclass(frozen=True)
@@ -28,17 +54,23 @@ class DynamicOffset:
 
     Attributes
     ----------
-    index : NkiTensor
-        (1, 1) integer tile in SBUF.
+    index : NkiTensor or Register
+        (1, 1) integer tile in SBUF, or the counter of a loop.
     stride : int
         Elements per unit of the index.
     limit : int
         The index must be below this.
     """
 
-    index: NkiTensor
+    index: NkiTensor | Register
     stride: int
     limit: int
+
+    @property
+    def value(self) -> int:
+        """The offset in units of `stride`, as the instruction reads it."""
+        index = self.index
+        return index.value if isinstance(index, Register) else int(index.array().item())
 
 
 class NkiTensor:
@@ -53,11 +85,23 @@ class NkiTensor:
     dtype : DType
     dynamic : DynamicOffset or None
         Added to `offset` when an instruction runs.
+    data : ndarray or None
+        Flat contents of the storage; None when tracing.
     checked : bool
         Whether `operands.tile` has accepted the view already.
     """
 
-    __slots__ = ("_array", "checked", "dtype", "dynamic", "offset", "shape", "storage", "strides")
+    __slots__ = (
+        "_array",
+        "checked",
+        "data",
+        "dtype",
+        "dynamic",
+        "offset",
+        "shape",
+        "storage",
+        "strides",
+    )
 
     def __init__(
         self,
@@ -66,6 +110,7 @@ class NkiTensor:
         strides: tuple[int, ...],
         offset: int = 0,
         dynamic: DynamicOffset | None = None,
+        data: NDArray[Any] | None = None,
     ) -> None:
         self.storage = storage
         self.shape = shape
@@ -73,6 +118,7 @@ class NkiTensor:
         self.offset = offset
         self.dtype: DType = storage.dtype
         self.dynamic = dynamic
+        self.data = data
         self._array: NDArray[Any] | None = None
         self.checked = False
 
@@ -170,7 +216,8 @@ class NkiTensor:
         if len(new_shape) < (2 if on_chip else 1):
             new_shape.append(1)
             new_strides.append(dropped)
-        return NkiTensor(self.storage, tuple(new_shape), tuple(new_strides), offset, self.dynamic)
+        view = (tuple(new_shape), tuple(new_strides), offset)
+        return NkiTensor(self.storage, *view, self.dynamic, self.data)
 
     def reshape(self, shape: tuple[int, ...]) -> NkiTensor:
         """View the same elements in another shape; on chip partitions stay."""
@@ -187,7 +234,7 @@ class NkiTensor:
             strides = reshape_strides(self.shape, self.strides, shape)
         if strides is None:
             refuse(call, "view", f"{self.shape} with strides {self.strides} cannot be {shape}")
-        return NkiTensor(self.storage, shape, strides, self.offset, self.dynamic)
+        return NkiTensor(self.storage, shape, strides, self.offset, self.dynamic, self.data)
 
     def ap(
         self,
@@ -222,7 +269,7 @@ class NkiTensor:
         dynamic = None
         if scalar_offset is not None:
             dynamic = self._dynamic(call, scalar_offset, indirect_dim)
-        view = NkiTensor(storage, shape, strides, start, dynamic)
+        view = NkiTensor(storage, shape, strides, start, dynamic, self.data)
         last, inside = view._reach(start)
         if min(shape) < 1 or start < 0 or (dynamic is None and not inside):
             refuse(
@@ -243,12 +290,12 @@ class NkiTensor:
             refuse(call, "indirect", f"dimension {dim} of {self} is not dense")
         if self.on_chip and dim == 0:
             refuse(call, "indirect", "the partition of an on-chip tensor is not dynamic")
-        if not isinstance(index, NkiTensor):
-            refuse(call, "indirect", f"scalar_offset is a {type(index).__name__}")
-        if index.dtype.is_float:
-            refuse(call, "indirect", f"scalar_offset has dtype {index.dtype}, not an integer type")
-        if index.shape != (1, 1) or index.buffer is not MemoryRegion.sbuf:
-            refuse(call, "indirect", f"scalar_offset is {index}, not a (1, 1) SBUF tile")
+        size = prod(self.storage.shape) * self.dtype.itemsize
+        if size >= OFFSET_BYTES:
+            detail = f"{self.storage.describe()} has {size} bytes"
+            refuse(call, "offset-range", f"{detail}; run-time offsets reach {OFFSET_BYTES}")
+        if not isinstance(index, Register):
+            _check_index(call, index)
         # The documented formula is an address: the index may pass its dimension, not the storage.
         return DynamicOffset(index, stride, prod(self.storage.shape))
 
@@ -275,7 +322,7 @@ class NkiTensor:
         return view
 
     def _view_at(self, offset: int) -> NDArray[Any]:
-        data = self.storage.data
+        data = self.data
         assert data is not None
         np_dtype = self.dtype.np_dtype
         size = np_dtype.itemsize
@@ -288,7 +335,7 @@ class NkiTensor:
         )
 
     def _dynamic_start(self, dynamic: DynamicOffset) -> int:
-        value = int(dynamic.index.array().item())
+        value = dynamic.value
         storage = self.storage
         if not 0 <= value < dynamic.limit:
             refuse(
@@ -311,3 +358,13 @@ class NkiTensor:
         """Store `values` (same number of elements) with the device's conversion."""
         values = cast(values, self.dtype)
         self.array()[...] = values.reshape(self.shape)
+
+
+def _check_index(call: str, index: Any) -> None:
+    """Require a (1, 1) integer tile in SBUF."""
+    if not isinstance(index, NkiTensor):
+        refuse(call, "indirect", f"scalar_offset is a {type(index).__name__}")
+    if index.dtype.is_float:
+        refuse(call, "indirect", f"scalar_offset has dtype {index.dtype}, not an integer type")
+    if index.shape != (1, 1) or index.buffer is not MemoryRegion.sbuf:
+        refuse(call, "indirect", f"scalar_offset is {index}, not a (1, 1) SBUF tile")

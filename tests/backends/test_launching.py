@@ -15,8 +15,6 @@ import pytest
 import torch
 
 import dfmp2.backends.nki
-import dfmp2.kernels.ao2mo
-import dfmp2.kernels.pair_plan
 from dfmp2 import NkiFallbackWarning
 from dfmp2.backends.compiled import compiled_before
 from dfmp2.backends.launching import DeviceRunner, SimulatorRunner, device_operation, overwrite
@@ -25,6 +23,7 @@ from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import DeviceLostError, KernelError
+from dfmp2.kernels.limits import INSTRUCTIONS
 from dfmp2.precision.estimate import Placement
 from dfmp2.runfile.checkpoint import Checkpoint
 from dfmp2.workflow.compute import _Calculation
@@ -70,8 +69,7 @@ def computed(selection: Selection, precision: str, fused: bool = True) -> Outcom
 def small_launches(monkeypatch: Any) -> None:
     """Let one operation take several launches, as large molecules do."""
     monkeypatch.setattr(dfmp2.backends.nki, "RIGHT_HAND_SIDES", 2 * NVIR)
-    monkeypatch.setattr(dfmp2.kernels.ao2mo, "INSTRUCTION_LIMIT", 20)
-    monkeypatch.setattr(dfmp2.kernels.pair_plan, "INSTRUCTION_LIMIT", 40)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 40))
 
 
 @pytest.fixture(autouse=True)

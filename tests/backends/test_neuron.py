@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from dfmp2.backends.launching import DeviceRunner
 from dfmp2.backends.neuron import NativeDevice, XlaDevice, find_device
+from dfmp2.kernels.launch import instruction_limit
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +144,30 @@ def test_instance_type_names_the_generation(monkeypatch: Any) -> None:
         device, _ = find_device()
         assert device is not None
         assert device.name == f"{name} NeuronCore, torch_xla"
+
+
+@pytest.mark.parametrize(
+    ("hardware", "override", "known"),
+    [
+        ("trn1", "", "trn1"),
+        ("trn1", "gen3", "trn2"),
+        ("inf2", "", "trn1"),
+        (None, "", None),
+        ("trn9", "", None),
+    ],
+)
+def test_programs_have_the_limit_of_the_device(
+    monkeypatch: Any, hardware: str | None, override: str, known: str | None
+) -> None:
+    """Without it, the limits of a trn1 would be those of the simulator's default generation."""
+    monkeypatch.setattr("dfmp2.backends.neuron.hardware_generation", lambda *_: hardware)
+    monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", override)
+    limits = {"trn1": 7000, "trn2": 8000, "trn3": 9000}
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", limits)
+    monkeypatch.delenv("DFMP2_NKI_INSTRUCTIONS", raising=False)
+    runner = DeviceRunner(SimpleNamespace(name="a device"))  # type: ignore[arg-type]
+    assert (runner.target.name if runner.target else None) == known
+    assert instruction_limit(runner) == limits[known or "trn2"]
 
 
 def test_native_device_copies_runs_and_tells_what_it_holds(monkeypatch: Any) -> None:

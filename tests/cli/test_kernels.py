@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -44,12 +45,16 @@ def test_estimate_is_labelled(shape: str) -> None:
     printed = _invoke("--estimate", shape, "--generation", "trn1")
     assert printed.startswith("ESTIMATE")
     assert "not measured" in printed
-    assert [line.split()[0] for line in printed.splitlines()[4:]] == [
-        "gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy",
-    ]  # fmt: skip
+    kernels = [line.split()[0] for line in printed.splitlines() if " trn1 " in line]
+    assert kernels == ["gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy"]
+    assert "compilation takes is unknown" in printed
+    assert "ESTIMATE of pair_energy on all physical cores of one instance" in printed
+    names = [line.split()[:2] for line in printed.splitlines() if line.startswith("trn1.")]
+    assert names == [["trn1.2xlarge", "2"], ["trn1.32xlarge", "32"]]
 
 
-def test_estimate_json() -> None:
+def test_estimate_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", "6144")
     data = json.loads(_invoke("--estimate", "medium", "--generation", "trn1", "--json"))
     assert "not measured" in data["what"]
     (pair,) = [k for k in data["kernels"] if k["kernel"] == "pair_energy"]
@@ -58,6 +63,40 @@ def test_estimate_json() -> None:
     products = 2080 * 4 * 12 * 448 * 4 / 2.8e9 * 1e3
     assert products < pair["estimated_device_ms"] < 1.1 * products
     assert pair["programs"] <= 2
+    assert all(k["pessimistic_estimate_ms"] >= k["estimated_device_ms"] for k in data["kernels"])
+    assert data["groups_of_orbitals"] == {"number": 1, "size": 64}
+    (small, large) = data["pair_energy_on_instances"]
+    assert large["estimated_device_ms"] < small["estimated_device_ms"]
+
+
+def test_a_split_b_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The groups change the number of programs and launches, so the plan shows them."""
+    monkeypatch.setattr("dfmp2.kernels.pair_plan.OFFSET_BYTES", 2 * 384 * 112 * 4 + 1)
+    printed = _invoke("--estimate", "small", "--generation", "trn1")
+    assert "it into 8 groups of at most 2 orbitals." in printed
+    (line,) = [line for line in printed.splitlines() if line.startswith("pair_energy")]
+    assert int(line.split()[4]) > 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("DFMP2_NKI_INSTRUCTIONS", "70000"), ("DFMP2_NKI_PROFILE", "tracing")]
+)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_wrong_settings_are_found_before_the_work(
+    command: str, variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first launch, the SCF would be lost."""
+
+    def scf(*_: object) -> None:
+        raise AssertionError("an SCF was started")
+
+    monkeypatch.setattr("pyscf.scf.hf.SCF.kernel", scf)
+    monkeypatch.setenv(variable, value)
+    molecule = str(Path(__file__).parents[2] / "inputs" / "water.xyz")
+    arguments = [command, molecule, "--basis", "sto-3g", "--backend", "simulator"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2, result.output
+    assert f"{variable} is '{value}'" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -75,7 +114,7 @@ def test_a_shape_that_would_take_hours(shape: str) -> None:
     result = CliRunner().invoke(main, ["kernels", "--estimate", shape])
     assert result.exit_code == 2
     assert "too large" in result.stderr
-    assert "200/2000/6000" in result.stderr
+    assert "200/2000/8000" in result.stderr
 
 
 def test_a_generation_without_an_estimate_is_an_error() -> None:

@@ -12,8 +12,10 @@ from dfmp2.kernels import reference
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.checks import compare
+from dfmp2.kernels.estimate import Tracer
 from dfmp2.kernels.gemm import gemm
-from dfmp2.kernels.launch import Launch, Launcher, program_key
+from dfmp2.kernels.launch import Launch, Launcher, instruction_limit, program_key
+from dfmp2.kernels.limits import INSTRUCTIONS, LEAST_INSTRUCTIONS
 from dfmp2.kernels.mp2_energy import mp2_energy
 from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.syrk import syrk
@@ -117,12 +119,31 @@ def test_one_program_serves_all_tasks(launch: Launch) -> None:
     e, v = -RNG.random(9) - 1, RNG.random(150) + 1
     counted = Launcher(launch)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dfmp2.kernels.pair_plan.INSTRUCTION_LIMIT", 120)
+        patch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 120))
         result = pair_energy(b, b, e, e, v, True, launch=counted)
     assert counted.launches > 3
     assert len(counted.programs) == 1
     for x, y in zip(result, reference.pair_energy(b, b, e, e, v, True), strict=True):
         np.testing.assert_allclose(x, y, atol=1e-5 * np.abs(y).max())
+
+
+def test_the_limit_of_a_program_is_that_of_its_generation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The launcher's machine decides, then the environment; DFMP2_NKI_INSTRUCTIONS lowers it."""
+    monkeypatch.setattr(
+        "dfmp2.kernels.launch.INSTRUCTIONS", {"trn1": 7000, "trn2": 8000, "trn3": 9000}
+    )
+    monkeypatch.delenv("DFMP2_NKI_INSTRUCTIONS", raising=False)
+    monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "gen3")
+    known = Launcher(Tracer("trn1"))
+    assert (instruction_limit(known), instruction_limit(Launcher(sum))) == (7000, 8000)
+    monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
+    assert instruction_limit(known) == instruction_limit(sum) == LEAST_INSTRUCTIONS
+    for wrong in ("7001", "6143", "-1", "many", "7e3"):
+        monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", wrong)
+        with pytest.raises(InputError, match=rf"INSTRUCTIONS is '{wrong}'.*6144 to 7000"):
+            instruction_limit(known)
 
 
 def test_errors_of_a_kernel_are_raised() -> None:

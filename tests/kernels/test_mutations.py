@@ -173,7 +173,15 @@ EDITS = [
     ),
     # The reduction
     Edit("mp2_energy", "reduction", "mirror", "op=nl.subtract", "op=nl.add"),
-    Edit("mp2_energy", "reduction", "mirror", "dst=scratch[0][:, n, :]", "dst=scratch[0][:, 0, :]"),
+    Edit(
+        "mp2_energy",
+        "reduction",
+        "mirror",
+        "scratch[0][:, n, :],",
+        "scratch[0][:, 0, :],",
+    ),
+    Edit("mp2_energy", "reduction", "mirror", "moving=scratch[2]", "moving=scratch[1][:, n, :]"),
+    Edit("mp2_energy", "reduction", "mirror", "(first + n) * p : (first + n + 1) * p", "0:p"),
     Edit(
         "pair_energy-chunks",
         "reduction",
@@ -249,7 +257,7 @@ def _check(problem: str, monkeypatch: pytest.MonkeyPatch) -> float:
     """Error of `problem` in units of its bound."""
     kernel, _, form = problem.partition("-")
     if form == "streamed":
-        monkeypatch.setattr("dfmp2.kernels.pair_energy.plan_resident", lambda *_: None)
+        monkeypatch.setattr("dfmp2.kernels.pair_plan.plan_resident", lambda *_: None)
         monkeypatch.setattr("dfmp2.kernels.pair_streamed.k_chunk", lambda *_: 2)
     if form == "":
         # Several partners per task and several tasks per launch.

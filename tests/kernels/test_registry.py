@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.kernels import registry
 from dfmp2.kernels.checks import CHECKS, Outcome
 from dfmp2.kernels.nki import HAS_NKI
+from dfmp2.kernels.simulator.subset import violations
+from dfmp2.kernels.simulator.subset_rules import PROFILES
 
 
 def test_every_kernel_has_a_row() -> None:
@@ -25,6 +28,25 @@ def test_evidence_is_of_the_present_source(place: str) -> None:
     assert {row.kernel: row.status(place) for row in registry.rows()} == dict.fromkeys(
         registry.KERNELS, "passed"
     )
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_kernels_stay_inside_the_subset_of_every_front_end(profile: str) -> None:
+    """NKI 0.3 to 0.6 parse a kernel, 0.7 traces it: the same source serves both."""
+    folder = Path(registry.__file__).parent
+    modules = [
+        importlib.import_module(f"dfmp2.kernels.{path.stem}") for path in folder.glob("*.py")
+    ]
+    kernels = {
+        value.__name__: value
+        for module in modules
+        for value in vars(module).values()
+        if type(value).__name__ == "Kernel" and not isinstance(value, type)
+    }
+    assert len(kernels) == len(CHECKS) + 2  # two have a second form
+    assert {name: violations(kernel, profile) for name, kernel in kernels.items()} == {
+        name: [] for name in kernels
+    }
 
 
 def test_no_evidence_no_claim(tmp_path: Path) -> None:

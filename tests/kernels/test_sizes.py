@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dfmp2.errors import ResourceError
 from dfmp2.kernels import pair_plan
 from dfmp2.kernels.checks import CHECKS
-from dfmp2.kernels.launch import Launch
+from dfmp2.kernels.launch import Launch, Launcher
+from dfmp2.kernels.limits import INSTRUCTIONS
+from dfmp2.kernels.simulator.subset_rules import PROFILES
 
 PARTITION = (1, 127, 128, 129, 259)  # 1, tile - 1, tile, tile + 1, 2 tile + 3
 BANK = (1, 511, 512, 513, 1027)
@@ -77,18 +81,34 @@ def _name(value: Any) -> str:
 LONG = [(2, 2, 18500, 128)]
 """Seconds each, beside another case of the same form."""
 
+TARGETS = [(target, profile) for target in ("trn1", "trn2") for profile in PROFILES]
 
-@pytest.mark.parametrize(
-    ("kernel", "sizes"),
-    [
-        pytest.param(k, s, marks=[pytest.mark.slow] * (s in LONG))
-        for k, cases in CASES.items()
-        for s in cases
-    ],
-    ids=_name,
-)
-def test_sizes(launch: Launch, kernel: str, sizes: tuple[int, ...]) -> None:
+
+def _every_size() -> Iterator[Any]:
+    """Each size on both generations with both front ends: one of the four, the others are slow."""
+    for kernel, cases in CASES.items():
+        for turn, sizes in enumerate(cases):
+            for number, target in enumerate(TARGETS):
+                slow = sizes in LONG or number != turn % len(TARGETS)
+                yield pytest.param(kernel, sizes, *target, marks=[pytest.mark.slow] * slow)
+
+
+@pytest.mark.parametrize(("kernel", "sizes", "target", "profile"), [*_every_size()], ids=_name)
+def test_sizes(
+    launch: Launch,
+    kernel_backend: str,
+    kernel: str,
+    sizes: tuple[int, ...],
+    target: str,
+    profile: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The largest error is within the bound derived for it."""
+    if kernel_backend == "nki-simulator":
+        monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", target)
+        monkeypatch.setenv("DFMP2_NKI_PROFILE", profile)
+    elif (target, profile) != TARGETS[0]:
+        pytest.skip("a device and AWS's simulator have one generation and one front end")
     outcome = CHECKS[kernel](launch, *sizes)
     assert outcome.ratio <= 1, outcome
 
@@ -125,24 +145,59 @@ def test_many_launches(
     launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several launches of one program, the last with repeated tasks."""
-    monkeypatch.setattr(pair_plan, "INSTRUCTION_LIMIT", 150)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 150))
     outcome = CHECKS["pair_energy"](launch, *sizes)
     assert outcome.ratio <= 1, outcome
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["resident", "streamed"])
+@pytest.mark.parametrize("sizes", [(5, 0, 3, 131), (4, 3, 3, 131)], ids=_name)
+def test_groups_of_orbitals(
+    launch: Launch, sizes: tuple[int, ...], streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B beyond the reach of run-time offsets is cut, and the pairs across the cuts are there."""
+    limit = 3 * 128 * 132 * 4  # two orbitals are below it
+    monkeypatch.setattr(pair_plan, "OFFSET_BYTES", limit)
+    if streamed:
+        monkeypatch.setattr("dfmp2.kernels.pair_plan.plan_resident", lambda *_: None)
+
+    def small(kernel: Any, *operands: Any) -> Any:
+        assert max(x.nbytes for x in operands) < limit
+        return launch(kernel, *operands)
+
+    counted = Launcher(small)
+    outcome = CHECKS["pair_energy"](counted, *sizes)
+    assert outcome.ratio <= 1, outcome
+    assert counted.launches > 1
+
+
+def test_one_orbital_beyond_32_bits_is_refused() -> None:
+    """No split of orbitals helps; a wrong address would be a wrong energy."""
+    with pytest.raises(ResourceError, match=r"B of one orbital has 4.0 GiB \(32768 auxiliaries"):
+        pair_plan.orbital_groups(3, 32768, 32768)
 
 
 @pytest.mark.parametrize("n", [257, 300, 641])
 def test_trsm_panels(launch: Launch, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A factor of several panels, right-hand sides in several launches."""
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_RHS", 4)
-    monkeypatch.setattr("dfmp2.kernels.trsm.INSTRUCTION_LIMIT", 60)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 60))
     monkeypatch.setattr("dfmp2.kernels.trsm.TRSM_ORDER", 256)
     outcome = CHECKS["trsm"](launch, n, 19)
+    assert outcome.ratio <= 1, outcome
+
+
+def test_mp2_energy_in_groups(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of two T blocks are kept together, the last group has one; two launches."""
+    monkeypatch.setattr("dfmp2.kernels.mp2_energy.SUMS_BYTES", 2 * 2 * 4 * 4)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 110))
+    outcome = CHECKS["mp2_energy"](launch, 5, 131)
     assert outcome.ratio <= 1, outcome
 
 
 def test_ao2mo_panels(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Virtuals in several panels, auxiliaries in several launches."""
     monkeypatch.setattr("dfmp2.kernels.ao2mo.C_VIR_BYTES", 4 * 2 * 100)
-    monkeypatch.setattr("dfmp2.kernels.ao2mo.INSTRUCTION_LIMIT", 60)
+    monkeypatch.setattr("dfmp2.kernels.launch.INSTRUCTIONS", dict.fromkeys(INSTRUCTIONS, 60))
     outcome = CHECKS["ao2mo"](launch, 7, 130, 3, 250)
     assert outcome.ratio <= 1, outcome

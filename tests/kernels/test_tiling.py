@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfmp2.kernels import pair_plan, tiling
-from dfmp2.kernels.limits import INSTRUCTION_LIMIT, PSUM_BANK_F32, SBUF_BUDGET
+from dfmp2.kernels.limits import INSTRUCTIONS, LEAST_INSTRUCTIONS, PSUM_BANK_F32, SBUF_BUDGET
 
 sizes = st.integers(1, 5000)
+limits = st.sampled_from([LEAST_INSTRUCTIONS, max(INSTRUCTIONS.values())])
 
 
 @given(sizes, st.integers(1, 600), st.sampled_from([1, 2, 4, 128]))
@@ -89,10 +90,10 @@ def test_spans_cover(start: int, stop: int, width: int) -> None:
     assert all(0 < hi - lo <= width for lo, hi in spans)
 
 
-@given(st.integers(1, 1500), st.integers(1, 6000), st.integers(1, 200))
-def test_resident_plan_stays_within_limits(nvir: int, naux: int, slots: int) -> None:
+@given(st.integers(1, 1500), st.integers(1, 6000), st.integers(1, 200), limits)
+def test_resident_plan_stays_within_limits(nvir: int, naux: int, slots: int, limit: int) -> None:
     """A plan fits SBUF and the instruction limit, and covers the problem."""
-    plan = pair_plan.plan_resident(nvir, naux, slots)
+    plan = pair_plan.plan_resident(nvir, naux, slots, limit)
     if plan is None:
         assert 3 * 4 * nvir * naux / 128 > 0.5 * SBUF_BUDGET
         return
@@ -101,13 +102,13 @@ def test_resident_plan_stays_within_limits(nvir: int, naux: int, slots: int) -> 
     assert pair_plan.resident_bytes(plan.nk, *plan.strips, 3, 1) <= SBUF_BUDGET
     assert plan.tasks >= 1
     matmuls = plan.tasks * plan.partners * plan.nk * plan.strips.number
-    assert matmuls < INSTRUCTION_LIMIT
+    assert matmuls < limit
 
 
 @given(st.integers(1, 5000), st.integers(1, 40000))
 def test_streamed_plan_stays_within_limits(nvir: int, naux: int) -> None:
     """Blocks cover the virtuals, two sets of four chunks fit SBUF."""
-    plan = pair_plan.plan_streamed(nvir, naux)
+    plan = pair_plan.plan_streamed(nvir, naux, LEAST_INSTRUCTIONS)
     assert plan.blocks.padded >= nvir
     assert plan.blocks.size == plan.strips.padded
     assert plan.strips.number * 2 <= 8

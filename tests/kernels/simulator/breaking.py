@@ -1,7 +1,8 @@
 """Minimal kernels that break one rule each, collected by rule.
 
 A case is a kernel decorated with `breaks`, which gives the rule, the call that refuses it and the
-exact detail of the error. `test_rules` runs all cases and checks that every rule has one.
+exact detail of the error. `obeys` decorates a kernel that does the same within the rule, and gives
+its result. `test_rules` runs all cases and checks that every rule has one that breaks it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,19 @@ class Case:
         return f"{self.rule}-{self.kernel.__name__}"
 
 
+@dataclass(frozen=True)
+class Obeying:
+    """One kernel that must be accepted; `result` is an array, or a shape for a traced kernel."""
+
+    kernel: Callable[..., Any]
+    rule: str
+    result: Any
+    args: tuple[Any, ...]
+    target: str
+
+
 CASES: list[Case] = []
+OBEYING: list[Obeying] = []
 
 
 def breaks(
@@ -47,6 +60,18 @@ def breaks(
 
     def collect(kernel: Callable[..., Any]) -> Callable[..., Any]:
         CASES.append(Case(kernel, rule, call, detail, args, target))
+        return kernel
+
+    return collect
+
+
+def obeys(
+    rule: str, result: Any, *args: Any, target: str = "trn2"
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Collect a kernel that obeys `rule`."""
+
+    def collect(kernel: Callable[..., Any]) -> Callable[..., Any]:
+        OBEYING.append(Obeying(kernel, rule, result, args, target))
         return kernel
 
     return collect

@@ -9,9 +9,11 @@ import numpy as np
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator import language as nl
 
-from .breaking import F32, breaks, filled, fresh, product, psum, sbuf
+from .breaking import F32, breaks, filled, fresh, obeys, product, psum, sbuf
+from .tiles import copied, load, stored
 
 ONES = np.ones((4, 8), F32)
+EIGHT = np.arange(32, dtype=F32).reshape(8, 4)
 ALL = "bool_, int8, int16, int32, uint8, uint16, uint32, float16, bfloat16, tfloat32, float32"
 
 
@@ -121,11 +123,42 @@ def vector_transpose_too_large() -> None:
 @breaks(
     "not-modelled",
     "nisa.nc_matmul",
-    "parameter is_stationary_onezero, is_moving_onezero, is_transpose",
+    "parameter is_stationary_onezero, is_moving_onezero",
 )
-def transpose_by_product() -> None:
+def hints_of_ones_and_zeros() -> None:
     x = sbuf((128, 128))
-    nisa.nc_matmul(fresh((128, 128), buffer=nl.psum), x, x, True, True, True)
+    nisa.nc_matmul(fresh((128, 128), buffer=nl.psum), x, x, True, True)
+
+
+@breaks("transpose-identity", "nisa.nc_matmul", "moving is sbuf tensor [64, 64] float32")
+def transpose_with_ones() -> None:
+    x = sbuf((64, 64))
+    nisa.nc_matmul(fresh((64, 64), buffer=nl.psum), x, x, is_transpose=True, accumulate=False)
+
+
+@breaks("transpose-identity", "nisa.nc_matmul", "moving is (64, 32), stationary has 64 rows")
+def transpose_with_half_an_identity() -> None:
+    x = sbuf((64, 64))
+    out = fresh((64, 32), buffer=nl.psum)
+    nisa.nc_matmul(out, x, x[:, 0:32], is_transpose=True, accumulate=False)
+
+
+@breaks("dtype-transpose", "nisa.nc_matmul", "data is bfloat16, dst float32", np.eye(64, dtype=F32))
+def product_that_transposes_and_casts(unit: Any) -> None:
+    out, data = fresh((64, 64), buffer=nl.psum), sbuf((64, 64), nl.bfloat16)
+    nisa.nc_matmul(out, data, copied(load(unit), nl.bfloat16), is_transpose=True, accumulate=False)
+
+
+@breaks("accumulate", "nisa.nc_matmul", "accumulate=None in transpose mode", np.eye(64, dtype=F32))
+def transpose_that_may_accumulate(unit: Any) -> None:
+    nisa.nc_matmul(fresh((64, 64), buffer=nl.psum), sbuf((64, 64)), load(unit), is_transpose=True)
+
+
+@obeys("transpose-identity", EIGHT.T, EIGHT, np.eye(8, dtype=F32))
+def transpose_with_the_identity(x: Any, unit: Any) -> Any:
+    out = fresh((4, 8), buffer=nl.psum)
+    nisa.nc_matmul(out, load(x), load(unit), is_transpose=True, accumulate=False)
+    return stored(copied(out))
 
 
 @breaks(

@@ -1,4 +1,4 @@
-"""The simulator's tests choose the generation themselves, so the environment must not set it."""
+"""The simulator's tests choose generation and profile, so the environment must not set them."""
 
 from __future__ import annotations
 
@@ -8,3 +8,4 @@ import pytest
 @pytest.fixture(autouse=True)
 def _default_generation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEURON_PLATFORM_TARGET_OVERRIDE", raising=False)
+    monkeypatch.delenv("DFMP2_NKI_PROFILE", raising=False)

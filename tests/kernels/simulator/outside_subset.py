@@ -193,3 +193,27 @@ def engine_number(x: Any, y: Any) -> None:
 @leaves("buffer-name", "nl.ndarray(buffer='sbuf')")
 def buffer_string(x: Any) -> Any:
     return nl.ndarray(x.shape, nl.float32, buffer="sbuf")
+
+
+@leaves("deprecated-range", "nl.affine_range")
+def old_range(x: Any) -> Any:
+    for _ in nl.affine_range(2):
+        x = helper(x, x)
+    return x
+
+
+@leaves("deprecated-range", "nl.sequential_range")
+def old_sequential_range(x: Any) -> Any:
+    for _ in nl.sequential_range(2):
+        x = helper(x, x)
+    return x
+
+
+def body(i: Any) -> None:
+    """Do nothing."""
+
+
+@leaves("device-loop", "nl.fori_loop")
+def device_loop(x: Any) -> Any:
+    nl.fori_loop(0, 2, body)
+    return x

@@ -31,7 +31,8 @@ def cycles(body: Any, target: str = "trn2") -> dict[tuple[str, str], int]:
 
 
 def transpose(x: Any, y: Any, p: Any) -> None:
-    nisa.nc_transpose(fresh((128, 64), buffer=nl.psum), x[:, 0:128])
+    out = fresh((128, 64), buffer=nl.psum)
+    nisa.nc_matmul(out, x[:, 0:128], y[:, 0:64], is_transpose=True, accumulate=False)
 
 
 FORMULAS = {
@@ -86,6 +87,19 @@ def test_float32_transpose_costs_twice_as_much_on_v2() -> None:
     assert cycles(transpose, "trn1") == {("tensor", "nisa.nc_transpose"): 256}
 
 
+def test_nc_transpose_makes_an_identity_each_time() -> None:
+    """Two instructions more than a product in transpose mode, one of them on GpSimdE."""
+
+    def body(x: Any, y: Any, p: Any) -> None:
+        nisa.nc_transpose(fresh((128, 64), buffer=nl.psum), x[:, 0:128])
+
+    assert cycles(body) == {
+        **cycles(transpose),
+        ("vector", "nisa.nc_transpose"): 64,
+        ("gpsimd", "nisa.nc_transpose"): 150 + 64,
+    }
+
+
 def kernel(a: Any, b: Any) -> Any:
     """A small product with a transpose, all engines busy."""
     acc = fresh((128, 448), buffer=nl.psum)
@@ -115,7 +129,7 @@ def test_counts_of_a_small_kernel() -> None:
     assert account.matmul_cycles == 2 * 4 * 448
     assert account.transpose_cycles == 2 * 112
     assert account.engine_cycles("tensor") == account.matmul_cycles + account.transpose_cycles
-    assert account.instructions == 10
+    assert account.instructions == 12
     assert account.dma.hbm_read == 4 * 2 * 128 * (128 + 448)
     assert account.dma.hbm_written == 4 * 128 * 448
     assert account.dma.transfers == 5
@@ -130,7 +144,7 @@ def test_busy_times_follow_the_clocks() -> None:
     busy = account.busy_us()
     assert busy["tensor"] == pytest.approx(account.engine_cycles("tensor") / 2800)
     assert busy["scalar"] == pytest.approx(448 / 1400)
-    assert busy["vector"] == pytest.approx(112 / 1120)
+    assert busy["vector"] == pytest.approx((112 + 112) / 1120)
     read = 2 * 128 * 128 * 4 / (272e3 * 0.5)  # 512 B elements: half the peak
     rows = 3 * 128 * 448 * 4 / (272e3 * 0.7)
     assert busy["dma"] == pytest.approx(read + rows)
@@ -159,6 +173,31 @@ def test_a_tile_is_live_from_first_write_to_last_use() -> None:
     # Python keeps all ten alive either way: only use counts.
     assert trace(reuse, False).sbuf_peak == 4000
     assert trace(reuse, True).sbuf_peak == 40000
+
+
+def test_a_loop_of_the_device_is_one_program_and_many_runs() -> None:
+    """Its body is in the program once; work, bytes and live memory are those of all iterations."""
+
+    def loop(x: Any, trips: Any) -> None:
+        kept = filled((1, 100))
+
+        def body(i: Any) -> None:
+            t = fresh((1, 1000))
+            nisa.dma_copy(t, x.ap([[1000, 1], [1, 1000]], scalar_offset=i))
+            nisa.tensor_copy(t, t)
+            nisa.memset(fresh((1, 500)), 0.0)
+
+        nisa.tensor_copy(kept, kept)
+        nl.fori_loop(0, trips, body)
+
+    x = np.ones((8, 1000), F32)
+    once, often = trace(loop, x, 1), trace(loop, x, 8)
+    assert once.instructions == often.instructions == 5
+    assert often.executed["vector", "nisa.tensor_copy"] == 1 + 8
+    assert often.engine_cycles("vector") - once.engine_cycles("vector") == 7 * (1000 + 500)
+    assert often.dma.hbm_read == 8 * once.dma.hbm_read == 8 * 4000
+    # One set of tiles, both live during the whole loop; `kept` was used for the last time before.
+    assert often.sbuf_peak == 4 * (1000 + 500)
 
 
 def test_large_shapes_trace_in_a_moment() -> None:

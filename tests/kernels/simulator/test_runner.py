@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,22 @@ def test_arguments_are_modified_in_place_also_where_not_contiguous() -> None:
     assert np.array_equal(dense, X + 1)
     assert np.array_equal(wide[:, ::2], X + 1)
     assert not wide[:, 1::2].any()
+
+
+def test_contents_of_a_tile_are_freed_with_it() -> None:
+    """A launch allocates tens of thousands of tiles; together they would not fit in memory."""
+
+    def one_after_another() -> None:
+        for _ in range(40):
+            nisa.memset(nl.ndarray((128, 2048), nl.float32), 0.0)  # 1 MiB
+
+    tracemalloc.start()
+    try:
+        simulate(one_after_another)()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * 2**20
 
 
 def test_fresh_memory_is_poison() -> None:

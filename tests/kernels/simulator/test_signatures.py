@@ -29,6 +29,7 @@ ISA = {
 LANGUAGE = {
     "affine_range": "start stop=None step=1",
     "ds": "start size",
+    "fori_loop": "lower upper body_fun step=1",
     "ndarray": "shape dtype buffer=sbuf name= address=None",
     "sequential_range": "start stop=None step=1",
     "sum": "x axis dtype=None keepdims=False",

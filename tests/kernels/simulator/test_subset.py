@@ -8,18 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfmp2.errors import InputError
 from dfmp2.kernels.simulator import SubsetError, check_subset, jit, simulate, trace
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator import language as nl
 from dfmp2.kernels.simulator.subset import violations
-from dfmp2.kernels.simulator.subset_rules import SUBSET_RULES
+from dfmp2.kernels.simulator.subset_rules import PROFILES, SUBSET_RULES
 
 from .outside_subset import EXPECTED, KERNELS, comprehension
 
+PROFILE = {name: SUBSET_RULES[rule].profiles[0] for name, (rule, _) in EXPECTED.items()}
+"""A profile that refuses each kernel."""
+
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_construct_is_refused(name: str) -> None:
+def test_construct_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rule, detail = EXPECTED[name]
+    monkeypatch.setenv("DFMP2_NKI_PROFILE", PROFILE[name])
     with pytest.raises(SubsetError) as caught:
         check_subset(KERNELS[name])
     assert (caught.value.rule, caught.value.detail) == (rule, detail)
@@ -27,9 +32,47 @@ def test_construct_is_refused(name: str) -> None:
     assert caught.value.source == SUBSET_RULES[rule].source
 
 
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", KERNELS)
-def test_construct_is_the_only_violation(name: str) -> None:
-    assert [(v.rule, v.detail) for v in violations(KERNELS[name])] == [EXPECTED[name]]
+def test_construct_is_the_only_violation(name: str, profile: str) -> None:
+    """The other front end accepts it where the rule is of one of them."""
+    expected = [EXPECTED[name]] if profile in SUBSET_RULES[EXPECTED[name][0]].profiles else []
+    assert [(v.rule, v.detail) for v in violations(KERNELS[name], profile)] == expected
+
+
+def test_unknown_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt name must not mean a check of something else."""
+    monkeypatch.setenv("DFMP2_NKI_PROFILE", "trace")
+    with pytest.raises(InputError, match="DFMP2_NKI_PROFILE is 'trace', not parser or tracer"):
+        check_subset(KERNELS["identity"])
+
+
+@jit
+def sum_in_a_loop(x: Any) -> Any:
+    """A loop of the device, with its body inside the kernel, as the tracer takes it."""
+    total = nl.ndarray((1, 8), dtype=nl.float32, buffer=nl.sbuf)
+    nisa.memset(total, value=0.0)
+
+    def add_row(i: Any) -> None:
+        row = nl.ndarray((1, 8), dtype=nl.float32, buffer=nl.sbuf)
+        nisa.dma_copy(dst=row, src=x.ap([[8, 1], [1, 8]], scalar_offset=i))
+        nisa.tensor_tensor(dst=total, data1=total, data2=row, op=nl.add)
+
+    nl.fori_loop(0, x.shape[0], add_row)
+    out = nl.ndarray((1, 8), dtype=nl.float32, buffer=nl.shared_hbm)
+    nisa.dma_copy(dst=out, src=total)
+    return out
+
+
+def test_each_profile_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that one profile accepted is still refused by the other."""
+    x = np.arange(32, dtype=np.float32).reshape(4, 8)
+    monkeypatch.setenv("DFMP2_NKI_PROFILE", "tracer")
+    assert np.array_equal(simulate(sum_in_a_loop)(x), x.sum(axis=0, keepdims=True))
+    monkeypatch.setenv("DFMP2_NKI_PROFILE", "parser")
+    with pytest.raises(SubsetError) as caught:
+        simulate(sum_in_a_loop)(x)
+    assert caught.value.rule in ("inner-function", "device-loop")
 
 
 def test_every_rule_has_a_case() -> None:
@@ -76,7 +119,7 @@ def ordinary(x: Any, out: Any, sizes: Any = (4, 8)) -> Any:
 def test_ordinary_kernel_passes() -> None:
     x = np.arange(32, dtype=np.float32).reshape(4, 8)
     out = np.zeros((3, 4, 8), np.float32)
-    assert violations(ordinary) == []
+    assert [violations(ordinary, profile) for profile in PROFILES] == [[], []]
     assert np.array_equal(simulate(ordinary)(x, out), np.stack([x * x] * 3))
 
 
