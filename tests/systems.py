@@ -114,8 +114,9 @@ def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options:
 
 def planned(name: str, basis: str, **options: Any) -> Any:
     """A command-line job on a file in inputs/, with torch on the CPU."""
-    from dfmp2.workflow.jobs import PlannedJob, forecast_job, read_jobs
+    from dfmp2.workflow.jobs import PlannedJob, forecast_job
     from dfmp2.workflow.prepare import choose
+    from dfmp2.workflow.reading import read_jobs
 
     settings = Settings(basis=basis, backend="pytorch", device="cpu", **options)
     (job,) = read_jobs(str(INPUTS / f"{name}.xyz"), settings)

@@ -58,7 +58,7 @@ def resume(
     from dfmp2.cli.session import require_used
     from dfmp2.cli.warned import printing_warnings
     from dfmp2.interfaces.validation import require_agreement
-    from dfmp2.workflow.jobs import resume_job
+    from dfmp2.workflow.resuming import resume_job
 
     require_used(tolerance, validate or validate_exact)
     changes = {name: value for name, value in options.items() if value is not None}

@@ -109,7 +109,8 @@ def read_molecules(
         If an argument cannot be used.
     """
     from dfmp2.molecules.files import molecule_name
-    from dfmp2.workflow.jobs import StoredJob, read_jobs
+    from dfmp2.workflow.jobs import StoredJob
+    from dfmp2.workflow.reading import read_jobs
 
     given = _given()
     jobs: list[Job] = []

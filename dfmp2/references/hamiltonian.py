@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["REPEATABLE", "SGX", "decorations", "is_sgx", "of_molecule"]
+__all__ = ["REPEATABLE", "SGX", "decorations", "is_sgx", "not_repeatable", "of_molecule"]
 
 REPEATABLE = "sfX2C1e"
 """The one decoration that `dfmp2.references.scf` can repeat from its name."""
@@ -156,3 +156,8 @@ def _unusual_charges(mol: Any) -> bool:
         if found != charge(element) - mol.atom_nelec_core(i):
             return True
     return False
+
+
+def not_repeatable(hamiltonian: tuple[str, ...]) -> str:
+    """What `dfmp2.references.scf` cannot repeat from its name, as text; empty if it can all."""
+    return ", ".join(name for name in hamiltonian if name != REPEATABLE)

@@ -1,55 +1,27 @@
-"""From what a user names on a command line to a result: one job per molecule.
+"""The calculation of one molecule for the command line: its forecast, SCF, run file and result.
 
-`read_jobs` finds mistakes of the input, `forecast_job` and `require_disk` a lack of memory or disk,
-all before the SCF starts. `run_job` does a job with its run file, `resume_job` continues a run
-file.
+`forecast_job` and `require_disk` find a lack of memory or disk before the SCF starts. `run_job`
+does a job with its run file.
 """
 
 from __future__ import annotations
 
 import shutil
-import warnings
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from dfmp2 import defaults
-from dfmp2.errors import (
-    CheckpointError,
-    DFMP2Error,
-    DFMP2Warning,
-    InputError,
-    ResourceError,
-    UnsupportedReferenceError,
-)
-from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
+from dfmp2.errors import ResourceError
 from dfmp2.foreign_errors import translated
-from dfmp2.molecules.basis import basis_entry
-from dfmp2.molecules.build import build_mole, rebuild_mole
-from dfmp2.molecules.electrons import choose_electrons
-from dfmp2.molecules.files import (
-    is_qcschema_input,
-    molecule_name,
-    read_geometry,
-    require_file,
-)
-from dfmp2.molecules.plain import PlainMolecule
 from dfmp2.planning.plan import Plan
-from dfmp2.references.chkfile import is_chkfile, load_chkfile
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
-from dfmp2.references.scf import require_closed_shell, run_scf, stored_solution
+from dfmp2.references.scf import run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
-from dfmp2.results.result import Result, read_results
+from dfmp2.results.result import Result
 from dfmp2.runfile.content import load_scf, store_scf
-from dfmp2.runfile.file import RunFile, is_regular, is_run_file
-from dfmp2.runfile.identity import (
-    basis_field,
-    difference,
-    energy_fields,
-    fields_of,
-    orbital_fields,
-)
+from dfmp2.runfile.file import RunFile, is_regular
+from dfmp2.runfile.identity import basis_field, energy_fields, orbital_fields
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import default_path, open_run
 from dfmp2.settings import Settings
@@ -61,7 +33,6 @@ from dfmp2.workflow.prepare import (
     Choice,
     Forecast,
     Prepared,
-    choose,
     forecast,
     prepare,
     require_reusable,
@@ -74,10 +45,9 @@ __all__ = [
     "PlannedJob",
     "StoredJob",
     "compute_job",
+    "finish_job",
     "forecast_job",
-    "read_jobs",
     "require_disk",
-    "resume_job",
     "run_job",
 ]
 
@@ -160,153 +130,6 @@ class Done:
 
     result: Result
     solution: ScfSolution
-
-
-_OF_THE_MOLECULE = ("basis", "charge", "spin", "ecp")
-
-_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
-
-_FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
-
-_FIXED_BY_RESULT = (
-    *_OF_THE_MOLECULE, *_OF_THE_SCF, "auxbasis", "frozen", "max_memory", "backend", "device",
-    "precision", "accuracy", "fused",
-)  # fmt: skip
-"""Settings that a JSON result fixes. Its SCF is converged again, so `max_cycle` applies."""
-
-
-def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset()) -> list[Job]:
-    """Read one argument of the command line.
-
-    Parameters
-    ----------
-    source : str
-        A geometry file, "-" for XYZ on standard input, a PySCF chkfile, or a JSON result of
-        dfmp2.
-    settings : Settings
-    given : frozenset of str
-        Settings that were asked for by name, which is an error for those that `source` fixes.
-
-    Returns
-    -------
-    list of Job
-        One, except for JSON with several results.
-
-    Raises
-    ------
-    InputError
-        For anything wrong with the geometry, the basis, charge and spin, or a chkfile.
-    UnsupportedReferenceError
-        For an open shell, or a result with another reference than RHF.
-    NotConvergedError
-        If the SCF of a chkfile did not converge.
-    CheckpointError, ValidationError
-        If a JSON result was not written by dfmp2, or was changed.
-    """
-    if settings.reference != "rhf":
-        raise UnsupportedReferenceError(
-            f"reference {settings.reference!r}: this version treats closed shells (rhf) only; "
-            "open-shell MP2 is in pyscf.mp.dfump2_native"
-        )
-    if settings.scf_auxbasis is not None and not settings.density_fit:
-        raise InputError(
-            "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
-        )
-    if source != "-":
-        require_file(source)
-    if source != "-" and is_chkfile(source):
-        if is_run_file(source):
-            raise InputError(
-                f"{source}: is a run file of dfmp2; continue it with dfmp2 resume, look at it with "
-                "dfmp2 show"
-            )
-        _refuse_fixed(
-            f"{source}: a chkfile brings its own molecule and SCF",
-            _FIXED_BY_CHKFILE,
-            settings,
-            given,
-        )
-        solution = load_chkfile(source, settings)
-        return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
-    if Path(source).suffix.lower() == ".json" and not is_qcschema_input(source):
-        _refuse_fixed(
-            f"{source}: a result brings its own molecule and settings",
-            _FIXED_BY_RESULT,
-            settings,
-            given,
-        )
-        return [_stored_job(result, settings, source) for result in read_results(source)]
-    geometry = read_geometry(source, settings.unit)
-    settings, notes = _with_basis(settings, geometry.basis, source)
-    electrons = choose_electrons(geometry.stated, settings.charge, settings.spin, source)
-    charge, spin = electrons.charge, electrons.spin
-    mol = build_mole(geometry, settings.basis, charge, spin, settings.ecp, source)
-    require_closed_shell(mol, source)
-    if settings.scf_auxbasis is not None:
-        aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
-        if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
-            settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
-    elif settings.density_fit:
-        settings = replace(settings, scf_auxbasis=scf_auxbasis(mol))
-    name, notes = molecule_name(source), (*notes, *electrons.remarks)
-    return [Job(name=name, mol=mol, settings=settings, stated=electrons.label, notes=notes)]
-
-
-def _with_basis(
-    settings: Settings, stated: str | None, source: str
-) -> tuple[Settings, tuple[str, ...]]:
-    """The settings with the basis that a geometry file states, and notes if it is another one."""
-    if settings.basis is None:
-        if stated is None:
-            raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
-        return replace(settings, basis=stated), ()
-    if stated is None or str(settings.basis).lower() == stated.lower():
-        return settings, ()
-    note = f"--basis {settings.basis} replaces the basis of the file, {stated}"
-    warnings.warn(note, DFMP2Warning, stacklevel=3)
-    return settings, (note,)
-
-
-def _refuse_fixed(
-    source: str, fixed: tuple[str, ...], settings: Settings, given: frozenset[str]
-) -> None:
-    asked = given if settings.basis is None else given | {"basis"}
-    for name in fixed:
-        if name in asked:
-            option = "--fused-energy" if name == "fused" else f"--{name.replace('_', '-')}"
-            raise InputError(f"{source}; leave {option} out, or give the geometry")
-
-
-def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
-    if result.reference != "RHF":
-        raise UnsupportedReferenceError(
-            f"{source}: a {result.reference} reference cannot be computed again from its result"
-        )
-    if unknown := _not_repeatable(result.hamiltonian):
-        raise UnsupportedReferenceError(
-            f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
-            "SCF cannot be repeated; compare in the script that made it"
-        )
-    again = replace(
-        settings,
-        density_fit=bool(result.settings["density_fit"]),
-        scf_auxbasis=result.settings.get("scf_auxbasis"),
-        conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
-    )
-    mol = rebuild_mole(result.molecule, source)
-    naux = choose_auxbasis(mol, result.molecule.auxbasis).naux
-    if (int(mol.nao_nr()), naux) != (result.sizes["nao"], result.sizes["naux"]):
-        raise CheckpointError(
-            f"{source}: {result.molecule.name} has other numbers of functions than its result; the "
-            "file was changed, or the basis sets of PySCF were"
-        )
-    return StoredJob(
-        name=result.molecule.name,
-        mol=mol,
-        settings=again,
-        result=result,
-        hamiltonian=result.hamiltonian,
-    )
 
 
 def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
@@ -400,43 +223,10 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
     path = settings.checkpoint or default_path(job.name, content["fields"])
     nmo = sizes.nao if job.solution is None else job.solution.nmo
     file = open_run(path, Shape(sizes, nmo), content, settings.restart)
-    return _finish(file, job, progress, resuming=False)
+    return finish_job(file, job, progress, resuming=False)
 
 
-def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
-    """Continue a run file, also with other settings.
-
-    Parameters
-    ----------
-    path : str
-    changes : dict
-        Settings that replace the stored ones.
-    progress : callable
-        As for `run_job`.
-
-    Returns
-    -------
-    Done
-
-    Raises
-    ------
-    CheckpointError
-        If the file cannot be continued, or a change would make it the run of another input.
-    DFMP2Error
-        As `forecast_job` and `run_job`.
-    """
-    file = RunFile(path)
-    try:
-        job = _job_of(file, changes)
-        choice = choose(job.settings)
-        planned = _as_stored(file, PlannedJob.of(job, choice, forecast_job(job, choice)))
-    except DFMP2Error:
-        file.close()
-        raise
-    return _finish(file, planned, progress, resuming=True)
-
-
-def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) -> Done:
+def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) -> Done:
     try:
         orbitals = load_scf(file)
         if orbitals is not None:
@@ -458,88 +248,6 @@ def _finish(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) 
         return Done(compute(job.prepared(solution), file, resuming, progress), solution)
     finally:
         file.close()
-
-
-def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
-    """The job that a run file was made for.
-
-    Raises
-    ------
-    CheckpointError
-        If it was begun by a Python script, or with the orbitals of a chkfile that were not stored
-        yet: an SCF from the start could converge to others.
-    """
-    content = file.input
-    if content["options"] is None:
-        raise CheckpointError(
-            f"{file.path}: was begun by DFMP2 in a Python script, and is continued by it"
-        )
-    if "orbitals" in content["fields"] and "scf" not in file.state:
-        raise CheckpointError(
-            f"{file.path}: was begun with the orbitals of a chkfile, which are not in it yet; "
-            "start again with the chkfile"
-        )
-    for name, value in Settings.energy_defaults().items():
-        stored = content["calculation"].get(name, value)
-        if changes.get(name, stored) != stored:
-            raise CheckpointError(
-                f"{file.path}: was made with {name} = {stored}, which cannot change to "
-                f"{changes[name]}; start a new run with dfmp2 run"
-            )
-    try:
-        settings = Settings(**{**content["options"], **content["calculation"], **changes})
-    except TypeError as error:
-        raise CheckpointError(
-            f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
-            "that wrote it"
-        ) from error
-    named = tuple(content["fields"].get("hamiltonian", ()))
-    if unknown := _not_repeatable(named):
-        raise CheckpointError(
-            f"{file.path}: was begun with {unknown}, which a run file does not describe; give the "
-            "same input to dfmp2 run again"
-        )
-    mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
-    return Job(
-        name=content["name"],
-        mol=mol,
-        settings=settings,
-        stated=content.get("stated", ""),
-        notes=tuple(content.get("notes", ())),
-        hamiltonian=named,
-    )
-
-
-def _not_repeatable(hamiltonian: tuple[str, ...]) -> str:
-    """What cannot be repeated from its name; empty if all can."""
-    return ", ".join(name for name in hamiltonian if name != REPEATABLE)
-
-
-def _as_stored(file: RunFile, job: PlannedJob) -> PlannedJob:
-    """The job with the auxiliary basis of its run file, if the default is another one today.
-
-    Raises
-    ------
-    CheckpointError
-        If the molecule cannot be built as it was: a basis file was changed, or PySCF's library.
-    """
-    stored = file.input["fields"]
-
-    def differs(job: PlannedJob) -> str | None:
-        now = fields_of(job.mol, job.known.aux.mol, job.known.frozen)
-        return difference({name: stored.get(name) for name in now}, now)
-
-    if differs(job) is None:
-        return job
-    auxbasis = file.input["molecule"]["auxbasis"]
-    again = replace(job, settings=replace(job.settings, auxbasis=auxbasis))
-    again = replace(again, known=forecast_job(again, again.choice))
-    if (found := differs(again)) is not None:
-        raise CheckpointError(
-            f"{file.path}: cannot be continued: {found}; a basis file or the basis sets of PySCF "
-            "were changed since: restore them, or start a new run with dfmp2 run"
-        )
-    return again
 
 
 def _content(job: PlannedJob) -> dict[str, Any]:

@@ -27,8 +27,9 @@ from dfmp2.bench.scaling import exponent, exponents, medians
 from dfmp2.errors import BackendUnavailable, InputError, PeerError, ValidationError
 from dfmp2.references.mean_field import as_mean_field, read_mean_field
 from dfmp2.settings import Settings
-from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job, read_jobs
+from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job
 from dfmp2.workflow.prepare import choose
+from dfmp2.workflow.reading import read_jobs
 from tests.systems import INPUTS, mean_field, molecule, pyscf_mp2
 
 RATES = {"float64": 100.0, "float32": 200.0}

@@ -16,7 +16,7 @@ import pytest
 from dfmp2.errors import InputError
 from dfmp2.molecules.files import LARGEST, molecule_name, read_geometry
 from dfmp2.settings import Settings
-from dfmp2.workflow.jobs import read_jobs
+from dfmp2.workflow.reading import read_jobs
 
 HELIUM = "1\nhelium\nHe 0 0 0\n"
 LI = "1\ncharge=1\nLi 0 0 0\n"

@@ -15,7 +15,8 @@ import pytest
 
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.settings import Settings
-from dfmp2.workflow.jobs import Job, read_jobs
+from dfmp2.workflow.jobs import Job
+from dfmp2.workflow.reading import read_jobs
 
 OX, H1, H2 = "0.000000 0.000000 0.117300", "0.0 0.757200 -0.469200", "0.0 -0.757200 -0.469200"
 ROWS = f"O {OX}\nH {H1}\nH {H2}\n"

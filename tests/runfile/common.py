@@ -22,7 +22,9 @@ from dfmp2.results.result import Result
 from dfmp2.runfile import layout
 from dfmp2.runfile.journal import decode
 from dfmp2.settings import Settings
-from dfmp2.workflow.jobs import forecast_job, read_jobs, resume_job
+from dfmp2.workflow.jobs import forecast_job
+from dfmp2.workflow.reading import read_jobs
+from dfmp2.workflow.resuming import resume_job
 from tests.runfile.killed import SMALL_BLOCKS
 from tests.systems import INPUTS
 

@@ -1,0 +1,170 @@
+"""From an argument of the command line to jobs. Mistakes of the input are found here."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+from dfmp2 import defaults
+from dfmp2.errors import CheckpointError, DFMP2Warning, InputError, UnsupportedReferenceError
+from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
+from dfmp2.molecules.basis import basis_entry
+from dfmp2.molecules.build import build_mole, rebuild_mole
+from dfmp2.molecules.electrons import choose_electrons
+from dfmp2.molecules.files import is_qcschema_input, molecule_name, read_geometry, require_file
+from dfmp2.references.chkfile import is_chkfile, load_chkfile
+from dfmp2.references.hamiltonian import not_repeatable
+from dfmp2.references.scf import require_closed_shell
+from dfmp2.results.result import Result, read_results
+from dfmp2.runfile.file import is_run_file
+from dfmp2.settings import Settings
+from dfmp2.workflow.jobs import Job, StoredJob
+
+__all__ = ["read_jobs"]
+
+_OF_THE_MOLECULE = ("basis", "charge", "spin", "ecp")
+
+_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
+
+_FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
+
+_FIXED_BY_RESULT = (
+    *_OF_THE_MOLECULE, *_OF_THE_SCF, "auxbasis", "frozen", "max_memory", "backend", "device",
+    "precision", "accuracy", "fused",
+)  # fmt: skip
+"""Settings that a JSON result fixes. Its SCF is converged again, so `max_cycle` applies."""
+
+
+def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset()) -> list[Job]:
+    """Read one argument of the command line.
+
+    Parameters
+    ----------
+    source : str
+        A geometry file, "-" for XYZ on standard input, a PySCF chkfile, or a JSON result of
+        dfmp2.
+    settings : Settings
+    given : frozenset of str
+        Settings that were asked for by name, which is an error for those that `source` fixes.
+
+    Returns
+    -------
+    list of Job
+        One, except for JSON with several results.
+
+    Raises
+    ------
+    InputError
+        For anything wrong with the geometry, the basis, charge and spin, or a chkfile.
+    UnsupportedReferenceError
+        For an open shell, or a result with another reference than RHF.
+    NotConvergedError
+        If the SCF of a chkfile did not converge.
+    CheckpointError, ValidationError
+        If a JSON result was not written by dfmp2, or was changed.
+    """
+    if settings.reference != "rhf":
+        raise UnsupportedReferenceError(
+            f"reference {settings.reference!r}: this version treats closed shells (rhf) only; "
+            "open-shell MP2 is in pyscf.mp.dfump2_native"
+        )
+    if settings.scf_auxbasis is not None and not settings.density_fit:
+        raise InputError(
+            "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
+        )
+    if source != "-":
+        require_file(source)
+    if source != "-" and is_chkfile(source):
+        if is_run_file(source):
+            raise InputError(
+                f"{source}: is a run file of dfmp2; continue it with dfmp2 resume, look at it with "
+                "dfmp2 show"
+            )
+        _refuse_fixed(
+            f"{source}: a chkfile brings its own molecule and SCF",
+            _FIXED_BY_CHKFILE,
+            settings,
+            given,
+        )
+        solution = load_chkfile(source, settings)
+        return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
+    if Path(source).suffix.lower() == ".json" and not is_qcschema_input(source):
+        _refuse_fixed(
+            f"{source}: a result brings its own molecule and settings",
+            _FIXED_BY_RESULT,
+            settings,
+            given,
+        )
+        return [_stored_job(result, settings, source) for result in read_results(source)]
+    geometry = read_geometry(source, settings.unit)
+    settings, notes = _with_basis(settings, geometry.basis, source)
+    electrons = choose_electrons(geometry.stated, settings.charge, settings.spin, source)
+    charge, spin = electrons.charge, electrons.spin
+    mol = build_mole(geometry, settings.basis, charge, spin, settings.ecp, source)
+    require_closed_shell(mol, source)
+    if settings.scf_auxbasis is not None:
+        aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
+        if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
+            settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
+    elif settings.density_fit:
+        settings = replace(settings, scf_auxbasis=scf_auxbasis(mol))
+    name, notes = molecule_name(source), (*notes, *electrons.remarks)
+    return [Job(name=name, mol=mol, settings=settings, stated=electrons.label, notes=notes)]
+
+
+def _with_basis(
+    settings: Settings, stated: str | None, source: str
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the basis that a geometry file states, and notes if it is another one."""
+    if settings.basis is None:
+        if stated is None:
+            raise InputError(f"{source}: no basis given; add for example --basis cc-pvdz")
+        return replace(settings, basis=stated), ()
+    if stated is None or str(settings.basis).lower() == stated.lower():
+        return settings, ()
+    note = f"--basis {settings.basis} replaces the basis of the file, {stated}"
+    warnings.warn(note, DFMP2Warning, stacklevel=3)
+    return settings, (note,)
+
+
+def _refuse_fixed(
+    source: str, fixed: tuple[str, ...], settings: Settings, given: frozenset[str]
+) -> None:
+    asked = given if settings.basis is None else given | {"basis"}
+    for name in fixed:
+        if name in asked:
+            option = "--fused-energy" if name == "fused" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{source}; leave {option} out, or give the geometry")
+
+
+def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
+    if result.reference != "RHF":
+        raise UnsupportedReferenceError(
+            f"{source}: a {result.reference} reference cannot be computed again from its result"
+        )
+    if unknown := not_repeatable(result.hamiltonian):
+        raise UnsupportedReferenceError(
+            f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
+            "SCF cannot be repeated; compare in the script that made it"
+        )
+    again = replace(
+        settings,
+        density_fit=bool(result.settings["density_fit"]),
+        scf_auxbasis=result.settings.get("scf_auxbasis"),
+        conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
+    )
+    mol = rebuild_mole(result.molecule, source)
+    naux = choose_auxbasis(mol, result.molecule.auxbasis).naux
+    if (int(mol.nao_nr()), naux) != (result.sizes["nao"], result.sizes["naux"]):
+        raise CheckpointError(
+            f"{source}: {result.molecule.name} has other numbers of functions than its result; the "
+            "file was changed, or the basis sets of PySCF were"
+        )
+    return StoredJob(
+        name=result.molecule.name,
+        mol=mol,
+        settings=again,
+        result=result,
+        hamiltonian=result.hamiltonian,
+    )
