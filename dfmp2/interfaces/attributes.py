@@ -1,4 +1,4 @@
-"""Attributes of a PySCF class that are checked when they are set, not ignored if misspelt."""
+"""Attributes of a PySCF class whose names and values are checked when they are set."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pyscf import lib
 
 from dfmp2.errors import InputError
 from dfmp2.interfaces.not_provided import require_provided
+from dfmp2.interfaces.values import accepted
 
 __all__ = ["CheckedAttributes"]
 
@@ -32,13 +33,16 @@ class CheckedAttributes(lib.StreamObject):  # type: ignore[misc]
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not name.startswith("_"):
-            self._require_settable(name, value)
+            value = self._accepted(name, value)
         super().__setattr__(name, value)
 
-    def _require_settable(self, name: str, value: Any) -> None:
+    def _accepted(self, name: str, value: Any) -> Any:
+        """The value as it is kept. Not every name and not every value can be set."""
         own = getattr(type(self), name, None)
-        if name in self._settable() or (callable(own) and callable(value)):
-            return
+        if name in self._settable():
+            return accepted(name, value)
+        if callable(own) and callable(value):
+            return value
         if isinstance(own, property):
             why = _COMPUTED.get(name, "it is a result, which kernel computes")
             raise InputError(f"{name} of DFMP2 cannot be set: {why}")
@@ -72,13 +76,11 @@ class CheckedAttributes(lib.StreamObject):  # type: ignore[misc]
         Raises
         ------
         InputError
-            For an unknown name, or a value without a name.
+            For an unknown name, a value that the attribute does not take, or one without a name.
         """
         if args:
             raise InputError(f"set takes names, as in set(frozen=1); found {args[0]!r} alone")
-        for name, value in kwargs.items():
-            self._require_settable(name, value)
-        super().set(**kwargs)
+        super().set(**{name: self._accepted(name, value) for name, value in kwargs.items()})
         return self
 
     __call__ = set

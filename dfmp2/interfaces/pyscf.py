@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from dataclasses import fields, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from dfmp2.errors import InputError, NotProvidedError
 from dfmp2.foreign_errors import OfTheCaller
 from dfmp2.interfaces.attributes import CheckedAttributes
 from dfmp2.interfaces.not_provided import require_provided
-from dfmp2.interfaces.scanner import scanner_of
+from dfmp2.interfaces.scanner import require_follows_molecule, scanner_of
+from dfmp2.interfaces.values import accepted
 from dfmp2.interfaces.with_df import auxbasis_of, require_density_fitting
 from dfmp2.planning.plan import Plan
 from dfmp2.references.foreign import require_mean_field
@@ -54,7 +55,7 @@ class DFMP2(CheckedAttributes):
     ----------
     mf : pyscf.scf.hf.RHF
         Converged; density-fitted or not.
-    frozen : None, int, sequence of int, or "auto"
+    frozen : None, int, sequence of int, "auto" or "none"
         Orbitals left out: the lowest so many, these indices (from 0), those that are True in a
         mask of all orbitals, or the chemical core.
     auxbasis : str or dict, optional
@@ -100,6 +101,10 @@ class DFMP2(CheckedAttributes):
         Run file to keep the work in, or to continue from; None keeps nothing.
     checkpoint_interval : float
         Seconds between two commits to it.
+    progress : callable or None
+        Called as ``progress(stage, done, total)``.
+    name : str
+        Name of the molecule in the result and in the run file.
     e_hf, e_corr, e_corr_os, e_corr_ss, e_tot, e_tot_scs, e_tot_sos : float
         Energies of the finished run, hartree.
     pair_energies : ndarray, shape (nocc, nocc), float64, hartree
@@ -152,8 +157,6 @@ class DFMP2(CheckedAttributes):
         self._result: Result | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "frozen" and isinstance(value, Iterator):
-            value = list(value)  # it can be read only once
         super().__setattr__(name, value)
         if name not in _WITHOUT_EFFECT:  # the energies would be those of other options
             self._result = None
@@ -201,7 +204,7 @@ class DFMP2(CheckedAttributes):
         settings = self._with_auxbasis(settings, solution)
         own_orbitals = self._mo_coeff is None and mo_coeff is None
         if self.checkpoint is not None and own_orbitals:
-            solution = with_stored_orbitals(solution, str(self.checkpoint))
+            solution = with_stored_orbitals(solution, os.fspath(self.checkpoint))
         known = forecast(solution.mol, settings, solution.nmo, choice)
         prepared = prepare(self.name, solution, settings, choice, known)
         self.dump_flags()
@@ -213,7 +216,8 @@ class DFMP2(CheckedAttributes):
         progress = OfTheCaller(self.progress)
         if self.checkpoint is None:
             return compute(prepared, progress=progress)
-        with run_file_of(prepared, str(self.checkpoint), own_orbitals=own_orbitals) as file:
+        path = os.fspath(self.checkpoint)
+        with run_file_of(prepared, path, own_orbitals=own_orbitals) as file:
             return compute(prepared, file, progress=progress)
 
     def plan(self) -> Plan:
@@ -236,7 +240,14 @@ class DFMP2(CheckedAttributes):
         ----------
         mol : pyscf.gto.Mole, optional
             The new molecule of the mean field, whose SCF must be run again then.
+
+        Raises
+        ------
+        InputError
+            If a method of the mean field object was replaced, so that it knows one molecule only.
         """
+        if mol is not None:
+            require_follows_molecule(self._scf)
         self._result = None
         self._scf.reset(mol)
         if mol is not None:
@@ -256,7 +267,8 @@ class DFMP2(CheckedAttributes):
         Raises
         ------
         InputError
-            If `mo_coeff` is set: orbitals belong to one geometry.
+            If `mo_coeff` is set, or a method of the mean field object was replaced: they belong to
+            one geometry.
 
         Examples
         --------
@@ -340,7 +352,7 @@ class DFMP2(CheckedAttributes):
         log.info("")
         log.info("******** %s ********", type(self))
         log.info("nocc = %s, nmo = %s, frozen = %s", self.nocc, self.nmo, self.frozen)
-        log.info("max_memory %g MB above the memory at the start", self.max_memory)
+        log.info("max_memory %s MB above the memory at the start", self.max_memory)
         return self
 
     def _copy(self) -> DFMP2:
@@ -348,9 +360,6 @@ class DFMP2(CheckedAttributes):
         return copied
 
     def _settings(self) -> Settings:
-        frozen: Any = self.frozen
-        if isinstance(frozen, Iterator):
-            self.frozen = list(frozen)  # it can be read only once
         return Settings(**{option.name: getattr(self, option.name) for option in _OPTIONS})
 
     def _with_auxbasis(self, settings: Settings, solution: ScfSolution) -> Settings:
@@ -364,7 +373,7 @@ class DFMP2(CheckedAttributes):
         return replace(settings, auxbasis=auxbasis_of(self._with_df, solution))
 
     def _solution(self, mo_coeff: NDArray[np.float64] | None = None) -> ScfSolution:
-        coeff = self._mo_coeff if mo_coeff is None else mo_coeff
+        coeff = self._mo_coeff if mo_coeff is None else accepted("mo_coeff", mo_coeff)
         check, own = self.check_reference, coeff is None and self._mo_occ is None
         solution = read_mean_field(self._scf, coeff, self._mo_occ, self.allow_ks, check)
         return with_stability(solution, self._scf) if self.check_stability and own else solution
@@ -394,7 +403,8 @@ class DFMP2(CheckedAttributes):
     @property
     def mo_occ(self) -> Any:
         """Their occupations, shape (nmo,): those that were set, or the mean field's."""
-        return self._scf.mo_occ if self._mo_occ is None else self._mo_occ
+        occ = self._scf.mo_occ if self._mo_occ is None else self._mo_occ
+        return None if occ is None else np.asarray(occ)
 
     @mo_occ.setter
     def mo_occ(self, mo_occ: NDArray[np.float64] | None) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 from pyscf import gto, lib
 
 from dfmp2.errors import InputError
+from dfmp2.foreign_errors import OfTheCaller, translated
+from dfmp2.references.hamiltonian import METHODS
 from dfmp2.references.scf import require_closed_shell
 
-__all__ = ["DFMP2Scanner", "scanner_of"]
+__all__ = ["DFMP2Scanner", "require_follows_molecule", "scanner_of"]
 
 
 class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
@@ -43,7 +45,8 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If coordinates do not fit the molecule, or `checkpoint` is set.
+            If coordinates do not fit the molecule, PySCF cannot do the SCF there, or `checkpoint`
+            is set.
         UnsupportedReferenceError
             If the molecule has unpaired electrons.
         NotConvergedError
@@ -61,8 +64,10 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
         require_closed_shell(mol)
         if not (self._scf.converged and _alike(mp.mol, mol)):
             self._scf.mo_coeff = None  # PySCF's scanner would start from these orbitals
-        mp.reset(mol)
-        self._scf(mol)
+        advice = "check the geometry: two atoms may be at one place"
+        with translated("the SCF of the scanner", advice):
+            mp.reset(mol)
+            self._scf(mol)
         mp.kernel(**kwargs)
         return float(mp.e_tot)
 
@@ -79,9 +84,33 @@ def scanner_of(mp: Any) -> Any:
     -------
     DFMP2Scanner
         Also an object of the class of `mp`.
+
+    Raises
+    ------
+    InputError
+        As `require_follows_molecule`.
     """
+    require_follows_molecule(mp._scf)
     bases = (DFMP2Scanner, type(mp))
     return lib.set_class(DFMP2Scanner(mp), bases, type(mp).__name__ + DFMP2Scanner.__name_mixin__)
+
+
+def require_follows_molecule(mf: Any) -> None:
+    """Refuse a mean field that would keep the Hamiltonian of its molecule for another one.
+
+    A function put into the object, as in ``mf.get_hcore = lambda *args: h``, mostly returns the
+    arrays of one geometry. Methods of a class, as of X2C and QM/MM, take the new molecule.
+
+    Raises
+    ------
+    InputError
+    """
+    if replaced := [name for name in METHODS if name in vars(mf)]:
+        raise InputError(
+            f"{', '.join(replaced)} of the mean field was replaced in the object, so it may belong "
+            "to one geometry only; define it as a method of a subclass, which computes it from "
+            "self.mol, or make a new mean field for each geometry"
+        )
 
 
 def _separate(mf: Any) -> Any:
@@ -91,7 +120,8 @@ def _separate(mf: Any) -> Any:
     temporary files of the mean field that they are made from.
     """
     own = copy.deepcopy(mf)  # without integrals, files and callback, as PySCF pickles it
-    own.stdout, own.callback = mf.stdout, mf.callback
+    own.stdout = mf.stdout
+    own.callback = OfTheCaller(mf.callback) if callable(mf.callback) else mf.callback
     if getattr(mf, "_chkfile", None) is None or mf.chkfile != mf._chkfile.name:
         own.chkfile = mf.chkfile  # the user's file
     return own

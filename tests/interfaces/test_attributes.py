@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,57 @@ def test_set_changes_all_or_nothing() -> None:
         mp2.set(1)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("accuracy", (0, -1e-6, np.nan, np.inf, "1e-6", True), "finite number above 0"),
+        ("checkpoint_interval", (-1, np.nan, np.inf, None), "finite number of seconds, 0 or more"),
+        ("max_memory", ("4000", True), "a number of MB, or None"),
+        ("fused", ("no", 0, None), "True or False"),
+        ("allow_ks", ("no", 1), "True or False"),
+        ("check_stability", ("no", 1), "True or False"),
+        ("checkpoint", (True, 3, b"run.h5", ""), "a path of a run file, or None"),
+        ("name", (None, 3), "a string"),
+        ("progress", (True, "bar"), "a function"),
+        ("device", (0,), "a name such as 'cpu'"),
+        ("backend", ("torch", 1), "is unknown; choose one of auto, pytorch, nki, simulator"),
+        ("precision", ("bf16", "FP64"), r"is unknown; choose one of fp64, fp32, auto \(or None"),
+        ("integrals", (None, "df"), "is unknown; choose one of auto, libcint, gpu4pyscf, scf"),
+        ("check_reference", (True, "on"), "is unknown; choose one of auto, full, off"),
+        ("mo_coeff", ("x", [1, 2], [[1], [1, 2]], np.eye(2, dtype=object)), r"\(nao, nmo\)"),
+        ("mo_occ", ("x", np.eye(2)), r"shape \(nmo,\)"),
+    ],
+)
+def test_values_that_an_attribute_does_not_take(
+    name: str, values: tuple[Any, ...], says: str
+) -> None:
+    """A string counts as true, and with an accuracy of NaN no estimate is too large."""
+    mp2 = mp()
+    before = getattr(mp2, name)
+    for value in values:
+        with pytest.raises(InputError, match=f"^{name} .*{says}"):
+            setattr(mp2, name, value)
+        with pytest.raises(InputError, match=f"^{name} "):
+            mp2.set(frozen=1, **{name: value})
+    assert np.array_equal(getattr(mp2, name), before)
+    assert mp2.frozen is None
+
+
+def test_values_that_a_run_takes_and_its_file_can_hold(tmp_path: Path) -> None:
+    """JSON in the run file has no scalars of NumPy."""
+    mp2 = mp().set(progress=None, frozen="none", fused=np.True_, accuracy=np.float32(1e-5))
+    mp2.set(max_memory=np.int64(3000), precision=np.str_("fp64"), checkpoint=tmp_path / "run.h5")
+    mp2.set(checkpoint_interval=0, mo_coeff=mp2.mo_coeff.tolist(), verbose=0)
+    mp2.run()
+    assert mp2.result.frozen == ()
+    assert mp2.result.settings["fused"] is True
+
+
+def test_no_limit_of_memory_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    mp().set(max_memory=None, verbose=4, stdout=sys.stdout).dump_flags()
+    assert "max_memory None" in capsys.readouterr().out
+
+
 def test_subclasses_declare_their_attributes() -> None:
     """As PySCF's classes do, in `_keys`."""
 
@@ -113,6 +166,9 @@ def test_energies_do_not_outlive_a_run_that_fails() -> None:
     [
         ({"with_t2": True}, "amplitudes are never stored"),
         ({"eris": object()}, "keeps no integrals"),
+        ({"mo_coeff": "x"}, r"mo_coeff is 'x', but must be an array of shape \(nao, nmo\)"),
+        ({"mo_coeff": [1, 2]}, r"mo_coeff is \[1, 2\], but must be"),
+        ({"mo_coeff": (np.eye(24), np.eye(24))}, r"mo_coeff is \(array.*, but must be"),
         ({"mo_energy": np.zeros(24)}, "mo_energy differs from the orbital energies"),
         ({"mo_energy": np.zeros(3)}, "mo_energy differs from the orbital energies"),
         ({"mo_energy": np.full(24, np.nan)}, "mo_energy differs from the orbital energies"),
@@ -142,6 +198,12 @@ def test_a_generator_of_frozen_orbitals_is_kept() -> None:
     mp2 = DFMP2(mean_field("water"), frozen=(i for i in (0, 1)))
     assert (mp2.nocc, mp2.nocc) == (3, 3)
     assert mp2.run().result.frozen == (0, 1)
+
+
+def test_occupations_of_the_mean_field_in_a_list() -> None:
+    mf = mean_field("water").copy()
+    mf.mo_occ = mf.mo_occ.tolist()
+    assert (DFMP2(mf, frozen=1).nocc, DFMP2(mf).nmo) == (4, 24)
 
 
 # with_df

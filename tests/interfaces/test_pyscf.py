@@ -157,11 +157,6 @@ def test_float32_pair_products() -> None:
     assert single.result.settings["precision"] == "fp32"
 
 
-def test_unknown_precision() -> None:
-    with pytest.raises(InputError, match="'bf16' is unknown; choose one of fp64, fp32, auto"):
-        DFMP2(mean_field("water")).run(precision="bf16")
-
-
 def test_memory_budget_too_small() -> None:
     with pytest.raises(ResourceError, match=r"max_memory is 1 MB, but this run needs at least"):
         DFMP2(mean_field("water")).run(max_memory=1)

@@ -128,6 +128,50 @@ def test_what_belongs_to_one_geometry_is_refused() -> None:
         DFMP2(mf, mo_coeff=mf.mo_coeff).as_scanner()
 
 
+@pytest.mark.parametrize("name", ["get_hcore", "get_ovlp", "energy_nuc", "get_veff"])
+def test_methods_replaced_in_the_object_are_refused(name: str) -> None:
+    """They give the matrices of the first geometry at every geometry."""
+    mf = converge(hydrogen(0.7))
+    value = getattr(mf, name)()
+    setattr(mf, name, lambda *args, **kwargs: value)
+    with pytest.raises(InputError, match=f"^{name} of the mean field was replaced.*subclass"):
+        DFMP2(mf).as_scanner()
+    with pytest.raises(InputError, match=f"^{name} of the mean field was replaced"):
+        DFMP2(mf).reset(hydrogen(0.9))
+    assert mf.mol.atom_coord(1, unit="Ang")[2] == pytest.approx(0.7)
+    DFMP2(mf).reset()
+
+
+def test_methods_of_a_class_follow_the_geometry() -> None:
+    def x2c(distance: float) -> Any:
+        return scf.RHF(hydrogen(distance)).sfx2c1e().set(conv_tol=1e-11, conv_tol_grad=1e-8)
+
+    scan = DFMP2(x2c(0.7)).as_scanner()
+    fresh = DFMP2(x2c(0.9).run()).run()
+    assert abs(scan(hydrogen(0.9)) - fresh.e_tot) < SAME_SCF
+
+
+@pytest.mark.parametrize("density_fit", [False, True])
+def test_atoms_at_one_place(density_fit: bool) -> None:
+    """PySCF raises a bare RuntimeError. The next geometry starts anew."""
+    scan = scanner(density_fit)
+    with pytest.raises(InputError, match=r"the SCF of the scanner failed .*; check the geometry"):
+        scan("H 0 0 0; H 0 0 0")
+    assert not scan.converged
+    fresh = DFMP2(converge(hydrogen(0.9), density_fit)).run().e_tot
+    assert abs(scan(hydrogen(0.9)) - fresh) < SAME_SCF
+
+
+def test_an_error_of_the_callback_is_left_as_it_is() -> None:
+    def stop(_: dict[str, Any]) -> None:
+        raise ValueError("mine")
+
+    mf = converge(hydrogen(0.7))
+    mf.callback = stop
+    with pytest.raises(ValueError, match="mine"):
+        DFMP2(mf).as_scanner()(hydrogen(0.9))
+
+
 def test_open_shells_are_refused_before_the_scf() -> None:
     with pytest.raises(UnsupportedReferenceError, match="spin 2"):
         scanner()(hydrogen(0.7, spin=2))

@@ -1,0 +1,145 @@
+"""Which values each attribute of `DFMP2` takes, and in which form they are kept.
+
+A wrong value would be found late or never: a string counts as true, and NaN passes comparisons.
+"""
+
+from __future__ import annotations
+
+import os
+import reprlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from dfmp2.errors import InputError
+from dfmp2.results.stages import Precision
+from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS
+from dfmp2.tensors.problem import silent
+
+__all__ = ["accepted"]
+
+Test = Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What an attribute takes: in words, as a test, how it is kept, and what is said otherwise."""
+
+    allowed: str
+    takes: Test
+    kept: Callable[[Any], Any] = lambda value: value
+    otherwise: str = "{name} is {value}, but must be {allowed}"
+
+
+def _any(value: Any) -> bool:
+    return True
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _path(value: Any) -> bool:
+    return isinstance(value, (str, os.PathLike)) and bool(str(os.fspath(value)))
+
+
+def _numbers(ndim: int) -> Test:
+    def takes(value: Any) -> bool:
+        try:
+            array = np.asarray(value)
+        except (TypeError, ValueError):  # rows of different lengths, or an array of a GPU
+            return False
+        return array.ndim == ndim and array.dtype.kind in "iufc"
+
+    return takes
+
+
+def _or_none(takes: Test) -> Test:
+    return lambda value: value is None or takes(value)
+
+
+def _flag() -> _Rule:
+    return _Rule("True or False", lambda value: isinstance(value, bool))
+
+
+def _choice(names: tuple[str, ...], none: bool = False) -> _Rule:
+    def takes(value: Any) -> bool:
+        return isinstance(value, str) and value in names
+
+    return _Rule(
+        ", ".join(names) + (" (or None: the default)" if none else ""),
+        _or_none(takes) if none else takes,
+        otherwise="{name} {value} is unknown; choose one of {allowed}",
+    )
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, str) and value == "none":  # as on the command line
+        return None
+    return list(value) if isinstance(value, Iterator) else value  # it can be read only once
+
+
+_RULES = {
+    "accuracy": _Rule("a finite number above 0 (hartree)", lambda v: _number(v) and 0 < v < inf),
+    "allow_ks": _flag(),
+    "backend": _choice(BACKENDS, none=True),
+    "check_reference": _choice(CHECKS),
+    "check_stability": _flag(),
+    "checkpoint": _Rule("a path of a run file, or None", _or_none(_path)),
+    "checkpoint_interval": _Rule(
+        "a finite number of seconds, 0 or more", lambda v: _number(v) and 0 <= v < inf
+    ),
+    "device": _Rule(
+        "a name such as 'cpu', 'cuda' or 'cuda:0', with a simulator 'bundled' or 'aws', or None",
+        _or_none(_text),
+    ),
+    "frozen": _Rule("", _any, _frozen),  # `frozen_orbitals` checks it, for it needs the molecule
+    "fused": _flag(),
+    "integrals": _choice(INTEGRALS),
+    "max_memory": _Rule("a number of MB, or None", _or_none(_number)),
+    "mo_coeff": _Rule("an array of shape (nao, nmo), or None", _or_none(_numbers(2))),
+    "mo_occ": _Rule("an array of shape (nmo,), or None", _or_none(_numbers(1))),
+    "name": _Rule("a string", _text),
+    "precision": _choice(tuple(name.value for name in Precision), none=True),
+    "progress": _Rule(
+        "a function progress(stage, done, total), or None",
+        _or_none(callable),
+        lambda value: silent if value is None else value,
+    ),
+}
+
+
+def accepted(name: str, value: Any) -> Any:
+    """The value of an attribute in the form in which it is kept.
+
+    Parameters
+    ----------
+    name : str
+        Attributes that are not in the table take every value.
+    value : object
+        A scalar of NumPy becomes one of Python, which JSON can hold.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    InputError
+        If the attribute does not take the value.
+    """
+    rule = _RULES.get(name)
+    if rule is None:
+        return value
+    plain = value.item() if isinstance(value, np.generic) else value
+    if not rule.takes(plain):
+        shown = " ".join(reprlib.repr(value).split())
+        raise InputError(rule.otherwise.format(name=name, value=shown, allowed=rule.allowed))
+    return rule.kept(plain)
