@@ -96,8 +96,7 @@ def duplicated_auxbasis(symbols: tuple[str, ...]) -> dict[str, Any]:
 def reference_of(mf: Any, frozen: Any = None) -> Reference:
     """The reference that MP2 makes of a mean field."""
     solution = read_mean_field(mf)
-    nocc = int(np.count_nonzero(solution.mo_occ))
-    return make_reference(solution, frozen_orbitals(mf.mol, frozen, solution.nmo, nocc))
+    return make_reference(solution, frozen_orbitals(mf.mol, frozen, solution.mo_occ > 0))
 
 
 def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options: Any) -> Any:
@@ -108,7 +107,7 @@ def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options:
 
     settings, solution = Settings(**options), read_mean_field(mf)
     choice = Choice(selection or select("pytorch", "cpu"), Precision(precision))
-    known = forecast(mf.mol, settings, solution.nmo)
+    known = forecast(mf.mol, settings, solution)
     return prepare("test", solution, settings, choice, known)
 
 

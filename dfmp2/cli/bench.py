@@ -71,11 +71,11 @@ def bench(
     from dfmp2.cli.bench_table import bench_data, bench_text, closing_text, report_data
     from dfmp2.cli.figure import check_target
     from dfmp2.cli.output import JsonOutput
-    from dfmp2.cli.session import for_each, plan_jobs, read_molecules, settings_of
+    from dfmp2.cli.session import files_of, for_each, plan_jobs, read_molecules, settings_of
     from dfmp2.errors import PeerError
     from dfmp2.workflow.prepare import choose
 
-    output = JsonOutput(json_target, [*options["molecules"], plot_target])
+    output = JsonOutput(json_target, [*files_of(options), plot_target])
     if plot_target is not None:
         check_target(plot_target)
     settings = settings_of({**options, **SCF})

@@ -34,7 +34,7 @@ a name that it has already."""
 
 FAULTS = (
     ArithmeticError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
-    SyntaxError, TypeError, ValueError,
+    SyntaxError, SystemExit, TypeError, ValueError,
 )  # fmt: skip
 """What a wrong configuration file can raise."""
 

@@ -139,8 +139,13 @@ def _refuse_input(target: Path, inputs: list[str]) -> None:
     import h5py
 
     for name in inputs:
-        if target.exists() and Path(name).exists() and target.samefile(name):
-            raise InputError(f"--json {target} would replace {name}, an input; name another file")
+        path = Path(name)
+        same = target.exists() and path.exists() and target.samefile(path)
+        if same or target.resolve() == path.resolve():  # a run file may not exist yet
+            raise InputError(
+                f"--json {target} would replace {name}, another file of this command; name another "
+                "one"
+            )
     if str(target).endswith(SUFFIX) or (target.is_file() and h5py.is_hdf5(os.fspath(target))):
         raise InputError(
             f"--json {target} is the name of a run file or chkfile; name another file, such as "

@@ -69,6 +69,7 @@ def run(
     prepare_process(threads)
     from dfmp2.cli.output import JsonOutput, compare_done, report_done
     from dfmp2.cli.session import (
+        files_of,
         for_each,
         plan_jobs,
         read_molecules,
@@ -80,7 +81,7 @@ def run(
     from dfmp2.workflow.prepare import choose
 
     require_used(tolerance, validate or validate_exact)
-    output = JsonOutput(json_target, [*options["molecules"], options["checkpoint"]])
+    output = JsonOutput(json_target, files_of(options))
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)
     planned = plan_jobs(jobs, choose(settings), disk=True)

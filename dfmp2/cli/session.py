@@ -86,6 +86,13 @@ def require_used(tolerance: float | None, validates: bool) -> None:
         raise InputError("--tolerance is for --validate and --validate-exact; add one of them")
 
 
+def files_of(options: dict[str, Any]) -> list[str | None]:
+    """Files that the options of a command may name: molecules, run file, bases and potentials."""
+    sets = [options.get(name) or "" for name in ("basis", "auxbasis", "scf_auxbasis", "ecp")]
+    parts = [part.rpartition("=")[2].strip() for text in sets for part in text.split(",")]
+    return [*options["molecules"], options.get("checkpoint"), *parts]
+
+
 def read_molecules(
     molecules: tuple[str, ...], settings: Settings, results: bool = False
 ) -> list[Job]:

@@ -162,11 +162,13 @@ class FockProbe:
 def _random_vectors(energies: Array, occupied: NDArray[np.bool_]) -> Array:
     """Two vectors of all orbitals, shape (nmo, 2).
 
-    Two orbitals that are exchanged are not seen if their random numbers agree up to a sign. With
-    two vectors this has a probability of about one in a hundred. Orbitals far from the gap have
-    small weights: they matter less to MP2, and density fitting is less exact for them.
+    No number is small, so that a wrong energy of any orbital is seen, and their sizes differ, so
+    that two orbitals that are exchanged are seen. Orbitals far from the gap have smaller weights:
+    they matter less to MP2, and density fitting is less exact for them.
     """
-    found = np.random.default_rng(SEED).standard_normal((len(energies), 2))
+    random = np.random.default_rng(SEED)
+    found = random.choice([-1.0, 1.0], (len(energies), 2))
+    found *= random.uniform(0.6, 1.4, found.shape)
     for space, edge in ((occupied, np.max), (~occupied, np.min)):
         own = energies[space]
         if len(own):

@@ -205,7 +205,7 @@ class DFMP2(CheckedAttributes):
         own_orbitals = self._mo_coeff is None and mo_coeff is None
         if self.checkpoint is not None and own_orbitals:
             solution = with_stored_orbitals(solution, os.fspath(self.checkpoint))
-        known = forecast(solution.mol, settings, solution.nmo, choice)
+        known = forecast(solution.mol, settings, solution, choice)
         prepared = prepare(self.name, solution, settings, choice, known)
         self.dump_flags()
         self._result = result = self._compute(prepared, own_orbitals)
@@ -231,7 +231,7 @@ class DFMP2(CheckedAttributes):
         coeff, occ = self._mo_coeff, self._mo_occ
         solution = read_mean_field(self._scf, coeff, occ, self.allow_ks, "off")
         settings = self._with_auxbasis(self._settings(), solution)
-        return forecast(solution.mol, settings, solution.nmo).plan
+        return forecast(solution.mol, settings, solution).plan
 
     def reset(self, mol: Any = None) -> DFMP2:
         """Forget the result, and go over to another molecule, as PySCF's ``reset``.
@@ -330,8 +330,9 @@ class DFMP2(CheckedAttributes):
         if occ is None:
             raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
         mask = np.ones(len(occ), dtype=bool)
-        nocc = int(np.count_nonzero(occ > 0))
-        mask[list(frozen_orbitals(self.mol, self.frozen, len(occ), nocc))] = False
+        energy = None if self.mo_energy is None else np.asarray(self.mo_energy)
+        occupied = occ > 0
+        mask[list(frozen_orbitals(self.mol, self.frozen, occupied, energy))] = False
         return mask
 
     def get_nocc(self) -> int:

@@ -7,6 +7,7 @@ from operator import index
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfmp2.errors import InputError
 from dfmp2.settings import Frozen
@@ -34,7 +35,12 @@ def parse_frozen(text: str | None) -> int | list[int] | str | None:
         ) from None
 
 
-def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int, ...]:
+def frozen_orbitals(
+    mol: Any,
+    frozen: Frozen,
+    occupied: NDArray[np.bool_],
+    energy: NDArray[np.float64] | None = None,
+) -> tuple[int, ...]:
     """Indices of the orbitals that `frozen` leaves out.
 
     Parameters
@@ -44,8 +50,11 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
         count).
     frozen : None, int, sequence of int or of bool, or "auto"
         In a sequence of bool, as in PySCF, True stands for an orbital that is left out.
-    nmo, nocc : int
-        Numbers of orbitals, and of occupied ones.
+    occupied : ndarray, shape (nmo,), bool
+        Whether each orbital is occupied.
+    energy : ndarray, shape (nmo,), float64, hartree, optional
+        "auto" leaves out the lowest occupied orbitals by these energies; the first occupied ones
+        if not given.
 
     Returns
     -------
@@ -56,6 +65,7 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
     InputError
         If an index does not exist or no occupied orbital would be left where there is one.
     """
+    nmo, nocc = len(occupied), int(np.count_nonzero(occupied))
     if frozen is None:
         return ()
     if isinstance(frozen, str):
@@ -63,13 +73,16 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
             raise InputError(f"frozen={frozen!r} is not understood; use a number, a list or 'auto'")
         from pyscf.data.elements import chemcore
 
-        return tuple(range(min(int(chemcore(mol)), nocc)))
+        lowest = np.flatnonzero(occupied)
+        if energy is not None:
+            lowest = lowest[np.argsort(energy[lowest], kind="stable")]
+        return tuple(sorted(int(i) for i in lowest[: int(chemcore(mol))]))
     if isinstance(frozen, (bool, float)):
         raise InputError(f"frozen={frozen!r} is not understood; use a number, a list or 'auto'")
     if isinstance(frozen, (int, np.integer)):
         if frozen < 0:
             raise InputError(f"frozen={frozen} is negative; give the number of lowest orbitals")
-        if frozen >= max(nocc, 1):
+        if frozen and not occupied[int(frozen) :].any():
             raise InputError(
                 f"frozen={frozen} leaves nothing to correlate: there are {nocc} occupied orbitals"
             )
@@ -78,7 +91,7 @@ def frozen_orbitals(mol: Any, frozen: Frozen, nmo: int, nocc: int) -> tuple[int,
     if indices and not (indices[0] >= 0 and indices[-1] < nmo):
         bad = indices[-1] if indices[0] >= 0 else indices[0]
         raise InputError(f"frozen orbital {bad} does not exist: there are {nmo}, counted from 0")
-    if nocc and set(range(nocc)) <= set(indices):
+    if nocc and set(np.flatnonzero(occupied)) <= set(indices):
         raise InputError(
             f"frozen={indices} leaves nothing to correlate: it holds all {nocc} occupied orbitals"
         )

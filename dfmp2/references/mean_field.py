@@ -170,6 +170,12 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
             f"mo_coeff has shape {coeff.shape}, but the molecule has {mf.mol.nao_nr()} atomic "
             f"orbitals and mo_occ {len(occ)} entries"
         )
+    if (electrons := float(np.sum(occ))) != mf.mol.nelectron:
+        raise InputError(
+            f"mo_occ holds {electrons:g} electrons, but the molecule has {mf.mol.nelectron} "
+            f"(charge {mf.mol.charge:+d}): it was changed after the SCF, or the orbitals are those "
+            "of another one; run the SCF again"
+        )
     if not np.isin(occ, (0, 2)).all():
         odd = sorted({float(n) for n in occ if n not in (0, 2)})
         raise UnsupportedReferenceError(

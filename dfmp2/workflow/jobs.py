@@ -149,8 +149,7 @@ def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
     ResourceError
         If the memory is too small.
     """
-    nmo = None if job.solution is None else job.solution.nmo
-    known = forecast(job.mol, job.settings, nmo, choice)
+    known = forecast(job.mol, job.settings, job.solution, choice)
     require_reusable(job.mol, job.settings, known.aux, job.solution)
     return replace(known, notes=(*job.notes, *known.notes))
 
@@ -238,7 +237,7 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
-                known = resized(job.mol, job.settings, job.known, solution.nmo)
+                known = resized(solution, job.settings, job.known)
                 job, old = replace(job, known=known), file
                 shape = Shape(known.plan.sizes, solution.nmo)
                 file = RunFile.create(old.path, shape, old.input, replace=True)

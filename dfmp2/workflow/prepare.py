@@ -10,6 +10,8 @@ import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from dfmp2.backends.selection import Selection, computes_on_cuda, select
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
@@ -40,6 +42,11 @@ __all__ = [
     "require_reusable",
     "resized",
 ]
+
+
+DEPENDENT = 1e-3
+"""Smallest eigenvalue of the overlap above which no program drops a function. PySCF drops below
+1e-8 by default; users choose up to 1e-4."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +124,10 @@ class Forecast:
 
 @translated("setting up the fit")
 def forecast(
-    mol: Any, settings: Settings, nmo: int | None = None, choice: Choice | None = None
+    mol: Any,
+    settings: Settings,
+    solution: ScfSolution | None = None,
+    choice: Choice | None = None,
 ) -> Forecast:
     """Choose the auxiliary basis, the frozen orbitals and the block sizes.
 
@@ -125,8 +135,8 @@ def forecast(
     ----------
     mol : pyscf.gto.Mole
     settings : Settings
-    nmo : int, optional
-        Number of orbitals, if the SCF is done; that of the atomic orbitals if not given.
+    solution : ScfSolution, optional
+        The SCF, if it is done. If not given, as many orbitals as atomic orbitals are expected.
     choice : Choice, optional
         The backend, whose free memory is checked; a plan may be made on another machine.
 
@@ -143,9 +153,9 @@ def forecast(
     """
     notes = warn_missing_ecp(mol)
     aux = choose_auxbasis(mol, settings.auxbasis)
-    nmo = int(mol.nao_nr()) if nmo is None else nmo
-    notes += _warn_dropped(mol, nmo)
-    found = _sized(mol, settings, aux, nmo)
+    if solution is not None:
+        notes += _warn_dropped(mol, solution.nmo)
+    found = _sized(mol, settings, aux, solution)
     if choice is not None and found.plan.device_memory:
         from dfmp2.backends.cuda import require_memory
 
@@ -154,32 +164,44 @@ def forecast(
     return replace(found, notes=(*notes, *aux.remarks))
 
 
-def resized(mol: Any, settings: Settings, known: Forecast, nmo: int) -> Forecast:
+def resized(solution: ScfSolution, settings: Settings, known: Forecast) -> Forecast:
     """The forecast for an SCF that dropped linearly dependent functions."""
-    notes = (*known.notes, *_warn_dropped(mol, nmo))
-    return replace(_sized(mol, settings, known.aux, nmo), notes=notes)
+    notes = (*known.notes, *_warn_dropped(solution.mol, solution.nmo))
+    return replace(_sized(solution.mol, settings, known.aux, solution), notes=notes)
 
 
 def _warn_dropped(mol: Any, nmo: int) -> tuple[str, ...]:
     nao = int(mol.nao_nr())
     if nmo >= nao:
         return ()
-    text = f"the SCF dropped {nao - nmo} of {nao} basis functions, which are linearly dependent"
+    smallest = np.linalg.eigvalsh(mol.intor_symmetric("int1e_ovlp"))[0]
+    if smallest < DEPENDENT:
+        text = f"the SCF dropped {nao - nmo} of {nao} basis functions, which are linearly dependent"
+    else:
+        text = (
+            f"the SCF has {nmo} orbitals for {nao} basis functions, which are not linearly "
+            "dependent: orbitals are missing, and the energy is not that of the basis"
+        )
     warnings.warn(text, DFMP2Warning, stacklevel=3)
     return (text,)
 
 
-def _sized(mol: Any, settings: Settings, aux: AuxBasis, nmo: int) -> Forecast:
+def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | None) -> Forecast:
     from pyscf import lib
 
-    nocc = int(mol.nelec[0])  # a closed shell: as many orbitals for the other spin
+    if solution is None:
+        nmo, nocc, energy = int(mol.nao_nr()), int(mol.nelec[0]), None
+        occupied = np.arange(nmo) < nocc
+    else:
+        occupied, energy = solution.mo_occ > 0, solution.mo_energy
+        nmo, nocc = solution.nmo, int(np.count_nonzero(occupied))
     if nocc > nmo:
         raise InputError(
             f"{nocc} electron pairs do not fit into {nmo} orbitals; check the charge "
             f"({mol.charge:+d}) and the basis"
         )
-    frozen = frozen_orbitals(mol, settings.frozen, nmo, nocc)
-    frozen_occ = sum(1 for i in frozen if i < nocc)
+    frozen = frozen_orbitals(mol, settings.frozen, occupied, energy)
+    frozen_occ = int(np.count_nonzero(occupied[list(frozen)]))
     sizes = Sizes(
         nao=int(mol.nao_nr()),
         nocc=nocc - frozen_occ,
@@ -267,7 +289,7 @@ def prepare(
     """
     sizes = known.plan.sizes
     if solution.nmo - len(known.frozen) != sizes.nocc + sizes.nvir:
-        known = resized(solution.mol, settings, known, solution.nmo)
+        known = resized(solution, settings, known)
     return Prepared(
         settings=settings,
         reference=make_reference(solution, known.frozen),

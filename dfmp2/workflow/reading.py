@@ -23,7 +23,7 @@ from dfmp2.workflow.jobs import Job, StoredJob
 
 __all__ = ["read_jobs"]
 
-_OF_THE_MOLECULE = ("basis", "charge", "spin", "ecp")
+_OF_THE_MOLECULE = ("basis", "charge", "spin", "unit", "ecp")
 
 _OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
 

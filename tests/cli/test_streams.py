@@ -149,7 +149,7 @@ def test_json_does_not_replace_what_the_command_reads(helium: Path, tmp_path: Pa
     for target in (helium, link):
         done = dfmp2("run", helium, *RUN, "--json", target)
         assert done.exit_code == 2
-        assert f"--json {target} would replace {helium}, an input" in done.stderr
+        assert f"--json {target} would replace {helium}, another file of this" in done.stderr
     assert helium.read_text() == HELIUM
     assert dfmp2("run", helium, *RUN, "--json", "new.dfmp2.h5").exit_code == 2
     assert not Path("new.dfmp2.h5").exists()
@@ -225,3 +225,18 @@ def test_commands_in_threads_leave_the_process_as_it_was(helium: Path) -> None:
         thread.join()
     assert codes == [0] * 4
     assert state() == before
+
+
+def test_json_spares_the_other_files_of_the_command(helium: Path) -> None:
+    """A basis file was replaced, and so was the run file of the same command."""
+    own = Path("own.nw")
+    own.write_text("BASIS\nHe S\n 1.0 1.0\nEND\n")
+    for options in (
+        ("--basis", own, "--json", own),
+        ("--basis", f"He={own}", "--json", own),
+        ("--basis", "cc-pvdz", "--checkpoint", "x.h5", "--json", "x.h5"),
+    ):
+        done = dfmp2("run", helium, *options)
+        assert done.exit_code == 2
+        assert "another file of this command" in done.stderr
+    assert own.read_text().startswith("BASIS")

@@ -265,9 +265,10 @@ def test_virtual_orbitals_are_checked_on_every_path(
             "make_plan",
             lambda *a, **k: replace(make_plan(*a, **k), in_memory=False),
         )
+    monkeypatch.setattr(check, "HELD", 0)  # as in a larger molecule
     built: list[int] = []
     whole = check.fock_faults
-    monkeypatch.setattr(check, "fock_faults", lambda *a: built.append(1) or whole(*a))
+    monkeypatch.setattr(check, "fock_faults", lambda *a, **k: built.append(1) or whole(*a, **k))
     right = DFMP2(mf).set(**options).run()
     assert right.result.labels["reference_check"] == CHEAP
     assert not built
@@ -311,6 +312,34 @@ def test_run_file_of_another_total_energy(tmp_path: Path) -> None:
     mf.e_tot -= 0.01
     with pytest.raises(CheckpointError, match=r"orbitals is -76\.0267.*, not -76\.0367"):
         DFMP2(mf).set(checkpoint=path, check_reference="off").run()
+
+
+def test_a_molecule_that_lost_electrons_after_its_scf() -> None:
+    """Two pairs of electrons were left out without a word."""
+    mf = fresh()
+    mf.mol = mf.mol.copy()
+    mf.mol.charge = 2
+    mf.mol.build()
+    with pytest.raises(InputError, match=r"mo_occ holds 10 electrons, but the molecule has 8"):
+        DFMP2(mf).run()
+
+
+@pytest.mark.parametrize("fit", [False, True])
+def test_one_orbital_of_a_small_molecule(fit: bool) -> None:
+    """Random elements of the Fock matrix miss some of these; its integrals are in memory."""
+    for orbital, shift in ((2, 0.1), (11, 0.1), (20, 0.5)):
+        mf = fitted() if fit else fresh()
+        mf.mo_energy = mf.mo_energy.copy()
+        mf.mo_energy[orbital] += shift
+        with pytest.raises(InputError, match=f"orbital {orbital} has the energy"):
+            DFMP2(mf).run()
+
+
+def test_a_total_energy_that_is_a_millihartree_off() -> None:
+    mf = fresh()
+    mf.e_tot += 1.2e-3
+    with pytest.raises(InputError, match="e_tot is -76"):
+        DFMP2(mf).run()
 
 
 # Chkfiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,24 @@ def test_a_generator_is_read_once() -> None:
     assert mp.frozen == [0]
     assert energies[0] == pytest.approx(energies[1], abs=1e-12, rel=0)
     assert mp.result.frozen == (0,)
+
+
+@pytest.mark.parametrize("frozen", [None, 1, 2, [0], [0, 1, 23], [0, 1, 2, 3, 4]])
+def test_orbitals_in_another_order(frozen: Any) -> None:
+    """The sizes came from the molecule and its first orbitals: pairs were left out in silence."""
+    mf, order = copy.copy(mean_field("water")), np.arange(24)[::-1]
+    mf.mo_coeff, mf.mo_energy = mf.mo_coeff[:, order], mf.mo_energy[order]
+    mf.mo_occ = mf.mo_occ[order]
+    same = pyscf_mp2(mf, frozen=frozen)
+    assert abs(DFMP2(mf, frozen=frozen).run().e_corr - same.e_corr) < 1e-12
+
+
+def test_the_core_of_orbitals_in_another_order() -> None:
+    """The chemical core is the lowest occupied orbital, wherever it stands."""
+    mf, order = copy.copy(mean_field("water")), np.arange(24)[::-1]
+    right = DFMP2(mf, frozen="auto").run().e_corr
+    mf.mo_coeff, mf.mo_energy = mf.mo_coeff[:, order], mf.mo_energy[order]
+    mf.mo_occ = mf.mo_occ[order]
+    mp = DFMP2(mf, frozen="auto").run()
+    assert mp.result.frozen == (23,)
+    assert abs(mp.e_corr - right) < 1e-12
