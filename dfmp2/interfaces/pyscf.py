@@ -118,7 +118,7 @@ class DFMP2(CheckedAttributes):
     >>> from dfmp2 import DFMP2
     >>> mf = scf.RHF(gto.M(atom="He", basis="cc-pvdz", verbose=0)).run()
     >>> round(DFMP2(mf).run().e_corr, 6)
-    -0.025808
+    -0.025824
 
     References
     ----------
@@ -277,7 +277,7 @@ class DFMP2(CheckedAttributes):
         >>> mol = gto.M(atom="H 0 0 0; H 0 0 0.74", basis="cc-pvdz", verbose=0)
         >>> scan = DFMP2(scf.RHF(mol)).as_scanner()
         >>> [round(scan(f"H 0 0 0; H 0 0 {r}"), 4) for r in (0.7, 0.8)]
-        [-1.1533, -1.1537]
+        [-1.1529, -1.1539]
         """
         if isinstance(self, lib.SinglePointScanner):
             return self
