@@ -52,6 +52,13 @@ def z_water(mol: Any) -> None:
     np.testing.assert_allclose(mol.atom_coords() * BOHR, expected, rtol=0, atol=3e-5)
 
 
+def test_x_that_differs_from_the_masses_is_read_with_further_columns(tmp_path: Path) -> None:
+    """Forces or charges after z are usual, and one x may be equal to a mass by chance."""
+    text = "2\n\nHe 4.0026 0 0 0.1\nHe 7.0 0 0 0.1\n"
+    mol = job_of(tmp_path, text)[0].mol
+    np.testing.assert_allclose(mol.atom_coords()[:, 0] * BOHR, [4.0026, 7.0], atol=1e-9)
+
+
 # Forms of water
 
 
@@ -204,6 +211,12 @@ def test_column_that_fixes_atoms(tmp_path: Path) -> None:
         ("1\npbc=[False, False, True]\nHe 0 0 0\n", "states a periodic system"),
         (f"3\n\nO 0 {OX}\nH -1 {H1}\nH -1 {H2}\n", ":3: the column after the symbol, 0 here,"),
         (f"3\n\nO 8.0 {OX}\nH 1.0 {H1}\nH 1.0 {H2}\n", "could be x or the nuclear charge"),
+        (f"3\n\n8 8.0 {OX}\n1 1.0 {H1}\n1 1.0 {H2}\n", ":3: the column after the symbol, 8.0 "),
+        (f"3\n\nO 15.9949 {OX}\nH 2.014 {H1}\nH1 1.00794 {H2}\n", "the mass"),
+        (f"3\n\n8 15.999 {OX}\n1 1.008 {H1}\n@H 0.0 {H2}\n", "the mass"),
+        ("1\n\nHe 4.0026 0 0 1\n", "the mass"),
+        (f"3\n\n1 8.0 {OX}\n2 1.0 {H1}\n3 1.0 {H2}\n", "which could count the atoms"),
+        ("2\n\nCl 34.96885 0 0 0\nCl 34.96885 0 0 2\n", "the mass"),
         ("1\nProperties=species:S:1:forces:R:3\nHe 0 0 0\n", "no column of symbols (species) or"),
         ("1\nProperties=species:S:1:pos:R:3:q:R:1\nHe 0 0 0\n", ":3: Properties= in line 2 names"),
         ("1\nProperties=species:S\nHe 0 0 0\n", "is not understood; write for example"),
