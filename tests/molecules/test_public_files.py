@@ -341,6 +341,26 @@ def test_qcschema_states_charge_ghosts_and_basis(tmp_path: Path) -> None:
     assert job.settings.basis == job.mol.basis == "6-31g"
     job, said = job_of(tmp_path, _changed(keywords={"frozen_core": True}), "a.json")
     assert said == ["the keywords of the QCSchema input are not read: frozen_core"]
+    job, _ = job_of(tmp_path, _molecule(fragment_charges=[-2, 0.0]), "a.json")
+    assert job.stated.startswith("charge -2 (fragment_charges)")
+
+
+def test_qcschema_input_is_recognised_without_its_schema_name(tmp_path: Path) -> None:
+    """Otherwise it is taken for a result, which has no model to read."""
+    text = json.dumps({key: value for key, value in _QCSCHEMA.items() if key != "schema_name"})
+    job, said = job_of(tmp_path, text, "a.json")
+    assert (job.mol.nelectron, said) == (10, [])
+
+
+def test_qcschema_keys_that_agree_or_do_not_change_the_energy(tmp_path: Path) -> None:
+    agreeing = {
+        "atomic_numbers": [8, 1, 0], "real": [True, True, False], "charge": -1, "Units": "Bohr",
+        "molecular_charge": -1, "fragment_charges": [0, -1], "fix_com": True, "masses": [16, 1, 1],
+        "multiplicity": 1,
+    }  # fmt: skip
+    text = _molecule(**agreeing, dipole=[0, 0, 1], mulliken_charges=[-0.4, 0.2, 0.2])
+    _, said = job_of(tmp_path, text, "a.json")
+    assert said == ["keys that QCSchema does not define are not read: dipole, mulliken_charges"]
 
 
 @pytest.mark.parametrize(
@@ -359,6 +379,23 @@ def test_qcschema_states_charge_ghosts_and_basis(tmp_path: Path) -> None:
         (_changed(driver="gradient"), "asks for the driver 'gradient'"),
         (_changed(model={"method": "mp2", "basis": {"name": "x"}}), "is not a name"),
         (_changed(specification={}), "is a QCSchema input of version 2, which is not read"),
+        (_molecule(units="angstrom"), "'units' = angstrom is no key of QCSchema and is not read"),
+        (_molecule(charge=2), "'charge' = 2 is no key of QCSchema"),
+        (_molecule(Molecular_Charge=2), "write molecular_charge"),
+        (_changed(molecular_charge=2), "write molecular_charge"),
+        (_molecule(multiplicity=3), "write molecular_multiplicity"),
+        (_molecule(spin=2), "one more than the unpaired electrons"),
+        (_molecule(external_charges=[[1.0, 0, 0, 9]]), "molecules without surroundings, remove it"),
+        (_molecule(electric_field=[0, 0, 0.01]), "molecules without surroundings, remove it"),
+        (_molecule(elements=["S", "H", "H"]), "write symbols and remove it"),
+        (_molecule(Real=[True, False, False]), "write real"),
+        (_molecule(atomic_numbers=[16, 1, 1]), "atomic_numbers [16, 1, 1] contradict symbols"),
+        (_molecule(fragment_charges=[0.5, 0]), "the sum of fragment_charges must be an integer"),
+        (
+            _molecule(molecular_charge=0, fragment_charges=[2, 0]),
+            "molecular_charge is 0, but the sum of fragment_charges is 2",
+        ),
+        (_molecule(fragment_multiplicities=[2, 2]), "correct molecular_multiplicity"),
         (_changed(molecule=3), "model and molecule must be objects"),
     ],
 )
