@@ -200,6 +200,29 @@ def test_column_that_fixes_atoms(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        'electric_field="0 0 0.01"', "efield=0.01", "field: 0 0 1e-2", "E_field_z = 0.01",
+        'point_charges="0.5 0 0 9"', "external_charges=mm.pc", "solvent=water", "pcm=true",
+    ],
+)  # fmt: skip
+def test_surroundings_in_the_comment_line_are_not_ignored_silently(
+    stated: str, tmp_path: Path
+) -> None:
+    """The energy in a field or a solvent is another one."""
+    _, said = job_of(tmp_path, WATER.replace("water", f"charge=0 {stated}"))
+    what = "in the comment line is not read: the energy is that of the molecule alone"
+    assert said == [f"{stated!r} {what}"]
+
+
+def test_comment_lines_without_surroundings(tmp_path: Path) -> None:
+    line = 'efield="0 0 0.0" forcefield=MMFF94 force_field=uff solvent=none pcm=False fields=3'
+    assert job_of(tmp_path, WATER.replace("water", line))[1] == []
+    job, _ = job_of(tmp_path, WATER.replace("water", "efield=0.01 au"))  # not the unit of length
+    assert abs(job.mol.atom_coord(0)[2] * BOHR - 0.1173) < 1e-9
+
+
 # Columns, periodicity and units
 
 
