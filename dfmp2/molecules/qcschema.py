@@ -35,7 +35,7 @@ _OTHER_NAMES = (
     ("field|solv|(external|point|background|embed).*charge", None,
      "dfmp2 computes molecules without surroundings, remove it"),
     ("charge", "molecular_charge", "write molecular_charge"),
-    ("mult", "molecular_multiplicity", "write molecular_multiplicity"),
+    ("mult(?!ipole)", "molecular_multiplicity", "write molecular_multiplicity"),
     ("spin|unpaired", None, "write molecular_multiplicity, one more than the unpaired electrons"),
     ("^unit|unit$|units", "units", "QCSchema has bohr only, convert the geometry and remove it"),
     ("element|species|symbol|atomicnumber", "symbols", "write symbols and remove it"),
