@@ -19,6 +19,12 @@ TOO_CLOSE = 0.2
 FARTHEST = 1e5
 """Å. A larger coordinate is a mistake. It would also cost digits of the distances."""
 
+MASS_TOLERANCE = 0.02
+"""u. Tables of the mass of one element differ by less."""
+
+HEAVY_HYDROGEN = (2.014, 3.016)
+"""u. Deuterium and tritium."""
+
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eEdD][+-]?[0-9]{1,4})?")
 _LABEL = re.compile(
     r"(?P<ghost>ghost[-_:]?|gh-|x-|bq-?|@)?(?P<symbol>[a-z]{1,3})(?P<label>[0-9]*)"
@@ -112,13 +118,15 @@ def _atom(fields: list[str], where: str) -> tuple[str, tuple[float, float, float
 
 
 def _refuse_leading_column(rows: Sequence[tuple[int, list[str]]], source: str) -> None:
-    """Refuse a column after the symbols that could be a freeze code or a nuclear charge."""
+    """Refuse a column after the symbols that could be a freeze code, a nuclear charge or a mass."""
     if not rows or any(len(fields) < 5 or number(fields[4]) is None for _, fields in rows):
         return
     if all(re.fullmatch(r"[+-]?[0-9]+", fields[1]) for _, fields in rows):
         what = "a freeze code or a number of the atom"
-    elif all(_is_nuclear_charge(fields[1], fields[0]) for _, fields in rows):
-        what = "the nuclear charge"
+    elif all(_is_charge_or_mass(fields, f"{source}:{line}") for line, fields in rows):
+        what = "the nuclear charge or the mass"
+    elif len(rows) > 1 and [f[0] for _, f in rows] == [str(k) for k in range(1, len(rows) + 1)]:
+        what = "a property of the atom (the lines begin with 1, 2, which could count the atoms)"
     else:
         return
     line, fields = rows[0]
@@ -129,12 +137,19 @@ def _refuse_leading_column(rows: Sequence[tuple[int, list[str]]], source: str) -
     )
 
 
-def _is_nuclear_charge(text: str, label: str) -> bool:
-    from pyscf.data.elements import ELEMENTS
+def _is_charge_or_mass(fields: list[str], where: str) -> bool:
+    """Whether the field after an atom label is a property of its element, and 0 for a ghost."""
+    from pyscf.data.elements import COMMON_ISOTOPE_MASSES, ELEMENTS, ISOTOPE_MAIN, MASSES
 
-    value = number(text)
-    symbol = re.sub("[^a-zA-Z]", "", label).capitalize()
-    return bool(value) and symbol in ELEMENTS and value == ELEMENTS.index(symbol)
+    value = number(fields[1])
+    if value is None:
+        return False
+    label = atom_label(fields[0], where)
+    z = ELEMENTS.index(label.removeprefix("Ghost-").rstrip("0123456789"))
+    if value == z or (value == 0 and label.startswith("Ghost-")):
+        return True
+    masses = (MASSES[z], COMMON_ISOTOPE_MASSES[z], ISOTOPE_MAIN[z], *(HEAVY_HYDROGEN * (z == 1)))
+    return any(abs(value - mass) < MASS_TOLERANCE for mass in masses)
 
 
 def in_angstrom(atoms: Atoms, unit: str) -> Atoms:

@@ -11,18 +11,47 @@ from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import atom_label, check_positions, in_angstrom
 from dfmp2.molecules.comment import whole_number
 from dfmp2.molecules.geometry import Geometry, Stated
+from dfmp2.molecules.plain import element_of
 
 __all__ = ["is_molecule", "parse_qcschema"]
 
 _METHODS = ("mp2", "df-mp2", "dfmp2", "ri-mp2", "rimp2")
 _SCHEMAS = ("qcschema_input", "qcschema_molecule", "qc_schema_input")
+_OF_A_RESULT = {"return_result", "properties", "success"}
+
+_ANYWHERE = {"schema_name", "schema_version", "name", "comment", "id", "provenance", "extras"}
+_IN_INPUT = _ANYWHERE | {"molecule", "driver", "model", "keywords", "protocols"}
+_IN_MODEL = {"method", "basis"}
+_IN_MOLECULE = _ANYWHERE | {
+    "symbols", "geometry", "real", "atomic_numbers", "molecular_charge", "molecular_multiplicity",
+    "fragments", "fragment_charges", "fragment_multiplicities", "masses", "mass_numbers",
+    "atom_labels", "connectivity", "fix_com", "fix_orientation", "fix_symmetry", "identifiers",
+    "validated",
+}  # fmt: skip
+"""Keys that QCSchema defines. Those that are not read do not change the energy."""
+
+_ANALYSIS = re.compile("(partial|atomic|formal|mulliken|lowdin|loewdin|natural|esp).*(charge|spin)")
+_OTHER_NAMES = (
+    ("field|solv|(external|point|background|embed).*charge", None,
+     "dfmp2 computes molecules without surroundings, remove it"),
+    ("charge", "molecular_charge", "write molecular_charge"),
+    ("mult(?!ipole)", "molecular_multiplicity", "write molecular_multiplicity"),
+    ("spin|unpaired", None, "write molecular_multiplicity, one more than the unpaired electrons"),
+    ("^unit|unit$|units", "units", "QCSchema has bohr only, convert the geometry and remove it"),
+    ("element|species|symbol|atomicnumber", "symbols", "write symbols and remove it"),
+    ("^real$|ghost", "real", "write real"),
+)  # fmt: skip
+"""Patterns of keys that look like one of QCSchema, that one, and advice."""
 
 
 def is_molecule(data: Any) -> bool:
     """Whether parsed JSON is a QCSchema molecule or input, and not a result of dfmp2."""
-    return isinstance(data, dict) and (
-        data.get("schema_name") in _SCHEMAS or ("symbols" in data and "geometry" in data)
-    )
+    if not isinstance(data, dict):
+        return False
+    if data.get("schema_name") in _SCHEMAS or ("symbols" in data and "geometry" in data):
+        return True
+    is_result = data.get("schema_name") == "qcschema_output" or _OF_A_RESULT & data.keys()
+    return "molecule" in data and not is_result
 
 
 def parse_qcschema(text: str, source: str) -> Geometry:
@@ -42,7 +71,8 @@ def parse_qcschema(text: str, source: str) -> Geometry:
     Raises
     ------
     InputError
-        If an entry is missing or wrong, or asks for something else than an MP2 energy.
+        If an entry is missing or wrong, contradicts another one, or asks for something else than an
+        MP2 energy; if a key looks like one that changes the energy, but has another name.
     """
     try:
         data = json.loads(text)
@@ -54,6 +84,7 @@ def parse_qcschema(text: str, source: str) -> Geometry:
         raise InputError(f"{source}: is no QCSchema molecule; check the file")
     basis, remarks = _model(data, source) if "molecule" in data else (None, ())
     molecule = data.get("molecule", data)
+    remarks += _unread_keys(molecule, _IN_MOLECULE, molecule, source)
     symbols, geometry = molecule.get("symbols"), molecule.get("geometry")
     if not _is_list(symbols, str) or not symbols:
         raise InputError(f"{source}: symbols must be a list of element symbols")
@@ -72,18 +103,28 @@ def parse_qcschema(text: str, source: str) -> Geometry:
         label if is_real or label.startswith("Ghost-") else f"Ghost-{label}"
         for label, is_real in zip(labels, real, strict=True)
     ]
+    _check_numbers(molecule.get("atomic_numbers"), labels, source)
     x, y, z = ([_float(value) for value in geometry[k::3]] for k in range(3))
     bohr = tuple(zip(labels, zip(x, y, z, strict=True), strict=True))
     atoms = in_angstrom(bohr, "bohr")
     check_positions(atoms, source, range(1, len(atoms) + 1))
-    charge = _integer(molecule, "molecular_charge", source)
+    charge, charge_from = _charge(molecule, source)
     multiplicity = _integer(molecule, "molecular_multiplicity", source)
     if multiplicity is not None and multiplicity < 1:
         raise InputError(f"{source}: molecular_multiplicity {multiplicity} is impossible")
+    fragments = molecule.get("fragment_multiplicities") or []
+    if not _is_list(fragments, (int, float)):
+        raise InputError(f"{source}: fragment_multiplicities must be a list of numbers")
+    decided = len(fragments) == 1 or multiplicity is None  # else they couple to several states
+    if decided and any(value != (multiplicity or 1) for value in fragments):
+        raise InputError(
+            f"{source}: fragment_multiplicities {str(fragments)[:40]} do not give the "
+            f"multiplicity {multiplicity or 1} of the molecule; correct molecular_multiplicity"
+        )
     stated = Stated(
         charge=charge,
         spin=None if multiplicity is None else multiplicity - 1,
-        charge_from="" if charge is None else "molecular_charge",
+        charge_from=charge_from,
         spin_from="" if multiplicity is None else f"molecular_multiplicity {multiplicity}",
         unit="bohr",
         remarks=remarks,
@@ -111,6 +152,74 @@ def _integer(molecule: dict[str, Any], key: str, source: str) -> int | None:
     return found
 
 
+def _charge(molecule: dict[str, Any], source: str) -> tuple[int | None, str]:
+    """The charge, and the key that states it."""
+    charge = _integer(molecule, "molecular_charge", source)
+    fragments = molecule.get("fragment_charges")
+    if not fragments:
+        return charge, "" if charge is None else "molecular_charge"
+    if not _is_list(fragments, (int, float)):
+        raise InputError(f"{source}: fragment_charges must be a list of numbers")
+    key = "the sum of fragment_charges"
+    total = _integer({key: round(sum(map(_float, fragments)), 9)}, key, source)
+    if charge not in (None, total):
+        raise InputError(
+            f"{source}: molecular_charge is {charge}, but the sum of fragment_charges is {total}; "
+            "correct one of them"
+        )
+    return total, "fragment_charges" if charge is None else "molecular_charge"
+
+
+def _check_numbers(numbers: Any, labels: list[str], source: str) -> None:
+    """Raise an error if atomic numbers contradict the symbols. A ghost atom may have 0."""
+    from pyscf.data.elements import ELEMENTS
+
+    if numbers is None:
+        return
+    elements = [element_of(label) for label in labels]
+    allowed = [(ELEMENTS.index(name), *([] if real else [0])) for name, real in elements]
+    if (
+        not _is_list(numbers, int)
+        or len(numbers) != len(labels)
+        or any(z not in choice for z, choice in zip(numbers, allowed, strict=True))
+    ):
+        raise InputError(
+            f"{source}: atomic_numbers {str(numbers)[:40]} contradict symbols; correct one of them"
+        )
+
+
+def _unread_keys(
+    data: dict[str, Any], known: set[str], molecule: dict[str, Any], source: str
+) -> tuple[str, ...]:
+    """A remark on the keys that QCSchema does not define.
+
+    Raises
+    ------
+    InputError
+        If such a key looks like charge, multiplicity, unit, elements or surroundings, and its
+        value is not the one that is used.
+    """
+    used: dict[Any, Any] = {"molecular_charge": 0, "molecular_multiplicity": 1}
+    used.update({key: value for key, value in molecule.items() if value is not None})
+    used.update({None: 0, "units": "bohr"})
+    unread = []
+    for key in sorted(key for key in data.keys() - known if data[key] not in (None, "", [], {})):
+        name, value = re.sub("[^a-z]", "", key.lower()), data[key]
+        if isinstance(value, str):
+            value = re.sub(r"^(au|a\.u\.|atomic)$", "bohr", value.lower())
+        like = [row for row in _OTHER_NAMES if re.search(row[0], name)]
+        if not like or _ANALYSIS.search(name):
+            unread.append(key)
+        elif value != used.get(like[0][1]):
+            raise InputError(
+                f"{source}: {key!r} = {str(data[key])[:40]} is no key of QCSchema and is not read; "
+                f"{like[0][2]}"
+            )
+    if not unread:
+        return ()
+    return (f"keys that QCSchema does not define are not read: {', '.join(unread)[:80]}",)
+
+
 def _model(data: dict[str, Any], source: str) -> tuple[str | None, tuple[str, ...]]:
     """Basis of an AtomicInput, and remarks. Another method or driver is refused."""
     if "specification" in data:
@@ -128,11 +237,13 @@ def _model(data: dict[str, Any], source: str) -> tuple[str | None, tuple[str, ..
         )
     if driver != "energy":
         raise InputError(f"{source}: asks for the driver {driver!r}, but dfmp2 computes energy")
+    remarks = _unread_keys(data, _IN_INPUT, data["molecule"], source)
+    remarks += _unread_keys(model, _IN_MODEL, data["molecule"], source)
     basis = model.get("basis")
     if basis is not None and not (isinstance(basis, str) and re.search(r"\S", basis)):
         raise InputError(f"{source}: the basis in its model is not a name; give a name there")
     keywords = data.get("keywords") or {}
     if not keywords:
-        return basis, ()
+        return basis, remarks
     names = ", ".join(sorted(keywords))[:80] if isinstance(keywords, dict) else str(keywords)[:80]
-    return basis, (f"the keywords of the QCSchema input are not read: {names}",)
+    return basis, (*remarks, f"the keywords of the QCSchema input are not read: {names}")

@@ -180,7 +180,7 @@ def read_json(path: str) -> list[Any]:
     Raises
     ------
     CheckpointError
-        If the file cannot be read, is too large, or is not JSON.
+        If the file cannot be read, is too large, or is not JSON (an HDF5 file is named as such).
     """
     try:
         with Path(path).open("rb") as file:
@@ -190,6 +190,11 @@ def read_json(path: str) -> list[Any]:
         raise CheckpointError(
             f"{path}: cannot be read ({cause}); name a run file or a JSON result"
         ) from error
+    if text.startswith(b"\x89HDF\r\n\x1a\n"):
+        raise CheckpointError(
+            f"{path}: is an HDF5 file, but no run file of dfmp2 that can be read: it was cut or "
+            "changed, or another program wrote it; restore it from a copy, or run again"
+        )
     if len(text) > LARGEST_FILE:
         raise CheckpointError(
             f"{path}: is longer than {LARGEST_FILE} bytes, so it is no result of dfmp2; name a run "

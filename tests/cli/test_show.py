@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 
 from tests.cli.common import AMMONIA, WATER, dfmp2, fact, file_with
@@ -80,6 +81,17 @@ def test_other_files(tmp_path: Path, content: str, says: str) -> None:
     assert done.exit_code == 6
     assert f"{path}: {says}" in done.stderr
     assert done.stdout == ""
+
+
+def test_run_file_that_was_cut(tmp_path: Path) -> None:
+    """HDF5 cannot open it any more. Its first bytes still tell that it is no JSON file."""
+    path = tmp_path / "cut.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = range(1000)
+    path.write_bytes(path.read_bytes()[:500])
+    done = dfmp2("show", path)
+    assert done.exit_code == 6
+    assert f"{path}: is an HDF5 file, but no run file of dfmp2 that can be read" in done.stderr
 
 
 def test_missing_file(tmp_path: Path) -> None:

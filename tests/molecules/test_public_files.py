@@ -52,6 +52,13 @@ def z_water(mol: Any) -> None:
     np.testing.assert_allclose(mol.atom_coords() * BOHR, expected, rtol=0, atol=3e-5)
 
 
+def test_x_that_differs_from_the_masses_is_read_with_further_columns(tmp_path: Path) -> None:
+    """Forces or charges after z are usual, and one x may be equal to a mass by chance."""
+    text = "2\n\nHe 4.0026 0 0 0.1\nHe 7.0 0 0 0.1\n"
+    mol = job_of(tmp_path, text)[0].mol
+    np.testing.assert_allclose(mol.atom_coords()[:, 0] * BOHR, [4.0026, 7.0], atol=1e-9)
+
+
 # Forms of water
 
 
@@ -193,6 +200,29 @@ def test_column_that_fixes_atoms(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "stated",
+    [
+        'electric_field="0 0 0.01"', "efield=0.01", "field: 0 0 1e-2", "E_field_z = 0.01",
+        'point_charges="0.5 0 0 9"', "external_charges=mm.pc", "solvent=water", "pcm=true",
+    ],
+)  # fmt: skip
+def test_surroundings_in_the_comment_line_are_not_ignored_silently(
+    stated: str, tmp_path: Path
+) -> None:
+    """The energy in a field or a solvent is another one."""
+    _, said = job_of(tmp_path, WATER.replace("water", f"charge=0 {stated}"))
+    what = "in the comment line is not read: the energy is that of the molecule alone"
+    assert said == [f"{stated!r} {what}"]
+
+
+def test_comment_lines_without_surroundings(tmp_path: Path) -> None:
+    line = 'efield="0 0 0.0" forcefield=MMFF94 force_field=uff solvent=none pcm=False fields=3'
+    assert job_of(tmp_path, WATER.replace("water", line))[1] == []
+    job, _ = job_of(tmp_path, WATER.replace("water", "efield=0.01 au"))  # not the unit of length
+    assert abs(job.mol.atom_coord(0)[2] * BOHR - 0.1173) < 1e-9
+
+
 # Columns, periodicity and units
 
 
@@ -204,6 +234,12 @@ def test_column_that_fixes_atoms(tmp_path: Path) -> None:
         ("1\npbc=[False, False, True]\nHe 0 0 0\n", "states a periodic system"),
         (f"3\n\nO 0 {OX}\nH -1 {H1}\nH -1 {H2}\n", ":3: the column after the symbol, 0 here,"),
         (f"3\n\nO 8.0 {OX}\nH 1.0 {H1}\nH 1.0 {H2}\n", "could be x or the nuclear charge"),
+        (f"3\n\n8 8.0 {OX}\n1 1.0 {H1}\n1 1.0 {H2}\n", ":3: the column after the symbol, 8.0 "),
+        (f"3\n\nO 15.9949 {OX}\nH 2.014 {H1}\nH1 1.00794 {H2}\n", "the mass"),
+        (f"3\n\n8 15.999 {OX}\n1 1.008 {H1}\n@H 0.0 {H2}\n", "the mass"),
+        ("1\n\nHe 4.0026 0 0 1\n", "the mass"),
+        (f"3\n\n1 8.0 {OX}\n2 1.0 {H1}\n3 1.0 {H2}\n", "which could count the atoms"),
+        ("2\n\nCl 34.96885 0 0 0\nCl 34.96885 0 0 2\n", "the mass"),
         ("1\nProperties=species:S:1:forces:R:3\nHe 0 0 0\n", "no column of symbols (species) or"),
         ("1\nProperties=species:S:1:pos:R:3:q:R:1\nHe 0 0 0\n", ":3: Properties= in line 2 names"),
         ("1\nProperties=species:S\nHe 0 0 0\n", "is not understood; write for example"),
@@ -328,6 +364,26 @@ def test_qcschema_states_charge_ghosts_and_basis(tmp_path: Path) -> None:
     assert job.settings.basis == job.mol.basis == "6-31g"
     job, said = job_of(tmp_path, _changed(keywords={"frozen_core": True}), "a.json")
     assert said == ["the keywords of the QCSchema input are not read: frozen_core"]
+    job, _ = job_of(tmp_path, _molecule(fragment_charges=[-2, 0.0]), "a.json")
+    assert job.stated.startswith("charge -2 (fragment_charges)")
+
+
+def test_qcschema_input_is_recognised_without_its_schema_name(tmp_path: Path) -> None:
+    """Otherwise it is taken for a result, which has no model to read."""
+    text = json.dumps({key: value for key, value in _QCSCHEMA.items() if key != "schema_name"})
+    job, said = job_of(tmp_path, text, "a.json")
+    assert (job.mol.nelectron, said) == (10, [])
+
+
+def test_qcschema_keys_that_agree_or_do_not_change_the_energy(tmp_path: Path) -> None:
+    agreeing = {
+        "atomic_numbers": [8, 1, 0], "real": [True, True, False], "charge": -1, "Units": "Bohr",
+        "molecular_charge": -1, "fragment_charges": [0, -1], "fix_com": True, "masses": [16, 1, 1],
+        "multiplicity": 1,
+    }  # fmt: skip
+    text = _molecule(**agreeing, multipole=[0, 0, 1], mulliken_charges=[-0.4, 0.2, 0.2])
+    _, said = job_of(tmp_path, text, "a.json")
+    assert said == ["keys that QCSchema does not define are not read: mulliken_charges, multipole"]
 
 
 @pytest.mark.parametrize(
@@ -346,6 +402,23 @@ def test_qcschema_states_charge_ghosts_and_basis(tmp_path: Path) -> None:
         (_changed(driver="gradient"), "asks for the driver 'gradient'"),
         (_changed(model={"method": "mp2", "basis": {"name": "x"}}), "is not a name"),
         (_changed(specification={}), "is a QCSchema input of version 2, which is not read"),
+        (_molecule(units="angstrom"), "'units' = angstrom is no key of QCSchema and is not read"),
+        (_molecule(charge=2), "'charge' = 2 is no key of QCSchema"),
+        (_molecule(Molecular_Charge=2), "write molecular_charge"),
+        (_changed(molecular_charge=2), "write molecular_charge"),
+        (_molecule(multiplicity=3), "write molecular_multiplicity"),
+        (_molecule(spin=2), "one more than the unpaired electrons"),
+        (_molecule(external_charges=[[1.0, 0, 0, 9]]), "molecules without surroundings, remove it"),
+        (_molecule(electric_field=[0, 0, 0.01]), "molecules without surroundings, remove it"),
+        (_molecule(elements=["S", "H", "H"]), "write symbols and remove it"),
+        (_molecule(Real=[True, False, False]), "write real"),
+        (_molecule(atomic_numbers=[16, 1, 1]), "atomic_numbers [16, 1, 1] contradict symbols"),
+        (_molecule(fragment_charges=[0.5, 0]), "the sum of fragment_charges must be an integer"),
+        (
+            _molecule(molecular_charge=0, fragment_charges=[2, 0]),
+            "molecular_charge is 0, but the sum of fragment_charges is 2",
+        ),
+        (_molecule(fragment_multiplicities=[2, 2]), "correct molecular_multiplicity"),
         (_changed(molecule=3), "model and molecule must be objects"),
     ],
 )
