@@ -142,7 +142,7 @@ def _loaded(mol: Mole, value: Any, symbol: str) -> Any:
     if value in GENERATED:
         return generated_set(value, mol, symbol)
     try:
-        return load_basis(value, symbol)[0]
+        return load_basis(value, symbol, auxiliary=True)[0]
     except InputError as error:
         raise InputError(f"auxiliary {error}; leave auxbasis out for the default") from error
 
@@ -209,6 +209,6 @@ def _fitted_set(mol: Mole, orbital: str, symbol: str, mp2: bool = True) -> str |
 
 def _has_element(basis: str, symbol: str) -> bool:
     try:
-        return bool(load_basis(basis, symbol))
+        return bool(load_basis(basis, symbol, auxiliary=True))
     except InputError:
         return False

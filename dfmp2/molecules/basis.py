@@ -163,7 +163,7 @@ def choose_basis(basis: BasisSpec, symbols: list[str], source: str) -> BasisSpec
     return basis if isinstance(basis, str) and set(found.values()) == {basis} else found
 
 
-def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
+def load_basis(basis: str, symbol: str, auxiliary: bool = False) -> tuple[str, list[Any]]:
     """Read a basis for one element.
 
     Parameters
@@ -172,6 +172,8 @@ def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
         Name in PySCF's library, path of a file in NWChem's format, or text in this format.
     symbol : str
         Atom label.
+    auxiliary : bool
+        Do not propose orbital sets in errors.
 
     Returns
     -------
@@ -215,7 +217,22 @@ def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
             what = "is unknown to PySCF"
         if bse.basis_set_exchange is None and "@" not in basis:
             what += " (more sets after pip install basis-set-exchange)"
-        raise InputError(f"basis {basis!r} {what}; name another basis, such as def2-svp") from error
+        advice = "" if auxiliary else f"; name another basis{_example(element)}"
+        raise InputError(f"basis {basis!r} {what}{advice}") from error
+
+
+def _example(element: str) -> str:
+    """A set that has the element, for advice: not the one that has just failed."""
+    from pyscf import gto
+
+    for name in ("def2-svp", "crenbl"):
+        try:
+            with without_advice():
+                if gto.basis.load(name, element):
+                    return f", such as {name}"
+        except BASIS_FAULTS:
+            continue
+    return ""
 
 
 def basis_names(basis: BasisSpec) -> Any:
