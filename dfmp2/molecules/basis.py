@@ -18,6 +18,7 @@ __all__ = [
     "basis_label",
     "basis_names",
     "choose_basis",
+    "is_fitting_set",
     "load_basis",
     "parse_basis",
     "plain_name",
@@ -35,6 +36,8 @@ BASIS_FAULTS = (
     TypeError, ValueError,
 )  # fmt: skip
 """What PySCF raises for a name that it cannot read. BasisNotFoundError is a RuntimeError."""
+
+_FITTING = re.compile(r".*(ri|fit)$|weigend|demon|ahlrichs")
 
 _KEY = re.compile(r"(?:ghost[-_:]?|x-)?([a-z]{1,2})\d*", re.IGNORECASE)
 
@@ -126,6 +129,12 @@ def plain_name(basis: str) -> str:
     from pyscf.gto.basis import _format_basis_name
 
     return str(_format_basis_name(basis).removeprefix("unc"))
+
+
+def is_fitting_set(basis: Basis) -> bool:
+    """Whether the name of a basis is that of an auxiliary set, such as ``cc-pvdz-ri``."""
+    named = isinstance(basis, str) and "\n" not in basis
+    return named and _FITTING.match(plain_name(basis)) is not None
 
 
 def choose_basis(basis: BasisSpec, symbols: list[str], source: str) -> BasisSpec:

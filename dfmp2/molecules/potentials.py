@@ -15,6 +15,7 @@ from dfmp2.molecules.basis import (
     Basis,
     basis_entry,
     basis_names,
+    is_fitting_set,
     plain_name,
     pure_symbol,
 )
@@ -147,7 +148,7 @@ def _named(ecp: dict[str, str]) -> dict[str, str]:
 
 
 def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
-    """Warn if a basis was made for another Hamiltonian than that of the molecule.
+    """Warn if a basis was made for another Hamiltonian than that of the molecule, or for fitting.
 
     Parameters
     ----------
@@ -162,7 +163,8 @@ def warn_missing_ecp(mol: Mole) -> tuple[str, ...]:
     -----
     DFMP2Warning
         For each element whose basis was made for an effective core potential that is not used, for
-        all electrons although a potential is used, or for a relativistic Hamiltonian.
+        all electrons although a potential is used, for a relativistic Hamiltonian, or as an
+        auxiliary set.
     """
     found: dict[str, str | None] = {}
     for atom in range(mol.natm):
@@ -179,6 +181,11 @@ def _fault(mol: Mole, atom: int) -> str | None:
     symbol = mol.atom_symbol(atom)
     basis = basis_entry(mol.basis, symbol)
     label, name = f"{basis_names(basis)} on {symbol}", available_ecp(basis, symbol)
+    if is_fitting_set(basis):
+        return (
+            f"{label} is an auxiliary set, made for products of orbitals and not for orbitals; "
+            "name an orbital basis, such as cc-pvdz"
+        )
     part, excess = _core_orbital(mol, atom)
     relativistic = excess > RELATIVISTIC or _is_relativistic(basis, symbol)
     if removed := mol.atom_nelec_core(atom):

@@ -69,6 +69,8 @@ def test_potential_for_an_element_that_is_not_there() -> None:
         ("Ne 0 0 0", {"Ne": [[0, [2.0, 1.0]], [1, [2.0, 1.0]]]}, {}, "given as shells on Ne gives"),
         ("Br 0 0 0; H 0 0 1.4", "cc-pvdz", {"Br": "lanl2dz"}, "potential of 28 electrons is used"),
         ("O 0 0 0; H 0 0 1; H 0 1 0", "cc-pvdz", {"O": "ccecp"}, "O is an all-electron basis, but"),
+        ("H 0 0 0; H 0 0 0.74", "cc-pvdz-ri", {}, "cc-pvdz-ri on H is an auxiliary set"),
+        ("O 0 0 0", "def2-universal-jkfit", {}, "jkfit on O is an auxiliary set"),
         ("Br 0 0 0", "cc-pvdz-dk", {}, "made for a relativistic Hamiltonian"),
         ("I 0 0 0", "ano-rcc", {}, "made for a relativistic Hamiltonian"),
         ("Cl 0 0 0", "ANO", {}, "made for a relativistic Hamiltonian"),
