@@ -15,11 +15,27 @@ import numpy as np
 
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.fitting.generated import DEFAULT, GENERATED, generated_set
-from dfmp2.molecules.basis import BASIS_FAULTS, SHELLS, basis_entry, basis_names, load_basis
-from dfmp2.molecules.plain import Mole
+from dfmp2.molecules.basis import (
+    BASIS_FAULTS,
+    SHELLS,
+    basis_entry,
+    basis_names,
+    is_fitting_set,
+    load_basis,
+    plain_name,
+)
+from dfmp2.molecules.plain import Mole, element_of
 from dfmp2.settings import BasisSpec
 
 __all__ = ["AuxBasis", "choose_auxbasis", "make_auxmol", "scf_auxbasis"]
+
+FEWEST = {"H": 1.1, "He": 1.1}
+"""Fewest auxiliary functions per orbital function, by element. The RI-MP2 sets of their own basis
+have at least 1.35 (He in aug-cc-pVQZ), and 1.9 for the other elements up to krypton."""
+
+FEWEST_ELSEWHERE = 1.5
+"""Water in cc-pVTZ errs by 1.1 mEh with cc-pvdz-ri (H has 1.0), and by 0.03 mEh with cc-pvtz-ri.
+In aug-cc-pVTZ, cc-pvtz-ri is as good as the own set (H 1.3, O 1.65)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +92,7 @@ def choose_auxbasis(mol: Mole, auxbasis: BasisSpec = None) -> AuxBasis:
     Returns
     -------
     AuxBasis
+        It has a remark if `auxbasis` is an orbital basis, or has too few functions.
 
     Warns
     -----
@@ -109,13 +126,29 @@ def choose_auxbasis(mol: Mole, auxbasis: BasisSpec = None) -> AuxBasis:
     )
     for remark in remarks:
         warnings.warn(remark, DFMP2Warning, stacklevel=3)
-    generated = ", ".join(symbol for without in missing.values() for symbol in without)
-    reason = "the RI-MP2 set of the orbital basis"
-    if DEFAULT in names.values():
-        reason = f"made from the orbital basis for {generated}"
-        if len(set(names.values())) > 1:
-            reason = f"the RI-MP2 set of the orbital basis; {reason}"
-    return AuxBasis(make_auxmol(mol, spec), spec, names, reason, remarks)
+    return AuxBasis(make_auxmol(mol, spec), spec, names, _reason(mol, names), remarks)
+
+
+def _reason(mol: Mole, names: dict[str, str]) -> str:
+    """Why these sets are the default. The printed text claims no more than the names show."""
+    own, assigned, generated = [], [], []
+    for symbol, name in names.items():
+        orbital = basis_names(basis_entry(mol.basis, symbol))
+        if name == DEFAULT:
+            generated.append(symbol)
+        elif plain_name(name) == f"{plain_name(orbital)}ri":
+            own.append(symbol)
+        else:
+            assigned.append(symbol)
+    parts = []
+    if own:
+        parts.append("the RI-MP2 set of the orbital basis")
+    if assigned:
+        where = f" for {', '.join(assigned)}" if own else ""
+        parts.append(f"an RI-MP2 set that PySCF assigns to this basis{where}")
+    if generated:
+        parts.append(f"made from the orbital basis for {', '.join(generated)}")
+    return "; ".join(parts)
 
 
 def _requested(mol: Mole, symbols: list[str], auxbasis: BasisSpec) -> AuxBasis:
@@ -128,12 +161,40 @@ def _requested(mol: Mole, symbols: list[str], auxbasis: BasisSpec) -> AuxBasis:
     spec = {symbol: _loaded(mol, value, symbol) for symbol, value in asked.items()}
     names = {s: basis_names(asked[s] if asked[s] in list(GENERATED) else spec[s]) for s in symbols}
     try:
-        return AuxBasis(make_auxmol(mol, spec), spec, names, "asked for")
+        auxmol = make_auxmol(mol, spec)
     except BASIS_FAULTS as error:
         raise InputError(
             f"auxbasis {auxbasis!r}: PySCF cannot read it ({error}); leave auxbasis out for the "
             "default, or name another set"
         ) from error
+    return AuxBasis(auxmol, spec, names, "asked for", _unsuitable(mol, auxmol, names))
+
+
+def _unsuitable(mol: Mole, auxmol: Mole, names: dict[str, str]) -> tuple[str, ...]:
+    """What is wrong with a set that the user named: each fault once, with its elements."""
+    found: dict[str, list[str]] = {}
+    ends, auxends = mol.aoslice_by_atom()[:, 2:], auxmol.aoslice_by_atom()[:, 2:]
+    for symbol, name in names.items():
+        atom = next(i for i in range(mol.natm) if mol.atom_symbol(i) == symbol)
+        nao, naux = (int(np.diff(table[atom])[0]) for table in (ends, auxends))
+        if _is_orbital_set(name):
+            fault = "is an orbital basis, and no auxiliary set"
+        elif naux < FEWEST.get(element_of(symbol)[0], FEWEST_ELSEWHERE) * nao:
+            fault = "has too few functions for this orbital basis"
+        else:
+            continue
+        found.setdefault(f"auxiliary basis {name} {fault}", []).append(symbol)
+    return tuple(
+        f"{fault} (on {', '.join(symbols)}): the correlation energy can err by more than 1 mEh; "
+        "leave auxbasis out for the default"
+        for fault, symbols in found.items()
+    )
+
+
+def _is_orbital_set(name: str) -> bool:
+    from pyscf.gto.basis import ALIAS
+
+    return plain_name(name) in ALIAS and not is_fitting_set(name)
 
 
 def _loaded(mol: Mole, value: Any, symbol: str) -> Any:
@@ -142,7 +203,7 @@ def _loaded(mol: Mole, value: Any, symbol: str) -> Any:
     if value in GENERATED:
         return generated_set(value, mol, symbol)
     try:
-        return load_basis(value, symbol)[0]
+        return load_basis(value, symbol, auxiliary=True)[0]
     except InputError as error:
         raise InputError(f"auxiliary {error}; leave auxbasis out for the default") from error
 
@@ -209,6 +270,6 @@ def _fitted_set(mol: Mole, orbital: str, symbol: str, mp2: bool = True) -> str |
 
 def _has_element(basis: str, symbol: str) -> bool:
     try:
-        return bool(load_basis(basis, symbol))
+        return bool(load_basis(basis, symbol, auxiliary=True))
     except InputError:
         return False

@@ -18,6 +18,7 @@ __all__ = [
     "basis_label",
     "basis_names",
     "choose_basis",
+    "is_fitting_set",
     "load_basis",
     "parse_basis",
     "plain_name",
@@ -35,6 +36,8 @@ BASIS_FAULTS = (
     TypeError, ValueError,
 )  # fmt: skip
 """What PySCF raises for a name that it cannot read. BasisNotFoundError is a RuntimeError."""
+
+_FITTING = re.compile(r".*(ri|fit)$|weigend|demon|ahlrichs")
 
 _KEY = re.compile(r"(?:ghost[-_:]?|x-)?([a-z]{1,2})\d*", re.IGNORECASE)
 
@@ -128,6 +131,12 @@ def plain_name(basis: str) -> str:
     return str(_format_basis_name(basis).removeprefix("unc"))
 
 
+def is_fitting_set(basis: Basis) -> bool:
+    """Whether the name of a basis is that of an auxiliary set, such as ``cc-pvdz-ri``."""
+    named = isinstance(basis, str) and "\n" not in basis
+    return named and _FITTING.match(plain_name(basis)) is not None
+
+
 def choose_basis(basis: BasisSpec, symbols: list[str], source: str) -> BasisSpec:
     """The basis of each atom label, found and read.
 
@@ -163,7 +172,7 @@ def choose_basis(basis: BasisSpec, symbols: list[str], source: str) -> BasisSpec
     return basis if isinstance(basis, str) and set(found.values()) == {basis} else found
 
 
-def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
+def load_basis(basis: str, symbol: str, auxiliary: bool = False) -> tuple[str, list[Any]]:
     """Read a basis for one element.
 
     Parameters
@@ -172,6 +181,8 @@ def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
         Name in PySCF's library, path of a file in NWChem's format, or text in this format.
     symbol : str
         Atom label.
+    auxiliary : bool
+        Do not propose orbital sets in errors.
 
     Returns
     -------
@@ -215,7 +226,22 @@ def load_basis(basis: str, symbol: str) -> tuple[str, list[Any]]:
             what = "is unknown to PySCF"
         if bse.basis_set_exchange is None and "@" not in basis:
             what += " (more sets after pip install basis-set-exchange)"
-        raise InputError(f"basis {basis!r} {what}; name another basis, such as def2-svp") from error
+        advice = "" if auxiliary else f"; name another basis{_example(element)}"
+        raise InputError(f"basis {basis!r} {what}{advice}") from error
+
+
+def _example(element: str) -> str:
+    """A set that has the element, for advice: not the one that has just failed."""
+    from pyscf import gto
+
+    for name in ("def2-svp", "crenbl"):
+        try:
+            with without_advice():
+                if gto.basis.load(name, element):
+                    return f", such as {name}"
+        except BASIS_FAULTS:
+            continue
+    return ""
 
 
 def basis_names(basis: BasisSpec) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -24,14 +25,30 @@ HI = "I 0 0 0; H 0 0 1.609"
         ("cc-pvdz", "cc-pvdz-ri"),
         ("aug-cc-pvtz", "aug-cc-pvtz-ri"),
         ("def2-tzvpp", "def2-tzvpp-ri"),
-        ("6-31g**", "cc-pvdz-ri"),
-        ("6-31G(d,p)", "cc-pvdz-ri"),
     ],
 )
 def test_default_is_the_ri_set_of_the_orbital_basis(basis: str, expected: str) -> None:
     aux = choose_auxbasis(molecule(WATER, basis))
     assert str(aux) == expected
     assert aux.reason == "the RI-MP2 set of the orbital basis"
+
+
+@pytest.mark.parametrize(
+    ("basis", "expected"),
+    [("6-31g**", "cc-pvdz-ri"), ("6-31G(d,p)", "cc-pvdz-ri"), ("sto-3g", "def2-svp-ri")],
+)
+def test_default_from_another_family(basis: str, expected: str) -> None:
+    """It was called the RI-MP2 set of the orbital basis, for which none was optimised."""
+    aux = choose_auxbasis(molecule(WATER, basis))
+    assert str(aux) == expected
+    assert aux.reason == "an RI-MP2 set that PySCF assigns to this basis"
+
+
+def test_reason_by_element() -> None:
+    aux = choose_auxbasis(molecule(WATER, {"O": "cc-pvdz", "H": "sto-3g"}))
+    assert aux.reason == (
+        "the RI-MP2 set of the orbital basis; an RI-MP2 set that PySCF assigns to this basis for H"
+    )
 
 
 def test_pople_basis_agrees_with_pyscf() -> None:
@@ -132,6 +149,36 @@ def test_auxbasis_changes_the_energy_as_in_pyscf() -> None:
     mp = DFMP2(mf, auxbasis="cc-pvtz-ri").run()
     assert abs(mp.e_corr - pyscf_mp2(mf, "cc-pvtz-ri").e_corr) < 1e-12
     assert abs(mp.e_corr - DFMP2(mf).run().e_corr) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("basis", "auxbasis", "says"),
+    [
+        ("cc-pvdz", "sto-3g", r"sto-3g is an orbital basis, and no auxiliary set \(on H, O\)"),
+        ("cc-pvdz", {"O": "cc-pvdz", "H": "cc-pvdz-ri"}, r"cc-pvdz is an orbital basis.*\(on O\)"),
+        ("cc-pvqz", "cc-pvdz-ri", r"cc-pvdz-ri has too few functions .* \(on H, O\)"),
+        ("cc-pvtz", "cc-pvdz-ri", r"cc-pvdz-ri has too few functions .* \(on H\)"),
+        ("cc-pvdz", {"O": [[0, [1.0, 1.0]]], "H": "etb"}, r"given as shells has too few .*O\)"),
+    ],
+)
+def test_unsuitable_auxbasis(basis: str, auxbasis: Any, says: str) -> None:
+    """Water in cc-pVDZ with sto-3g as auxiliary basis erred by 44 mEh, without a word."""
+    (remark,) = choose_auxbasis(molecule(WATER, basis), auxbasis).remarks
+    assert re.search(says, remark)
+
+
+@pytest.mark.parametrize(
+    ("basis", "auxbasis"),
+    [
+        ("aug-cc-pvtz", "cc-pvtz-ri"),
+        ("cc-pvtz", "def2-universal-jkfit"),
+        ("cc-pvdz", "def2-svp-ri"),
+        ("cc-pvqz", "autoaux"),
+        ("cc-pvtz", "even-tempered"),
+    ],
+)
+def test_usual_auxbasis_gives_no_warning(basis: str, auxbasis: str) -> None:
+    assert choose_auxbasis(molecule(WATER + "; Ghost-He 0 0 4", basis), auxbasis).remarks == ()
 
 
 @pytest.mark.parametrize(

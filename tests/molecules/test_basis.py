@@ -60,5 +60,17 @@ def test_basis_that_pyscf_cannot_use(basis: str, says: str) -> None:
         load_basis(basis, "Xe" if basis == "6-31g" else "O")
 
 
+def test_advice_names_a_set_that_has_the_element() -> None:
+    """The advice for uranium in def2-svp was to name another basis, such as def2-svp."""
+    for basis in ("def2-svp", "def2-tzvp", "cc-pvdz"):
+        with pytest.raises(InputError, match=r"no functions for U .*, such as crenbl"):
+            load_basis(basis, "U")
+    with pytest.raises(InputError, match="name another basis, such as def2-svp"):
+        load_basis("6-31g", "Xe")
+    with pytest.raises(InputError) as caught:
+        load_basis("def2-svp-ri", "I", auxiliary=True)
+    assert "another basis" not in str(caught.value)
+
+
 def test_uncontracted_basis() -> None:
     assert len(load_basis("unc-cc-pvdz", "H")[1]) == 4 + 1

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
+from pyscf import gto
 
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.molecules.potentials import choose_ecp, warn_missing_ecp
@@ -51,6 +52,13 @@ def test_potentials_by_element() -> None:
         choose_ecp("def2-svp", symbols, {"H": "lanl2dz"})
 
 
+def test_potential_for_an_element_that_is_not_there() -> None:
+    """It was ignored. A fragment of a counterpoise calculation has the others as ghosts."""
+    with pytest.raises(InputError, match="ECP is given for I, but the molecule has only Br, H;"):
+        choose_ecp("def2-svp", ["H", "Br", "Ghost-H"], {"I": "lanl2dz"})
+    assert choose_ecp("def2-svp", ["H", "Ghost-I"], {"I": "lanl2dz", 1: "none"}) == {}
+
+
 @pytest.mark.parametrize(
     ("atoms", "basis", "ecp", "says"),
     [
@@ -59,6 +67,14 @@ def test_potentials_by_element() -> None:
         ("Cu 0 0 0", "cc-pvdz-pp-nr", {}, r"cc-pvdz-pp-nr on Cu gives only 1\d % of the energy"),
         ("I 0 0 0", "def2-svp", {"I": "lanl2dz"}, "potential of 28 electrons, but one of 46"),
         ("Ne 0 0 0", {"Ne": [[0, [2.0, 1.0]], [1, [2.0, 1.0]]]}, {}, "given as shells on Ne gives"),
+        ("Br 0 0 0; H 0 0 1.4", "cc-pvdz", {"Br": "lanl2dz"}, "potential of 28 electrons is used"),
+        ("O 0 0 0; H 0 0 1; H 0 1 0", "cc-pvdz", {"O": "ccecp"}, "O is an all-electron basis, but"),
+        ("H 0 0 0; H 0 0 0.74", "cc-pvdz-ri", {}, "cc-pvdz-ri on H is an auxiliary set"),
+        ("O 0 0 0", "def2-universal-jkfit", {}, "jkfit on O is an auxiliary set"),
+        ("Br 0 0 0", "cc-pvdz-dk", {}, "made for a relativistic Hamiltonian"),
+        ("I 0 0 0", "ano-rcc", {}, "made for a relativistic Hamiltonian"),
+        ("Cl 0 0 0", "ANO", {}, "made for a relativistic Hamiltonian"),
+        ("I 0 0 0", "ano", {"I": "lanl2dz"}, "I is an all-electron basis, but"),
     ],
 )
 def test_missing_potential(atoms: str, basis: Any, ecp: Any, says: str) -> None:
@@ -73,9 +89,20 @@ def test_missing_potential(atoms: str, basis: Any, ecp: Any, says: str) -> None:
         ("Ar 0 0 0", "sto-3g", {}),
         ("Br1 0 0 0", "lanl2dz", {"Br": "lanl2dz"}),
         ("O 0 0 0", "ccecp-cc-pvdz", "ccecp"),
+        ("O 0 0 0; H 0 0 1; H 0 1 0", "ano", {}),
+        ("Br 0 0 0", "unc-ano-rcc", {}),
+        ("I 0 0 0; Rn 0 0 9", {"I": "dzp", "Rn": "dzp"}, {}),
+        ("Li 0 0 0; Br 0 0 3", {"Li": "pc-0", "Br": "dyall-v2z"}, {}),
     ],
 )
 def test_nothing_is_missing(atoms: str, basis: Any, ecp: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert warn_missing_ecp(molecule(atoms, basis, ecp=ecp, spin=None)) == ()
+
+
+def test_relativistic_contraction_without_a_name() -> None:
+    """A set from a file has no name that tells its kind. Each 1s electron is 8 Eh too high."""
+    shells = {"Br": gto.basis.load("cc-pvdz-dk", "Br")}
+    with pytest.warns(DFMP2Warning, match="given as shells on Br was made for a relativistic"):
+        warn_missing_ecp(molecule("Br 0 0 0", shells, spin=None))
