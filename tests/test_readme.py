@@ -282,7 +282,14 @@ def test_layout() -> None:
 
 
 @pytest.mark.parametrize(
-    "example", sorted(p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh"))
+    "example",
+    [
+        # Its commands are those of the README.
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "command_line.sh"))
+        for name in sorted(
+            p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh")
+        )
+    ],
 )
 def test_example(example: str, here: Path) -> None:
     if example.startswith("test_"):
