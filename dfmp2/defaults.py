@@ -42,7 +42,7 @@ INTEGRALS = "auto"
 MAX_CYCLE = 100
 """SCF iterations."""
 
-REFERENCE = "rhf"
+REFERENCE = "auto"
 
 TOLERANCE = 1e-8
 """Hartree. Largest difference from PySCF. Two float64 programs on the same orbitals agree to about

@@ -37,8 +37,8 @@ CHECKS = ("auto", "full", "off")
 INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 """Values of the setting `integrals`."""
 
-REFERENCES = ("rhf", "uhf", "rohf")
-"""Values of the setting `reference`. This version computes "rhf"."""
+REFERENCES = ("auto", "rhf", "uhf", "rohf")
+"""Values of the setting `reference`."""
 
 UNITS = ("angstrom", "bohr")
 """Values of the setting `unit`."""
@@ -46,8 +46,9 @@ UNITS = ("angstrom", "bohr")
 BasisSpec = Any
 """A basis as PySCF takes it: a name, or a dict of element -> name or shells, with "default"."""
 
-Frozen = int | Sequence[int] | str | None
-"""None, a number of lowest orbitals, a list of orbital indices from 0, or "auto"."""
+Frozen = int | Sequence[int] | Sequence[Sequence[int]] | str | None
+"""None, a number of lowest orbitals, a list of orbital indices from 0, a pair of such lists for
+alpha and beta, or "auto"."""
 
 SCF = {"stored": "options"}
 METHOD = {"stored": "calculation"}
@@ -69,7 +70,7 @@ class Settings:
     ecp : str or dict
         "auto", "none", or the name of a set of effective core potentials; or these by element.
     reference : str
-        Kind of SCF.
+        Kind of SCF: "auto" takes "rhf" without unpaired electrons, "uhf" otherwise.
     density_fit : bool
         Fit the integrals of the SCF.
     scf_auxbasis : str or dict, optional
@@ -95,6 +96,10 @@ class Settings:
         Source of the three-centre integrals, as for `dfmp2.integrals.source.choose_source`.
     fused : bool
         Reduce each block of T where it is made, or form it first.
+    kappa : tuple of float
+        Parameters of regularised MP2 energies, 1/hartree.
+    scale : tuple of float or None
+        Weights of the opposite- and same-spin correlation energy in the method that is reported.
     allow_ks : bool
         Accept Kohn-Sham orbitals.
     check_reference : str
@@ -132,6 +137,8 @@ class Settings:
     accuracy: float = field(default=defaults.ACCURACY, metadata=METHOD)
     integrals: str = field(default=defaults.INTEGRALS, metadata=METHOD)
     fused: bool = field(default=defaults.FUSED, metadata=ENERGY)
+    kappa: tuple[float, ...] = field(default=(), metadata=ENERGY)
+    scale: tuple[float, float] | None = field(default=None, metadata=ENERGY)
 
     allow_ks: bool = False
     check_reference: str = defaults.CHECK_REFERENCE
@@ -141,6 +148,11 @@ class Settings:
     restart: bool = False
     checkpoint_interval: float = defaults.CHECKPOINT_INTERVAL
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kappa", tuple(self.kappa))  # a list where it was read from JSON
+        if self.scale is not None:
+            object.__setattr__(self, "scale", tuple(self.scale))
+
     @classmethod
     def chosen(cls, options: Mapping[str, Any]) -> Settings:
         """The settings named in `options`; other names in it are left alone."""
@@ -148,9 +160,8 @@ class Settings:
 
     def stored(self, part: str) -> dict[str, Any]:
         """What the run file keeps under "options" (the SCF) or "calculation" (DF-MP2)."""
-        return {
-            f.name: getattr(self, f.name) for f in fields(self) if f.metadata.get("stored") == part
-        }
+        names = (f.name for f in fields(self) if f.metadata.get("stored") == part)
+        return {name: _plain(getattr(self, name)) for name in names}
 
     @classmethod
     def energy_defaults(cls) -> dict[str, Any]:
@@ -164,4 +175,9 @@ class Settings:
         """
         defaults_of = self.energy_defaults()
         chosen = {name: getattr(self, name) for name in defaults_of}
-        return {n: v for n, v in chosen.items() if n == "fused" or v != defaults_of[n]}
+        return {n: _plain(v) for n, v in chosen.items() if n == "fused" or v != defaults_of[n]}
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value

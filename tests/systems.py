@@ -96,7 +96,8 @@ def duplicated_auxbasis(symbols: tuple[str, ...]) -> dict[str, Any]:
 def reference_of(mf: Any, frozen: Any = None) -> Reference:
     """The reference that MP2 makes of a mean field."""
     solution = read_mean_field(mf)
-    return make_reference(solution, frozen_orbitals(mf.mol, frozen, solution.mo_occ > 0))
+    occupied = [spin.occupied for spin in solution.spins]
+    return make_reference(solution, frozen_orbitals(mf.mol, frozen, occupied))
 
 
 def prepared(mf: Any, selection: Any = None, precision: str = "fp64", **options: Any) -> Any:
@@ -138,7 +139,7 @@ def built(problem: Any) -> tuple[Any, Any]:
     from dfmp2.tensors.build import build_b
     from dfmp2.tensors.problem import Work
 
-    choice, checkpoint = problem.choice, Checkpoint(None, problem.reference.closed.nocc)
+    choice, checkpoint = problem.choice, Checkpoint(None, problem.reference.nocc)
     provenance = Provenance()
     where = choice.selection.backend.where
     checkpoint.begin(provenance, where, choice.precision, problem.settings.accuracy)

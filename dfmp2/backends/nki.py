@@ -12,7 +12,8 @@ import numpy as np
 
 from dfmp2.backends.buckets import padded, padded_energies
 from dfmp2.backends.launching import Runner, device_operation
-from dfmp2.backends.protocol import Array, PairBlock, Tensor
+from dfmp2.backends.protocol import Array, PairBlock, PairCase, TBlock, Tensor
+from dfmp2.errors import BackendUnavailable
 from dfmp2.kernels.ao2mo import ao2mo
 from dfmp2.kernels.batched_gemm import batched_gemm
 from dfmp2.kernels.gemm import gemm
@@ -121,21 +122,23 @@ class NkiBackend:
         out[...] = b[:nocc, :nblock, :nvir]
 
     @device_operation
-    def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        items = len(e_ij)
-        check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
-        e_os, e_ss = mp2_energy(
-            padded(t), padded_energies(e_ij), padded_energies(e_vir, True), launch=self.runner
+    def mp2_energy(self, block: TBlock) -> Array:
+        _require_closed(block)
+        energies = mp2_energy(
+            padded(block.t),
+            padded_energies(block.e_ij),
+            padded_energies(block.e_a, True),
+            launch=self.runner,
         )
-        return e_os[:items], e_ss[:items]
+        return np.array(energies)[:, : len(block.e_ij)]
 
     @device_operation
-    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
-        block.require_closed()
+    def pair_energy(self, block: PairBlock) -> Array:
+        _require_closed(block)
         b_i, b_j, ni, nj = block.b_i, block.b_j, len(block.e_i), len(block.e_j)
         left = padded(b_i, exact=(1,))
         right = left if block.diagonal else padded(b_j, exact=(1,))
-        e_os, e_ss = pair_energy(
+        energies = pair_energy(
             left,
             right,
             padded_energies(block.e_i),
@@ -144,4 +147,12 @@ class NkiBackend:
             block.diagonal,
             launch=self.runner,
         )
-        return e_os[:ni, :nj], e_ss[:ni, :nj]
+        return np.array(energies)[:, :ni, :nj]
+
+
+def _require_closed(block: PairBlock | TBlock) -> None:
+    if block.case is not PairCase.CLOSED or block.kappas:
+        raise BackendUnavailable(
+            "the NKI kernels reduce closed shells without regularised energies; use backend "
+            "pytorch (--backend pytorch)"
+        )

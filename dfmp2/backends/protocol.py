@@ -17,11 +17,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.errors import BackendUnavailable
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.results.provenance import Where
 
-__all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "Tensor"]
+__all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "TBlock", "Tensor"]
 
 Array = NDArray[np.float64]
 """A float64 array of NumPy, on the host."""
@@ -40,9 +39,9 @@ class PairCase(Enum):
         Both spins at once, for a closed shell: e_os = - sum_ab T_ab^2 / D and
         e_ss = - 1/2 sum_ab (T_ab - T_ba)^2 / D.
     same_spin
-        One spin: e_ss as above, e_os = 0.
+        One spin: e_ss as above, e_os = 0. The energy of a pair i < j; zero for i = j.
     opposite_spin
-        i, a of one spin and j, b of the other: e_os = - sum_ab T_ab^2 / D, e_ss = 0.
+        i, a of one spin and j, b of the other: e_os as above, e_ss = 0.
     """
 
     CLOSED = "closed"
@@ -65,6 +64,9 @@ class PairBlock:
     case : PairCase
     diagonal : bool
         Both blocks are the same orbitals, and only pairs i <= j are computed.
+    kappas : tuple of float
+        Parameters of regularised energies, 1/hartree. Each term of the sums over a and b is also
+        multiplied by (1 - exp(-kappa D))^2.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class PairBlock:
     e_b: Array
     case: PairCase = PairCase.CLOSED
     diagonal: bool = False
+    kappas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         one = "iPa iPa i i a a" if self.diagonal else "iPa jPa i j a a"
@@ -93,19 +96,42 @@ class PairBlock:
         ni, nj = len(self.e_i), len(self.e_j)
         return ni * (ni + 1) // 2 if self.diagonal else ni * nj
 
-    def require_closed(self) -> None:
-        """Raise an error if the block is not of a closed shell.
+    def energies(self) -> Array:
+        """Zeros of the shape of the result: (2 + 2 number of kappas, ni, nj)."""
+        return np.zeros((2 + 2 * len(self.kappas), len(self.e_i), len(self.e_j)))
 
-        Raises
-        ------
-        BackendUnavailable
-            The backends of this version reduce closed shells only.
-        """
-        if self.case is not PairCase.CLOSED:
-            raise BackendUnavailable(
-                f"pair block of case {self.case.value}: the backends of this version reduce closed "
-                "shells only; use a closed-shell reference"
-            )
+
+@dataclass(frozen=True, eq=False)
+class TBlock:
+    """Blocks T_x of the integrals (ia|jb), each of one pair.
+
+    Attributes
+    ----------
+    t : Tensor, shape (npair, nvir_a, nvir_b), hartree
+    e_ij : ndarray, shape (npair,), float64, hartree
+        e_i + e_j of each pair.
+    e_a, e_b : ndarray, shapes (nvir_a,) and (nvir_b,), float64, hartree
+        Energies of the virtual orbitals.
+    case : PairCase
+    kappas : tuple of float
+        As of `PairBlock`.
+    """
+
+    t: Tensor
+    e_ij: Array
+    e_a: Array
+    e_b: Array
+    case: PairCase = PairCase.CLOSED
+    kappas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        letters = "xab x a b" if self.case is PairCase.OPPOSITE_SPIN else "xaa x a a"
+        names = ("t", "e_ij", "e_a", "e_b")
+        check_shapes("T block", letters, **{name: getattr(self, name) for name in names})
+
+    def energies(self) -> Array:
+        """Zeros of the shape of the result: (2 + 2 number of kappas, npair)."""
+        return np.zeros((2 + 2 * len(self.kappas), len(self.e_ij)))
 
 
 class Engine(Protocol):
@@ -180,11 +206,15 @@ class Backend(Protocol):
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         """Write out[i,P,a] = sum_mn eri[P,m,n] C_occ[m,i] C_vir[n,a]."""
 
-    def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        """e_os[x] and e_ss[x] of T[x,a,b] in hartree, float64 on the host."""
+    def mp2_energy(self, block: TBlock) -> Array:
+        """e_os[x] and e_ss[x] of blocks of T, then both with each kappa.
 
-    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
-        """e_os[i,j] and e_ss[i,j] of two blocks of B in hartree, float64 on the host.
+        Hartree, float64 on the host, shape (2 + 2 number of kappas, npair).
+        """
 
-        T is not stored. In a diagonal block only the elements i <= j are valid.
+    def pair_energy(self, block: PairBlock) -> Array:
+        """e_os[i,j] and e_ss[i,j] of two blocks of B, then both with each kappa.
+
+        Hartree, float64 on the host, shape (2 + 2 number of kappas, ni, nj). T is not stored. In a
+        diagonal block only the elements i <= j are valid.
         """

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from dfmp2.backends.launching import overwrite
-from dfmp2.backends.protocol import Array, Backend, Engine, PairBlock, Tensor
+from dfmp2.backends.protocol import Array, Backend, Engine, PairBlock, TBlock, Tensor
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.stages import Stage
@@ -155,7 +155,8 @@ class RecordingBackend:
         if operation == "ao2mo":
             overwrite(written, moved(own[-1], host, device))
             return None
-        return result if isinstance(result, tuple) else moved(result, host, device)
+        on_host = operation in ("mp2_energy", "pair_energy")
+        return result if on_host else moved(result, host, device)
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         flops = 2.0 * a.shape[0] * a.shape[1] * b.shape[1]
@@ -179,17 +180,18 @@ class RecordingBackend:
         flops = 2.0 * nblock * nao * nocc * (nao + nvir)
         self._tried("ao2mo", eri.dtype, flops, (eri, c_occ, c_vir, out))
 
-    def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
+    def mp2_energy(self, block: TBlock) -> Array:
+        npair, nvir_a, nvir_b = block.t.shape
         # sum, square, product, difference, square, product, two sums: 8 per element
-        flops = 8.0 * t.shape[0] * t.shape[1] * t.shape[2]
-        e_os, e_ss = self._tried("mp2_energy", t.dtype, flops, (t, e_ij, e_vir))
-        return e_os, e_ss
+        flops = 8.0 * npair * nvir_a * nvir_b
+        energies: Array = self._tried("mp2_energy", block.t.dtype, flops, (block,))
+        return energies
 
-    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
+    def pair_energy(self, block: PairBlock) -> Array:
         _, naux, nvir = block.b_i.shape
         flops = block.npair * nvir * block.b_j.shape[2] * (2.0 * naux + 8)
-        e_os, e_ss = self._tried("pair_energy", block.b_i.dtype, flops, (block,))
-        return e_os, e_ss
+        energies: Array = self._tried("pair_energy", block.b_i.dtype, flops, (block,))
+        return energies
 
 
 def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:
@@ -209,6 +211,8 @@ def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:
 
 def _moved_argument(x: Any, source: Backend, target: Backend) -> Any:
     """Copy an argument of an operation. Flags and float64 arrays are on the host already."""
+    if isinstance(x, TBlock):
+        return replace(x, t=moved(x.t, source, target))
     if isinstance(x, PairBlock):
         b_i = moved(x.b_i, source, target)
         b_j = b_i if x.diagonal else moved(x.b_j, source, target)

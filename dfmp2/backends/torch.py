@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
-from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor
+from dfmp2.backends.protocol import Array, Engine, PairBlock, PairCase, TBlock, Tensor
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.planning.gpu import SOLVE_COLUMNS, pairs_at_once
@@ -141,7 +141,7 @@ class TorchBackend:
     def warm_up(self) -> None:
         a = torch.eye(64, dtype=torch.float64, device=self.device)
         torch.linalg.solve_triangular(a, a @ a, upper=False)
-        self.mp2_energy(a[None], np.array([-1.0]), np.ones(64))
+        self.mp2_energy(TBlock(a[None], np.array([-1.0]), np.ones(64), np.ones(64)))
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         return (a.mT if transpose_a else a) @ b
@@ -203,65 +203,61 @@ class TorchBackend:
 
         list(self._pool.map(work, range(workers)))
 
-    def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
-        check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
+    def mp2_energy(self, block: TBlock) -> Array:
         if self.device.type != "cpu":
-            e_os, e_ss = _energy(t, torch.as_tensor(e_ij).to(t.device), self.asarray(e_vir))
-            return self.to_host(e_os), self.to_host(e_ss)
-        from dfmp2.backends.reduction import reduce_pairs
-
-        sums = np.zeros((self._threads, 2, len(t)))
+            e_ij = torch.as_tensor(block.e_ij).to(block.t.device)
+            sums = _energy(block.t, e_ij, self.asarray(block.e_a), self.asarray(block.e_b), block)
+            return self.to_host(sums)
+        sums = np.zeros((self._threads, *block.energies().shape))
 
         def share(part: int) -> None:
             own = (part, self._threads)
-            reduce_pairs(t.numpy(), e_ij, e_vir, own, sums[part, 0], sums[part, 1])
+            _reduce(block.t, block.e_ij, (block.e_a, block.e_b), block, own, sums[part])
 
         list(self._pool.map(share, range(self._threads)))
-        e_os, e_ss = sums.sum(axis=0)
-        return e_os, e_ss
+        energies: Array = sums.sum(axis=0)
+        return energies
 
-    def pair_energy(self, block: PairBlock) -> tuple[Array, Array]:
-        block.require_closed()
+    def pair_energy(self, block: PairBlock) -> Array:
         on_cpu = self.device.type == "cpu"
         return self._pair_energy_cpu(block) if on_cpu else self._pair_energy_cuda(block)
 
-    def _pair_energy_cpu(self, block: PairBlock) -> tuple[Array, Array]:
-        from dfmp2.backends.reduction import reduce_pairs
-
-        b_i, b_j, e_i, e_j, e_vir = block.b_i, block.b_j, block.e_i, block.e_j, block.e_a
-        _, naux, nvir = b_i.shape
+    def _pair_energy_cpu(self, block: PairBlock) -> Array:
+        b_i, b_j = block.b_i, block.b_j
+        (_, naux, nvir), rows = b_i.shape, b_j.shape[2]
         width = gemm_width(nvir)
-        e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
-        at_once = blocks_at_once(nvir, b_i.element_size())
+        energies = block.energies()
+        at_once = blocks_at_once(max(nvir, rows), b_i.element_size())
         tasks = iter(list(_rows(block, at_once)))
 
         def work(_: int) -> None:
-            memory = torch.empty((at_once * nvir, width), dtype=b_i.dtype)
+            memory = torch.empty((at_once * rows, width), dtype=b_i.dtype)
             wide = torch.zeros((width, naux), dtype=b_i.dtype) if width > nvir else None
             last = None
             for i, j in tasks:  # all threads share this iterator
                 if wide is not None and i != last:
                     wide[:nvir], last = b_i[i].mT, i
-                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory).numpy()
-                reduce_pairs(t, e_i[i] + e_j[j], e_vir, (0, 1), e_os[i, j], e_ss[i, j])
+                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory)
+                e_ij = block.e_i[i] + block.e_j[j]
+                own = np.zeros((len(energies), len(e_ij)))
+                _reduce(t, e_ij, (block.e_b, block.e_a), block, (0, 1), own)
+                energies[:, i, j] = own
 
         list(self._pool.map(work, range(self._threads)))
-        return e_os, e_ss
+        return energies
 
-    def _pair_energy_cuda(self, block: PairBlock) -> tuple[Array, Array]:
+    def _pair_energy_cuda(self, block: PairBlock) -> Array:
         b_i, b_j = block.b_i, block.b_j
-        nvir = b_i.shape[2]
-        at_once = min(len(b_j), pairs_at_once(nvir, free_memory(b_i.device)))
-        memory = torch.empty((at_once * nvir, nvir), dtype=b_i.dtype, device=b_i.device)
-        virtual = self.asarray(block.e_a)
+        nvir, rows = b_i.shape[2], b_j.shape[2]
+        at_once = min(len(b_j), pairs_at_once(max(nvir, rows), free_memory(b_i.device)))
+        memory = torch.empty((at_once * rows, nvir), dtype=b_i.dtype, device=b_i.device)
+        e_a, e_b = self.asarray(block.e_a), self.asarray(block.e_b)
         e_ij = self.asarray(block.e_i)[:, None] + self.asarray(block.e_j)
-        sums = torch.zeros((2, *e_ij.shape), dtype=torch.float64, device=b_i.device)
+        sums = torch.zeros(block.energies().shape, dtype=torch.float64, device=b_i.device)
         for i, j in _rows(block, at_once):
-            sums[0, i, j], sums[1, i, j] = _energy(
-                _t_block(b_i[i], b_j[j], memory), e_ij[i, j], virtual
-            )
-        e_os, e_ss = self.to_host(sums)  # waits for the device, once per block
-        return e_os, e_ss
+            t = _t_block(b_i[i], b_j[j], memory)
+            sums[:, i, j] = _energy(t, e_ij[i, j], e_b, e_a, block)
+        return self.to_host(sums)  # waits for the device, once per block
 
 
 def _put_transformed(full: Tensor, out: Tensor) -> None:
@@ -292,23 +288,52 @@ def _rows(block: PairBlock, at_once: int) -> Iterator[tuple[int, slice]]:
 
 
 def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
-    """T[j,b,a] of one i with several j as one GEMM, with the columns of `b_i`.
-
-    T_ij is transposed. Its energies are the same, because they are symmetric in a and b.
-    """
+    """T[j,b,a] of one i with several j as one GEMM, with the columns of `b_i`."""
     nj, naux, nvir = b_j.shape
     rows = b_j.mT.reshape(nj * nvir, naux)  # [(j,b), P], a view
     return torch.mm(rows, b_i, out=memory[: nj * nvir]).view(nj, nvir, -1)
 
 
-def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:
-    """e_os[x] and e_ss[x] of T[x,a,b] on the device, in float64."""
+def _reduce(
+    t: Tensor,
+    e_ij: Array,
+    virtual: tuple[Array, Array],
+    block: PairBlock | TBlock,
+    share: tuple[int, int],
+    energies: Array,
+) -> None:
+    """Add the energies of one share of T on the CPU; `virtual` are those of its rows and columns.
+
+    Columns of T beyond the last virtual orbital are not read.
+    """
+    from dfmp2.backends.reduction import reduce_opposite_spin, reduce_pairs
+
+    kappas = np.array(block.kappas)
+    if block.case is PairCase.OPPOSITE_SPIN:
+        reduce_opposite_spin(t.numpy(), e_ij, *virtual, kappas, share, energies)
+        return
+    reduce_pairs(t.numpy(), e_ij, virtual[0], kappas, share, energies)
+    if block.case is PairCase.SAME_SPIN:
+        energies[::2] = 0.0
+
+
+def _energy(
+    t: Tensor, e_ij: Tensor, e_row: Tensor, e_column: Tensor, block: PairBlock | TBlock
+) -> Tensor:
+    """The energies of T[x,row,column] on the device in float64, shape (2 + 2 nkappa, x)."""
     t = t.to(torch.float64)
-    weight = (e_vir[:, None] + e_vir - e_ij[:, None, None]).reciprocal_()
-    term = t.square().mul_(weight)
-    e_os = -term.sum((1, 2))
-    torch.sub(t, t.mT, out=term)
-    return e_os, -term.square_().mul_(weight).sum((1, 2)) / 2
+    gap = e_row[:, None] + e_column - e_ij[:, None, None]
+    opposite, same = t.square().div_(gap), None
+    if block.case is not PairCase.OPPOSITE_SPIN:
+        same = (t - t.mT).square_().div_(gap)
+    sums = torch.zeros((2 + 2 * len(block.kappas), len(t)), dtype=t.dtype, device=t.device)
+    for number, kappa in enumerate((None, *block.kappas)):
+        factor = 1.0 if kappa is None else (1 - torch.exp(-kappa * gap)).square_()
+        if block.case is not PairCase.SAME_SPIN:
+            sums[2 * number] = -(opposite * factor).sum((1, 2))
+        if same is not None:
+            sums[2 * number + 1] = -(same * factor).sum((1, 2)) / 2
+    return sums
 
 
 def _cpu_name() -> str:

@@ -149,7 +149,7 @@ def make_setup(job: PlannedJob, solution: ScfSolution) -> Setup:
     return Setup(
         solution=solution,
         aux=prepared.aux,
-        frozen=prepared.reference.frozen,
+        frozen=prepared.reference.frozen[0],
         nocc=spin.nocc,
         nvir=spin.nvir,
         threads=int(lib.num_threads()),

@@ -53,14 +53,14 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
         b_i = torch.zeros((gemm_width(nvir), naux), dtype=kind).T
         b_i[:, :nvir] = b[0]
         memory = torch.empty((at_once * nvir, b_i.shape[1]), dtype=kind)
-        sums = np.zeros((2, at_once))
+        sums, kappas = np.zeros((2, at_once)), np.empty(0)
         gemm, reduction = 0.0, 0.0
         first = True
         while gemm + reduction < SECONDS:
             start = time.perf_counter()
             t = _t_block(b_i, b[1:], memory).numpy()
             made = time.perf_counter()
-            reduce_pairs(t, e_ij, e_vir, (0, 1), sums[0], sums[1])
+            reduce_pairs(t, e_ij, e_vir, kappas, (0, 1), sums)
             if not first:  # the first round compiles, and accesses the memory for the first time
                 gemm += made - start
                 reduction += time.perf_counter() - made

@@ -88,7 +88,7 @@ class PairData:
         if status.result is not None:
             return cls.of_result(status.result, centroids)
         table, npair = status.table, status.sizes.npair
-        os, ss = table.symmetric()
+        os, ss = table.symmetric()[:2]
         known = table.session != 0
         energy = np.where(known | known.T, os + ss, np.nan)
         frozen = set(status.input.get("fields", {}).get("frozen", []))

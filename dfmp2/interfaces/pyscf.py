@@ -49,15 +49,17 @@ PySCF's default convergence. A level shift, other units or another method differ
 
 
 class DFMP2(CheckedAttributes):
-    """Density-fitted MP2 on a closed-shell mean field of PySCF.
+    """Density-fitted MP2 on a mean field of PySCF.
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
-        Converged; density-fitted or not.
+    mf : pyscf.scf.hf.RHF, pyscf.scf.uhf.UHF or pyscf.scf.rohf.ROHF
+        Converged; density-fitted or not. The orbitals of an ROHF are made semicanonical.
     frozen : None, int, sequence of int, "auto" or "none"
         Orbitals left out: the lowest so many, these indices (from 0), those that are True in a
-        mask of all orbitals, or the chemical core.
+        mask of all orbitals, or the chemical core; of both spins of an open shell. A pair of
+        sequences names those of alpha and of beta. Indices of an ROHF are those of its
+        semicanonical orbitals.
     auxbasis : str or dict, optional
         Auxiliary basis. The default is the RI-MP2 set of the orbital basis; never the set of a
         density-fitted SCF.
@@ -83,6 +85,10 @@ class DFMP2(CheckedAttributes):
         MB above the resident memory at the start; PySCF's value of the mean field.
     fused : bool
         Reduce each T block where it is made (default), or form it first.
+    kappa : float or sequence of float
+        Parameters of regularised MP2 (1/hartree), whose energies the same pass gives.
+    scale : tuple of float or None
+        Weights of opposite and same spin. `e_corr` and `e_tot` are those of the scaled method then.
     allow_ks : bool
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
     check_reference : str
@@ -107,10 +113,19 @@ class DFMP2(CheckedAttributes):
         Name of the molecule in the result and in the run file.
     e_hf, e_corr, e_corr_os, e_corr_ss, e_tot, e_tot_scs, e_tot_sos : float
         Energies of the finished run, hartree.
-    pair_energies : ndarray, shape (nocc, nocc), float64, hartree
-        Correlation energy by pair, symmetric; its sum is `e_corr`.
-    nocc, nmo : int
-        Numbers of correlated occupied orbitals, and of all correlated ones.
+    e_corr_singles : float
+        Energy of the single excitations of an ROHF, contained in `e_corr`; 0 for others. Hartree.
+    energies : dict
+        Name of a method -> {"correlation", "total"}, hartree: "MP2", "SCS-MP2", "SOS-MP2",
+        "SCS-MI-MP2", "SCSN-MP2", and those of `kappa` and `scale`.
+    spin_square : float or None
+        <S^2> of the reference of an open shell.
+    pair_energies : ndarray, shape (nocc, nocc), float64, hartree, or dict
+        Correlation energy by pair, symmetric; its sum is the MP2 energy. Of an open shell a dict:
+        "aa" and "bb", both symmetric, and "ab", whose sums add up to the energy without singles.
+    nocc, nmo : int, or tuple of int
+        Numbers of correlated occupied orbitals, and of all correlated ones; of an open shell those
+        of alpha and of beta.
 
     Examples
     --------
@@ -324,24 +339,39 @@ class DFMP2(CheckedAttributes):
         outside = (self.mo_energy < window[0]) | (self.mo_energy > window[1])
         return self.set(frozen=[int(i) for i in np.flatnonzero(outside)])
 
-    def get_frozen_mask(self) -> NDArray[np.bool_]:
-        """True for each correlated orbital, False for each frozen one; shape (all orbitals,)."""
-        occ = self.mo_occ
-        if occ is None:
+    def get_frozen_mask(self) -> Any:
+        """True for each correlated orbital, False for each frozen one; shape (all orbitals,).
+
+        For UHF and ROHF a tuple of both spins, as of PySCF's classes.
+        """
+        masks = tuple(mask for mask, _ in self._masks())
+        return masks if len(masks) > 1 else masks[0]
+
+    def get_nocc(self) -> Any:
+        """Number of correlated occupied orbitals; for UHF and ROHF a tuple of both spins."""
+        counts = tuple(int(np.count_nonzero(mask & occupied)) for mask, occupied in self._masks())
+        return counts if len(counts) > 1 else counts[0]
+
+    def get_nmo(self) -> Any:
+        """Number of correlated orbitals, occupied and virtual, as of `get_nocc`."""
+        counts = tuple(int(np.count_nonzero(mask)) for mask, _ in self._masks())
+        return counts if len(counts) > 1 else counts[0]
+
+    def _masks(self) -> list[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+        """Which orbitals are correlated, and which are occupied, for each spin block."""
+        if self.mo_occ is None:
             raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
-        mask = np.ones(len(occ), dtype=bool)
-        energy = None if self.mo_energy is None else np.asarray(self.mo_energy)
-        occupied = occ > 0
-        mask[list(frozen_orbitals(self.mol, self.frozen, occupied, energy))] = False
-        return mask
-
-    def get_nocc(self) -> int:
-        """Number of correlated occupied orbitals."""
-        return int(np.count_nonzero(self.get_frozen_mask() & (self.mo_occ > 0)))
-
-    def get_nmo(self) -> int:
-        """Number of correlated orbitals, occupied and virtual."""
-        return int(np.count_nonzero(self.get_frozen_mask()))
+        spins = self._solution().spins
+        occupied = [spin.occupied for spin in spins]
+        energies = [spin.mo_energy for spin in spins]
+        found = []
+        for own, left_out in zip(
+            occupied, frozen_orbitals(self.mol, self.frozen, occupied, energies), strict=True
+        ):
+            mask = np.ones(len(own), dtype=bool)
+            mask[list(left_out)] = False
+            found.append((mask, own))
+        return found
 
     def get_e_hf(self, mo_coeff: NDArray[np.float64] | None = None) -> float:
         """Energy of the reference, hartree, also before the run."""
@@ -352,7 +382,8 @@ class DFMP2(CheckedAttributes):
         log = logger.new_logger(self, verbose)
         log.info("")
         log.info("******** %s ********", type(self))
-        log.info("nocc = %s, nmo = %s, frozen = %s", self.nocc, self.nmo, self.frozen)
+        if log.verbose >= logger.INFO:
+            log.info("nocc = %s, nmo = %s, frozen = %s", self.nocc, self.nmo, self.frozen)
         log.info("max_memory %s MB above the memory at the start", self.max_memory)
         return self
 
@@ -462,6 +493,9 @@ class DFMP2(CheckedAttributes):
     e_tot_scs = property(lambda self: self._finished().e_tot_scs)
     e_tot_sos = property(lambda self: self._finished().e_tot_sos)
     pair_energies = property(lambda self: self._finished().pair_energies)
+    e_corr_singles = property(lambda self: self._finished().e_singles)
+    energies = property(lambda self: self._finished().energies)
+    spin_square = property(lambda self: self._finished().spin_square)
     emp2 = e_corr
     emp2_scs = property(lambda self: self.e_tot_scs - self.e_hf)
     nocc = property(get_nocc)

@@ -11,7 +11,6 @@ from pyscf import gto, lib
 from dfmp2.errors import InputError
 from dfmp2.foreign_errors import OfTheCaller, translated
 from dfmp2.references.hamiltonian import METHODS
-from dfmp2.references.scf import require_closed_shell
 
 __all__ = ["DFMP2Scanner", "require_follows_molecule", "scanner_of"]
 
@@ -61,7 +60,6 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
         mol = mol_or_geom
         if not isinstance(mol, gto.MoleBase):
             mol = _moved(mp.mol, mol)
-        require_closed_shell(mol)
         if not (self._scf.converged and _alike(mp.mol, mol)):
             self._scf.mo_coeff = None  # PySCF's scanner would start from these orbitals
         advice = "check the geometry: two atoms may be at one place"

@@ -9,7 +9,7 @@ import os
 import reprlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -50,13 +50,23 @@ def _path(value: Any) -> bool:
     return isinstance(value, (str, os.PathLike)) and bool(str(os.fspath(value)))
 
 
-def _numbers(ndim: int) -> Test:
+def _listed(value: Any) -> list[Any]:
+    """The elements of a list or an array, or one value as a list."""
+    found = value.tolist() if isinstance(value, np.ndarray) else value
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
+def _pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2
+
+
+def _numbers(*ndims: int) -> Test:
     def takes(value: Any) -> bool:
         try:
             array = np.asarray(value)
         except (TypeError, ValueError):  # rows of different lengths, or an array of a GPU
             return False
-        return array.ndim == ndim and array.dtype.kind in "iufc"
+        return array.ndim in ndims and array.dtype.kind in "iufc"
 
     return takes
 
@@ -103,15 +113,30 @@ _RULES = {
     "frozen": _Rule("", _any, _frozen),  # `frozen_orbitals` checks it, for it needs the molecule
     "fused": _flag(),
     "integrals": _choice(INTEGRALS),
+    "kappa": _Rule(
+        "a number above 0 (1/hartree), or a list of such numbers",
+        lambda v: all(_number(one) and 0 < one < inf for one in _listed(v)),
+        lambda v: tuple(float(one) for one in _listed(v)),
+    ),
     "max_memory": _Rule("a number of MB, or None", _or_none(_number)),
-    "mo_coeff": _Rule("an array of shape (nao, nmo), or None", _or_none(_numbers(2))),
-    "mo_occ": _Rule("an array of shape (nmo,), or None", _or_none(_numbers(1))),
+    "mo_coeff": _Rule(
+        "an array of shape (nao, nmo), or (2, nao, nmo) for UHF, or None",
+        _or_none(_numbers(2, 3)),
+    ),
+    "mo_occ": _Rule(
+        "an array of shape (nmo,), or (2, nmo) for UHF, or None", _or_none(_numbers(1, 2))
+    ),
     "name": _Rule("a string", _text),
     "precision": _choice(tuple(name.value for name in Precision), none=True),
     "progress": _Rule(
         "a function progress(stage, done, total), or None",
         _or_none(callable),
         lambda value: silent if value is None else value,
+    ),
+    "scale": _Rule(
+        "two numbers, the weights of opposite and same spin, or None",
+        _or_none(lambda v: _pair(v) and all(_number(one) and isfinite(one) for one in v)),
+        lambda v: None if v is None else (float(v[0]), float(v[1])),
     ),
 }
 

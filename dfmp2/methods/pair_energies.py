@@ -1,100 +1,132 @@
-"""Pair energies of closed-shell MP2 from B[i,P,a]: blocks of pairs i <= j, each T_ij formed once.
+"""Pair energies of MP2 from B[i,P,a]: blocks of pairs i <= j, each T_ij formed once.
 
     T_ij[a,b] = sum_P B[i,P,a] B[j,P,b]                     2 naux nvir^2 flops
     e_os(i,j) = - sum_ab T_ab^2 / D                         D = e_a + e_b - e_i - e_j
     e_ss(i,j) = - 1/2 sum_ab (T_ab - T_ba)^2 / D
 
+In a closed shell both belong to each pair. In an open shell a pair of one spin has e_ss, and a pair
+of two spins has e_os. With a regularisation parameter kappa each term is also multiplied by
+(1 - exp(-kappa D))^2; these energies come from the same T.
+
+The table of an open shell holds half of each energy, so that the energy of the molecule is the sum
+over all i and j, as for a closed shell.
+
 Fused, T is reduced where it is made and is never stored. Unfused, T blocks are formed by `gemm`
 (`syrk` for i = j, whose T is symmetric; `batched_gemm` where T is small) and then reduced by
 `mp2_energy`. The unfused path is plainer and serves to check the fused one.
 
-F. Weigend, M. Häser, Theor. Chem. Acc. 97, 331 (1997), doi:10.1007/s002140050269.
+F. Weigend, M. Häser, Theor. Chem. Acc. 97, 331 (1997), doi:10.1007/s002140050269. Regularisation:
+J. Lee, M. Head-Gordon, J. Chem. Theory Comput. 14, 5203 (2018), doi:10.1021/acs.jctc.8b00731.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from dfmp2.backends.protocol import Array, PairBlock
+from dfmp2.backends.protocol import Array, PairBlock, PairCase, TBlock, Tensor
 from dfmp2.backends.recording import RecordingBackend
+from dfmp2.references.reference import Reference
 from dfmp2.results.stages import Stage
-from dfmp2.tensors.held import HeldB
+from dfmp2.tensors.held import HeldB, OrbitalBlocks
 from dfmp2.tensors.problem import Problem, Work
 
-__all__ = ["pair_energies"]
+__all__ = ["pair_block", "pair_energies"]
 
 SMALL_T = 64
 """Virtual orbitals up to which one T_ij is too small to use all of a processor."""
 
 
-def pair_energies(b: HeldB, problem: Problem, work: Work) -> tuple[Array, Array]:
+def pair_energies(b: HeldB, problem: Problem, work: Work) -> Array:
     """Opposite- and same-spin energies of all pairs; known ones are not computed again.
 
     Parameters
     ----------
-    b : HeldB, shape (nocc, naux, nvir)
+    b : HeldB
     problem : Problem
     work : Work
         The pair table of its checkpoint is filled.
 
     Returns
     -------
-    e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
-        Symmetric. The sum over all elements is the energy of the molecule.
+    ndarray, shape (2 + 2 nkappa, nocc, nocc), float64, hartree
+        e_os and e_ss, then both with each kappa. Symmetric. The sum over all pairs is the energy of
+        the molecule. The orbitals of an open shell are those of alpha, then those of beta.
     """
-    spin, plan, backend = problem.reference.closed, problem.plan, work.backend
+    reference, plan, backend = problem.reference, problem.plan, work.backend
     table, checkpoint = work.checkpoint.table, work.checkpoint
     block_energy = _fused if problem.settings.fused else _unfused
+    share = 1.0 if len(reference.spins) == 1 else 0.5
     with backend.stage(Stage.PAIRS), checkpoint.committing():
         for rows in b.pair_blocks(table.missing, plan, backend):
+            whole = pair_block(reference, rows, problem.settings.kappa)
             for i, j, diagonal in table.parts(rows.i, rows.j):
-                block = PairBlock(
+                block = replace(
+                    whole,
                     b_i=rows.b_i[i],
                     b_j=rows.b_j[j],
-                    e_i=spin.e_occ[rows.i][i],
-                    e_j=spin.e_occ[rows.j][j],
-                    e_a=spin.e_vir,
-                    e_b=spin.e_vir,
+                    e_i=whole.e_i[i],
+                    e_j=whole.e_j[j],
                     diagonal=diagonal,
                 )
-                e_os, e_ss = block_energy(backend, block)
+                virtual = len(block.e_a) and len(block.e_b)
+                energies = block_energy(backend, block) if virtual else block.energies()
                 where = _within(rows.i, i), _within(rows.j, j)
-                table.add(where, e_os, e_ss, checkpoint.session)
+                table.add(where, share * energies, checkpoint.session)
             checkpoint.commit()
             work.progress(Stage.PAIRS.value, table.known, plan.sizes.npair)
     return table.symmetric()
+
+
+def pair_block(
+    reference: Reference, rows: OrbitalBlocks, kappas: tuple[float, ...] = ()
+) -> PairBlock:
+    """Two ranges of occupied orbitals, each of one spin, with their energies."""
+    (s, own_i), (t, own_j) = reference.spin_of(rows.i), reference.spin_of(rows.j)
+    spin_i, spin_j = reference.spins[s], reference.spins[t]
+    case = PairCase.CLOSED
+    if len(reference.spins) > 1:
+        case = PairCase.SAME_SPIN if s == t else PairCase.OPPOSITE_SPIN
+    return PairBlock(
+        b_i=rows.b_i,
+        b_j=rows.b_j,
+        e_i=spin_i.e_occ[own_i],
+        e_j=spin_j.e_occ[own_j],
+        e_a=spin_i.e_vir,
+        e_b=spin_j.e_vir,
+        case=case,
+        diagonal=rows.i == rows.j,
+        kappas=kappas,
+    )
 
 
 def _within(block: slice, part: slice) -> slice:
     return slice(block.start + part.start, block.start + part.stop)
 
 
-def _fused(backend: RecordingBackend, block: PairBlock) -> tuple[Array, Array]:
+def _fused(backend: RecordingBackend, block: PairBlock) -> Array:
     return backend.pair_energy(block)
 
 
-def _unfused(backend: RecordingBackend, block: PairBlock) -> tuple[Array, Array]:
-    b_i, b_j, e_i, e_j, e_vir = block.b_i, block.b_j, block.e_i, block.e_j, block.e_a
-    ni, nj = len(e_i), len(e_j)
-    e_os, e_ss = np.zeros((ni, nj)), np.zeros((ni, nj))
-    small = len(e_vir) <= SMALL_T
-    for i in range(ni):
+def _unfused(backend: RecordingBackend, block: PairBlock) -> Array:
+    b_i, b_j = block.b_i, block.b_j
+    energies = block.energies()
+    nj, small = len(block.e_j), max(len(block.e_a), len(block.e_b)) <= SMALL_T
+
+    def reduce(t: Tensor, i: int, j: slice) -> None:
+        e_ij = block.e_i[i] + block.e_j[j]
+        blocks = TBlock(t, e_ij, block.e_a, block.e_b, block.case, block.kappas)
+        energies[:, i, j] = backend.mp2_energy(blocks)
+
+    for i in range(len(block.e_i)):
         first = i if block.diagonal else 0
         if block.diagonal:
-            t = backend.syrk(b_i[i], True)
-            e_os[i, i : i + 1], e_ss[i, i : i + 1] = backend.mp2_energy(
-                t[None], e_i[i] + e_j[i : i + 1], e_vir
-            )
+            reduce(backend.syrk(b_i[i], True)[None], i, slice(i, i + 1))
             first += 1
         if first == nj:
             continue
         if small:
-            t = backend.batched_gemm(b_i[i : i + 1], b_j[first:], True)
-            e_os[i, first:], e_ss[i, first:] = backend.mp2_energy(t, e_i[i] + e_j[first:], e_vir)
+            reduce(backend.batched_gemm(b_i[i : i + 1], b_j[first:], True), i, slice(first, nj))
             continue
         for j in range(first, nj):
-            t = backend.gemm(b_i[i], b_j[j], True)
-            e_os[i, j : j + 1], e_ss[i, j : j + 1] = backend.mp2_energy(
-                t[None], e_i[i] + e_j[j : j + 1], e_vir
-            )
-    return e_os, e_ss
+            reduce(backend.gemm(b_i[i], b_j[j], True)[None], i, slice(j, j + 1))
+    return energies

@@ -47,14 +47,15 @@ def device_memory(sizes: Sizes, aux_block: int) -> dict[str, int]:
         "B[i,P,a]" and "libraries" are used all the time. Of the others, only one is used at a time.
     """
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    elements = sizes.elements
     triangle = nao * (nao + 1) // 2
-    halves = nocc * nao + 2 * nocc * nvir
+    halves = nocc * nao + 2 * elements
     from_host = aux_block * (2 * triangle + nao * nao + halves) + nao * nao
     largest = min(naux, max(GPU_ERI_BLOCK // (BYTES_PER_DOUBLE * max(nao, 1) ** 2), aux_block))
     made_there = largest * (ERI_COPIES * nao * nao + halves)
-    columns = min(nocc * nvir, max(SOLVE_COLUMNS, nvir))
+    columns = min(elements, max(SOLVE_COLUMNS, nvir))
     return {
-        "B[i,P,a]": BYTES_PER_DOUBLE * nocc * nvir * naux,
+        "B[i,P,a]": BYTES_PER_DOUBLE * elements * naux,
         "integral blocks": BYTES_PER_DOUBLE * max(from_host, made_there),
         "metric solve": BYTES_PER_DOUBLE * naux * (2 * naux + columns),
         "one T block": TEMPORARIES * BYTES_PER_DOUBLE * nvir * nvir,

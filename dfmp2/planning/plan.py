@@ -19,7 +19,7 @@ from dfmp2.errors import InputError, ResourceError
 from dfmp2.planning.gpu import device_memory, device_peak
 from dfmp2.results.sizes import Sizes
 from dfmp2.results.stages import Stage
-from dfmp2.runfile.layout import bytes_on_disk, spare_rows
+from dfmp2.runfile.layout import Shape, bytes_on_disk, spare_rows
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 
 __all__ = ["Plan", "gemm_width", "make_plan", "ranges"]
@@ -116,14 +116,12 @@ class Plan:
         list of tuple (slice, list of slice)
             Each block of i with its blocks of j. The first block of j is the block of i itself.
             With B in memory all blocks have the same size. With B in the run file one long block
-            of i is combined with short blocks of j.
+            of i is combined with short blocks of j. No block holds orbitals of two spins.
         """
-        nocc = self.sizes.nocc
+        own = _spin_ranges(self.sizes, 0, self.occ_block if self.in_memory else self.i_rows)
         if self.in_memory:
-            square = ranges(0, nocc, self.occ_block)
-            return [(i, square[number:]) for number, i in enumerate(square)]
-        own = ranges(0, nocc, self.i_rows)
-        return [(i, [i, *ranges(i.stop, nocc, self.j_rows)]) for i in own]
+            return [(i, own[number:]) for number, i in enumerate(own)]
+        return [(i, [i, *_spin_ranges(self.sizes, i.stop, self.j_rows)]) for i in own]
 
 
 def ranges(start: int, stop: int, size: int) -> list[slice]:
@@ -138,6 +136,15 @@ def ranges(start: int, stop: int, size: int) -> list[slice]:
     list of slice
     """
     return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def _spin_ranges(sizes: Sizes, start: int, size: int) -> list[slice]:
+    """Ranges of occupied orbitals from `start` on, each of one spin."""
+    found, first = [], 0
+    for nocc, _ in sizes.blocks:
+        found += ranges(max(start, first), first + nocc, size)
+        first += nocc
+    return found
 
 
 def gemm_width(nvir: int) -> int:
@@ -178,19 +185,19 @@ class _Bytes:
 
 def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Bytes:
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
-    d = BYTES_PER_DOUBLE
+    d, elements = BYTES_PER_DOUBLE, sizes.elements
     # per auxiliary function: packed, unpacked, first and second half-transformed integrals
     packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
-    per_aux = d * (packed + (0 if on_gpu else nao * nao + nocc * nao + nocc * nvir))
+    per_aux = d * (packed + (0 if on_gpu else nao * nao + nocc * nao + elements))
     width = gemm_width(nvir)
     t = max(T_BLOCK, d * nvir * width) + (d * width * naux if width > nvir else 0)
     return _Bytes(
-        b=0 if on_gpu else d * nocc * nvir * naux,
+        b=0 if on_gpu else d * elements * naux,
         row=d * nvir * naux,
         metric=0 if metric_done else 2 * d * naux * naux,  # (P|Q) and its factor
         t=0 if on_gpu else threads * t,
         per_aux=per_aux,
-        per_aux_disk=per_aux + 2 * d * nocc * nvir,  # the block of B, and in the file's order
+        per_aux_disk=per_aux + 2 * d * elements,  # the block of B, and in the file's order
         tables=4 * nocc * naux,  # checksums
     )
 
@@ -250,7 +257,8 @@ def make_plan(
     else:
         peak = size.peak_on_disk(aux_block, i_rows + 2 * j_rows, solve_rows)
         # each block of i reads itself and all orbitals after it
-        reads = sum(sizes.nocc - i0 for i0 in range(0, sizes.nocc, i_rows)) / max(sizes.nocc, 1)
+        starts = [i.start for i in _spin_ranges(sizes, 0, i_rows)]
+        reads = sum(sizes.nocc - i0 for i0 in starts) / max(sizes.nocc, 1)
         memory = {"rows of B[i,P,a]": (i_rows + 2 * j_rows) * size.row, "checksums": size.tables}
     memory |= {
         "metric and its factor": size.metric,
@@ -258,7 +266,7 @@ def make_plan(
         "T blocks": size.t,
         "libraries": OVERHEAD,
     }
-    small, large = bytes_on_disk(sizes, sizes.nao)
+    small, large = bytes_on_disk(Shape(sizes, sizes.nao))
     on_device = device_memory(sizes, aux_block) if on_gpu else {}
     return Plan(
         sizes=sizes,
@@ -311,11 +319,15 @@ def _rows_from_disk(sizes: Sizes, size: _Bytes, budget: float) -> tuple[int, int
 
 
 def _flops(sizes: Sizes, metric_done: bool) -> dict[str, float]:
-    nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
+    nao, naux, spins = sizes.nao, sizes.naux, sizes.blocks
+    elements = 0.0  # of all T_ij
+    for number, (nocc, nvir) in enumerate(spins):
+        elements += nocc * (nocc + 1) // 2 * nvir * nvir
+        elements += sum(nocc * nvir * n * m for n, m in spins[number + 1 :])
     return {
-        Stage.AO2MO.value: 2.0 * naux * nao * nocc * (nao + nvir),
-        Stage.SOLVE.value: 0.0 if metric_done else 1.0 * naux * naux * nocc * nvir,
-        Stage.PAIRS.value: sizes.npair * nvir * nvir * (2.0 * naux + 8),
+        Stage.AO2MO.value: sum(2.0 * naux * nao * n * (nao + m) for n, m in spins),
+        Stage.SOLVE.value: 0.0 if metric_done else 1.0 * naux * naux * sizes.elements,
+        Stage.PAIRS.value: elements * (2.0 * naux + 8),
     }
 
 

@@ -42,7 +42,7 @@ from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.molecules.plain import Mole
-from dfmp2.references.reference import SpinBlock
+from dfmp2.references.reference import Reference, SpinBlock
 from dfmp2.results.stages import Stage
 from dfmp2.units import FLOAT32_UNIT as UNIT
 
@@ -100,14 +100,12 @@ class Placement:
         return "; ".join(parts) + f"; estimated error {rounded_up(self.error)} Eh"
 
 
-def place_stages(mol: Mole, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> Placement:
+def place_stages(reference: Reference, aux: AuxBasis, accuracy: float) -> Placement:
     """Decide which stages may run in float32.
 
     Parameters
     ----------
-    mol : pyscf.gto.Mole
-        The molecule with its orbital basis.
-    spin : SpinBlock
+    reference : Reference
     aux : AuxBasis
     accuracy : float
         Largest acceptable estimated error of all stages together, hartree.
@@ -117,31 +115,15 @@ def place_stages(mol: Mole, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> 
     Placement
     """
     matrix = metric_integrals(aux.mol)
-    diagonal = np.diag(matrix).copy()
     metric = factor_metric(matrix)
-    nocc, nvir = spin.nocc, spin.nvir
-
-    norm = nocc * (0.35 + 0.08 * nvir / nocc)
-    curvature = 4 * norm * nocc * nvir * _mean_inverse_denominator(spin)
-
-    def energy_error(s: float) -> float:
-        return 0.1 * float(np.sqrt(nocc)) * s + curvature * s * s
-
-    if metric.kind == "cholesky":
-        estimates = {
-            Stage.AO2MO: hypot(
-                energy_error(_transform_error(mol, spin, aux, metric, diagonal)),
-                ORBITALS * float(np.sqrt(nocc)),
-            ),
-            Stage.SOLVE: energy_error(_solve_error(matrix, metric)),
-            Stage.PAIRS: _pair_error(nocc),
-        }
-    else:  # near-singular metric: there is no useful bound
-        estimates = {
-            Stage.AO2MO: np.inf,
-            Stage.SOLVE: np.inf,
-            Stage.PAIRS: _pair_error(nocc),
-        }
+    parts = [
+        _stage_errors(reference.mol, spin, aux, matrix, metric)
+        for spin in reference.spins
+        if spin.nocc and spin.nvir
+    ]
+    # The errors of both spins are independent, and each block alone has half of the energy.
+    share = 1.0 / len(reference.spins)
+    estimates = {stage: share * hypot(*(part[stage] for part in parts)) for stage in STAGES}
     on_host: dict[Stage, str] = {}
     for stage in reversed(STAGES):
         admitted = [estimates[later] for later in STAGES[STAGES.index(stage) :]]
@@ -152,14 +134,39 @@ def place_stages(mol: Mole, spin: SpinBlock, aux: AuxBasis, accuracy: float) -> 
     return Placement(estimates, on_host)
 
 
-def place_fitted(spin: SpinBlock, accuracy: float) -> Placement:
+def _stage_errors(
+    mol: Mole, spin: SpinBlock, aux: AuxBasis, matrix: Array, metric: Metric
+) -> dict[Stage, float]:
+    """Estimated error of float32 in each stage for doubly occupied orbitals, hartree."""
+    nocc, nvir = spin.nocc, spin.nvir
+    norm = nocc * (0.35 + 0.08 * nvir / nocc)
+    curvature = 4 * norm * nocc * nvir * _mean_inverse_denominator(spin)
+
+    def energy_error(s: float) -> float:
+        return 0.1 * float(np.sqrt(nocc)) * s + curvature * s * s
+
+    if metric.kind == "cholesky":
+        diagonal = np.diag(matrix).copy()
+        return {
+            Stage.AO2MO: hypot(
+                energy_error(_transform_error(mol, spin, aux, metric, diagonal)),
+                ORBITALS * float(np.sqrt(nocc)),
+            ),
+            Stage.SOLVE: energy_error(_solve_error(matrix, metric)),
+            Stage.PAIRS: _pair_error(nocc),
+        }
+    # near-singular metric: there is no useful bound
+    return {Stage.AO2MO: np.inf, Stage.SOLVE: np.inf, Stage.PAIRS: _pair_error(nocc)}
+
+
+def place_fitted(reference: Reference, accuracy: float) -> Placement:
     """Decide which stages may run in float32 if the integrals of an SCF are reused.
 
     These integrals are on the host in float64 and are transformed there. There is no metric solve.
 
     Parameters
     ----------
-    spin : SpinBlock
+    reference : Reference
     accuracy : float
         Largest acceptable estimated error, hartree.
 
@@ -167,14 +174,14 @@ def place_fitted(spin: SpinBlock, accuracy: float) -> Placement:
     -------
     Placement
     """
-    error = _pair_error(spin.nocc)
+    error = _pair_error(reference.nocc / len(reference.spins))
     on_host = {Stage.AO2MO: "the SCF's integrals are there"}
     if error > accuracy:
         on_host[Stage.PAIRS] = f"float32 would cost {error:.0e} Eh"
     return Placement({Stage.PAIRS: error}, on_host)
 
 
-def _pair_error(nocc: int) -> float:
+def _pair_error(nocc: float) -> float:
     """Estimated error of the pair energies in float32, hartree."""
     return UNIT * 0.04 * nocc
 

@@ -111,10 +111,13 @@ def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
     if how == "off":
         return replace(solution, check=ReferenceCheck(OFF))
     require_orthonormal(solution)
-    if how == "auto" and solution.kind != "RHF":
+    if solution.kind == "ROHF":
+        require_rohf(solution, mf)
+        return replace(solution, check=ReferenceCheck(FULL))
+    if how == "auto" and solution.kind.endswith("KS"):
         return replace(solution, check=ReferenceCheck(KOHN_SHAM))
     exact = partial(require_solution, solution, mf)
-    if how == "auto":
+    if how == "auto" and not solution.open_shell:
         one_electron, difference = _sum_rule(solution, mf)
         if abs(difference) <= SUM_RULE and _own_fock_fits(solution, mf, one_electron):
             return replace(solution, check=ReferenceCheck(CHEAP, one_electron, exact))
@@ -178,8 +181,8 @@ def require_orthonormal(solution: ScfSolution) -> None:
     InputError
     """
     coeff = solution.mo_coeff
-    overlap = coeff.T @ solution.mol.intor_symmetric("int1e_ovlp") @ coeff
-    np.fill_diagonal(overlap, overlap.diagonal() - 1)
+    overlap = coeff.swapaxes(-1, -2) @ solution.mol.intor_symmetric("int1e_ovlp") @ coeff
+    overlap -= np.eye(solution.nmo)
     worst = float(np.abs(overlap).max(initial=0.0))
     if not worst <= ORTHONORMAL:
         raise InputError(
@@ -204,6 +207,47 @@ def _sum_rule(solution: ScfSolution, mf: Any) -> tuple[NDArray[np.float64], floa
         energy += float(solvent.e) - float(((potential @ orbitals) * orbitals).sum())
         hcore = hcore + potential
     return hcore, energy - solution.e_tot
+
+
+def require_rohf(solution: ScfSolution, mf: Any) -> None:
+    """Refuse orbitals of an ROHF that its Fock matrices couple, or with another total energy.
+
+    The orbital energies are those of the Fock matrices and cannot be wrong.
+
+    Raises
+    ------
+    InputError
+    """
+    if solution.fock is None:
+        raise ValueError("the Fock matrices of an ROHF are missing")
+    (alpha, beta), (fock_a, fock_b) = solution.spins, solution.fock
+    overlap = solution.mol.intor_symmetric("int1e_ovlp")
+    # Fock matrices in one set of orbitals, those of alpha.
+    between = alpha.mo_coeff.T @ overlap @ beta.mo_coeff
+    fock_b = between @ fock_b @ between.T
+    docc = between[:, beta.occupied] @ between[:, beta.occupied].T  # projector on doubly occupied
+    occupied, virtual = np.diag(alpha.occupied * 1.0), np.diag(~alpha.occupied * 1.0)
+    singly = occupied - docc
+    couplings = (
+        docc @ (fock_a + fock_b) @ virtual / 2,
+        docc @ fock_b @ singly,
+        singly @ fock_a @ virtual,
+    )
+    worst = max(float(np.abs(one).max(initial=0.0)) for one in couplings)
+    if not worst <= FOCK:
+        raise InputError(
+            f"the orbitals do not solve the ROHF equations (largest coupling {worst:.2g} Eh); "
+            + ADVICE
+        )
+    hcore, energy = np.asarray(mf.get_hcore()), float(mf.energy_nuc())
+    for spin in solution.spins:
+        orbitals = spin.mo_coeff[:, spin.occupied]
+        energy += float(spin.mo_energy[spin.occupied].sum()) / 2
+        energy += float(((hcore @ orbitals) * orbitals).sum()) / 2
+    if not abs(energy - solution.e_tot) <= SUM_RULE:
+        raise InputError(
+            f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have {energy:.6f} Eh; {ADVICE}"
+        )
 
 
 def require_solution(solution: ScfSolution, mf: Any) -> None:
@@ -239,17 +283,19 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
         Whether the SCF had the integrals that are used here. Its total energy must be the same.
     """
     coeff, energy, occ = solution.mo_coeff, solution.mo_energy, solution.mo_occ
-    density = (coeff * occ) @ coeff.T
+    density = (coeff * occ[..., None, :]) @ coeff.swapaxes(-1, -2)
     potential = _potential(solution, mf, density)
-    fock = coeff.T @ mf.get_fock(vhf=potential, dm=density) @ coeff
-    own = fock.diagonal().copy()
-    fock[np.diag_indices_from(fock)] -= energy
-    size = np.abs(fock)
-    gradient = float(size[np.ix_(occ > 0, occ == 0)].max(initial=0.0))
+    fock = coeff.swapaxes(-1, -2) @ mf.get_fock(vhf=potential, dm=density) @ coeff
+    own = np.diagonal(fock, axis1=-2, axis2=-1).copy()
+    size = np.abs(fock - energy[..., None] * np.eye(solution.nmo))
+    between = (occ > 0)[..., :, None] & (occ == 0)[..., None, :]
+    gradient = float(size[between].max(initial=0.0))
     worst = float(size.max(initial=0.0))
     text = ""
     if not worst <= FOCK:
-        p, q = sorted(int(x) for x in np.unravel_index(int(np.nanargmax(size)), size.shape))
+        *spin, p, q = (int(x) for x in np.unravel_index(int(np.nanargmax(size)), size.shape))
+        p, q = sorted((p, q))
+        energy, own = energy[tuple(spin)], own[tuple(spin)]
         text = (
             f"orbital {p} has the energy {energy[p]:.4f} Eh, but {own[p]:.4f} in the Fock matrix"
             if p == q
@@ -268,9 +314,9 @@ def _potential(solution: ScfSolution, mf: Any, density: NDArray[np.float64]) -> 
     from pyscf import df, lib, scf
 
     mol = solution.mol
-    if solution.kind != "RHF":
+    if solution.kind.endswith("KS"):
         return mf.get_veff(mol, density)
-    plain = scf.hf.RHF(mol)
+    plain = (scf.uhf.UHF if solution.open_shell else scf.hf.RHF)(mol)
     if isinstance(solution.with_df, df.DF):
         plain = plain.density_fit(
             auxbasis=solution.with_df.auxbasis, only_dfj=bool(getattr(mf, "only_dfj", False))

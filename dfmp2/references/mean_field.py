@@ -1,6 +1,6 @@
 """From a mean-field object of PySCF to a checked `ScfSolution`, and back.
 
-A mean field that closed-shell MP2 is wrong for is refused here.
+A mean field that MP2 is wrong for is refused here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceErro
 from dfmp2.references.check import FULL, checked, require_finite, require_orthonormal
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx
+from dfmp2.references.semicanonical import semicanonical
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 
 __all__ = ["as_mean_field", "is_periodic", "read_mean_field"]
@@ -36,12 +37,12 @@ def read_mean_field(
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
-        Converged restricted mean field, density-fitted or not.
-    mo_coeff : ndarray, shape (nao, nmo), optional
+    mf : pyscf.scf.hf.RHF, pyscf.scf.uhf.UHF or pyscf.scf.rohf.ROHF
+        Converged mean field, density-fitted or not.
+    mo_coeff : ndarray, shape (nao, nmo), or (2, nao, nmo) for UHF, optional
         Canonical orbitals to use instead of the mean field's own; their energies are the diagonal
         of its Fock matrix.
-    mo_occ : ndarray, shape (nmo,), optional
+    mo_occ : ndarray, shape (nmo,), or (2, nmo) for UHF, optional
         Their occupations.
     allow_ks : bool
         Take Kohn-Sham orbitals and energies as they are, as double hybrids do.
@@ -55,7 +56,7 @@ def read_mean_field(
     Raises
     ------
     UnsupportedReferenceError
-        For anything but a real closed-shell RHF (or RKS with `allow_ks`).
+        For anything but a real RHF, UHF or ROHF (or RKS or UKS with `allow_ks`).
     NotConvergedError
         If the SCF is not converged.
     InputError
@@ -65,14 +66,18 @@ def read_mean_field(
     own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
     coeff = np.asarray(mf.mo_coeff if mo_coeff is None else mo_coeff)
     occ = np.asarray(mf.mo_occ if mo_occ is None else mo_occ)
-    _check_orbitals(mf, coeff, occ)
+    _check_orbitals(mf, kind, coeff, occ)
+    energy, fock = np.asarray(mf.mo_energy) if own else np.zeros(occ.shape), None
+    if kind == "ROHF":
+        coeff, energy, occ, fock = semicanonical(mf, coeff, occ)
     solution = ScfSolution(
         mol=mf.mol,
         kind=kind,
         e_tot=float("nan" if mf.e_tot is None else mf.e_tot),
         mo_coeff=coeff,
-        mo_energy=np.asarray(mf.mo_energy) if own else np.zeros(len(occ)),
+        mo_energy=energy,
         mo_occ=occ,
+        fock=fock,
         conv_tol=float(mf.conv_tol),
         with_df=None if is_sgx(mf) else getattr(mf, "with_df", None) or None,
         hamiltonian=decorations(mf),
@@ -86,7 +91,9 @@ def read_mean_field(
 
 
 def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any:
-    """The orbitals in a plain `scf.RHF`, without density fitting or second-order solver.
+    """The orbitals in a plain mean field, without density fitting or second-order solver.
+
+    Those of an ROHF are semicanonical, so the mean field is a UHF.
 
     Parameters
     ----------
@@ -96,12 +103,12 @@ def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any
 
     Returns
     -------
-    pyscf.scf.hf.RHF
+    pyscf.scf.hf.RHF or pyscf.scf.uhf.UHF
         Converged.
     """
     from pyscf import scf
 
-    mf = scf.RHF(solution.mol)
+    mf = (scf.uhf.UHF if solution.open_shell else scf.hf.RHF)(solution.mol)
     mf.verbose, mf.chkfile = 0, None
     if max_memory is not None:
         mf.max_memory = max_memory
@@ -119,21 +126,28 @@ def _kind(mf: Any, allow_ks: bool) -> str:
         raise UnsupportedReferenceError(f"{name} is periodic; dfmp2 treats molecules only")
     if isinstance(mf, scf.ghf.GHF):
         raise UnsupportedReferenceError(f"{name}: generalised (GHF) references are not treated")
-    if isinstance(mf, (scf.uhf.UHF, scf.rohf.ROHF)) or mf.mol.spin != 0:
+    if isinstance(mf, scf.rohf.ROHF):
+        kind = "ROHF"
+    elif isinstance(mf, scf.uhf.UHF):
+        kind = "UHF"
+    elif isinstance(mf, scf.hf.RHF) and mf.mol.spin == 0:
+        kind = "RHF"
+    else:
         raise UnsupportedReferenceError(
-            f"{name} with spin {mf.mol.spin}: this version treats closed shells (RHF) only; "
-            "open-shell MP2 is in pyscf.mp.dfump2_native"
+            f"{name} with spin {mf.mol.spin} is not an RHF, UHF or ROHF object of PySCF"
         )
-    if not isinstance(mf, scf.hf.RHF):
-        raise UnsupportedReferenceError(f"{name} is not a restricted Hartree-Fock object")
     if isinstance(mf, dft.rks.KohnShamDFT):
         if not allow_ks:
             raise UnsupportedReferenceError(
                 f"{name}: Kohn-Sham orbitals are no Hartree-Fock reference; converge mf.to_hf() "
                 "instead, or set allow_ks=True for the second-order term of a double hybrid"
             )
-        return "RKS"
-    return "RHF"
+        if kind == "ROHF":
+            raise UnsupportedReferenceError(
+                f"{name}: restricted open-shell Kohn-Sham orbitals are not treated; use UKS"
+            )
+        return kind[0] + "KS"
+    return kind
 
 
 def is_periodic(mol: Any) -> bool:
@@ -141,8 +155,9 @@ def is_periodic(mol: Any) -> bool:
     return any(kind.__name__ == "Cell" for kind in type(mol).__mro__)
 
 
-def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
-    if mf.mo_coeff is None or coeff.ndim != 2:
+def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
+    spin = (2,) if kind.startswith("U") else ()
+    if mf.mo_coeff is None or coeff.ndim != 2 + len(spin):
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
     if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
         raise NotConvergedError(
@@ -160,15 +175,15 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
             "the orbitals are complex; dfmp2 treats real orbitals only (take mo_coeff.real if "
             "their imaginary part is zero)"
         )
-    if np.shape(mf.mo_energy) != np.shape(mf.mo_occ) or occ.ndim != 1:
+    if np.shape(mf.mo_energy) != np.shape(mf.mo_occ) or occ.shape[:-1] != spin:
         raise InputError(
             f"mo_energy has shape {np.shape(mf.mo_energy)} and mo_occ {np.shape(mf.mo_occ)}; one "
             "number per orbital is needed, run mf.kernel() again"
         )
-    if coeff.shape != (mf.mol.nao_nr(), len(occ)):
+    if coeff.shape != (*spin, mf.mol.nao_nr(), occ.shape[-1]):
         raise InputError(
             f"mo_coeff has shape {coeff.shape}, but the molecule has {mf.mol.nao_nr()} atomic "
-            f"orbitals and mo_occ {len(occ)} entries"
+            f"orbitals and mo_occ {occ.shape[-1]} entries"
         )
     if (electrons := float(np.sum(occ))) != mf.mol.nelectron:
         raise InputError(
@@ -176,23 +191,24 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
             f"(charge {mf.mol.charge:+d}): it was changed after the SCF, or the orbitals are those "
             "of another one; run the SCF again"
         )
-    if not np.isin(occ, (0, 2)).all():
-        odd = sorted({float(n) for n in occ if n not in (0, 2)})
+    allowed = {"R": (0, 2), "U": (0, 1)}[kind[0]] if kind != "ROHF" else (0, 1, 2)
+    if not np.isin(occ, allowed).all():
+        odd = sorted({float(n) for n in occ.ravel() if n not in allowed})
         raise UnsupportedReferenceError(
-            f"occupations {odd[:3]} are neither 0 nor 2; switch smearing off, or use an open-shell "
-            "or multireference method"
+            f"occupations {odd[:3]} are not among {allowed}; switch smearing off, or use an "
+            "open-shell or multireference method"
         )
 
 
 def _rebuilt(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     density = mf.make_rdm1(coeff, occ)
     potential = mf.get_veff(mf.mol, density)
-    fock = coeff.T @ mf.get_fock(vhf=potential, dm=density) @ coeff
-    energy = np.diag(fock).copy()
-    np.fill_diagonal(fock, 0.0)
-    worst = float(np.abs(fock).max(initial=0.0))
+    fock = coeff.swapaxes(-1, -2) @ mf.get_fock(vhf=potential, dm=density) @ coeff
+    energy = np.diagonal(fock, axis1=-2, axis2=-1).copy()
+    coupling = np.abs(fock - energy[..., None] * np.eye(fock.shape[-1]))
+    worst = float(coupling.max(initial=0.0))
     if worst > NOT_CANONICAL:
-        p, q = np.unravel_index(np.abs(fock).argmax(), fock.shape)
+        *_, p, q = np.unravel_index(coupling.argmax(), fock.shape)
         raise InputError(
             f"mo_coeff is not canonical: the Fock matrix couples orbitals {p} and {q} by "
             f"{worst:.2g} Eh; use canonical orbitals (mf.canonicalize)"

@@ -11,9 +11,9 @@ from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceErro
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
-from dfmp2.settings import Settings
+from dfmp2.settings import REFERENCES, Settings
 
-__all__ = ["new_scf", "require_closed_shell", "run_scf", "stored_solution"]
+__all__ = ["new_scf", "run_scf", "scf_kind", "stored_solution"]
 
 
 def run_scf(
@@ -22,14 +22,14 @@ def run_scf(
     gradient_tol: float = defaults.GRADIENT_TOL,
     x2c: bool = False,
 ) -> ScfSolution:
-    """Converge a restricted Hartree-Fock calculation.
+    """Converge a Hartree-Fock calculation.
 
     Parameters
     ----------
     mol : pyscf.gto.Mole
     settings : Settings
-        Read: `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`, `check_reference`,
-        `check_stability`.
+        Read: `reference`, `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`,
+        `check_reference`, `check_stability`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
     x2c : bool
@@ -46,9 +46,8 @@ def run_scf(
     InputError
         If the basis is linearly dependent to rounding, or too small.
     UnsupportedReferenceError
-        If the molecule has unpaired electrons.
+        For "rhf" of a molecule with unpaired electrons.
     """
-    require_closed_shell(mol)
     mf = new_scf(mol, settings)
     if x2c:
         mf = mf.sfx2c1e()
@@ -95,14 +94,16 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
     if with_df is not None and settings.integrals == "scf":
         with_df.build()
     check = ReferenceCheck("not repeated for the orbitals in the run file")
-    return ScfSolution(mol=mol, kind="RHF", with_df=with_df, check=check, **orbitals)
+    kind = scf_kind(mol, settings.reference).upper()
+    return ScfSolution(mol=mol, kind=kind, with_df=with_df, check=check, **orbitals)
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:
-    """A silent restricted Hartree-Fock object, not yet run."""
+    """A silent Hartree-Fock object of the kind that `settings.reference` names, not yet run."""
     from pyscf import scf
 
-    mf = scf.RHF(mol)
+    kinds = {"rhf": scf.hf.RHF, "uhf": scf.uhf.UHF, "rohf": scf.rohf.ROHF}
+    mf = kinds[scf_kind(mol, settings.reference)](mol)
     if settings.density_fit:
         mf = mf.density_fit(auxbasis=settings.scf_auxbasis)
     mf.verbose = 0
@@ -110,15 +111,33 @@ def new_scf(mol: Any, settings: Settings) -> Any:
     return mf
 
 
-def require_closed_shell(mol: Any, source: str = "") -> None:
-    """Refuse a molecule with unpaired electrons.
+def scf_kind(mol: Any, reference: str, source: str = "") -> str:
+    """The kind of SCF of a molecule: "rhf", "uhf" or "rohf".
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+    reference : {"auto", "rhf", "uhf", "rohf"}
+        "auto" takes "rhf" without unpaired electrons, "uhf" otherwise.
+    source : str
+        Name of the input, for the message.
 
     Raises
     ------
+    InputError
+        If `reference` is another word.
     UnsupportedReferenceError
+        For "rhf" of a molecule with unpaired electrons.
     """
-    if mol.spin != 0:
-        raise UnsupportedReferenceError(
-            f"{source + ': ' if source else ''}spin {mol.spin} (unpaired electrons): this version "
-            "treats closed shells (RHF) only; open-shell MP2 is in pyscf.mp.dfump2_native"
+    if reference not in REFERENCES:
+        raise InputError(
+            f"reference {reference!r} is unknown; choose one of {', '.join(REFERENCES)}"
         )
+    if reference == "auto":
+        return "rhf" if mol.spin == 0 else "uhf"
+    if reference == "rhf" and mol.spin != 0:
+        raise UnsupportedReferenceError(
+            f"{source + ': ' if source else ''}reference rhf, but spin {mol.spin} (unpaired "
+            "electrons); use reference uhf or rohf (--reference), or check charge and spin"
+        )
+    return reference

@@ -13,7 +13,7 @@ from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
 from dfmp2.references.hamiltonian import SGX
 
-__all__ = ["ReferenceCheck", "ScfSolution"]
+__all__ = ["ReferenceCheck", "ScfSolution", "SpinOrbitals"]
 
 
 @dataclass
@@ -41,20 +41,39 @@ class ReferenceCheck:
 
 
 @dataclass(frozen=True, eq=False)
+class SpinOrbitals:
+    """The orbitals of one spin; of both spins for a closed shell.
+
+    Attributes
+    ----------
+    mo_coeff : ndarray, shape (nao, nmo), float64
+    mo_energy : ndarray, shape (nmo,), float64, hartree
+    occupied : ndarray, shape (nmo,), bool
+    """
+
+    mo_coeff: NDArray[np.float64]
+    mo_energy: NDArray[np.float64]
+    occupied: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class ScfSolution:
     """Orbitals of a converged SCF.
+
+    Arrays of an open shell have a first index for the spin: alpha, then beta. The orbitals of an
+    ROHF are semicanonical (`dfmp2.references.semicanonical`).
 
     Attributes
     ----------
     mol : pyscf.gto.Mole
     kind : str
-        "RHF", or "RKS" where Kohn-Sham orbitals were asked for.
+        "RHF", "UHF" or "ROHF"; "RKS" or "UKS" where Kohn-Sham orbitals were asked for.
     e_tot : float
         Total energy, hartree.
-    mo_coeff : ndarray, shape (nao, nmo), float64
-    mo_energy : ndarray, shape (nmo,), float64, hartree
-    mo_occ : ndarray, shape (nmo,), float64
-        0 or 2.
+    mo_coeff : ndarray, shape (nao, nmo) or (2, nao, nmo), float64
+    mo_energy : ndarray, shape (nmo,) or (2, nmo), float64, hartree
+    mo_occ : ndarray, shape (nmo,) or (2, nmo), float64
+        0 or 2 for a closed shell, 0 or 1 of each spin otherwise.
     conv_tol : float
         Energy threshold that it was converged to, hartree.
     with_df : pyscf.df.DF or None
@@ -66,6 +85,8 @@ class ScfSolution:
     check : ReferenceCheck
     notes : tuple of str
         Warnings that belong to the result.
+    fock : ndarray, shape (2, nmo, nmo), float64, hartree, or None
+        Fock matrices of both spins in the semicanonical orbitals of an ROHF.
     """
 
     mol: Any
@@ -80,11 +101,36 @@ class ScfSolution:
     hamiltonian: tuple[str, ...] = ()
     check: ReferenceCheck = field(default_factory=lambda: ReferenceCheck("not recorded"))
     notes: tuple[str, ...] = ()
+    fock: NDArray[np.float64] | None = None
 
     @property
     def nmo(self) -> int:
-        """Number of orbitals: fewer than atomic orbitals where these are linearly dependent."""
-        return int(self.mo_coeff.shape[1])
+        """Orbitals of one spin: fewer than atomic orbitals where these are linearly dependent."""
+        return int(self.mo_coeff.shape[-1])
+
+    @property
+    def open_shell(self) -> bool:
+        """Whether alpha and beta have orbitals of their own."""
+        return self.mo_coeff.ndim == 3
+
+    @property
+    def spins(self) -> tuple[SpinOrbitals, ...]:
+        """The orbitals of a closed shell, or those of alpha and of beta."""
+        if not self.open_shell:
+            return (SpinOrbitals(self.mo_coeff, self.mo_energy, self.mo_occ > 0),)
+        arrays = zip(self.mo_coeff, self.mo_energy, self.mo_occ, strict=True)
+        return tuple(SpinOrbitals(coeff, energy, occ > 0) for coeff, energy, occ in arrays)
+
+    @property
+    def spin_square(self) -> float:
+        """<S^2> of the determinant."""
+        if not self.open_shell:
+            return 0.0
+        alpha, beta = (spin.mo_coeff[:, spin.occupied] for spin in self.spins)
+        overlap = alpha.T @ self.mol.intor_symmetric("int1e_ovlp") @ beta
+        projection = (alpha.shape[1] - beta.shape[1]) / 2.0
+        found = projection * (projection + 1) + beta.shape[1] - np.sum(overlap**2)
+        return float(found)
 
     @property
     def label(self) -> str:

@@ -48,9 +48,9 @@ _FORM = {
     "e_hf": float,
     "e_os_pairs": [[float]],
     "e_ss_pairs": [[float]],
-    "occupied": [int],
-    "frozen": [int],
-    "sizes": dict.fromkeys(("nao", "nocc", "nvir", "naux"), int),
+    "occupied": list,
+    "frozen": list,
+    "sizes": dict.fromkeys(("nao", "naux"), int),
     "labels": dict.fromkeys(
         ("basis", "auxbasis", "auxbasis_reason", "metric", "precision", "ecp", "frozen", "scf"), str
     ),
@@ -78,6 +78,9 @@ _OPTIONAL = {
     "digest": str,
     "e_tot_scs": float,
     "e_tot_sos": float,
+    "e_singles": float,
+    "spin_square": float,
+    "regularised": [{"kappa": float, "e_os": float, "e_ss": float}],
 }
 
 
@@ -105,19 +108,37 @@ def check_form(own: Any) -> None:
     _check(own["memory_mb"], dict.fromkeys(own["memory_mb"], float), "memory_mb")
     if own["settings"]["precision"] not in ("fp64", "fp32", "auto"):
         raise ValueError(f"settings.precision is {own['settings']['precision']!r}")
-    sizes, occupied, frozen = own["sizes"], own["occupied"], own["frozen"]
-    nmo = sizes["nocc"] + sizes["nvir"] + len(frozen)
-    if min(sizes.values()) < 0 or nmo > sizes["nao"] or len(occupied) != sizes["nocc"]:
-        raise ValueError("the sizes contradict the lists of orbitals")
-    if len({*occupied, *frozen} & set(range(nmo))) != len(occupied) + len(frozen):
-        raise ValueError("the lists of orbitals have an index twice, or one out of range")
+    nocc = _check_orbitals(own)
     for name in ("e_os_pairs", "e_ss_pairs"):
-        if {len(row) for row in own[name]} - {sizes["nocc"]} or len(own[name]) != sizes["nocc"]:
+        if {len(row) for row in own[name]} - {nocc} or len(own[name]) != nocc:
             raise ValueError(f"{name} is not a square of all correlated orbitals")
     if {len(xyz) for xyz in own["molecule"]["coordinates"]} - {3}:
         raise ValueError("molecule.coordinates are not triples")
     if len(own["molecule"]["coordinates"]) != len(own["molecule"]["symbols"]):
         raise ValueError("molecule.coordinates and molecule.symbols differ in number")
+
+
+def _check_orbitals(own: Any) -> int:
+    """Check the lists of orbitals of each spin; returns the number of correlated occupied ones."""
+    sizes, total = own["sizes"], 0
+    spins = ("_a", "_b") if "nocc_a" in sizes else ("",)
+    names = [f"{kind}{spin}" for kind in ("nocc", "nvir") for spin in spins]
+    _check(sizes, dict.fromkeys(names, int), "sizes")
+    lists = {name: own[name] if len(spins) > 1 else [own[name]] for name in ("occupied", "frozen")}
+    for name, found in lists.items():
+        _check(found, [[int]], name)
+        if len(found) != len(spins):
+            raise ValueError(f"{name} does not hold one list for each spin")
+    for number, spin in enumerate(spins):
+        occupied, frozen = lists["occupied"][number], lists["frozen"][number]
+        nocc, nvir = sizes[f"nocc{spin}"], sizes[f"nvir{spin}"]
+        nmo = nocc + nvir + len(frozen)
+        if min(sizes.values()) < 0 or nmo > sizes["nao"] or len(occupied) != nocc:
+            raise ValueError("the sizes contradict the lists of orbitals")
+        if len({*occupied, *frozen} & set(range(nmo))) != len(occupied) + len(frozen):
+            raise ValueError("the lists of orbitals have an index twice, or one out of range")
+        total += nocc
+    return total
 
 
 def _check(value: Any, kind: Any, where: str) -> None:

@@ -7,7 +7,7 @@ name in the schema are under ``extras.dfmp2``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.molecules.plain import PlainMolecule, element_of
 from dfmp2.results.form import check_form, digest, read_json
 from dfmp2.results.provenance import Provenance
-from dfmp2.results.spin_scaling import scs_energy, sos_energy
+from dfmp2.results.variants import VARIANTS, Regularised, kappa_name, scaled_name
 
 __all__ = ["ROUNDING", "Result", "read_results"]
 
@@ -32,15 +32,17 @@ class Result:
     Attributes
     ----------
     molecule : PlainMolecule
-    reference : {"RHF", "RKS"}
+    reference : {"RHF", "UHF", "ROHF", "RKS", "UKS"}
     e_hf : float
         Energy of the reference.
     e_os_pairs, e_ss_pairs : ndarray, shape (nocc, nocc), float64, hartree
         Opposite- and same-spin pair energies, symmetric. The sum over all elements is the energy.
-    occupied, frozen : tuple of int
-        Indices of the correlated occupied and of the frozen orbitals, from 0.
+        The orbitals of an open shell are those of alpha, then those of beta.
+    occupied, frozen : tuple of int, or of two tuples of int
+        Indices of the correlated occupied and of the frozen orbitals, from 0. Of an open shell
+        those of alpha and those of beta.
     sizes : dict of str to int
-        nao, nocc, nvir, naux.
+        nao, nocc, nvir, naux; of an open shell nao, nocc_a, nvir_a, nocc_b, nvir_b, naux.
     labels : dict of str to str
         Texts of the table: basis, auxbasis and its reason, metric, frozen orbitals, SCF.
     settings : dict
@@ -60,6 +62,12 @@ class Result:
     has_digest : bool
         False for a result that was read from a file without a digest, as version 0.1.0 wrote it:
         a change of its numbers cannot be seen. Not in the JSON.
+    e_singles : float
+        Energy of the single excitations of an ROHF reference, contained in `e_corr`.
+    regularised : tuple of Regularised
+        Energies of kappa-regularised MP2.
+    spin_square : float or None
+        <S^2> of the reference of an open shell.
 
     Raises
     ------
@@ -72,8 +80,8 @@ class Result:
     e_hf: float
     e_os_pairs: NDArray[np.float64]
     e_ss_pairs: NDArray[np.float64]
-    occupied: tuple[int, ...]
-    frozen: tuple[int, ...]
+    occupied: tuple[Any, ...]
+    frozen: tuple[Any, ...]
     sizes: dict[str, int]
     labels: dict[str, str]
     settings: dict[str, Any]
@@ -84,9 +92,14 @@ class Result:
     read_from: str | None = None
     hamiltonian: tuple[str, ...] = ()
     has_digest: bool = True
+    e_singles: float = 0.0
+    regularised: tuple[Regularised, ...] = ()
+    spin_square: float | None = None
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.e_hf, self.e_corr_os, self.e_corr_ss]).all():
+        energies = [self.e_hf, self.e_corr_os, self.e_corr_ss, self.e_singles]
+        energies += [e for one in self.regularised for e in (one.e_os, one.e_ss)]
+        if not np.isfinite(energies).all():
             raise ValidationError(
                 f"{self.molecule.name}: the energies are not finite numbers (E(HF) {self.e_hf}, "
                 f"E(MP2) correlation {self.e_corr}); check the orbital energies, and use precision "
@@ -104,29 +117,70 @@ class Result:
         return float(self.e_ss_pairs.sum())
 
     @property
+    def scale(self) -> tuple[float, float] | None:
+        """Weights of opposite and same spin that the user chose for `e_corr`."""
+        chosen = self.settings.get("scale")
+        return None if chosen is None else (float(chosen[0]), float(chosen[1]))
+
+    @property
+    def method(self) -> str:
+        """Key of `energies` of the method that `e_corr` and `e_tot` belong to."""
+        return "MP2" if self.scale is None else scaled_name(self.scale)
+
+    @property
     def e_corr(self) -> float:
-        """MP2 correlation energy."""
-        return self.e_corr_os + self.e_corr_ss
+        """MP2 correlation energy, with singles; scaled if weights were chosen."""
+        return self.energies[self.method]["correlation"]
 
     @property
     def e_tot(self) -> float:
-        """Reference plus MP2 correlation energy."""
+        """Reference plus correlation energy."""
         return self.e_hf + self.e_corr
 
     @property
     def e_tot_scs(self) -> float:
         """Total SCS-MP2 energy."""
-        return self.e_hf + scs_energy(self.e_corr_os, self.e_corr_ss)
+        return self.energies["SCS-MP2"]["total"]
 
     @property
     def e_tot_sos(self) -> float:
         """Total SOS-MP2 energy."""
-        return self.e_hf + sos_energy(self.e_corr_os)
+        return self.energies["SOS-MP2"]["total"]
 
     @property
-    def pair_energies(self) -> NDArray[np.float64]:
-        """Correlation energy by pair: shape (nocc, nocc), symmetric. The sum is `e_corr`."""
-        return self.e_os_pairs + self.e_ss_pairs
+    def energies(self) -> dict[str, dict[str, float]]:
+        """Correlation and total energy of each method, from one pass over the pairs."""
+        e_os, e_ss = self.e_corr_os, self.e_corr_ss
+        found = {one.name: one.energy(e_os, e_ss) for one in VARIANTS}
+        if self.scale is not None:
+            found[scaled_name(self.scale)] = self.scale[0] * e_os + self.scale[1] * e_ss
+        for one in self.regularised:
+            found[kappa_name(one.kappa)] = one.e_os + one.e_ss
+        return {
+            name: {
+                "correlation": energy + self.e_singles,
+                "total": self.e_hf + (energy + self.e_singles),
+            }
+            for name, energy in found.items()
+        }
+
+    @property
+    def open_shell(self) -> bool:
+        """Whether alpha and beta have orbitals of their own."""
+        return "nocc_a" in self.sizes
+
+    @property
+    def pair_energies(self) -> Any:
+        """MP2 correlation energy by pair, without singles.
+
+        Closed shell: shape (nocc, nocc), symmetric; the sum is the energy. Open shell: a dict with
+        "aa" and "bb", both symmetric, and "ab"; the sum over all three is the energy.
+        """
+        pairs = self.e_os_pairs + self.e_ss_pairs
+        if not self.open_shell:
+            return pairs
+        n = self.sizes["nocc_a"]
+        return {"aa": pairs[:n, :n], "bb": pairs[n:, n:], "ab": 2 * pairs[:n, n:]}
 
     def to_qcschema(self) -> dict[str, Any]:
         """The result as a QCSchema AtomicResult in plain JSON types.
@@ -167,6 +221,7 @@ class Result:
                 "mp2_total_energy": self.e_tot,
                 "mp2_same_spin_correlation_energy": self.e_corr_ss,
                 "mp2_opposite_spin_correlation_energy": self.e_corr_os,
+                **({"mp2_singles_energy": self.e_singles} if self.reference == "ROHF" else {}),
                 "calcinfo_natom": len(mol.symbols),
                 "calcinfo_nbasis": self.sizes["nao"],
             },
@@ -200,8 +255,8 @@ class Result:
             "e_tot_sos": self.e_tot_sos,
             "e_os_pairs": self.e_os_pairs.tolist(),
             "e_ss_pairs": self.e_ss_pairs.tolist(),
-            "occupied": list(self.occupied),
-            "frozen": list(self.frozen),
+            "occupied": _lists(self.occupied),
+            "frozen": _lists(self.frozen),
             "sizes": self.sizes,
             "labels": self.labels,
             "settings": self.settings,
@@ -210,7 +265,12 @@ class Result:
             "notes": list(self.notes),
             "versions": self.versions,
             "hamiltonian": list(self.hamiltonian),
+            "energies": self.energies,
         }
+        if self.open_shell:
+            extras |= {"e_singles": self.e_singles, "spin_square": self.spin_square}
+        if self.regularised:
+            extras["regularised"] = [asdict(one) for one in self.regularised]
         try:
             return {**extras, "digest": digest(extras)}
         except ValueError as error:
@@ -250,8 +310,8 @@ class Result:
                 e_hf=float(own["e_hf"]),
                 e_os_pairs=_square(own["e_os_pairs"]),
                 e_ss_pairs=_square(own["e_ss_pairs"]),
-                occupied=tuple(own["occupied"]),
-                frozen=tuple(own["frozen"]),
+                occupied=_tuples(own["occupied"]),
+                frozen=_tuples(own["frozen"]),
                 sizes=own["sizes"],
                 labels=own["labels"],
                 settings=own["settings"],
@@ -261,6 +321,9 @@ class Result:
                 versions=own["versions"],
                 hamiltonian=tuple(own.get("hamiltonian", ())),
                 has_digest="digest" in own,
+                e_singles=float(own.get("e_singles", 0.0)),
+                regularised=tuple(Regularised(**one) for one in own.get("regularised", ())),
+                spin_square=own.get("spin_square"),
             )
             schema = result.to_qcschema()
             if data.get("molecule") != schema["molecule"]:
@@ -309,6 +372,14 @@ def read_results(path: str) -> list[Result]:
         As `Result.from_qcschema`.
     """
     return [Result.from_qcschema(item, path) for item in read_json(path)]
+
+
+def _lists(indices: tuple[Any, ...]) -> list[Any]:
+    return [list(one) if isinstance(one, tuple) else one for one in indices]
+
+
+def _tuples(indices: list[Any]) -> tuple[Any, ...]:
+    return tuple(tuple(one) if isinstance(one, list) else one for one in indices)
 
 
 def _square(rows: list[list[float]]) -> NDArray[np.float64]:

@@ -47,6 +47,8 @@ class Checkpoint:
         Number of correlated occupied orbitals.
     interval : float
         Seconds between two commits. With 0, everything is committed at once.
+    kappas : int
+        Number of regularised energies of each pair.
 
     Attributes
     ----------
@@ -61,7 +63,11 @@ class Checkpoint:
     """
 
     def __init__(
-        self, file: RunFile | None, nocc: int, interval: float = defaults.CHECKPOINT_INTERVAL
+        self,
+        file: RunFile | None,
+        nocc: int,
+        interval: float = defaults.CHECKPOINT_INTERVAL,
+        kappas: int = 0,
     ) -> None:
         self._file, self._interval = file, interval
         self._own: dict[int, Provenance] = {}
@@ -69,7 +75,7 @@ class Checkpoint:
         self.session = 0
         self.rows: Rows | None = None
         self.notes: list[str] = []
-        self.table = PairTable(nocc)
+        self.table = PairTable(nocc, kappas)
         if file is None:
             self._state: dict[str, Any] = {"sessions": []}
             return

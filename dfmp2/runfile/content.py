@@ -54,6 +54,8 @@ def store_scf(file: RunFile, solution: ScfSolution) -> None:
                 f"{solution.mol.natm} atoms: the SCF has {name} that are not finite numbers; check "
                 "the geometry and the basis, and converge it again"
             )
+    if solution.fock is not None:
+        values["fock"] = solution.fock
     for name, value in values.items():
         file.write(f"scf/{name}", value)
     centroids = _centroids(solution, file.input["fields"]["frozen"])
@@ -78,8 +80,9 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        mo_coeff, shape (nao, nmo); mo_energy, shape (nmo,), hartree; mo_occ, shape (nmo,); all
-        float64. e_tot and conv_tol in hartree. read_from, the chkfile of the orbitals, or None.
+        mo_coeff, shape (nao, nmo); mo_energy, shape (nmo,), hartree; mo_occ, shape (nmo,); for an
+        open shell with the spin as first index; of an ROHF also fock, shape (2, nmo, nmo), hartree;
+        all float64. e_tot and conv_tol in hartree. read_from, the chkfile of the orbitals, or None.
         None if no orbitals are stored.
 
     Raises
@@ -91,7 +94,8 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
     stored = file.state.get("scf")
     if stored is None:
         return None
-    values = {name: file.read(f"scf/{name}") for name in (*_ORBITALS, "energy")}
+    fock = ("fock",) if file.shape.semicanonical else ()
+    values = {name: file.read(f"scf/{name}") for name in (*_ORBITALS, "energy", *fock)}
     if _checksum(values) != stored["crc32"]:
         raise CheckpointError(
             f"{file.path}: its orbitals are damaged (checksum); compute again with --restart"
@@ -164,9 +168,9 @@ def load_result(file: RunFile) -> Result | None:
     if data is None:
         return None
     table, _ = load_pairs(file, file.accepted_sessions)
-    if table.missing.any() and file.shape.sizes.nvir:  # without virtual orbitals, all are zero
+    if table.missing.any() and file.shape.sizes.elements:  # else all are zero
         return None
-    pairs = (energies.tolist() for energies in table.symmetric())
+    pairs = (energies.tolist() for energies in table.symmetric()[:2])
     own = {**data["extras"]["dfmp2"], **dict(zip(_PAIRS, pairs, strict=True))}
     result = Result.from_qcschema({**data, "extras": {"dfmp2": own}}, file.path)
     times = [session["started"] for session in file.state["sessions"]]
@@ -177,11 +181,15 @@ def load_result(file: RunFile) -> Result | None:
     )
 
 
-def _centroids(solution: ScfSolution, frozen: list[int]) -> Array:
+def _centroids(solution: ScfSolution, frozen: list[Any]) -> Array:
     """<i|r|i> of the correlated occupied orbitals, shape (nocc, 3), bohr."""
-    left_out = set(frozen)
-    occupied = [i for i in np.flatnonzero(solution.mo_occ > 0) if i not in left_out]
-    coeff = solution.mo_coeff[:, occupied]
+    lists = frozen if solution.open_shell else [frozen]
+    coeff = np.hstack(
+        [
+            spin.mo_coeff[:, [i for i in np.flatnonzero(spin.occupied) if i not in left_out]]
+            for spin, left_out in zip(solution.spins, lists, strict=True)
+        ]
+    )
     # A user may have set another origin in the molecule.
     with solution.mol.with_common_orig((0.0, 0.0, 0.0)):
         position = solution.mol.intor("int1e_r", comp=3, hermi=1)
@@ -190,6 +198,7 @@ def _centroids(solution: ScfSolution, frozen: list[int]) -> Array:
 
 def _checksum(values: dict[str, Any]) -> int:
     found = 0
-    for name in (*_ORBITALS, "energy"):
-        found = zlib.crc32(values[name].tobytes(), found)
+    for name in (*_ORBITALS, "energy", "fock"):
+        if name in values:
+            found = zlib.crc32(values[name].tobytes(), found)
     return found

@@ -109,7 +109,7 @@ class RunFile:
                 with h5py.File(draft, "w", libver=LIBVER) as file:
                     # A str would be stored in a heap of HDF5 that has no checksum.
                     file.attrs["format"] = np.bytes_(FORMAT)
-                    file.attrs["schema_version"] = SCHEMA
+                    file.attrs["schema_version"] = shape.schema
                     file.attrs["input_crc32"] = zlib.crc32(text)
                     allocate(file, shape, len(text))
                     file["input"][:] = np.frombuffer(text, dtype=np.uint8)
@@ -304,7 +304,7 @@ def is_regular(path: str) -> bool:
 
 def _try_space(draft: str, shape: Shape, text_bytes: int) -> None:
     """Raise an OSError if the disk is too small. HDF5 cannot recover from a full disk."""
-    small, large = bytes_on_disk(shape.sizes, shape.nmo, text_bytes)
+    small, large = bytes_on_disk(shape, text_bytes)
     file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         os.ftruncate(file, small + large)  # takes no space, but checks the limit on file sizes

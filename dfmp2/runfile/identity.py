@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfmp2.molecules.basis import basis_names
 from dfmp2.molecules.plain import Mole
+from dfmp2.references.frozen import plain_frozen
 from dfmp2.settings import BasisSpec
 
 __all__ = [
@@ -31,7 +32,7 @@ SAME_ENERGY = 1e-9
 """Hartree. An energy that is computed again, or an SCF that is run again, differs by 1e-12."""
 
 
-def fields_of(mol: Mole, auxmol: Mole, frozen: tuple[int, ...]) -> dict[str, Any]:
+def fields_of(mol: Mole, auxmol: Mole, frozen: tuple[tuple[int, ...], ...]) -> dict[str, Any]:
     """The fields of a molecule with its basis sets.
 
     Basis sets are compared by their exponents and coefficients, because a set may change under its
@@ -41,8 +42,8 @@ def fields_of(mol: Mole, auxmol: Mole, frozen: tuple[int, ...]) -> dict[str, Any
     ----------
     mol, auxmol : pyscf.gto.Mole
         The atoms with the orbital and with the auxiliary functions.
-    frozen : tuple of int
-        Indices of the frozen orbitals.
+    frozen : tuple of tuple of int
+        Indices of the frozen orbitals of each spin block.
 
     Returns
     -------
@@ -58,7 +59,7 @@ def fields_of(mol: Mole, auxmol: Mole, frozen: tuple[int, ...]) -> dict[str, Any
         "ecp": {"name": _names(mol.ecp), "data": _digest(mol._ecp)},
         "cart": bool(mol.cart),
         "auxbasis": {"name": _names(auxmol.basis), "data": _digest(auxmol._basis)},
-        "frozen": list(frozen),
+        "frozen": plain_frozen(frozen),
     }
 
 

@@ -32,8 +32,9 @@ H5 = Any
 
 FORMAT = "dfmp2 run file"
 
-SCHEMA = 1
-"""Version of the format. It increases if an older dfmp2 would read a newer file wrongly."""
+SCHEMA = 2
+"""Version of the format that this dfmp2 reads. A file has the lowest number whose programs read it
+rightly: 1 for closed shells without regularised energies, 2 otherwise."""
 
 JOURNAL_BYTES = 128 * 1024
 """Bytes of one half of the journal. It holds about forty sessions with all details."""
@@ -57,11 +58,22 @@ class Shape:
     sizes : Sizes
         Dimensions of the run.
     nmo : int
-        Number of orbitals, frozen ones included.
+        Number of orbitals of one spin, frozen ones included.
+    kappas : int
+        Number of regularised energies of each pair.
+    semicanonical : bool
+        Whether a Fock matrix between occupied and virtual orbitals belongs to the orbitals (ROHF).
     """
 
     sizes: Sizes
     nmo: int
+    kappas: int = 0
+    semicanonical: bool = False
+
+    @property
+    def schema(self) -> int:
+        """Version of the format that the file needs."""
+        return 2 if self.sizes.spins or self.kappas else 1
 
 
 @dataclass(frozen=True)
@@ -94,9 +106,12 @@ def spare_rows(sizes: Sizes) -> int:
 def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
     s, nmo = shape.sizes, shape.nmo
     spare = spare_rows(s)
+    spin = (2,) if s.spins else ()  # alpha and beta
     whose = "number of the session (in the journal) that made "
     pair = "energy of pair i <= j of the correlated occupied orbitals, i < j not yet doubled"
-    return {
+    if s.spins:
+        pair += "; alpha orbitals, then beta ones"
+    found = {
         "input": _Dataset(
             (text_bytes,), "u1", "", "JSON: molecule and settings; its crc32 is input_crc32"
         ),
@@ -109,13 +124,13 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
             "brace); the readable one with the higher number is valid",
         ),
         "scf/mo_coeff": _Dataset(
-            (s.nao, nmo),
+            (*spin, s.nao, nmo),
             "f8",
             "",
             "orbital coefficients [AO, MO], AOs in PySCF's order and normalisation",
         ),
-        "scf/mo_energy": _Dataset((nmo,), "f8", "hartree", "orbital energies"),
-        "scf/mo_occ": _Dataset((nmo,), "f8", "", "occupations, 0 or 2"),
+        "scf/mo_energy": _Dataset((*spin, nmo), "f8", "hartree", "orbital energies"),
+        "scf/mo_occ": _Dataset((*spin, nmo), "f8", "", "occupations, 0 or 2; 0 or 1 of each spin"),
         "scf/energy": _Dataset(
             (1,), "f8", "hartree", "total energy of the SCF, nuclear repulsion included"
         ),
@@ -154,6 +169,18 @@ def _datasets(shape: Shape, text_bytes: int) -> dict[str, _Dataset]:
             "each atom where the journal's b.aux is conditioned)",
         ),
     }
+    if shape.kappas:
+        found["pairs/regularised"] = _Dataset(
+            (2 * shape.kappas, s.nocc, s.nocc),
+            "f8",
+            "hartree",
+            "opposite- and same-spin energies with the first kappa, then with the next",
+        )
+    if shape.semicanonical:
+        found["scf/fock"] = _Dataset(
+            (2, nmo, nmo), "f8", "hartree", "Fock matrices of alpha and beta in these orbitals"
+        )
+    return found
 
 
 def allocate(file: H5, shape: Shape, text_bytes: int) -> None:
@@ -174,6 +201,8 @@ def allocate(file: H5, shape: Shape, text_bytes: int) -> None:
     # more of them in a heap without a checksum.
     for name in ("nao", "nocc", "nvir", "naux", "aux_shell"):
         file.attrs[name] = getattr(s, name)
+    if s.spins:
+        file.attrs["spins"] = np.array(s.spins)
     for name, spec in _datasets(shape, text_bytes).items():
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
@@ -204,16 +233,22 @@ def shape_of(file: H5) -> Shape:
     """
     names = ("nao", "nocc", "nvir", "naux", "aux_shell")
     number = {name: int(file.attrs[name]) for name in names}
-    return Shape(Sizes(**number), int(file["scf/mo_coeff"].shape[1]))
+    spins = tuple((int(nocc), int(nvir)) for nocc, nvir in file.attrs.get("spins", ()))
+    regularised = file["pairs"].get("regularised")
+    return Shape(
+        sizes=Sizes(**number, spins=spins),
+        nmo=int(file["scf/mo_coeff"].shape[-1]),
+        kappas=0 if regularised is None else len(regularised) // 2,
+        semicanonical="fock" in file["scf"],
+    )
 
 
-def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int]:
+def bytes_on_disk(shape: Shape, text_bytes: int = 0) -> tuple[int, int]:
     """Size of a run file.
 
     Parameters
     ----------
-    sizes : Sizes
-    nmo : int
+    shape : Shape
     text_bytes : int
         Length of the input as text. Without it the result is a forecast.
 
@@ -224,7 +259,7 @@ def bytes_on_disk(sizes: Sizes, nmo: int, text_bytes: int = 0) -> tuple[int, int
     large : int
         Bytes of B and the factor of the metric.
     """
-    found = _datasets(Shape(sizes, nmo), text_bytes)
+    found = _datasets(shape, text_bytes)
     size = {name: prod(d.shape) * np.dtype(d.dtype).itemsize for name, d in found.items()}
     large = sum(size[name] for name in _HOLES)
     return sum(size.values()) - large + STRUCTURE_BYTES, large

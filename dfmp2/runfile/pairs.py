@@ -13,9 +13,6 @@ from dfmp2.runfile.file import RunFile
 
 __all__ = ["PairTable", "load_pairs", "store_pairs"]
 
-_VALUES = struct.Struct("<qqqdd")
-"""Values under one checksum: i, j, session, e_os, e_ss."""
-
 Array = NDArray[np.float64]
 Part = tuple[slice, slice, bool]
 """Rows i and columns j of a part of a block, and whether it is on the diagonal."""
@@ -28,20 +25,23 @@ class PairTable:
     ----------
     nocc : int
         Number of correlated occupied orbitals.
+    kappas : int
+        Number of regularised energies of each pair.
 
     Attributes
     ----------
-    e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
-        Opposite- and same-spin energies. Upper triangles.
+    energies : ndarray, shape (2 + 2 kappas, nocc, nocc), float64, hartree
+        Opposite- and same-spin energies, then both with the first kappa, and so on. Upper
+        triangles.
     session : ndarray, shape (nocc, nocc), uint16
         Number of the session that computed a pair. 0 for missing pairs.
     stored : ndarray, shape (nocc, nocc), bool
         Pairs that are in the run file.
     """
 
-    def __init__(self, nocc: int) -> None:
+    def __init__(self, nocc: int, kappas: int = 0) -> None:
         self.nocc = nocc
-        self.e_os, self.e_ss = np.zeros((nocc, nocc)), np.zeros((nocc, nocc))
+        self.energies = np.zeros((2 + 2 * kappas, nocc, nocc))
         self.session = np.zeros((nocc, nocc), dtype=np.uint16)
         self.stored = np.zeros((nocc, nocc), dtype=bool)
         self._upper = np.triu(np.ones((nocc, nocc), dtype=bool))
@@ -87,19 +87,19 @@ class PairTable:
             for run in _runs(line):
                 yield one, run, False
 
-    def add(self, where: tuple[slice, slice], e_os: Array, e_ss: Array, session: int) -> None:
+    def add(self, where: tuple[slice, slice], energies: Array, session: int) -> None:
         """Add the energies of the missing pairs of a block. Other elements are not used.
 
         Parameters
         ----------
         where : tuple of slice
             Rows i and columns j of the block.
-        e_os, e_ss : ndarray, shape (ni, nj), float64, hartree
+        energies : ndarray, shape (2 + 2 kappas, ni, nj), float64, hartree
         session : int
             Number of the session that computed them.
         """
         new = self.missing[where]
-        self.e_os[where][new], self.e_ss[where][new] = e_os[new], e_ss[new]
+        self.energies[(slice(None), *where)][:, new] = energies[:, new]
         self.session[where][new] = session
 
     def forget(self, gone: NDArray[np.bool_]) -> None:
@@ -110,17 +110,16 @@ class PairTable:
         gone : ndarray, shape (nocc, nocc), bool
         """
         self.session[gone], self.stored[gone] = 0, False
-        self.e_os[gone], self.e_ss[gone] = 0.0, 0.0
+        self.energies[:, gone] = 0.0
 
-    def symmetric(self) -> tuple[Array, Array]:
+    def symmetric(self) -> Array:
         """The energies for all i and j. The pair (j,i) has the energy of (i,j).
 
         Returns
         -------
-        e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
+        ndarray, shape (2 + 2 kappas, nocc, nocc), float64, hartree
         """
-        os, ss = (e + np.triu(e, 1).T for e in (self.e_os, self.e_ss))
-        return os, ss
+        return self.energies + np.triu(self.energies, 1).swapaxes(1, 2)
 
 
 def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple[int, int]]]:
@@ -139,20 +138,25 @@ def load_pairs(file: RunFile, sessions: set[int]) -> tuple[PairTable, list[tuple
     damaged : list of tuple of int
         Committed pairs (i, j) that do not match their checksum.
     """
-    table = PairTable(file.shape.sizes.nocc)
-    e_os, e_ss = file.read("pairs/e_os"), file.read("pairs/e_ss")
+    table = PairTable(file.shape.sizes.nocc, file.shape.kappas)
+    energies = _energies(file)
     session, stored = file.read("pairs/session"), file.read("pairs/crc32")
     damaged = []
     for i, j in np.argwhere(stored != 0).tolist():  # a committed pair has a checksum
-        number = int(session[i, j])
-        finite = np.isfinite(e_os[i, j]) and np.isfinite(e_ss[i, j])
-        checksum = _checksum(i, j, number, e_os[i, j], e_ss[i, j])
-        if i > j or stored[i, j] != checksum or not finite:
+        number, own = int(session[i, j]), energies[:, i, j]
+        if i > j or stored[i, j] != _checksum(i, j, number, own) or not np.isfinite(own).all():
             damaged.append((i, j))
         elif number in sessions:
-            table.e_os[i, j], table.e_ss[i, j] = e_os[i, j], e_ss[i, j]
+            table.energies[:, i, j] = own
             table.session[i, j], table.stored[i, j] = number, True
     return table, damaged
+
+
+def _energies(file: RunFile) -> Array:
+    plain = np.array([file.read("pairs/e_os"), file.read("pairs/e_ss")])
+    if not file.shape.kappas:
+        return plain
+    return np.concatenate([plain, file.read("pairs/regularised")])
 
 
 def store_pairs(file: RunFile, table: PairTable) -> None:
@@ -167,7 +171,7 @@ def store_pairs(file: RunFile, table: PairTable) -> None:
     table : PairTable
         Its attribute `stored` is updated.
     """
-    new = (table.session != 0) & ~table.stored & np.isfinite(table.e_os + table.e_ss)
+    new = (table.session != 0) & ~table.stored & np.isfinite(table.energies).all(axis=0)
     rows = np.flatnonzero(new.any(axis=1))
     if not len(rows):
         return
@@ -175,17 +179,22 @@ def store_pairs(file: RunFile, table: PairTable) -> None:
     checksums = file.read("pairs/crc32", block)
     for i, j in np.argwhere(new).tolist():
         number = int(table.session[i, j])
-        checksums[i - block.start, j] = _checksum(i, j, number, table.e_os[i, j], table.e_ss[i, j])
+        checksums[i - block.start, j] = _checksum(i, j, number, table.energies[:, i, j])
     kept = (table.stored | new)[block]
     checksums[~kept] = 0  # dropped pairs must not look committed
-    for name, values in (("e_os", table.e_os), ("e_ss", table.e_ss), ("session", table.session)):
-        file.write(f"pairs/{name}", np.where(kept, values[block], 0).astype(values.dtype), block)
+    energies = np.where(kept, table.energies[:, block], 0)
+    file.write("pairs/e_os", energies[0], block)
+    file.write("pairs/e_ss", energies[1], block)
+    if len(energies) > 2:
+        file.write("pairs/regularised", energies[2:], np.s_[:, block])
+    session = np.where(kept, table.session[block], 0).astype(table.session.dtype)
+    file.write("pairs/session", session, block)
     file.write("pairs/crc32", checksums, block)
     table.stored |= new
 
 
-def _checksum(i: int, j: int, session: int, e_os: float, e_ss: float) -> int:
-    return zlib.crc32(_VALUES.pack(i, j, session, e_os, e_ss))
+def _checksum(i: int, j: int, session: int, energies: Array) -> int:
+    return zlib.crc32(struct.pack(f"<qqq{len(energies)}d", i, j, session, *energies))
 
 
 def _runs(line: NDArray[np.bool_]) -> Iterator[slice]:

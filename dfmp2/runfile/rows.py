@@ -40,7 +40,7 @@ class Rows:
     def __init__(self, file: RunFile) -> None:
         self._file = file
         sizes = file.shape.sizes
-        self._nocc, self._nvir, self._naux = sizes.nocc, sizes.nvir, sizes.naux
+        self._nocc, self._naux, self._nvir_of = sizes.nocc, sizes.naux, sizes.nvir_of
         self.spare = file.spare_rows
         self._reserved = False
         self._fitted: int | None = None
@@ -61,8 +61,7 @@ class Rows:
         total = self._nocc if committed.all() else int(np.argmin(committed))
         whole = 0
         if total and self.metric() is not None:
-            memory = np.empty((1, self._nvir, self._naux))
-            whole = next((i for i in range(total) if not self._read_row(i, memory)), total)
+            whole = next((i for i in range(total) if not self._read_row(i)), total)
         if whole < total:
             sessions = self._file.read("b/row_session")
             sessions[whole:] = 0
@@ -115,15 +114,15 @@ class Rows:
     # (P|ia)
 
     def put_raw(self, first: int, p0: int, panel: Array, session: int) -> None:
-        """Store (P|ia) of a block of P for the rows from `first` on.
+        """Store (P|ia) of a block of P for the rows of one spin from `first` on.
 
         Parameters
         ----------
         first : int
-            Number of fitted rows.
+            First row that is not fitted.
         p0 : int
             First auxiliary function of the block.
-        panel : ndarray, shape (nocc - first, nblock, nvir), float64, hartree
+        panel : ndarray, shape (number of rows, nblock, nvir), float64, hartree
         session : int
             Number of the session that computed it.
         """
@@ -136,7 +135,7 @@ class Rows:
         where = slice(first + self.spare, first + self.spare + rows)
         columns = np.s_[where, p0 * nvir : p1 * nvir]
         self._file.write("b/rows", panel.reshape(rows, nblock * nvir), columns)
-        self._file.write("b/raw_crc32", checksums, np.s_[first:, p0:p1])
+        self._file.write("b/raw_crc32", checksums, np.s_[first : first + rows, p0:p1])
         self._file.write("b/raw_session", np.full(nblock, session, np.uint16), np.s_[p0:p1])
 
     def get_raw(self, i: int, functions: NDArray[np.intp] | None = None) -> Array:
@@ -165,8 +164,9 @@ class Rows:
         return row
 
     def _raw_row(self, i: int) -> Array:
-        row: Array = self._file.read("b/rows", i + self.spare)
-        return row.reshape(self._naux, self._nvir)
+        nvir = self._nvir_of(i)
+        row: Array = self._file.read("b/rows", np.s_[i + self.spare, : self._naux * nvir])
+        return row.reshape(self._naux, nvir)
 
     # B
 
@@ -194,7 +194,7 @@ class Rows:
         ----------
         first : int
             Number of rows that are fitted already.
-        rows : ndarray, shape (n, nvir, naux), float64, C order, hartree^(1/2)
+        rows : ndarray of one spin, shape (n, nvir, naux), float64, C order, hartree^(1/2)
             At most `spare` rows, if (P|ia) of later rows is in the file. Otherwise any number.
         session : int
             Number of the session that computed them.
@@ -204,7 +204,8 @@ class Rows:
         for start in range(0, len(rows), self.spare):
             part = rows[start : start + self.spare]
             i0, i1 = first + start, first + start + len(part)
-            self._file.write("b/rows", part.reshape(len(part), -1), np.s_[i0:i1])
+            values = part.reshape(len(part), part.shape[1] * part.shape[2])
+            self._file.write("b/rows", values, np.s_[i0:i1, : values.shape[1]])
             checksums = np.array([_crc(row) for row in part], dtype=np.uint32)
             self._file.write("b/row_crc32", checksums, np.s_[i0:i1])
             self._file.write("b/row_session", np.full(len(part), session, np.uint16), np.s_[i0:i1])
@@ -218,7 +219,7 @@ class Rows:
         first : int
             First row.
         out : ndarray, shape (n, nvir, naux), float64, C order
-            Memory for n rows, hartree^(1/2).
+            Memory for n rows of one spin, hartree^(1/2).
 
         Raises
         ------
@@ -229,9 +230,9 @@ class Rows:
             if not self._read_row(first + k, out[k : k + 1]):
                 raise self._damaged(f"B of orbital {first + k}")
 
-    def _read_row(self, i: int, out: Array) -> bool:
-        flat = out.reshape(1, -1)
-        self._file.read("b/rows", np.s_[i : i + 1], out=flat)
+    def _read_row(self, i: int, out: Array | None = None) -> bool:
+        flat = np.empty((1, self._nvir_of(i) * self._naux)) if out is None else out.reshape(1, -1)
+        self._file.read("b/rows", np.s_[i : i + 1, : flat.shape[1]], out=flat)
         return bool(_crc(flat) == int(self._file.read("b/row_crc32", i)))
 
     def _damaged(self, what: str) -> CheckpointError:

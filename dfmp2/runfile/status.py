@@ -197,13 +197,16 @@ def _damage_of_b(file: RunFile, row: NDArray[np.bool_], raw: NDArray[np.bool_]) 
         yield "the factor of the metric"
     checksums = file.read("b/row_crc32")
     fitted = np.flatnonzero(row).tolist()
-    bad = [i for i in fitted if zlib.crc32(file.read("b/rows", i)) != checksums[i]]
+    width = [s.naux * s.nvir_of(i) for i in range(s.nocc)]
+    bad = [
+        i for i in fitted if zlib.crc32(file.read("b/rows", np.s_[i, : width[i]])) != checksums[i]
+    ]
     if bad:
         yield _named("row", bad, " of B")
     checksums, lost = file.read("b/raw_crc32"), np.zeros(s.naux, dtype=bool)
     functions = np.flatnonzero(raw)
     for i in range(len(fitted), s.nocc if len(functions) else 0):
-        panel = file.read("b/rows", i + file.spare_rows).reshape(s.naux, s.nvir)
+        panel = file.read("b/rows", np.s_[i + file.spare_rows, : width[i]]).reshape(s.naux, -1)
         for p in functions:
             lost[p] |= zlib.crc32(panel[p]) != checksums[i, p]
     if lost.any():

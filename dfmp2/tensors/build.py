@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from dfmp2.backends.recording import moved
 from dfmp2.errors import CheckpointError
 from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
 from dfmp2.integrals.blocks import AuxBlock, BlockedIntegrals
+from dfmp2.planning.plan import ranges
+from dfmp2.references.reference import SpinBlock
 from dfmp2.results.stages import Stage
 from dfmp2.runfile.rows import Rows, contiguous_rows
 from dfmp2.tensors.held import HeldB, InMemory, OnDisk
@@ -44,30 +47,60 @@ def build_b(problem: Problem, work: Work) -> tuple[HeldB, str]:
     Returns
     -------
     b : HeldB
-        float64, shape (nocc, naux, nvir).
+        float64, of all spins.
     metric : str
         How the metric was factored.
     """
     return _Build(problem, work).held()
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The orbitals of one spin.
+
+    Attributes
+    ----------
+    spin : SpinBlock
+    first : int
+        Number of its first occupied orbital among those of both spins.
+    done : int
+        Its fitted orbitals in the run file. The others are left to be made.
+    """
+
+    spin: SpinBlock
+    first: int
+    done: int
+
+    @property
+    def left(self) -> int:
+        """Occupied orbitals to be made."""
+        return self.spin.nocc - self.done if self.spin.nvir else 0
+
+
 class _Build:
     def __init__(self, problem: Problem, work: Work) -> None:
         self._source, self._plan, self._aux = problem.source, problem.plan, problem.aux
-        self._mol, self._spin = problem.reference.mol, problem.reference.closed
+        self._reference, self._mol = problem.reference, problem.reference.mol
         self._backend, self._checkpoint = work.backend, work.checkpoint
         self._progress, self._probe = work.progress, work.probe
         self._seconds = self._flops = 0.0  # of the half transforms and the metric solve
+        self._done = 0  # orbitals that are fitted in the run file
 
     def held(self) -> tuple[HeldB, str]:
         rows = self._checkpoint.rows
-        done = 0
         if rows is not None and rows.sessions():
             with self._backend.stage(Stage.READ_B):
-                done = rows.fitted()
-        if self._source.metric is not None and done < self._spin.nocc:
+                self._done = rows.fitted()
+        if self._source.metric is not None and self._done < self._reference.nocc:
             return self._from_fitted_integrals(self._source.metric)
-        return self._in_memory(done) if self._plan.in_memory else self._on_disk(done)
+        return self._in_memory() if self._plan.in_memory else self._on_disk()
+
+    def _parts(self) -> list[_Part]:
+        parts, first = [], 0
+        for spin in self._reference.spins:
+            parts.append(_Part(spin, first, min(max(self._done - first, 0), spin.nocc)))
+            first += spin.nocc
+        return parts
 
     @property
     def _stage(self) -> Stage:
@@ -78,43 +111,49 @@ class _Build:
 
     def _from_fitted_integrals(self, metric: str) -> tuple[HeldB, str]:
         """B from integrals that hold the metric already. It is not kept, because they are."""
-        b, backend = self._empty(self._spin.nocc)
-        self._transform(b, 0, np.zeros(self._aux.naux, dtype=bool), None)
-        return InMemory(b, backend), metric
+        self._done = 0
+        spins, backend = self._empty()
+        self._transform(spins, np.zeros(self._aux.naux, dtype=bool), None)
+        return InMemory(spins, backend), metric
 
-    def _empty(self, nocc: int) -> tuple[Tensor, Backend]:
+    def _empty(self) -> tuple[list[Tensor], Backend]:
         """Memory for B on the backend of the half transforms."""
+        naux = self._aux.naux
         with self._backend.stage(self._stage):
-            b = self._backend.empty_b(nocc, self._aux.naux, self._spin.nvir)
-            return b, self._backend.current
+            spins = [self._backend.empty_b(s.nocc, naux, s.nvir) for s in self._reference.spins]
+            return spins, self._backend.current
 
-    def _in_memory(self, done: int) -> tuple[HeldB, str]:
-        nocc, nvir, backend = self._spin.nocc, self._spin.nvir, self._backend
-        if done == nocc:
+    def _in_memory(self) -> tuple[HeldB, str]:
+        backend, nocc = self._backend, self._reference.nocc
+        if self._done == nocc:
             metric = self._metric()
             with backend.stage(Stage.READ_B, like=Stage.SOLVE):
-                b = backend.empty_b(nocc, self._aux.naux, nvir)
-                self._load(b, done)
-                return InMemory(b, backend.current), str(metric)
-        b, home = self._empty(nocc)
-        part = b[done:] if done else b
-        there = self._load_raw(part, done)
-        self._transform(part, done, there, self._checkpoint.rows)
+                naux = self._aux.naux
+                spins = [backend.empty_b(s.nocc, naux, s.nvir) for s in self._reference.spins]
+                self._load(spins)
+                return InMemory(spins, backend.current), str(metric)
+        spins, home = self._empty()
+        there = self._load_raw(spins)
+        self._transform(spins, there, self._checkpoint.rows)
         metric = self._metric()
-        with self._counted(Stage.SOLVE, (nocc - done) / nocc):
-            b, home = moved(b, home, backend.current), backend.current
-            part = b[done:] if done else b
-            solved = self._solve(metric, part)
-            if not done:
-                b = solved
-            elif solved is not part:
-                b[done:] = solved
+        with self._counted(Stage.SOLVE, (nocc - self._done) / nocc):
+            for number, part in enumerate(self._parts()):
+                b = moved(spins[number], home, backend.current)
+                if part.left and not part.done:
+                    b = self._solve(metric, b)
+                elif (
+                    part.left
+                    and (solved := self._solve(metric, rest := b[part.done :])) is not rest
+                ):
+                    b[part.done :] = solved
+                spins[number] = b
+            home = backend.current
         self._progress(Stage.SOLVE.value, 1, 1)
-        if done:
+        if self._done:
             with backend.stage(Stage.READ_B, like=Stage.SOLVE):
-                self._load(b, done)
-        self._keep(b, done, metric)
-        return InMemory(b, home), str(metric)
+                self._load(spins)
+        self._keep(spins, metric)
+        return InMemory(spins, home), str(metric)
 
     @contextmanager
     def _counted(self, stage: Stage, share: float) -> Iterator[None]:
@@ -125,40 +164,55 @@ class _Build:
         self._seconds += time.perf_counter() - start
         self._flops += share * self._plan.flops[stage.value]
 
-    def _transform(
-        self, part: Tensor, done: int, there: NDArray[np.bool_], rows: Rows | None
-    ) -> None:
-        """Both half transforms into `part`; (P|ia) is written to the run file when that is due."""
+    def _transform(self, spins: list[Tensor], there: NDArray[np.bool_], rows: Rows | None) -> None:
+        """Both half transforms into B; (P|ia) is written to the run file when that is due."""
         if (engine := self._backend.engine()) is not None:
-            self._transform_beside(engine, part, done, there)
+            self._transform_beside(engine, spins, there)
             return
         checkpoint, backend = self._checkpoint, self._backend
-        c_occ, c_vir = self._coefficients(done)
+        targets = self._targets(spins)
         unkept: list[AuxBlock] = []
         for block, eri in self._integrals(there):
-            with self._counted(Stage.AO2MO, self._share(block, done)):
-                out = part[:, block.p0 : block.p1]
-                backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
+            with self._counted(Stage.AO2MO, self._share(block)):
+                tensor = backend.asarray(eri)
+                for c_occ, c_vir, b in targets:
+                    backend.ao2mo(tensor, c_occ, c_vir, b[:, block.p0 : block.p1])
             unkept.append(block)
             if rows is not None and checkpoint.keeps_b():
                 with backend.stage(Stage.WRITE_B, like=Stage.AO2MO):
                     checkpoint.enter()
                     for one in unkept:
-                        panel = backend.to_host(part[:, one.p0 : one.p1])
-                        rows.put_raw(done, one.p0, panel, checkpoint.session)
+                        self._put_raw(rows, one, [b[:, one.p0 : one.p1] for *_, b in targets])
                     checkpoint.commit()
                 unkept.clear()
 
-    def _share(self, block: AuxBlock, done: int) -> float:
-        """Share of the half transforms that one block is, for the orbitals from `done` on."""
-        return (block.p1 - block.p0) / self._aux.naux * (1 - done / self._spin.nocc)
+    def _targets(self, spins: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Coefficients and B of the orbitals that are left, for each spin that has some."""
+        found = []
+        with self._backend.stage(self._stage):
+            for part, b in zip(self._parts(), spins, strict=True):
+                if part.left:
+                    c_occ = np.ascontiguousarray(part.spin.c_occ[:, part.done :])
+                    c_occ, c_vir = (self._backend.asarray(c) for c in (c_occ, part.spin.c_vir))
+                    found.append((c_occ, c_vir, b[part.done :] if part.done else b))
+        return found
+
+    def _put_raw(self, rows: Rows, block: AuxBlock, panels: list[Tensor]) -> None:
+        left = [part for part in self._parts() if part.left]
+        for part, panel in zip(left, panels, strict=True):
+            values = self._backend.to_host(panel)
+            rows.put_raw(part.first + part.done, block.p0, values, self._checkpoint.session)
+
+    def _share(self, block: AuxBlock) -> float:
+        """Share of the half transforms that one block is, for the orbitals that are left."""
+        return (block.p1 - block.p0) / self._aux.naux * (1 - self._done / self._reference.nocc)
 
     def _transform_beside(
-        self, engine: Engine, part: Tensor, done: int, there: NDArray[np.bool_]
+        self, engine: Engine, spins: list[Tensor], there: NDArray[np.bool_]
     ) -> None:
         """The half transforms on a device that works beside the host."""
         backend = self._backend
-        c_occ, c_vir = self._coefficients(done)
+        targets = self._targets(spins)
         with backend.stage(self._stage):
             integrals = self._blocks(there)
             total = len(integrals.blocks)
@@ -166,50 +220,56 @@ class _Build:
             def report(blocks: int) -> None:
                 self._progress(Stage.INTEGRALS_AND_AO2MO.value, blocks, total)
 
-            work = HalfTransform(backend.current.ao2mo, c_occ, c_vir, part)
+            work = HalfTransform(backend.current.ao2mo, targets)
             transformed: Any = device_blocks if self._source.on_device else host_blocks
             seconds = transformed(integrals, engine, work, report)
             for block, taken in zip(integrals.blocks, seconds, strict=True):
-                flops = self._share(block, done) * self._plan.flops[Stage.AO2MO.value]
-                backend.record("ao2mo", part.dtype, taken, flops)
+                flops = self._share(block) * self._plan.flops[Stage.AO2MO.value]
+                backend.record("ao2mo", spins[0].dtype, taken, flops)
 
-    def _on_disk(self, done: int) -> tuple[HeldB, str]:
+    def _on_disk(self) -> tuple[HeldB, str]:
         backend, checkpoint = self._backend, self._checkpoint
-        rows, nocc, nvir = checkpoint.rows, self._spin.nocc, self._spin.nvir
+        rows, nocc, naux = checkpoint.rows, self._reference.nocc, self._aux.naux
         if rows is None:
             raise CheckpointError(
                 "B does not fit in memory, and there is no run file to hold it; name one "
                 "with checkpoint (--checkpoint), or raise max_memory (--max-memory)"
             )
         checkpoint.enter()
-        if done < nocc:
+        if self._done < nocc:
             with backend.stage(Stage.READ_B):
                 there = rows.raw()
-            c_occ, c_vir = self._coefficients(done)
+            none = [np.empty((s.nocc, 0)) for s in self._reference.spins]  # only for its rows
+            targets = self._targets(none)
             for block, eri in self._integrals(there):
                 with backend.stage(Stage.AO2MO):
-                    panel = backend.empty_b(nocc - done, block.p1 - block.p0, nvir)
-                    backend.ao2mo(backend.asarray(eri), c_occ, c_vir, panel)
+                    panels, tensor = [], backend.asarray(eri)
+                    for c_occ, c_vir, b in targets:
+                        panel = backend.empty_b(len(b), block.p1 - block.p0, c_vir.shape[1])
+                        backend.ao2mo(tensor, c_occ, c_vir, panel)
+                        panels.append(panel)
                 with backend.stage(Stage.WRITE_B, like=Stage.AO2MO):
-                    rows.put_raw(done, block.p0, backend.to_host(panel), checkpoint.session)
+                    self._put_raw(rows, block, panels)
                     checkpoint.commit()
         metric = self._metric()
-        if done < nocc and rows.metric() is None:
+        if self._done < nocc and rows.metric() is None:
             rows.put_metric(metric)
         at_once = min(self._plan.solve_rows, rows.spare)
-        for i0 in range(done, nocc, at_once):
-            i1 = min(i0 + at_once, nocc)
-            with backend.stage(Stage.READ_B):
-                raw = np.empty((i1 - i0, nvir, self._aux.naux))
-                for i in range(i0, i1):
-                    raw[i - i0] = rows.get_raw(i).T
-            with backend.stage(Stage.SOLVE):
-                b = self._solve(metric, backend.asarray(raw.swapaxes(1, 2)))
-            with backend.stage(Stage.WRITE_B, like=Stage.SOLVE):
-                rows.put_fitted(i0, contiguous_rows(backend.to_host(b)), checkpoint.session)
-                checkpoint.commit()
-            self._progress(Stage.SOLVE.value, i1, nocc)
-        return OnDisk(rows, self._aux.naux, nvir), str(metric)
+        for part in self._parts():
+            for some in ranges(part.first + part.done, part.first + part.spin.nocc, at_once):
+                with backend.stage(Stage.READ_B):
+                    raw = np.empty((some.stop - some.start, part.spin.nvir, naux))
+                    for i in range(some.start, some.stop):
+                        raw[i - some.start] = rows.get_raw(i).T
+                with backend.stage(Stage.SOLVE):
+                    b = backend.asarray(raw.swapaxes(1, 2))
+                    b = self._solve(metric, b) if part.left else b
+                with backend.stage(Stage.WRITE_B, like=Stage.SOLVE):
+                    values = contiguous_rows(backend.to_host(b))
+                    rows.put_fitted(some.start, values, checkpoint.session)
+                    checkpoint.commit()
+                self._progress(Stage.SOLVE.value, some.stop, nocc)
+        return OnDisk(rows, self._plan.sizes), str(metric)
 
     def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed, with progress."""
@@ -227,11 +287,6 @@ class _Build:
         shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
         mol, auxmol = self._mol, self._aux.mol
         return self._source.integrals(mol, auxmol, self._plan.aux_block, shells, self._probe)
-
-    def _coefficients(self, done: int) -> tuple[Tensor, Tensor]:
-        with self._backend.stage(self._stage):
-            c_occ = np.ascontiguousarray(self._spin.c_occ[:, done:])
-            return self._backend.asarray(c_occ), self._backend.asarray(self._spin.c_vir)
 
     def _metric(self) -> Metric:
         """The factor that the rows in the file were fitted with, or a new one."""
@@ -252,7 +307,7 @@ class _Build:
             b[i] = self._backend.gemm(factor, b[i])
         return b
 
-    def _load_raw(self, part: Tensor, done: int) -> NDArray[np.bool_]:
+    def _load_raw(self, spins: list[Tensor]) -> NDArray[np.bool_]:
         """Read the (P|ia) that is in the file; returns for which P."""
         rows = self._checkpoint.rows
         there: NDArray[np.bool_] = np.zeros(self._aux.naux, dtype=bool)
@@ -262,22 +317,25 @@ class _Build:
             there = rows.raw()
             if there.any():
                 where = np.flatnonzero(there)
-                for i in range(len(part)):
-                    values = np.ascontiguousarray(rows.get_raw(done + i, where))
-                    part[i, where] = self._backend.asarray(values)
+                for part, b in zip(self._parts(), spins, strict=True):
+                    for i in range(part.done, part.spin.nocc if part.left else 0):
+                        values = np.ascontiguousarray(rows.get_raw(part.first + i, where))
+                        b[i, where] = self._backend.asarray(values)
         return there
 
-    def _load(self, b: Tensor, done: int) -> None:
-        """Read the fitted rows before `done`."""
+    def _load(self, spins: list[Tensor]) -> None:
+        """Read the fitted rows."""
         rows = self._checkpoint.rows
-        if rows is not None:
-            for i in range(done):
+        if rows is None:
+            return
+        for part, b in zip(self._parts(), spins, strict=True):
+            for i in range(part.done):
                 memory = np.empty((1, b.shape[2], b.shape[1]))
-                rows.get_fitted(i, memory)
+                rows.get_fitted(part.first + i, memory)
                 b[i] = self._backend.asarray(np.ascontiguousarray(memory[0].T))
 
-    def _keep(self, b: Tensor, done: int, metric: Metric) -> None:
-        """Write the rows from `done` on to the run file, if much work follows from them."""
+    def _keep(self, spins: list[Tensor], metric: Metric) -> None:
+        """Write the rows that were made to the run file, if much work follows from them."""
         checkpoint, rows = self._checkpoint, self._checkpoint.rows
         rate = self._flops / max(self._seconds, 1e-9)
         left = self._plan.flops[Stage.PAIRS.value] / max(rate, 1.0)
@@ -287,8 +345,8 @@ class _Build:
             checkpoint.enter()
             if rows.metric() is None:
                 rows.put_metric(metric)
-            for i0 in range(done, len(b), rows.spare):
-                i1 = min(i0 + rows.spare, len(b))
-                values = contiguous_rows(self._backend.to_host(b[i0:i1]))
-                rows.put_fitted(i0, values, checkpoint.session)
+            for part, b in zip(self._parts(), spins, strict=True):
+                for some in ranges(part.done, part.spin.nocc, rows.spare):
+                    values = contiguous_rows(self._backend.to_host(b[some]))
+                    rows.put_fitted(part.first + some.start, values, checkpoint.session)
             checkpoint.commit()

@@ -7,9 +7,10 @@ orbital is then read once for each block of i before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from dfmp2.backends.protocol import Backend, Tensor
 from dfmp2.backends.recording import RecordingBackend, moved
 from dfmp2.planning.plan import Plan
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.rows import Rows
 
 __all__ = ["HeldB", "InMemory", "OnDisk", "OrbitalBlocks"]
@@ -34,10 +36,10 @@ class OrbitalBlocks:
 
 
 class HeldB(Protocol):
-    """B[i,P,a], shape (nocc, naux, nvir)."""
+    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha."""
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
-        """A copy of the B of some orbitals in float64."""
+        """A copy of the B of some orbitals of one spin in float64."""
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Return float32 from now on."""
@@ -49,48 +51,59 @@ class HeldB(Protocol):
 
 
 class InMemory:
-    """B as a tensor.
+    """B as one tensor for each spin.
 
     Parameters
     ----------
-    b : Tensor, shape (nocc, naux, nvir)
+    spins : sequence of Tensor, shape (nocc, naux, nvir)
     backend : Backend
-        Whose tensor it is.
+        Whose tensors they are.
     """
 
-    def __init__(self, b: Tensor, backend: Backend) -> None:
-        self.tensor, self._backend = b, backend
+    def __init__(self, spins: Sequence[Tensor], backend: Backend) -> None:
+        self.spins, self._backend = list(spins), backend
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals."""
-        return self.tensor[index]  # a copy: the index is an array
+        first = len(self.spins[0])
+        beta = len(self.spins) > 1 and index[0] >= first
+        # A copy, because the index is an array.
+        return self.spins[1][index - first] if beta else self.spins[0][index]
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
-        self.tensor = backend.to_float32(self.tensor)
+        for number, b in enumerate(self.spins):
+            self.spins[number] = backend.to_float32(b)
 
     def pair_blocks(
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
     ) -> Iterator[OrbitalBlocks]:
         """Slices of B, on the backend of this stage."""
-        self.tensor = b = moved(self.tensor, self._backend, backend.current)
+        for number, b in enumerate(self.spins):
+            self.spins[number] = moved(b, self._backend, backend.current)
         self._backend = backend.current
         for i, partners in plan.pair_ranges():
             for j in partners:
                 if missing[i, j].any():
-                    yield OrbitalBlocks(i, j, b[i], b[j])
+                    yield OrbitalBlocks(i, j, self._part(i), self._part(j))
+
+    def _part(self, rows: slice) -> Tensor:
+        first = len(self.spins[0])
+        if rows.start < first or len(self.spins) == 1:
+            return self.spins[0][rows]
+        return self.spins[1][rows.start - first : rows.stop - first]
 
 
 class OnDisk:
     """B as the fitted rows of a run file."""
 
-    def __init__(self, rows: Rows, naux: int, nvir: int) -> None:
-        self._rows, self._naux, self._nvir = rows, naux, nvir
+    def __init__(self, rows: Rows, sizes: Sizes) -> None:
+        self._rows, self._sizes = rows, sizes
         self._rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals."""
-        memory = self._memory(len(index))
+        memory = self._shaped(self._memory(len(index)), int(index[0]), len(index))
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
         return backend.asarray(memory.swapaxes(1, 2))
@@ -121,10 +134,15 @@ class OnDisk:
                     yield OrbitalBlocks(i, j, b_i, b_j)
 
     def _memory(self, rows: int) -> NDArray[np.float64]:
-        return np.empty((rows, self._nvir, self._naux))
+        return np.empty(rows * self._sizes.nvir * self._sizes.naux)
+
+    def _shaped(self, memory: NDArray[np.float64], first: int, rows: int) -> NDArray[np.float64]:
+        """Memory for rows of the spin of orbital `first`."""
+        shape = (rows, self._sizes.nvir_of(first), self._sizes.naux)
+        return memory[: prod(shape)].reshape(shape)
 
     def _read(self, rows: slice, memory: NDArray[np.float64]) -> NDArray[np.float64]:
-        part = memory[: rows.stop - rows.start]
+        part = self._shaped(memory, rows.start, rows.stop - rows.start)
         self._rows.get_fitted(rows.start, part)
         return part
 

@@ -15,7 +15,7 @@ above is tested without one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,20 +34,23 @@ class HalfTransform:
     ----------
     ao2mo : callable
         As `dfmp2.backends.protocol.Backend.ao2mo`.
-    c_occ, c_vir : tensor, shapes (nao, nocc) and (nao, nvir)
-    b : tensor, shape (nocc, naux, nvir)
-        Written.
+    targets : sequence of tuple of tensor
+        c_occ, c_vir and B of each spin, shapes (nao, nocc), (nao, nvir) and (nocc, naux, nvir).
+        B is written.
     """
 
-    def __init__(self, ao2mo: Callable[..., None], c_occ: Tensor, c_vir: Tensor, b: Tensor) -> None:
-        self._ao2mo, self._c_occ, self._c_vir, self._b = ao2mo, c_occ, c_vir, b
-        self.nao = int(c_occ.shape[0])
+    def __init__(
+        self, ao2mo: Callable[..., None], targets: Sequence[tuple[Tensor, Tensor, Tensor]]
+    ) -> None:
+        self._ao2mo, self._targets = ao2mo, targets
+        self.nao = int(targets[0][0].shape[0])
         self._memory: torch.Tensor | None = None
         self._index: torch.Tensor | None = None
 
     def full(self, block: AuxBlock, eri: Tensor) -> None:
         """Transform [P,m,n]."""
-        self._ao2mo(eri, self._c_occ, self._c_vir, self._b[:, block.p0 : block.p1, :])
+        for c_occ, c_vir, b in self._targets:
+            self._ao2mo(eri, c_occ, c_vir, b[:, block.p0 : block.p1, :])
 
     def packed(self, block: AuxBlock, triangles: Tensor) -> None:
         """Transform [P,mn]."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfmp2.backends.protocol import Array, Backend
+from dfmp2.backends.protocol import Backend
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.errors import KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
@@ -77,12 +77,15 @@ def compute(
     BackendUnavailable
         If NKI is required and torch computed what is in the file.
     """
-    plan, spin = prepared.plan, prepared.reference.closed
+    plan, reference = prepared.plan, prepared.reference
     with ExitStack() as stack:
         held = file
         if file is None and not plan.in_memory:
             held = stack.enter_context(scratch_run(plan.sizes))
-        checkpoint = Checkpoint(held, spin.nocc, prepared.settings.checkpoint_interval)
+        settings = prepared.settings
+        checkpoint = Checkpoint(
+            held, reference.nocc, settings.checkpoint_interval, len(settings.kappa)
+        )
         recall_check(prepared.solution.check, file)
         if file is not None:
             stored = finished_result(prepared, file, checkpoint, resuming)
@@ -96,14 +99,14 @@ def compute(
 
             gpu = GpuPeak(prepared.choice.torch_device)
         meter, notes = PeakMeter(), list(prepared.notes)
-        if spin.nocc and spin.nvir:
+        if not reference.empty:
             outcome = _Calculation(prepared, checkpoint, progress, file).run()
         else:
-            notes.append(nothing_to_correlate(spin))
+            notes.append(nothing_to_correlate(reference))
             if prepared.solution.check.exact is not None:
                 prepared.solution.check.finish(WITHOUT_FOCK)
             outcome = _empty(prepared)
-        notes += remarks(spin, float((outcome.e_os + outcome.e_ss).sum()))
+        notes += remarks(reference, float(outcome.energies[:2].sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
             memory["peak"] = peak
@@ -117,11 +120,11 @@ def compute(
 
 def _empty(prepared: Prepared) -> Outcome:
     """The outcome of a molecule with nothing to correlate."""
-    choice, nocc = prepared.choice, prepared.reference.closed.nocc
-    zero = np.zeros((nocc, nocc))
+    choice, nocc = prepared.choice, prepared.reference.nocc
+    zero = np.zeros((2 + 2 * len(prepared.settings.kappa), nocc, nocc))
     provenance = Provenance(reason=choice.selection.reason)
     label = choice.precision.value
-    return Outcome(zero, zero, "not needed", choice.precision, label, provenance)
+    return Outcome(zero, "not needed", choice.precision, label, provenance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,14 +166,14 @@ class _Calculation:
 
     def _by_nki(self, provenance: Provenance) -> Outcome:
         prepared, selection = self.prepared, self.prepared.choice.selection
-        spin, accuracy = prepared.reference.closed, prepared.settings.accuracy
+        reference, accuracy = prepared.reference, prepared.settings.accuracy
         with provenance.stage(Stage.ESTIMATE):
             if prepared.source.metric is None:
                 aux = self._aux("conditioned")
-                placed = place_stages(prepared.reference.mol, spin, aux, accuracy)
+                placed = place_stages(reference, aux, accuracy)
             else:
                 aux = prepared.aux
-                placed = place_fitted(spin, accuracy)
+                placed = place_fitted(reference, accuracy)
         backend = RecordingBackend(
             selection.backend,
             provenance,
@@ -185,10 +188,10 @@ class _Calculation:
 
     def _by_torch(self, torch: Backend, precision: Precision, provenance: Provenance) -> Outcome:
         checkpoint, accuracy = self.checkpoint, self.prepared.settings.accuracy
-        spin = self.prepared.reference.closed
+        reference = self.prepared.reference
         backend, aux = RecordingBackend(torch, provenance), self._aux("plain")
         checkpoint.begin_b("plain", Precision.FP64)
-        expected = expected_error(spin.nocc)
+        expected = expected_error(reference)
         too_rough = checkpoint.rejected(PairArithmetic.FP32, accuracy)
         if precision is Precision.FP64 or (
             precision is Precision.AUTO and (too_rough or expected > accuracy)
@@ -198,10 +201,11 @@ class _Calculation:
             b, metric = self._build(backend, aux, PairArithmetic.FP64)
             return self._outcome(backend, b, metric, Precision.FP64, "fp64" + why)
         b, metric = self._build(backend, aux, PairArithmetic.FP32)
-        check = SpotCheck(b, spin, backend)
+        check = SpotCheck(b, reference, backend)
         b.to_float32(backend)
         outcome = self._outcome(backend, b, metric, Precision.FP32, "")
-        error = check.error(outcome.e_os, outcome.e_ss, checkpoint.computed(PairArithmetic.FP32))
+        e_os, e_ss = outcome.energies[:2]
+        error = check.error(e_os, e_ss, checkpoint.computed(PairArithmetic.FP32))
         found = f"estimated error {rounded_up(error)} Eh from {check.pairs} pairs in fp64"
         if precision is Precision.AUTO and not error <= accuracy:  # true for NaN, too
             del check, b
@@ -240,7 +244,6 @@ class _Calculation:
     def _outcome(
         self, backend: RecordingBackend, b: HeldB, metric: str, precision: Precision, label: str
     ) -> Outcome:
-        e_os: Array
-        e_os, e_ss = pair_energies(b, self.prepared, self._work(backend))
+        energies = pair_energies(b, self.prepared, self._work(backend))
         label = self.checkpoint.label(label)
-        return Outcome(e_os, e_ss, metric, precision, label, self.checkpoint.merged())
+        return Outcome(energies, metric, precision, label, self.checkpoint.merged())

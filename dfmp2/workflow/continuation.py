@@ -14,20 +14,24 @@ from dfmp2.backends.selection import require_nki
 from dfmp2.errors import BackendUnavailable, CheckpointError
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.molecules.plain import describe_molecule
+from dfmp2.references.reference import Indices
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
+from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.checkpoint import Checkpoint
 from dfmp2.runfile.content import load_result, load_scf, store_scf
 from dfmp2.runfile.file import RunFile, is_run_file
 from dfmp2.runfile.identity import SAME_ENERGY, energy_fields, fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import open_run
+from dfmp2.settings import Settings
 from dfmp2.workflow.prepare import Prepared
 
 __all__ = [
     "finished_result",
     "input_of",
     "run_file_of",
+    "run_shape",
     "with_stored_orbitals",
 ]
 
@@ -37,7 +41,7 @@ the smallest singular value of the overlap of both occupied spaces."""
 
 
 def input_of(
-    name: str, mol: Any, aux: AuxBasis, frozen: tuple[int, ...], fields: dict[str, Any]
+    name: str, mol: Any, aux: AuxBasis, frozen: tuple[Indices, ...], fields: dict[str, Any]
 ) -> dict[str, Any]:
     """The input that a run file belongs to, as plain data.
 
@@ -47,8 +51,8 @@ def input_of(
         Of the molecule.
     mol : pyscf.gto.Mole
     aux : AuxBasis
-    frozen : tuple of int
-        Orbitals that are not correlated.
+    frozen : tuple of tuple of int
+        Orbitals that are not correlated, for each spin block.
     fields : dict
         What must agree with a file that exists, beside the molecule and its basis sets.
     """
@@ -59,6 +63,16 @@ def input_of(
         "options": None,
         "calculation": None,
     }
+
+
+def run_shape(sizes: Sizes, settings: Settings, solution: ScfSolution | None = None) -> Shape:
+    """Dimensions of the run file of a calculation, with as many orbitals as AOs before its SCF."""
+    if solution is None:
+        rohf = bool(sizes.spins) and settings.reference == "rohf"
+    else:
+        rohf = solution.fock is not None
+    nmo = sizes.nao if solution is None else solution.nmo
+    return Shape(sizes, nmo, len(settings.kappa), rohf)
 
 
 @contextmanager
@@ -78,15 +92,17 @@ def run_file_of(prepared: Prepared, path: str, own_orbitals: bool) -> Iterator[R
         If it belongs to another input or cannot be used.
     """
     solution, reference = prepared.solution, prepared.reference
-    spin = reference.closed
+    energies = [e for spin in reference.spins for e in (spin.e_occ, spin.e_vir)]
     fields = {
         "reference": solution.kind,
         **prepared.settings.identity(),
-        **orbital_fields(solution.mo_coeff, np.concatenate([spin.e_occ, spin.e_vir])),
+        **orbital_fields(solution.mo_coeff, np.concatenate(energies)),
         **energy_fields(solution.e_tot, solution.hamiltonian),
     }
     content = input_of(prepared.name, solution.mol, prepared.aux, reference.frozen, fields)
-    with open_run(path, Shape(prepared.plan.sizes, solution.nmo), content) as file:
+    with open_run(
+        path, run_shape(prepared.plan.sizes, prepared.settings, solution), content
+    ) as file:
         if "scf" not in file.state and own_orbitals:
             store_scf(file, solution)
         yield file
@@ -125,14 +141,15 @@ def _same_determinant(solution: ScfSolution, stored: dict[str, Any]) -> bool:
     if not np.array_equal(stored["mo_occ"], solution.mo_occ):
         return False
     overlap = solution.mol.intor_symmetric("int1e_ovlp")
-    occupied = solution.mo_occ > 0
-    common = coeff[:, occupied].T @ overlap @ solution.mo_coeff[:, occupied]
+    nao, nmo = coeff.shape[-2:]
     energies = np.abs(stored["mo_energy"] - solution.mo_energy)
-    return bool(
-        abs(stored["e_tot"] - solution.e_tot) < SAME_ENERGY
-        and energies.max(initial=0.0) < SAME_ORBITALS
-        and np.linalg.svd(common, compute_uv=False).min(initial=1.0) > 1 - SAME_ORBITALS
-    )
+    same = bool(abs(stored["e_tot"] - solution.e_tot) < SAME_ENERGY)
+    same &= bool(energies.max(initial=0.0) < SAME_ORBITALS)
+    for spin, own in zip(solution.spins, coeff.reshape(-1, nao, nmo), strict=True):
+        common = own[:, spin.occupied].T @ overlap @ spin.mo_coeff[:, spin.occupied]
+        smallest = np.linalg.svd(common, compute_uv=False).min(initial=1.0)
+        same &= bool(smallest > 1 - SAME_ORBITALS)
+    return same
 
 
 def finished_result(

@@ -15,20 +15,19 @@ from dfmp2.errors import ResourceError
 from dfmp2.foreign_errors import translated
 from dfmp2.planning.plan import Plan
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
-from dfmp2.references.scf import run_scf, stored_solution
+from dfmp2.references.scf import run_scf, scf_kind, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
 from dfmp2.results.result import Result
 from dfmp2.runfile.content import load_scf, store_scf
 from dfmp2.runfile.file import RunFile, is_regular
 from dfmp2.runfile.identity import basis_field, energy_fields, orbital_fields
-from dfmp2.runfile.layout import Shape
 from dfmp2.runfile.opening import default_path, open_run
 from dfmp2.settings import Settings
 from dfmp2.tensors.problem import Progress
 from dfmp2.units import BYTES_PER_MB
 from dfmp2.workflow.compute import compute
-from dfmp2.workflow.continuation import input_of
+from dfmp2.workflow.continuation import input_of, run_shape
 from dfmp2.workflow.prepare import (
     Choice,
     Forecast,
@@ -220,8 +219,7 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
         return Done(compute_job(job, solution, progress), solution)
     content = _content(job)
     path = settings.checkpoint or default_path(job.name, content["fields"])
-    nmo = sizes.nao if job.solution is None else job.solution.nmo
-    file = open_run(path, Shape(sizes, nmo), content, settings.restart)
+    file = open_run(path, run_shape(sizes, settings, job.solution), content, settings.restart)
     return finish_job(file, job, progress, resuming=False)
 
 
@@ -239,7 +237,7 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
                 known = resized(solution, job.settings, job.known)
                 job, old = replace(job, known=known), file
-                shape = Shape(known.plan.sizes, solution.nmo)
+                shape = run_shape(known.plan.sizes, job.settings, solution)
                 file = RunFile.create(old.path, shape, old.input, replace=True)
                 old.close()
             store_scf(file, solution)
@@ -252,7 +250,7 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
 def _content(job: PlannedJob) -> dict[str, Any]:
     """The input of a job as its run file stores it."""
     settings = job.settings
-    fields = {"reference": settings.reference, **settings.identity()}
+    fields = {"reference": scf_kind(job.mol, settings.reference), **settings.identity()}
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
         fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from dfmp2.backends.protocol import Array
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import describe_molecule
-from dfmp2.references.reference import SpinBlock
+from dfmp2.references.frozen import plain_frozen
+from dfmp2.references.reference import Indices, Reference
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
 from dfmp2.results.stages import Precision
+from dfmp2.results.variants import Regularised
 from dfmp2.results.versions import versions
 from dfmp2.settings import Frozen
 from dfmp2.workflow.prepare import Prepared
@@ -24,8 +26,8 @@ class Outcome:
 
     Attributes
     ----------
-    e_os, e_ss : ndarray, shape (nocc, nocc), float64, hartree
-        Pair energies, symmetric.
+    energies : ndarray, shape (2 + 2 nkappa, nocc, nocc), float64, hartree
+        Opposite- and same-spin pair energies, symmetric, then both with each kappa.
     metric : str
         How the metric was factored.
     precision : Precision
@@ -34,17 +36,16 @@ class Outcome:
     provenance : Provenance
     """
 
-    e_os: Array
-    e_ss: Array
+    energies: Array
     metric: str
     precision: Precision
     precision_label: str
     provenance: Provenance
 
 
-def nothing_to_correlate(spin: SpinBlock) -> str:
+def nothing_to_correlate(reference: Reference) -> str:
     """The note of a calculation without pairs or without virtual orbitals."""
-    what = "virtual" if spin.nocc else "occupied"
+    what = "virtual" if reference.nocc else "occupied"
     return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
 
 
@@ -62,21 +63,24 @@ def result_of(
     notes : tuple of str
     """
     reference, settings, solution = prepared.reference, prepared.settings, prepared.solution
-    mol, aux, spin = reference.mol, prepared.aux, reference.closed
+    mol, aux = reference.mol, prepared.aux
+    e_os, e_ss, *regularised = outcome.energies
+    sums = [float(energies.sum()) for energies in regularised]
+    open_shell = len(reference.spins) > 1
     return Result(
         molecule=describe_molecule(prepared.name, mol, aux.mol, aux.spec),
         reference=reference.kind,
         e_hf=reference.e_ref,
-        e_os_pairs=outcome.e_os,
-        e_ss_pairs=outcome.e_ss,
-        occupied=reference.occupied,
-        frozen=reference.frozen,
-        sizes={
-            "nao": reference.nao,
-            "nocc": spin.nocc,
-            "nvir": spin.nvir,
-            "naux": aux.naux,
-        },
+        e_os_pairs=e_os,
+        e_ss_pairs=e_ss,
+        e_singles=reference.e_singles,
+        regularised=tuple(
+            Regularised(kappa, *sums[2 * k : 2 * k + 2]) for k, kappa in enumerate(settings.kappa)
+        ),
+        spin_square=solution.spin_square if open_shell else None,
+        occupied=reference.occupied if open_shell else reference.occupied[0],
+        frozen=reference.frozen if open_shell else reference.frozen[0],
+        sizes=_sizes(reference, aux.naux),
         labels={
             "basis": basis_label(mol.basis),
             "auxbasis": str(aux),
@@ -94,7 +98,7 @@ def result_of(
             **settings.identity(),
             "precision": outcome.precision.value,
             "accuracy": settings.accuracy,
-            "frozen": list(reference.frozen),
+            "frozen": plain_frozen(reference.frozen),
             **solution.fitting,
             "integrals": settings.integrals,
             "conv_tol": solution.conv_tol,
@@ -107,11 +111,28 @@ def result_of(
     )
 
 
-def frozen_label(asked: Frozen, frozen: tuple[int, ...]) -> str:
+def _sizes(reference: Reference, naux: int) -> dict[str, int]:
+    names = ("",) if len(reference.spins) == 1 else ("_a", "_b")
+    sizes = {"nao": reference.nao}
+    for name, spin in zip(names, reference.spins, strict=True):
+        sizes |= {f"nocc{name}": spin.nocc, f"nvir{name}": spin.nvir}
+    return {**sizes, "naux": naux}
+
+
+def frozen_label(asked: Frozen, frozen: tuple[Indices, ...]) -> str:
     """Which orbitals are frozen, and why."""
     how = "the chemical core" if isinstance(asked, str) else "asked for"
-    if not frozen:
+    if not any(frozen):
         return f"none ({how if asked is not None else 'the default'})"
+    texts = dict.fromkeys(_listed(one) for one in frozen)
+    spins = ("alpha ", "beta ") if len(texts) > 1 else ("",)
+    named = "; ".join(spin + text for spin, text in zip(spins, texts, strict=True))
+    return f"{named} ({how})"
+
+
+def _listed(frozen: Indices) -> str:
+    if not frozen:
+        return "none"
     if frozen == tuple(range(len(frozen))):
-        return f"the lowest {len(frozen)} ({how})"
-    return f"{', '.join(map(str, frozen))} ({how})"
+        return f"the lowest {len(frozen)}"
+    return ", ".join(map(str, frozen))

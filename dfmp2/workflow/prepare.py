@@ -21,8 +21,8 @@ from dfmp2.integrals.source import choose_source
 from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
 from dfmp2.references.frozen import frozen_orbitals
-from dfmp2.references.reference import make_reference
-from dfmp2.references.scf import new_scf
+from dfmp2.references.reference import Indices, make_reference
+from dfmp2.references.scf import new_scf, scf_kind
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.sizes import Sizes
 from dfmp2.results.stages import Precision
@@ -109,15 +109,15 @@ class Forecast:
     Attributes
     ----------
     aux : AuxBasis
-    frozen : tuple of int
-        Orbitals that are not correlated.
+    frozen : tuple of tuple of int
+        Orbitals that are not correlated, for each spin block.
     plan : Plan
     notes : tuple of str
         Warnings that belong to the result.
     """
 
     aux: AuxBasis
-    frozen: tuple[int, ...]
+    frozen: tuple[Indices, ...]
     plan: Plan
     notes: tuple[str, ...]
 
@@ -190,25 +190,28 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
     from pyscf import lib
 
     if solution is None:
-        nmo, nocc, energy = int(mol.nao_nr()), int(mol.nelec[0]), None
-        occupied = np.arange(nmo) < nocc
+        nmo, energies = int(mol.nao_nr()), None
+        open_shell = scf_kind(mol, settings.reference) != "rhf"
+        electrons = mol.nelec if open_shell else mol.nelec[:1]
+        occupied = [np.arange(nmo) < count for count in electrons]
     else:
-        occupied, energy = solution.mo_occ > 0, solution.mo_energy
-        nmo, nocc = solution.nmo, int(np.count_nonzero(occupied))
-    if nocc > nmo:
+        nmo = solution.nmo
+        electrons = tuple(int(np.count_nonzero(spin.occupied)) for spin in solution.spins)
+        occupied = [spin.occupied for spin in solution.spins]
+        energies = [spin.mo_energy for spin in solution.spins]
+    if max(electrons) > nmo:
+        what = "electron pairs" if len(electrons) == 1 else "electrons of one spin"
         raise InputError(
-            f"{nocc} electron pairs do not fit into {nmo} orbitals; check the charge "
+            f"{max(electrons)} {what} do not fit into {nmo} orbitals; check the charge "
             f"({mol.charge:+d}) and the basis"
         )
-    frozen = frozen_orbitals(mol, settings.frozen, occupied, energy)
-    frozen_occ = int(np.count_nonzero(occupied[list(frozen)]))
-    sizes = Sizes(
-        nao=int(mol.nao_nr()),
-        nocc=nocc - frozen_occ,
-        nvir=nmo - nocc - (len(frozen) - frozen_occ),
-        naux=aux.naux,
-        aux_shell=aux.largest_shell,
-    )
+    frozen = frozen_orbitals(mol, settings.frozen, occupied, energies)
+    spins = []
+    for spin, left_out in zip(occupied, frozen, strict=True):
+        active = np.ones(nmo, dtype=bool)
+        active[list(left_out)] = False
+        spins.append((int((active & spin).sum()), int((active & ~spin).sum())))
+    sizes = Sizes.of(int(mol.nao_nr()), spins, aux.naux, aux.largest_shell)
     budget = lib.param.MAX_MEMORY if settings.max_memory is None else settings.max_memory
     plan = make_plan(
         sizes,
@@ -288,7 +291,8 @@ def prepare(
         If the source of the integrals cannot be used.
     """
     sizes = known.plan.sizes
-    if solution.nmo - len(known.frozen) != sizes.nocc + sizes.nvir:
+    nocc, nvir = sizes.blocks[0]
+    if solution.nmo - len(known.frozen[0]) != nocc + nvir:
         known = resized(solution, settings, known)
     return Prepared(
         settings=settings,

@@ -68,30 +68,34 @@ def needed_programs(plan: Plan, settings: Settings, target: str = "trn2") -> dic
         By `dfmp2.kernels.launch.program_key`.
     """
     s = plan.sizes
-    if not (s.nocc and s.nvir):
+    if not s.elements:
         return {}
     runner = _Tracing(target)
     backend = NkiBackend(runner)
     for p0 in range(0, s.naux, plan.aux_block):
         block = min(plan.aux_block, s.naux - p0)
-        eri, c_occ, c_vir = (
-            _blank(block, s.nao, s.nao),
-            _blank(s.nao, s.nocc),
-            _blank(s.nao, s.nvir),
+        eri = _blank(block, s.nao, s.nao)
+        for nocc, nvir in s.blocks:
+            if nocc * nvir:
+                c_occ, c_vir = _blank(s.nao, nocc), _blank(s.nao, nvir)
+                backend.ao2mo(eri, c_occ, c_vir, _blank(nocc, block, nvir))
+    for nocc, nvir in s.blocks:
+        for rows in ranges(0, nocc if nvir else 0, nocc if plan.in_memory else plan.solve_rows):
+            backend.trsm(np.eye(s.naux), _blank(rows.stop - rows.start, s.naux, nvir))
+    spins = tuple(
+        SpinBlock(
+            c_occ=np.empty((0, nocc)),
+            c_vir=np.empty((0, nvir)),
+            e_occ=np.full(nocc, -1.0),
+            e_vir=np.ones(nvir),
         )
-        backend.ao2mo(eri, c_occ, c_vir, _blank(s.nocc, block, s.nvir))
-    for rows in ranges(0, s.nocc, s.nocc if plan.in_memory else plan.solve_rows):
-        backend.trsm(np.eye(s.naux), _blank(rows.stop - rows.start, s.naux, s.nvir))
-    spin = SpinBlock(
-        c_occ=np.empty((0, s.nocc)),
-        c_vir=np.empty((0, s.nvir)),
-        e_occ=np.full(s.nocc, -1.0),
-        e_vir=np.ones(s.nvir),
+        for nocc, nvir in s.blocks
     )
-    reference = Reference(SimpleNamespace(), "RHF", 0.0, (spin,), (), ())
+    reference = Reference(SimpleNamespace(), "RHF", 0.0, spins, (), ())
     aux: Any = SimpleNamespace(naux=s.naux)
     problem = Problem(settings, reference, aux, LIBCINT, plan)
-    b = InMemory(_blank(s.nocc, s.naux, s.nvir), backend)
+    b = InMemory([_blank(nocc, s.naux, nvir) for nocc, nvir in s.blocks], backend)
     recording = RecordingBackend(backend, Provenance())
-    pair_energies(b, problem, Work(recording, Checkpoint(None, s.nocc)))
+    checkpoint = Checkpoint(None, s.nocc, kappas=len(settings.kappa))
+    pair_energies(b, problem, Work(recording, checkpoint))
     return dict(runner.programs)

@@ -15,7 +15,7 @@ from dfmp2.molecules.electrons import choose_electrons
 from dfmp2.molecules.files import is_qcschema_input, molecule_name, read_geometry, require_file
 from dfmp2.references.chkfile import is_chkfile, load_chkfile
 from dfmp2.references.hamiltonian import not_repeatable
-from dfmp2.references.scf import require_closed_shell
+from dfmp2.references.scf import scf_kind
 from dfmp2.results.result import Result, read_results
 from dfmp2.runfile.file import is_run_file
 from dfmp2.settings import Settings
@@ -102,7 +102,7 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
     electrons = choose_electrons(geometry.stated, settings.charge, settings.spin, source)
     charge, spin = electrons.charge, electrons.spin
     mol = build_mole(geometry, settings.basis, charge, spin, settings.ecp, source)
-    require_closed_shell(mol, source)
+    scf_kind(mol, settings.reference, source)  # a wrong one is found before the SCF
     if settings.scf_auxbasis is not None:
         aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
         if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):

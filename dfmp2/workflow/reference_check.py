@@ -7,7 +7,7 @@ import warnings
 from dfmp2.errors import DFMP2Warning
 from dfmp2.integrals.fock_probe import SHARP, FockProbe
 from dfmp2.references.check import CHEAP, FULL
-from dfmp2.references.reference import SpinBlock
+from dfmp2.references.reference import Reference
 from dfmp2.references.solution import ReferenceCheck
 from dfmp2.runfile.file import RunFile
 
@@ -23,27 +23,30 @@ KEY = "reference_check"
 """Of the state of a run file."""
 
 
-def remarks(spin: SpinBlock, e_corr: float) -> list[str]:
+def remarks(reference: Reference, e_corr: float) -> list[str]:
     """Reasons to doubt an MP2 energy, each also a warning.
 
     Parameters
     ----------
-    spin : SpinBlock
-        Orbitals of a closed shell.
+    reference : Reference
     e_corr : float
         Correlation energy, hartree.
     """
     found: list[str] = []
-    if not (spin.nocc and spin.nvir):
+    if reference.empty:
         return found
-    gap = float(spin.e_vir.min() - spin.e_occ.max())
+    gap = min(
+        float(spin.e_vir.min() - spin.e_occ.max())
+        for spin in reference.spins
+        if spin.nocc and spin.nvir
+    )
     if gap < SMALL_GAP:
         found.append(
             f"the gap between occupied and virtual orbitals is only {gap:.3f} Eh: MP2 is not "
             "reliable for such a reference; check the SCF (--check-stability), or use another "
             "method"
         )
-    electrons = 2 * spin.nocc
+    electrons = 2 * reference.nocc // len(reference.spins)
     if -e_corr > LARGE_CORRELATION * electrons:
         found.append(
             f"the correlation energy is {e_corr:.3f} Eh for {electrons} electrons, more than is "
