@@ -72,7 +72,17 @@ def settings_of(options: dict[str, Any]) -> Settings:
     by_element = {"basis", "scf_auxbasis", "auxbasis", "ecp"} & set(options)
     bases: dict[str, Any] = {name: parse_basis(options[name]) for name in by_element}
     frozen = parse_frozen(options["frozen"])
-    return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep})
+    chosen = {**options, **bases, "frozen": frozen, "keep": keep, "scale": _scale(options)}
+    return Settings.chosen(chosen)
+
+
+def _scale(options: dict[str, Any]) -> tuple[float, float] | None:
+    """Weights of opposite and same spin. One that is not given is 1."""
+    given = [options.get(name) for name in ("scale_os", "scale_ss")]
+    if given == [None, None]:
+        return None
+    opposite, same = (1.0 if value is None else float(value) for value in given)
+    return opposite, same
 
 
 def require_used(tolerance: float | None, validates: bool) -> None:

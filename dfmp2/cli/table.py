@@ -27,14 +27,16 @@ def sizes_line(sizes: Mapping[str, int], npair: int | None = None) -> str:
     Parameters
     ----------
     sizes : mapping of str to int
-        nao, nocc, nvir, naux.
+        nao, nocc, nvir, naux; or those of both spins.
     npair : int, optional
     """
     pairs = "" if npair is None else f", {npair} pairs"
-    return (
-        f"{sizes['nao']} AOs, {sizes['nocc']} correlated occupied, {sizes['nvir']} virtual, "
-        f"{sizes['naux']} auxiliary{pairs}"
-    )
+    if "nocc_a" in sizes:
+        nocc, nvir = (f"{sizes[f'{n}_a']} + {sizes[f'{n}_b']}" for n in ("nocc", "nvir"))
+        spins = f"{nocc} correlated occupied (alpha + beta), {nvir} virtual"
+    else:
+        spins = f"{sizes['nocc']} correlated occupied, {sizes['nvir']} virtual"
+    return f"{sizes['nao']} AOs, {spins}, {sizes['naux']} auxiliary{pairs}"
 
 
 def summary(result: Result, origin: str = "") -> str:
@@ -47,16 +49,17 @@ def summary(result: Result, origin: str = "") -> str:
         File that a stored result was read from, which is printed; empty for a new result.
     """
     labels = result.labels
-    hf = "E(HF)" if result.reference == "RHF" else "E(KS reference)"
+    hf = "E(KS reference)" if result.reference.endswith("KS") else "E(HF)"
+    singles = [("  singles", result.e_singles)] if result.reference == "ROHF" else []
     energies = [
         (hf, result.e_hf),
-        ("E(MP2) correlation", result.e_corr),
+        ("E(MP2) correlation", result.energies["MP2"]["correlation"]),
         ("  opposite spin", result.e_corr_os),
         ("  same spin", result.e_corr_ss),
-        ("E(MP2) total", result.e_tot),
-        ("E(SCS-MP2) total", result.e_tot_scs),
-        ("E(SOS-MP2) total", result.e_tot_sos),
+        *singles,
+        *((f"E({name}) total", energy["total"]) for name, energy in result.energies.items()),
     ]
+    spin_square = [("<S^2>", f"{result.spin_square:.4f}")] if result.open_shell else []
     made = labels.get("reference_check", CHEAP)
     checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
@@ -64,6 +67,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
+        *spin_square,
         *checked,
         ("charge", charge_text(labels.get("electrons", ""), result.molecule.charge)),
         ("sizes", sizes_line(result.sizes)),
@@ -148,7 +152,7 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     """The table of one plan."""
     rows = [
         ("auxiliary basis", auxbasis),
-        ("sizes", sizes_line(vars(plan.sizes), plan.sizes.npair)),
+        ("sizes", sizes_line(plan.sizes.named(), plan.sizes.npair)),
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         *_b_rows(plan),

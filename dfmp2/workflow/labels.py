@@ -80,7 +80,7 @@ def result_of(
         spin_square=solution.spin_square if open_shell else None,
         occupied=reference.occupied if open_shell else reference.occupied[0],
         frozen=reference.frozen if open_shell else reference.frozen[0],
-        sizes=_sizes(reference, aux.naux),
+        sizes=prepared.plan.sizes.named(),
         labels={
             "basis": basis_label(mol.basis),
             "auxbasis": str(aux),
@@ -109,14 +109,6 @@ def result_of(
         notes=notes,
         versions=versions(),
     )
-
-
-def _sizes(reference: Reference, naux: int) -> dict[str, int]:
-    names = ("",) if len(reference.spins) == 1 else ("_a", "_b")
-    sizes = {"nao": reference.nao}
-    for name, spin in zip(names, reference.spins, strict=True):
-        sizes |= {f"nocc{name}": spin.nocc, f"nvir{name}": spin.nvir}
-    return {**sizes, "naux": naux}
 
 
 def frozen_label(asked: Frozen, frozen: tuple[Indices, ...]) -> str:

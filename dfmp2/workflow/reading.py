@@ -58,17 +58,12 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
     InputError
         For anything wrong with the geometry, the basis, charge and spin, or a chkfile.
     UnsupportedReferenceError
-        For an open shell, or a result with another reference than RHF.
+        For "rhf" of an open shell, or a result with Kohn-Sham orbitals.
     NotConvergedError
         If the SCF of a chkfile did not converge.
     CheckpointError, ValidationError
         If a JSON result was not written by dfmp2, or was changed.
     """
-    if settings.reference != "rhf":
-        raise UnsupportedReferenceError(
-            f"reference {settings.reference!r}: this version treats closed shells (rhf) only; "
-            "open-shell MP2 is in pyscf.mp.dfump2_native"
-        )
     if settings.scf_auxbasis is not None and not settings.density_fit:
         raise InputError(
             "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
@@ -139,7 +134,7 @@ def _refuse_fixed(
 
 
 def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
-    if result.reference != "RHF":
+    if result.reference.endswith("KS"):
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
@@ -150,6 +145,7 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         )
     again = replace(
         settings,
+        reference=result.reference.lower(),
         density_fit=bool(result.settings["density_fit"]),
         scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
