@@ -83,7 +83,7 @@ def read_form(path: str) -> tuple[Mole, dict[str, Any]]:
                 )
             scf = {key: file["scf"][key][()] for key in SCF_KEYS}
         mol = _molecule(text, stored)
-        generalised = np.shape(scf["mo_coeff"])[:1] == (2 * mol.nao_nr(),)
+        generalised = np.ndim(scf["mo_coeff"]) == 2 and len(scf["mo_coeff"]) == 2 * mol.nao_nr()
         if not generalised:
             scf = _arrays(scf, mol)
     except InputError:
