@@ -157,7 +157,7 @@ def is_periodic(mol: Any) -> bool:
 
 def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
     spin = (2,) if kind.startswith("U") else ()
-    if mf.mo_coeff is None or coeff.ndim != 2 + len(spin):
+    if mf.mo_coeff is None or coeff.dtype == object:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
     if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
         raise NotConvergedError(
