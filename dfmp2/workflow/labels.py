@@ -45,6 +45,8 @@ class Outcome:
 
 def nothing_to_correlate(reference: Reference) -> str:
     """The note of a calculation without pairs or without virtual orbitals."""
+    if len(reference.spins) > 1 and reference.nocc == 1:
+        return "only one electron is correlated: the MP2 correlation energy has no pairs"
     what = "virtual" if reference.nocc else "occupied"
     return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
 
