@@ -75,7 +75,7 @@ class InMemory:
         """Slices of B, on the backend of this stage."""
         self.tensor = b = moved(self.tensor, self._backend, backend.current)
         self._backend = backend.current
-        for i, partners in plan.pair_ranges():
+        for i, partners in plan.pair_ranges(on_nki=self._backend.where.backend == "nki"):
             for j in partners:
                 if missing[i, j].any():
                     yield OrbitalBlocks(i, j, b[i], b[j])
