@@ -74,7 +74,7 @@ def instruction_limit(launch: Launch) -> int:
     text = os.environ.get("DFMP2_NKI_INSTRUCTIONS")
     if not text:
         return limit
-    chosen = int(text) if text.strip().isdecimal() else 0
+    chosen = int(text) if text.isascii() and text.strip().isdecimal() else 0
     if not LEAST_INSTRUCTIONS <= chosen <= limit:
         raise InputError(
             f"DFMP2_NKI_INSTRUCTIONS is {text!r}; it lowers the limit of {target.name} and is an "

@@ -30,8 +30,25 @@ def is_tensor(x: Operand) -> bool:
 
 
 def as_float32(x: Operand) -> Operand:
-    """`x` in float32, copied only if it is not; NumPy unless it is a tensor."""
-    return x.float() if is_tensor(x) else np.asarray(x, dtype=np.float32)
+    """`x` in float32, copied only if it is not; NumPy unless it is a tensor.
+
+    Raises
+    ------
+    InputError
+        `x` is not an array of real numbers.
+    """
+    if is_tensor(x):
+        if x.dtype.is_complex:
+            raise InputError(f"an operand has dtype {x.dtype}, not real numbers")
+        return x.float()
+    x = np.asarray(x)
+    _require_real(x)
+    return np.asarray(x, dtype=np.float32)
+
+
+def _require_real(x: NDArray[np.generic]) -> None:
+    if x.dtype.kind not in "fiub":
+        raise InputError(f"an operand has dtype {x.dtype}, not real numbers")
 
 
 def check_shapes(operation: str, letters: str, **arrays: Operand) -> None:
@@ -78,8 +95,8 @@ def contiguous(x: Operand) -> Operand:
 
 
 def swap(x: Operand) -> Operand:
-    """`x` with its last two dimensions exchanged, as a view."""
-    return x.swapaxes(-1, -2)
+    """`x` with its last two dimensions exchanged, as a view; `x` itself if it has fewer."""
+    return x.swapaxes(-1, -2) if len(x.shape) > 1 else x
 
 
 def pad(x: Operand, shape: tuple[int, ...]) -> Operand:
@@ -92,5 +109,7 @@ def pad(x: Operand, shape: tuple[int, ...]) -> Operand:
 
 
 def to_float64(x: Operand) -> NDArray[np.float64]:
-    """`x` on the host in float64."""
-    return np.asarray(x.detach().cpu() if is_tensor(x) else x, dtype=np.float64)
+    """`x` on the host in float64; raises as `as_float32` does."""
+    x = np.asarray(x.detach().cpu() if is_tensor(x) else x)
+    _require_real(x)
+    return np.asarray(x, dtype=np.float64)

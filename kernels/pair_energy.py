@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2.errors import InputError
 from dfmp2.kernels.launch import Kernel, Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_float64
 from dfmp2.kernels.mp2_energy import padded_energies
@@ -176,7 +177,8 @@ def pair_energy(
     e_i, e_j, e_vir
         [i], [j] and [a], any float dtype: orbital energies in Eh.
     diagonal
-        The two blocks are the same orbitals: only i <= j is computed, the rest is zero.
+        The two blocks are the same orbitals: only i <= j is computed, from `b_i`, and the rest is
+        zero.
     launch
         Runs the kernel; default: a new `Launcher`.
 
@@ -187,7 +189,7 @@ def pair_energy(
     Raises
     ------
     InputError
-        Shapes that do not fit, or an empty dimension.
+        Shapes that do not fit, an empty dimension, or different energies with `diagonal`.
     ResourceError
         B of a single orbital has 4 GiB or more.
     """
@@ -197,11 +199,13 @@ def pair_energy(
     letters = "iPa iPa i i a" if diagonal else "iPa jPa i j a"
     check_shapes("pair_energy", letters, b_i=b_i, b_j=b_j, **e)
     n_i, n_j, nvir = (len(x) for x in energies)
+    if diagonal and not np.array_equal(energies[0], energies[1], equal_nan=True):
+        raise InputError("pair_energy: diagonal, but e_i and e_j differ")
     naux = int(b_i.shape[1])
     slots = n_i // 2 + 1 if diagonal else n_j
     plan = choose_form(nvir, naux, slots, instruction_limit(launch))
     left = _grouped(b_i, plan)
-    right = left if b_j is b_i else _grouped(b_j, plan)
+    right = left if diagonal or b_j is b_i else _grouped(b_j, plan)
     e_os, e_ss = np.zeros((2, n_i, n_j))
     for p in left:
         for q in right:

@@ -150,13 +150,16 @@ def trsm(a: Operand, b: Operand, launch: Launch | None = None) -> Operand:
     Raises
     ------
     InputError
-        Shapes that do not fit, an empty dimension, or a zero on the diagonal of A.
+        Shapes that do not fit, an empty dimension, an element of A that is not finite, or a zero
+        on its diagonal.
     """
     launch = launch or Launcher()
     b = as_float32(b)
     check_shapes("trsm", "nn nr", a=a, b=b)
     n, r = b.shape
     tri = np.tril(to_float64(a))
+    if not np.isfinite(tri).all():
+        raise InputError("trsm: the triangular matrix has NaN or infinite elements")
     if not np.diagonal(tri).all():
         row = int(np.flatnonzero(np.diagonal(tri) == 0)[0])
         raise InputError(

@@ -173,6 +173,8 @@ def _estimate_data(
 
 
 def _estimate_text(sizes: tuple[int, int, int], found: list[Estimate]) -> str:
+    from dfmp2.backends.buckets import bucket
+
     engines = list(found[0].busy_ms)
     counts = ("launches", "programs", "instructions", "HBM MB")
     head = ("kernel", "core", "est. ms", "pess. ms", *counts, *engines)
@@ -201,6 +203,14 @@ def _estimate_text(sizes: tuple[int, int, int], found: list[Estimate]) -> str:
         "",
         *columns((*head, "(est. busy ms)"), rows, right=head[2:], indent=""),
     ]
+    padded = (bucket(nocc), bucket(nvir))
+    if padded != (nocc, nvir):
+        shape = f"{padded[0]}/{padded[1]}/{naux}"
+        lines += [
+            "",
+            f"dfmp2 run pads these sizes to {shape}, so that molecules share programs. The",
+            f"launches of its pair energies are those of --estimate {shape}.",
+        ]
     groups = _groups(sizes, found)
     if groups.number > 1:
         lines += [

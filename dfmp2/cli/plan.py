@@ -62,7 +62,8 @@ def plan(threads: int | None, **options: Any) -> None:
         needed = forecast_job(job, choice)
         require_disk(needed.plan, job.settings)
         aux = needed.aux
-        echo(plan_text(job.name, needed.plan, f"{aux} ({aux.reason})", backend))
+        on_nki = known is not None
+        echo(plan_text(job.name, needed.plan, f"{aux} ({aux.reason})", backend, on_nki))
         if known is not None:
             from dfmp2.workflow.programs import needed_programs
 

@@ -148,14 +148,14 @@ def programs_text(needed: dict[str, int], known: set[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
-    """The table of one plan."""
+def plan_text(name: str, plan: Plan, auxbasis: str, backend: str, on_nki: bool) -> str:
+    """The table of one plan; `on_nki` says that NKI kernels compute the pair energies."""
     rows = [
         ("auxiliary basis", auxbasis),
         ("sizes", sizes_line(plan.sizes.named(), plan.sizes.npair)),
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
-        *_b_rows(plan),
+        *_b_rows(plan, plan.nki_block if on_nki else plan.occ_block),
     ]
     on_gpu = {"peak (forecast)": plan.device_peak} if plan.device_memory else {}
     megabytes = {
@@ -171,11 +171,11 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows)]) + "\n"
 
 
-def _b_rows(plan: Plan) -> list[tuple[str, str]]:
+def _b_rows(plan: Plan, block: int) -> list[tuple[str, str]]:
     if plan.in_memory:
         return [
             ("B[i,P,a]", "in memory"),
-            ("pair blocks", f"{plan.occ_block} x {plan.occ_block} occupied orbitals"),
+            ("pair blocks", f"{block} x {block} occupied orbitals"),
         ]
     return [
         (

@@ -53,6 +53,11 @@ PAIR_BLOCK_FLOPS_GPU = 1e13
 """The same on a GPU: tenths of a second at its float64 rate. The host waits for the GPU once per
 block."""
 
+PAIR_BLOCK_FLOPS_NKI = 2e13
+"""The same with NKI kernels: about a second of one NeuronCore at its float32 rate. Every block has
+launches of its own. All pairs of the published benchmark sizes are one block. If a kernel fails,
+torch computes the whole block, which takes minutes."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -65,6 +70,8 @@ class Plan:
         Auxiliary functions per integral block.
     occ_block : int
         Occupied orbitals per pair block, B in memory.
+    nki_block : int
+        The same where NKI kernels compute the pair energies.
     in_memory : bool
         Whether B stays in memory. Otherwise it is in the run file.
     i_rows, j_rows : int
@@ -94,6 +101,7 @@ class Plan:
     sizes: Sizes
     aux_block: int
     occ_block: int
+    nki_block: int
     in_memory: bool
     i_rows: int
     j_rows: int
@@ -108,8 +116,13 @@ class Plan:
     device_memory: dict[str, float] = field(default_factory=dict)
     device_peak: float = 0.0
 
-    def pair_ranges(self) -> list[tuple[slice, list[slice]]]:
+    def pair_ranges(self, on_nki: bool = False) -> list[tuple[slice, list[slice]]]:
         """The blocks of pairs.
+
+        Parameters
+        ----------
+        on_nki : bool
+            NKI kernels compute the pair energies.
 
         Returns
         -------
@@ -118,7 +131,8 @@ class Plan:
             With B in memory all blocks have the same size. With B in the run file one long block
             of i is combined with short blocks of j. No block holds orbitals of two spins.
         """
-        own = _spin_ranges(self.sizes, 0, self.occ_block if self.in_memory else self.i_rows)
+        block = self.nki_block if on_nki else self.occ_block
+        own = _spin_ranges(self.sizes, 0, block if self.in_memory else self.i_rows)
         if self.in_memory:
             return [(i, own[number:]) for number, i in enumerate(own)]
         return [(i, [i, *_spin_ranges(self.sizes, i.stop, self.j_rows)]) for i in own]
@@ -271,7 +285,8 @@ def make_plan(
     return Plan(
         sizes=sizes,
         aux_block=aux_block,
-        occ_block=_occ_block(sizes, on_gpu),
+        occ_block=_occ_block(sizes, PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS),
+        nki_block=_nki_block(sizes),
         in_memory=in_memory,
         i_rows=i_rows,
         j_rows=j_rows,
@@ -300,12 +315,27 @@ def _require_budget(size: _Bytes, max_memory: float, smallest: int, only_in_memo
         )
 
 
-def _occ_block(sizes: Sizes, on_gpu: bool) -> int:
+def _occ_block(sizes: Sizes, block_flops: float) -> int:
     """Occupied orbitals per pair block with B in memory: blocks of equal size with enough work."""
-    pair_flops = 2.0 * sizes.naux * sizes.nvir**2
-    block_flops = PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS
-    most = max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
+    most = _most_orbitals(sizes, block_flops)
     return max(1, ceil(sizes.nocc / max(1, ceil(sizes.nocc / most))))
+
+
+def _nki_block(sizes: Sizes) -> int:
+    """The same with NKI kernels.
+
+    All orbitals, or a half, a quarter and so on: a block is padded to the next size that programs
+    exist for (`dfmp2.backends.buckets`), and halves are padded by the same share as the whole.
+    """
+    most, block = _most_orbitals(sizes, PAIR_BLOCK_FLOPS_NKI), max(1, sizes.nocc)
+    while block > most:
+        block = ceil(block / 2)
+    return block
+
+
+def _most_orbitals(sizes: Sizes, block_flops: float) -> int:
+    pair_flops = 2.0 * sizes.naux * sizes.nvir**2
+    return max(1, ceil(sqrt(block_flops / max(pair_flops, 1.0))))
 
 
 def _rows_from_disk(sizes: Sizes, size: _Bytes, budget: float) -> tuple[int, int, int]:

@@ -74,11 +74,12 @@ class PairTable:
         """
         missing = self.missing[i, j]
         diagonal = i == j
-        wanted = np.triu(np.ones_like(missing)) if diagonal else np.ones_like(missing)
-        if np.array_equal(missing, wanted):
-            yield slice(0, missing.shape[0]), slice(0, missing.shape[1]), diagonal
-            return
-        for row, line in enumerate(missing):
+        # Blocks are computed from the first row on, so the last rows may have no known pair. They
+        # are one part: parts of one row cost NKI kernels a launch each.
+        n, whole = len(missing), len(missing)
+        while whole and missing[whole - 1, whole - 1 if diagonal else 0 :].all():
+            whole -= 1
+        for row, line in enumerate(missing[:whole]):
             one = slice(row, row + 1)
             if diagonal and line[row]:
                 yield one, one, True
@@ -86,6 +87,8 @@ class PairTable:
                 line[row] = False
             for run in _runs(line):
                 yield one, run, False
+        if whole < n:
+            yield slice(whole, n), slice(whole if diagonal else 0, missing.shape[1]), diagonal
 
     def add(self, where: tuple[slice, slice], energies: Array, session: int) -> None:
         """Add the energies of the missing pairs of a block. Other elements are not used.

@@ -82,7 +82,7 @@ class InMemory:
         for number, b in enumerate(self.spins):
             self.spins[number] = moved(b, self._backend, backend.current)
         self._backend = backend.current
-        for i, partners in plan.pair_ranges():
+        for i, partners in plan.pair_ranges(on_nki=self._backend.where.backend == "nki"):
             for j in partners:
                 if missing[i, j].any():
                     yield OrbitalBlocks(i, j, self._part(i), self._part(j))

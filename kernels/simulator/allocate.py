@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any
 
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ def ndarray(
         refuse(call, "buffer", f"buffer is {buffer!r}")
     kind = as_dtype(dtype, call)
     try:
-        sizes = tuple(int(n) for n in shape)
+        sizes = tuple(index(n) for n in shape)
     except TypeError:
         refuse(call, "argument", f"shape is {shape!r}")
     if not sizes or min(sizes) < 1:

@@ -64,6 +64,10 @@ def memset(
         refuse(call, "memset-value", f"value is a {type(value).__name__}")
     if not dst.dtype.is_float and isinstance(value, (float, np.floating)):
         refuse(call, "memset-value", f"{value!r} into {dst.dtype}")
+    if not dst.dtype.is_float:
+        info = np.iinfo(dst.dtype.np_dtype)
+        if not info.min <= value <= info.max:
+            refuse(call, "memset-value", f"{value!r} into {dst.dtype}")
     issue(run, call, chosen, cost.vector(free_size(dst)), (), dst)
     if run.execute:
         if dst.dtype.is_float:
@@ -188,6 +192,8 @@ def tensor_reduce(
     if alu.reduces is None:
         refuse(call, "reduce-op", alu.name)
     given = (axis,) if isinstance(axis, int) else tuple(axis)
+    if not all(isinstance(a, int) and -data.ndim <= a < data.ndim for a in given):
+        refuse(call, "reduce-axis", f"axis {axis} of {data.shape}")
     axes = tuple(sorted(a % data.ndim for a in given))
     if not axes or axes != tuple(range(data.ndim - len(axes), data.ndim)) or axes[0] == 0:
         refuse(call, "reduce-axis", f"axis {axis} of {data.shape}")

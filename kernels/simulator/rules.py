@@ -96,6 +96,11 @@ RULES: dict[str, Rule] = {
         "a destination has each element once: the order of overlapping writes is not documented",
         "this package",
     ),
+    "overlap": Rule(
+        "a destination is exactly a source, or has no element of it: the order in which one "
+        "instruction reads and writes is not documented",
+        "this package",
+    ),
     "dma-psum": Rule("DMA neither reads nor writes PSUM", _NOTES3),
     "read-before-write": Rule(
         "memory is read only after it was written: fresh memory holds anything",
@@ -115,7 +120,7 @@ RULES: dict[str, Rule] = {
         "per-partition operands of arithmetic operators and the scale of an activation are float32",
         f"{_ISA}, tensor_scalar, activation",
     ),
-    "memset-value": Rule("memset's value has the kind of dst's dtype", _NOTES3),
+    "memset-value": Rule("memset's value is one of dst's dtype", _NOTES3),
     # Engines
     "engine": Rule("the instruction runs on the engine that is named", _ISA),
     "matmul-tile": Rule(
@@ -162,9 +167,13 @@ RULES: dict[str, Rule] = {
     # Program
     "keyword-enum": Rule("options are members of their enum, no bare integers", _NOTES3),
     "tensor-value": Rule(
-        "a tensor has no value while a kernel is built: no Python condition on it", _GUIDE
+        "a tensor has no value while a kernel is built: no Python condition on it",
+        _GUIDE,
     ),
-    "argument": Rule("a kernel takes arrays, numbers, strings and tuples", _NOTES3),
+    "argument": Rule(
+        "a kernel takes arrays, numbers, strings and tuples; sizes and positions are integers",
+        _NOTES3,
+    ),
     "outside-kernel": Rule(
         "NKI calls happen inside a kernel that nki.simulate runs", "NKI CPU Simulator"
     ),

@@ -101,6 +101,9 @@ def issue(
         _check_loop(run, call, storage)
     if 0 in dst.strides and any(n > 1 and s == 0 for s, n in dst.pattern):
         refuse(call, "write-once", f"dst has pattern {dst.pattern}")
+    for tensor in reads:
+        if tensor.storage is storage and _overlap(tensor, dst):
+            refuse(call, "overlap", f"a source has some elements of dst {storage.describe()}")
     if storage.first_write < 0:
         storage.first_write = run.clock
     storage.last_use = run.clock
@@ -130,6 +133,25 @@ def _check_loop(run: Run, call: str, storage: Storage) -> None:
         refuse(call, "loop-scope", f"{storage.describe()} was made in the body of a loop")
     if storage.space == "psum":
         refuse(call, "loop-psum", f"dst is {storage.describe()}, allocated outside the loop")
+
+
+def _overlap(src: NkiTensor, dst: NkiTensor) -> bool:
+    """Return whether two different views of one storage share elements.
+
+    Run-time offsets are not looked at.
+    """
+    if src.dynamic or dst.dynamic or (src.offset, src.pattern) == (dst.offset, dst.pattern):
+        return False
+    first, second = _elements(src), _elements(dst)
+    return not np.array_equal(first, second) and bool(np.intersect1d(first, second).size)
+
+
+def _elements(t: NkiTensor) -> NDArray[np.int64]:
+    """Return the positions of a view in its storage."""
+    at = np.array([t.offset])
+    for stride, n in t.pattern:
+        at = (at[:, None] + stride * np.arange(n)).reshape(-1)
+    return at
 
 
 def _mark_psum(t: NkiTensor, writer: int) -> None:

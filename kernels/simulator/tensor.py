@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -168,6 +169,12 @@ class NkiTensor:
     def __bool__(self) -> bool:
         refuse("NkiTensor", "tensor-value", "used as a condition of if or while")
 
+    def _compare(self, other: object) -> bool:
+        refuse("NkiTensor", "tensor-value", "compared by an operator of Python")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _compare
+    __hash__ = object.__hash__
+
     def __setitem__(self, key: Any, value: Any) -> None:
         refuse(
             "NkiTensor[...] =",
@@ -254,11 +261,16 @@ class NkiTensor:
         storage = self.storage
         if vector_offset is not None or dtype is not None:
             refuse(call, "not-modelled", "vector_offset and dtype")
-        strides = tuple(int(p[0]) for p in pattern)
-        shape = tuple(int(p[1]) for p in pattern)
+        try:
+            strides = tuple(index(s) for s, _ in pattern)
+            shape = tuple(index(n) for _, n in pattern)
+            start = self.offset if offset is None else index(offset)
+        except (TypeError, ValueError):
+            refuse(call, "argument", f"pattern {pattern} from {offset}, not pairs of integers")
+        if not shape:
+            refuse(call, "view", "the pattern is empty")
         if min(strides) < 0:
             refuse(call, "not-modelled", f"negative strides in pattern {pattern}")
-        start = self.offset if offset is None else offset
         if self.on_chip:
             if strides[0] != storage.free and shape[0] > 1:
                 detail = f"stride {strides[0]}, partition size {storage.free}"
@@ -283,6 +295,8 @@ class NkiTensor:
         """Check a run-time offset along dimension `dim`."""
         if self.dynamic is not None:
             refuse(call, "indirect", "the view already has a dynamic offset")
+        if dim not in range(self.ndim):
+            refuse(call, "indirect", f"indirect_dim is {dim}, the tensor has shape {self.shape}")
         # The documents scale by the dimension's stride in one place and by the sizes to its right
         # in another. Where the two differ the result is not documented.
         stride = prod(self.shape[dim + 1 :])

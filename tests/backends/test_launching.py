@@ -61,7 +61,7 @@ def computed(selection: Selection, precision: str, fused: bool = True) -> Outcom
     """Water in blocks so small that each stage takes several calls."""
     mf = mean_field("water", "sto-3g")
     problem = prepared(mf, selection, precision, auxbasis="6-31g", fused=fused)
-    problem = replace(problem, plan=replace(problem.plan, aux_block=7, occ_block=3))
+    problem = replace(problem, plan=replace(problem.plan, aux_block=7, occ_block=3, nki_block=3))
     return _Calculation(problem, Checkpoint(None, 5), lambda *_: None).run()
 
 

@@ -4,7 +4,7 @@ No accelerator is needed, but an environment of its own (7 GB), because torch_xl
 release of torch::
 
     python3 -m venv xla
-    xla/bin/pip install torch==2.9.0 torch_xla==2.9.0 numpy scipy pyscf numba h5py click rich pytest
+    xla/bin/pip install torch==2.9.0 torch_xla==2.9.0 -e '.[test]'
     PJRT_DEVICE=CPU xla/bin/python -m pytest -m xla tests/backends/test_nki_lazy.py
 
 The real `XlaDevice` records and cuts; only `run` is played: the bundled simulator computes a
@@ -120,7 +120,7 @@ def pipeline(selection: Selection, fused: bool) -> Outcome:
     precision = "auto" if selection.is_nki else "fp64"
     mf = mean_field("water", "sto-3g")
     problem = prepared(mf, selection, precision, auxbasis="6-31g", fused=fused)
-    problem = replace(problem, plan=replace(problem.plan, aux_block=7, occ_block=3))
+    problem = replace(problem, plan=replace(problem.plan, aux_block=7, occ_block=3, nki_block=3))
     return _Calculation(problem, Checkpoint(None, 5), lambda *_: None).run()
 
 

@@ -51,6 +51,9 @@ def test_estimate_is_labelled(shape: str) -> None:
     assert "ESTIMATE of pair_energy on all physical cores of one instance" in printed
     names = [line.split()[:2] for line in printed.splitlines() if line.startswith("trn1.")]
     assert names == [["trn1.2xlarge", "2"], ["trn1.32xlarge", "32"]]
+    # the run has other launches than the estimate where its sizes are padded
+    assert ("those of --estimate 5/20/84." in printed) == (shape == "5/19/84")
+    assert ("those of --estimate 96/768/2304." in printed) == (shape == "large")
 
 
 def test_estimate_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_the_limit_of_a_program_is_that_of_its_generation(
     assert (instruction_limit(known), instruction_limit(Launcher(sum))) == (7000, 8000)
     monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
     assert instruction_limit(known) == instruction_limit(sum) == LEAST_INSTRUCTIONS
-    for wrong in ("7001", "6143", "-1", "many", "7e3"):
+    for wrong in ("7001", "6143", "-1", "many", "7e3", "\u0667000"):
         monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", wrong)
         with pytest.raises(InputError, match=rf"INSTRUCTIONS is '{wrong}'.*6144 to 7000"):
             instruction_limit(known)
@@ -163,6 +163,9 @@ def test_singular_triangle_is_refused() -> None:
     a[3, 3] = 0
     with pytest.raises(InputError, match=r"singular: A\[3,3\] = 0"):
         trsm(a, B)
+    a[3, 2] = np.nan
+    with pytest.raises(InputError, match="NaN or infinite"):
+        trsm(a, B)
 
 
 def test_other_triangle_is_not_read(launch: Launch) -> None:
@@ -170,6 +173,25 @@ def test_other_triangle_is_not_read(launch: Launch) -> None:
     a = LOWER + np.triu(np.full_like(LOWER, np.nan), 1)
     expected = reference.trsm(LOWER, B)
     np.testing.assert_allclose(trsm(a, B, launch=launch), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_only_real_numbers_are_accepted(name: str) -> None:
+    """NumPy would drop the imaginary part with a warning."""
+    function, _, arguments = CALLS[name]
+    for dtype in (complex, str):
+        with pytest.raises(InputError, match="not real numbers"):
+            function(np.asarray(arguments[0]).astype(dtype), *arguments[1:])
+
+
+def test_a_block_with_itself_is_one_block(launch: Launch) -> None:
+    """Pairs with j < i are computed as (j, i), which is another pair where the blocks differ."""
+    e_i, e_vir = ENERGIES
+    with pytest.raises(InputError, match="e_i and e_j differ"):
+        pair_energy(STACK, STACK, e_i, e_i - 1, e_vir, True)
+    own = pair_energy(STACK, STACK, e_i, e_i, e_vir, True, launch=launch)
+    copied = pair_energy(STACK, STACK + 1, e_i, e_i, e_vir, True, launch=launch)
+    np.testing.assert_array_equal(own, copied)
 
 
 def test_syrk_is_exactly_symmetric(launch: Launch) -> None:
@@ -200,6 +222,8 @@ MISFITS = {
         (STACK, STACK[:2], ENERGIES[0], ENERGIES[0][:2], ENERGIES[1], True),
     ),
     "empty": (gemm, (A[:0], B)),
+    "vector": (gemm, (A[0], B)),
+    "batched-vector": (batched_gemm, (A[0], STACK)),
 }
 
 

@@ -69,6 +69,16 @@ def test_plan_keeps_its_budget(sizes: Sizes, slack: int) -> None:
             make_plan(sizes, float(needed - 1))
 
 
+@pytest.mark.parametrize(
+    ("nocc", "nvir", "naux", "block"),
+    [(64, 448, 1536, 64), (96, 672, 2304, 96), (128, 1536, 6144, 16), (100, 1536, 6144, 25),
+     (1, 10**5, 10**6, 1), (0, 1, 1, 1)],
+)  # fmt: skip
+def test_blocks_of_nki_kernels_are_large(nocc: int, nvir: int, naux: int, block: int) -> None:
+    """All pairs, unless torch would work for more than minutes on a block that failed."""
+    assert make_plan(Sizes(nocc + nvir, nocc, nvir, naux), 1e9).nki_block == block
+
+
 def test_more_memory_never_means_smaller_blocks() -> None:
     blocks = [make_plan(LARGE, budget).aux_block for budget in (2400.0, 2500.0, 2600.0, 9000.0)]
     assert blocks == sorted(blocks)

@@ -58,6 +58,17 @@ def test_a_block_without_known_pairs_is_one_part() -> None:
     assert list(table.parts(slice(2, 5), slice(2, 5))) == [(slice(0, 3), slice(0, 3), True)]
 
 
+def test_rows_without_known_pairs_are_one_part() -> None:
+    """After a session with small blocks, NKI kernels would otherwise have launches for each row."""
+    known = np.zeros((NOCC, NOCC), dtype=bool)
+    known[:2], known[2, :5] = True, True
+    table, everything = table_with(known), slice(0, NOCC)
+    rest = [(slice(2, 3), slice(5, 7), False), (slice(3, 7), slice(3, 7), True)]
+    assert list(table.parts(everything, everything)) == rest
+    rest = [(slice(2, 3), slice(1, 3), False), (slice(3, 4), slice(0, 3), False)]
+    assert list(table.parts(slice(0, 4), slice(4, 7))) == rest
+
+
 def test_known_pairs_are_not_replaced() -> None:
     table = PairTable(3)
     everything, ones = slice(0, 3), np.ones((3, 3))

@@ -13,9 +13,17 @@ import pytest
 import dfmp2.runfile.opening
 import dfmp2.workflow.prepare
 from dfmp2 import DFMP2
+from dfmp2.backends.launching import SimulatorRunner
+from dfmp2.backends.nki import NkiBackend
+from dfmp2.backends.recording import RecordingBackend
+from dfmp2.backends.torch import TorchBackend
+from dfmp2.kernels import simulator
 from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.results.provenance import Provenance
 from dfmp2.results.sizes import Sizes
+from dfmp2.results.stages import Stage
 from dfmp2.runfile.rows import Rows
+from dfmp2.tensors.held import InMemory
 from tests.systems import converge, mean_field, molecule
 
 SAME = 1e-12
@@ -119,6 +127,18 @@ def test_smallest_budget_for_b_in_memory_is_right() -> None:
     least = make_plan(sizes, 150.0, 2).least_in_memory
     assert make_plan(sizes, least, 2).in_memory
     assert not make_plan(sizes, least - 1, 2).in_memory
+
+
+@pytest.mark.parametrize(("on_host", "blocks"), [({}, 1), ({Stage.PAIRS: "a test"}, 3)])
+def test_blocks_are_those_of_the_backend_of_the_pairs(on_host: Any, blocks: int) -> None:
+    """Torch would work for minutes on a block of NKI before its pairs are in the run file."""
+    plan = replace(make_plan(Sizes(6, 2, 4, 3), 1e3), occ_block=1, nki_block=2)
+    nki = NkiBackend(SimulatorRunner(simulator.simulate, "bundled"))
+    b = InMemory(nki.asarray(np.zeros((2, 3, 4))), nki)
+    backend = RecordingBackend(nki, Provenance(), TorchBackend("cpu"), on_host)
+    with backend.stage(Stage.PAIRS):
+        missing = np.triu(np.ones((2, 2), dtype=bool))
+        assert len(list(b.pair_blocks(missing, plan, backend))) == blocks
 
 
 def test_without_a_run_file_a_temporary_one_is_used_and_removed(

@@ -9,6 +9,7 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.kernels import simulator
+from dfmp2.kernels.estimate import SHAPES, estimate
 from dfmp2.planning.plan import make_plan
 from dfmp2.precision.estimate import STAGES, Placement
 from dfmp2.results.sizes import Sizes
@@ -33,6 +34,16 @@ def test_forecast_programs_are_those_that_run(
     monkeypatch.setattr("dfmp2.methods.pair_energies.SMALL_T", 4)
     compute(problem)
     assert needed_programs(problem.plan, problem.settings) == dict(runner.programs)
+
+
+def test_pairs_take_the_launches_of_their_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks as small as those of the CPU would each have launches of their own."""
+    monkeypatch.setenv("DFMP2_NKI_INSTRUCTIONS", "6144")  # smaller programs are traced faster
+    nocc, nvir, naux = SHAPES["medium"]
+    plan = make_plan(Sizes(nocc + nvir, nocc, nvir, naux), 1e5)
+    assert plan.occ_block < nocc
+    launches = sum(n for p, n in needed_programs(plan, Settings()).items() if "pair" in p)
+    assert launches == estimate("pair_energy", nocc, nvir, naux).launches
 
 
 def test_two_molecules_of_one_bucket_share_programs() -> None:

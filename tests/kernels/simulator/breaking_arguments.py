@@ -176,6 +176,49 @@ def text_index() -> None:
     fresh((4, 8))["0"]
 
 
+@breaks("tensor-value", "NkiTensor", "compared by an operator of Python")
+def comparison_of_a_tensor() -> None:
+    if product() == 0.0:  # without the rule this is always false
+        fresh((4, 8))
+
+
+@breaks("argument", "nl.ndarray", "shape is (4, 8.5)")
+def half_a_column() -> None:
+    fresh((4, 8.5))  # type: ignore[arg-type]
+
+
+@breaks(
+    "argument", "NkiTensor.ap", "pattern [[8, 1], [1, 2.9]] from None, not pairs of integers", ONES
+)
+def half_an_element(x: Any) -> None:
+    x.ap([[8, 1], [1, 2.9]])
+
+
+@breaks("argument", "NkiTensor.ap", "pattern [[8, 1, 2]] from None, not pairs of integers", ONES)
+def pattern_of_three(x: Any) -> None:
+    x.ap([[8, 1, 2]])
+
+
+@breaks("view", "NkiTensor.ap", "the pattern is empty", ONES)
+def empty_pattern(x: Any) -> None:
+    x.ap([])
+
+
+@breaks("indirect", "NkiTensor.ap", "indirect_dim is -2, the tensor has shape (4, 8)", ONES)
+def dimension_from_the_end(x: Any) -> None:
+    x.ap([[8, 1], [1, 8]], scalar_offset=index(1), indirect_dim=-2)
+
+
+@breaks("reduce-axis", "nisa.tensor_reduce", "axis 3 of (4, 8)")
+def reduction_over_a_missing_axis() -> None:
+    nisa.tensor_reduce(fresh((4, 1)), nl.add, sbuf((4, 8)), 3)
+
+
+@breaks("memset-value", "nisa.memset", "300 into uint8")
+def value_out_of_range() -> None:
+    nisa.memset(fresh((4, 8), nl.uint8), 300)
+
+
 @breaks("tensor-value", "NkiTensor", "used as a condition of if or while")
 def condition_on_tensor() -> None:
     if product():

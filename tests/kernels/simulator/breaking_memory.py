@@ -9,7 +9,8 @@ import numpy as np
 from dfmp2.kernels.simulator import isa as nisa
 from dfmp2.kernels.simulator import language as nl
 
-from .breaking import F32, breaks, fresh, index, product, psum, sbuf
+from .breaking import F32, breaks, fresh, index, obeys, product, psum, sbuf
+from .tiles import stored
 
 ONES = np.ones((4, 8), F32)
 
@@ -359,6 +360,29 @@ def return_private(x: Any) -> Any:
 @breaks("write-once", "nisa.tensor_copy", "dst has pattern [[8, 4], [0, 3], [1, 8]]")
 def write_a_row_three_times() -> None:
     nisa.tensor_copy(fresh((4, 8)).ap([[8, 4], [0, 3], [1, 8]]), sbuf((4, 3, 8)))
+
+
+@breaks(
+    "overlap", "nisa.tensor_copy", "a source has some elements of dst sbuf tensor [4, 8] float32"
+)
+def shift_in_place() -> None:
+    x = sbuf((4, 8))
+    nisa.tensor_copy(x[:, 1:8], x[:, 0:7])
+
+
+@breaks(
+    "overlap", "nisa.tensor_reduce", "a source has some elements of dst sbuf tensor [4, 8] float32"
+)
+def sum_into_its_source() -> None:
+    x = sbuf((4, 8))
+    nisa.tensor_reduce(x[:, 3:4], nl.add, x, 1)
+
+
+@obeys("overlap", np.tile(np.array([1, 2], F32), (4, 4)))
+def even_columns_into_odd_ones() -> Any:
+    x = sbuf((4, 8))
+    nisa.tensor_tensor(x[:, 1:8:2], x[:, 0:8:2], x[:, 1:8:2], nl.add)
+    return stored(x)
 
 
 @breaks("output-shared-hbm", "return_tile", "returns sbuf tensor [4, 8] float32")
