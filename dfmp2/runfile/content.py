@@ -157,7 +157,7 @@ def load_result(file: RunFile) -> Result | None:
 
     Raises
     ------
-    ValidationError
+    CheckpointError
         If its energies are not the sums of its pair energies.
     """
     data = file.state.get("result")

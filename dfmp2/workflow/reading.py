@@ -61,7 +61,7 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         For an open shell, or a result with another reference than RHF.
     NotConvergedError
         If the SCF of a chkfile did not converge.
-    CheckpointError, ValidationError
+    CheckpointError
         If a JSON result was not written by dfmp2, or was changed.
     """
     if settings.reference != "rhf":
