@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import CheckpointError, NotConvergedError
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
+from dfmp2.runfile.failures import START_OVER
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import load_pairs
 
@@ -93,9 +94,7 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
         return None
     values = {name: file.read(f"scf/{name}") for name in (*_ORBITALS, "energy")}
     if _checksum(values) != stored["crc32"]:
-        raise CheckpointError(
-            f"{file.path}: its orbitals are damaged (checksum); compute again with --restart"
-        )
+        raise CheckpointError(f"{file.path}: its orbitals are damaged (checksum); {START_OVER}")
     energy = float(values.pop("energy")[0])
     return {
         **values,
