@@ -14,7 +14,7 @@ import numpy as np
 
 from dfmp2.backends.protocol import Array, Backend
 from dfmp2.backends.recording import RecordingBackend
-from dfmp2.errors import KernelError, NkiFallbackWarning
+from dfmp2.errors import DFMP2Warning, KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.foreign_errors import translated
@@ -100,9 +100,13 @@ def compute(
             outcome = _Calculation(prepared, checkpoint, progress, file).run()
         else:
             notes.append(nothing_to_correlate(spin))
+            frozen = list(prepared.reference.frozen)
+            if not prepared.solution.mo_occ[frozen].all():  # `frozen` names every virtual orbital
+                warnings.warn(notes[-1], DFMP2Warning, stacklevel=3)
             if prepared.solution.check.exact is not None:
                 prepared.solution.check.finish(WITHOUT_FOCK)
             outcome = _empty(prepared)
+        notes += outcome.notes
         notes += remarks(spin, float((outcome.e_os + outcome.e_ss).sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
@@ -122,6 +126,15 @@ def _empty(prepared: Prepared) -> Outcome:
     provenance = Provenance(reason=choice.selection.reason)
     label = choice.precision.value
     return Outcome(zero, zero, "not needed", choice.precision, label, provenance)
+
+
+def _too_rough(found: str, accuracy: float) -> tuple[str]:
+    text = (
+        f"precision fp32 misses the accuracy of {accuracy:g} Eh ({found}); use precision auto "
+        "(--precision auto) or fp64"
+    )
+    warnings.warn(text, DFMP2Warning, stacklevel=5)
+    return (text,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +224,8 @@ class _Calculation:
             label = f"fp64 (auto: with fp32, {found})"
             return self._outcome(backend, b, metric, Precision.FP64, label)
         label = checkpoint.label(f"fp32 pair GEMMs, all else fp64 ({found})")
-        return replace(outcome, precision_label=label, provenance=checkpoint.merged())
+        outcome = replace(outcome, precision_label=label, provenance=checkpoint.merged())
+        return outcome if error <= accuracy else replace(outcome, notes=_too_rough(found, accuracy))
 
     def _aux(self, form: str) -> AuxBasis:
         """The auxiliary functions in the form of the B in the run file, else in this form."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dfmp2.backends.protocol import Array
 from dfmp2.molecules.basis import basis_label
-from dfmp2.molecules.plain import describe_molecule
+from dfmp2.molecules.plain import built_basis, describe_molecule
 from dfmp2.references.reference import SpinBlock
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
@@ -32,6 +32,8 @@ class Outcome:
         Of the pair energies.
     precision_label : str
     provenance : Provenance
+    notes : tuple of str
+        Warnings that belong to the result.
     """
 
     e_os: Array
@@ -40,6 +42,7 @@ class Outcome:
     precision: Precision
     precision_label: str
     provenance: Provenance
+    notes: tuple[str, ...] = ()
 
 
 def nothing_to_correlate(spin: SpinBlock) -> str:
@@ -78,7 +81,7 @@ def result_of(
             "naux": aux.naux,
         },
         labels={
-            "basis": basis_label(mol.basis),
+            "basis": basis_label(built_basis(mol)),
             "auxbasis": str(aux),
             "auxbasis_reason": aux.reason,
             "integrals": prepared.source.origin,
