@@ -56,7 +56,8 @@ def _is_made(kind: type) -> bool:
 
 def _reduced(item: Any) -> tuple[Any, ...]:
     make_picklable(item)  # Python comes here first if the class is registered already
-    return _empty, (_described(type(item)),), item.__getstate__()
+    state = getattr(item, "__getstate__", lambda: vars(item))  # Python 3.10 has no default
+    return _empty, (_described(type(item)),), state()
 
 
 def _described(kind: type) -> Any:

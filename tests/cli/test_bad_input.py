@@ -190,6 +190,14 @@ def test_numbers_that_only_python_reads(text: str) -> None:
             parse_frozen(frozen)
 
 
+def test_json_that_was_cut(tmp_path: Path) -> None:
+    """It was called a result, and the advice was to leave --basis out."""
+    (tmp_path / "cut.json").write_text('{"symbols": ["He"], "geometry": [0, 0')
+    done = dfmp2("run", tmp_path / "cut.json", *BASIS)
+    assert done.exit_code == 6
+    assert "cut.json: is not JSON (Expecting ',' delimiter: line 1 column 38" in done.stderr
+
+
 def test_no_molecule() -> None:
     done = dfmp2("run", *BASIS)
     assert done.exit_code == 2
