@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfmp2.cli.options import calculation_options, geometry_options, traceback_option
+from dfmp2.cli.options import Integer, calculation_options, geometry_options, traceback_option
 from dfmp2.cli.process import prepare_process
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
 @calculation_options
 @click.option(
     "--pairs",
-    type=click.IntRange(1),
+    type=Integer(1),
     default=5,
     show_default=True,
     help="Timed pairs of runs per peer, after one warm-up.",

@@ -13,6 +13,7 @@ from dfmp2.results.stages import Precision
 from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES, UNITS
 
 __all__ = [
+    "Integer",
     "calculation_options",
     "checkpoint_options",
     "geometry_options",
@@ -29,22 +30,40 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class Integer(click.IntRange):
+    """An integer in ASCII digits. Python, and so click, also reads ``1_0`` as 10."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(_plain(self, value, param, ctx), param, ctx)
+
+
 class _Finite(click.FloatRange):
     """A finite number from zero. FloatRange accepts NaN and infinity, this class does not."""
 
     name = "float"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
+        number = super().convert(_plain(self, value, param, ctx), param, ctx)
         if not math.isfinite(number):
             lowest = "above zero" if self.min_open else "from zero"
             self.fail(f"{value} is not a finite number {lowest}.", param, ctx)
         return number
 
 
+def _plain(
+    kind: click.ParamType[Any], value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> Any:
+    """The value, unless it is text that only Python takes for a number."""
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        kind.fail(f"{value!r} is not a number in plain digits.", param, ctx)
+    return value
+
+
 POSITIVE = _Finite(min=0, min_open=True)
 
-CHARGE = click.IntRange(-1_000_000, 1_000_000)
+CHARGE = Integer(-1_000_000, 1_000_000)
 """PySCF keeps a charge in 32 bits."""
 
 
@@ -58,7 +77,7 @@ def _stack(*options: Callable[[Any], Any]) -> Callable[[F], F]:
 
 
 machine_options = _stack(
-    click.option("--threads", type=click.IntRange(1), help="CPU threads. Default: all cores."),
+    click.option("--threads", type=Integer(1), help="CPU threads. Default: all cores."),
     click.option(
         "--backend",
         type=click.Choice(BACKENDS),
@@ -81,7 +100,7 @@ geometry_options = _stack(
     click.option("--charge", type=CHARGE, help="Charge. Default: that of the file, else 0."),
     click.option(
         "--spin",
-        type=int,
+        type=Integer(),
         help="Number of unpaired electrons (2S). Default: that of the file, else 0.",
     ),
     click.option(
@@ -121,7 +140,7 @@ scf_options = _stack(
     ),
     click.option(
         "--max-cycle",
-        type=click.IntRange(1),
+        type=Integer(1),
         default=defaults.MAX_CYCLE,
         show_default=True,
         help="Largest number of SCF iterations.",

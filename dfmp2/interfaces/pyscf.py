@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
+from collections.abc import Iterable
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from dfmp2.errors import InputError, NotProvidedError
 from dfmp2.foreign_errors import OfTheCaller
 from dfmp2.interfaces.attributes import CheckedAttributes
 from dfmp2.interfaces.not_provided import require_provided
+from dfmp2.interfaces.pickling import make_picklable
 from dfmp2.interfaces.scanner import require_follows_molecule, scanner_of
 from dfmp2.interfaces.values import accepted
 from dfmp2.interfaces.with_df import auxbasis_of, require_density_fitting
@@ -169,12 +172,17 @@ class DFMP2(CheckedAttributes):
         self.mo_coeff, self.mo_occ = mo_coeff, mo_occ
         self.progress: Progress = silent
         self.name = "molecule"
+        self._kept = b""
         self._result: Result | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name not in _WITHOUT_EFFECT:  # the energies would be those of other options
             self._result = None
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        reduced = make_picklable(self)
+        return reduced(self) if reduced else super().__reduce_ex__(protocol)
 
     def kernel(
         self,
@@ -223,7 +231,9 @@ class DFMP2(CheckedAttributes):
         known = forecast(solution.mol, settings, solution, choice)
         prepared = prepare(self.name, solution, settings, choice, known)
         self.dump_flags()
-        self._result = result = self._compute(prepared, own_orbitals)
+        result = self._compute(prepared, own_orbitals)
+        self._kept = self._changeable()
+        self._result = result
         self._log(result)
         return result.e_corr, None
 
@@ -274,6 +284,9 @@ class DFMP2(CheckedAttributes):
 
     def as_scanner(self) -> Any:
         """An object that is called with geometries and returns total energies.
+
+        Coordinates are in the unit of the molecule (`mol.unit`), mostly Å. Those of
+        ``mol.atom_coords()`` are in bohr.
 
         Returns
         -------
@@ -337,7 +350,8 @@ class DFMP2(CheckedAttributes):
         if method == "auto":
             return self.set(frozen="auto")
         outside = (self.mo_energy < window[0]) | (self.mo_energy > window[1])
-        return self.set(frozen=[int(i) for i in np.flatnonzero(outside)])
+        lists = [np.flatnonzero(spin).tolist() for spin in np.atleast_2d(outside)]
+        return self.set(frozen=lists if outside.ndim == 2 else lists[0])
 
     def get_frozen_mask(self) -> Any:
         """True for each correlated orbital, False for each frozen one; shape (all orbitals,).
@@ -465,25 +479,32 @@ class DFMP2(CheckedAttributes):
     @property
     def converged(self) -> bool:
         """Whether there is a result. An SCF that did not converge is an error."""
-        return self._result is not None
+        return self.result is not None
 
     @property
     def result(self) -> Result | None:
         """Everything about the finished run."""
+        if self._result is not None and self._kept != self._changeable():
+            self._result = None
         return self._result
+
+    def _changeable(self) -> bytes:
+        """Options that can change in place, as ``mp.frozen.append(1)`` does."""
+        frozen = list(self.frozen) if isinstance(self.frozen, Iterable) else self.frozen
+        return pickle.dumps((frozen, self.auxbasis))
 
     @property
     def read_from(self) -> str | None:
         """Run file, device and time, if the result was read and nothing was computed."""
-        return None if self._result is None else self._result.read_from
+        return None if self.result is None else self.result.read_from
 
     def _finished(self) -> Result:
-        if self._result is None:
+        if self.result is None:
             raise AttributeError(
                 "the energies do not exist yet, or an option has changed; call .run() or .kernel() "
                 "first"
             )
-        return self._result
+        return self.result
 
     e_hf = property(lambda self: self._finished().e_hf)
     e_corr = property(lambda self: self._finished().e_corr)

@@ -149,7 +149,8 @@ def accepted(name: str, value: Any) -> Any:
     name : str
         Attributes that are not in the table take every value.
     value : object
-        A scalar of NumPy becomes one of Python, which JSON can hold.
+        A scalar of NumPy, also as an array without axes, becomes one of Python, which JSON can
+        hold.
 
     Returns
     -------
@@ -163,7 +164,8 @@ def accepted(name: str, value: Any) -> Any:
     rule = _RULES.get(name)
     if rule is None:
         return value
-    plain = value.item() if isinstance(value, np.generic) else value
+    scalar = isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0
+    plain = value.item() if scalar else value
     if not rule.takes(plain):
         shown = " ".join(reprlib.repr(value).split())
         raise InputError(rule.otherwise.format(name=name, value=shown, allowed=rule.allowed))

@@ -30,8 +30,9 @@ _START = r"(?<![\w.+/-])"
 _STATED = re.compile(
     _START
     + r"""(?:
-    (?P<other>(?:point|partial|atomic|nuclear|core|mulliken|effective)[ _-]+(?:charge|spin))
-    | (?P<unclear>total[ _-]?spin | spin[ _-]?state | (?:q|s|ms|m_s|uhf)(?=["']?[ \t]*[=:]))
+    (?P<other>(?:point|partial|atomic|nuclear|core|mulliken|effective)[ _-]+(?:charge|spin)
+        | n_?elec(?:trons?)?)
+    | (?P<unclear>total[ _-]?spin | spin[ _-]?state | (?:q|s|sz|s_z|ms|m_s|uhf)(?=["']?[ \t]*[=:]))
     | (?P<charge>(?:(?:total|tot|net|overall|molecular|mol|system)[ _-]*)?charge | chrg | chg)
     | (?P<multiplicity>(?:(?:spin|molecular|mol|electronic)[ _-]*)?
         (?:multiplicity|multip|multi|mult) | 2S\+1)
@@ -78,9 +79,17 @@ _WORD = re.compile(
     r"(?:di|bi)?radical|doublet|triplet|quartet|quintet|sextet|septet))s?\b",
     re.IGNORECASE,
 )
+_ION = re.compile(
+    r"\(\s*(?:[1-9]?[+-]|[+-][1-9])\s*\)"  # (1+), (-2)
+    r"|(?<!\*)\^\{?[1-9]?[+-](?![\w.])|(?<!\S)\[[A-Za-z0-9()]+\][1-9]?[+-](?!\w)"  # H2O^+, [OH2]2+
+    r"|(?<!\S)[1-9][+-](?!\S)|(?<!\S)(?:[A-Z][a-z]?[0-9]*){1,12}[+-](?=$|[\s,;)])"  # 2+, H3O+
+)
 _TWO = re.compile(r"\s*(?P<charge>[+-]?[0-9]+)(?:\s*,\s*|\s+)(?P<mult>[+-]?[0-9]+)(?P<rest>.*)")
 
-_UNIT = r"(?P<unit>bohrs?|a\.u\.|au|atomic[ _]units?|[åÅ]ngstr[oö]ms?|angstroms?|ang|å)"
+_UNIT = (
+    r"(?P<unit>bohrs?|a\.u\.|au|a_?0|a₀|atomic[ _]units?|[åÅ]ngstr[oö]ms?|angstroms?|ang|å|"
+    r"[pn]m|(?:pico|nano)met(?:er|re)s?)"
+)
 _UNIT_KEY = re.compile(
     _START
     + r"(?P<other>(?:energy|energies|forces?|dipole|gradients?|hessian|frequency)[ _-]+)?"
@@ -89,12 +98,14 @@ _UNIT_KEY = re.compile(
     re.IGNORECASE,
 )
 _UNIT_IN = re.compile(
-    r"\b(?:coordinates|coords|geometry|positions|xyz|lengths|distances)\s+(?:are\s+)?"
-    r"(?:given\s+)?in\s+(?:units?\s+of\s+)?" + _UNIT + r"(?!\w)",
+    r"\b(?:coordinates|coords|geometry|positions|xyz|lengths|distances)(?:\s*[\[(]\s*|\s+"
+    r"(?:are\s+)?(?:given\s+)?in\s+(?:units?\s+of\s+)?)" + _UNIT + r"(?!\w)",
     re.IGNORECASE,
 )
 _UNIT_ALONE = re.compile(r"[\s(\[]*(?:units?\s*[:=]?\s*|in\s+)?" + _UNIT + r"[\s)\].]*", re.I)
-_UNIT_WORD = re.compile(r"(?<![\w.])(?:bohrs?|a\.u\.|au|atomic[ _]units?)(?!\w)", re.IGNORECASE)
+_UNIT_WORD = re.compile(
+    r"(?<![\w.])(?:bohrs?|a\.u\.|au|a_0|a₀|atomic[ _]units?|units? b(?=\W*$))(?!\w)", re.IGNORECASE
+)
 _ENERGY_UNITS = ("hartree", "hartrees", "eh", "ev", "kcal/mol", "kj/mol", "debye", "cm-1", "k")
 
 
@@ -218,7 +229,7 @@ def _surroundings(text: str, found: _Found) -> str:
 
 def _bare_pair(text: str, found: _Found, psi4: bool) -> None:
     """Two integers at the start of a line: charge and multiplicity in most programs."""
-    text = text.lstrip("#! ")
+    text = re.sub(r"^\s*[(\[](.*)[)\]]\s*$", r"\1", text.lstrip("#! "))
     match = _TWO.fullmatch(text)
     if match is None or (match["rest"] and not match["rest"][0].isspace()):
         if (alone := whole_number(text.strip())) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
@@ -306,6 +317,11 @@ def _leftovers(rest: str, found: _Found) -> None:
     }
     for quantity, start in mentions.items():
         found.doubt(rest[start:], f"could state the {quantity}", quantity)
+    if "charge" not in found.values and (ion := _ION.search(rest)):
+        found.remarks.append(
+            f"the comment line says {ion[0].strip()!r}, which is not read as a charge (give "
+            "--charge if it is one)"
+        )
     for word in _WORD.finditer(rest):
         quantity = "charge" if word["charge"] else "spin"
         if quantity not in found.values:
@@ -317,7 +333,7 @@ def _leftovers(rest: str, found: _Found) -> None:
 
 def _unit(text: str, found: _Found, head: str) -> str | None:
     """The unit of length that the line states."""
-    units: list[str] = [_unit_name(head)] if head else []
+    units: list[str] = [_unit_name(head, found.where)] if head else []
     rest = text
     for match in _UNIT_KEY.finditer(text):
         value = match["value"].strip("\"' ").lower()
@@ -329,9 +345,9 @@ def _unit(text: str, found: _Found, head: str) -> str | None:
                 f"{found.where}: the unit in {match[0]!r} is not read; convert the coordinates to "
                 "Å or bohr"
             )
-        units.append(_unit_name(value))
+        units.append(_unit_name(value, found.where))
     if named := _UNIT_ALONE.fullmatch(text) or _UNIT_IN.search(rest):
-        units.append(_unit_name(named["unit"]))
+        units.append(_unit_name(named["unit"], found.where))
     if len(set(units)) > 1:
         raise InputError(f"{found.where}: states both Å and bohr; correct the line")
     if not units:
@@ -352,5 +368,7 @@ def _bare_units(text: str, where: str) -> Iterable[Doubt]:
         )
 
 
-def _unit_name(text: str) -> str:
+def _unit_name(text: str, where: str) -> str:
+    if re.fullmatch(r"[pn]m|(?:pico|nano).*", text, re.IGNORECASE):
+        raise InputError(f"{where}: the unit {text!r} is not read; convert the coordinates to Å")
     return "angstrom" if text.lower().startswith(("ang", "å")) else "bohr"

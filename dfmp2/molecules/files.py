@@ -23,9 +23,6 @@ __all__ = ["LARGEST", "is_qcschema_input", "molecule_name", "read_geometry", "re
 LARGEST = 10**7
 """Bytes. No geometry that can be computed needs more, and an input may have no end."""
 
-LONGEST_NAME = 200
-"""Bytes. File systems allow 255 in a name."""
-
 STDIN = "<stdin>"
 
 
@@ -103,13 +100,9 @@ def is_qcschema_input(source: str) -> bool:
 
 
 def molecule_name(source: str) -> str:
-    """Name of the molecule of a file: its name without folder and suffix.
-
-    It is printable, and short enough for names of further files to be made from it.
-    """
+    """Name of the molecule of a file: its name without folder and suffix, in printable letters."""
     name = "stdin" if source == "-" else Path(source).stem
-    name = "".join(c if c.isprintable() else "_" for c in name)  # lone surrogates are not
-    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return "".join(c if c.isprintable() else "_" for c in name)  # lone surrogates are not
 
 
 def _content(source: str) -> bytes:

@@ -129,6 +129,30 @@ def recorded_basis(basis: BasisSpec, functions: dict[str, Any]) -> dict[str, Any
     return _recorded(basis, functions, gto.format_basis)
 
 
+def built_basis(mol: Mole) -> BasisSpec:
+    """The basis of a molecule as it was named, if its functions are those of the name.
+
+    Who sets ``mol.basis`` after the molecule was built, or edits its functions, has other ones.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+
+    Returns
+    -------
+    str, dict or list
+        ``mol.basis``, or a dict by atom label with shells in place of the names that are wrong.
+    """
+    recorded = recorded_basis(mol.basis, mol._basis)
+    named = {symbol: basis_entry(mol.basis, symbol) for symbol in recorded}
+    wrong = {
+        symbol: recorded[symbol]
+        for symbol, name in named.items()
+        if isinstance(name, str) and recorded[symbol] != name and ("\n" in name or _is_name(name))
+    }
+    return {**named, **wrong} if wrong else mol.basis
+
+
 def recorded_ecp(ecp: BasisSpec, functions: dict[str, Any]) -> dict[str, Any]:
     """What must be stored of effective core potentials. The parameters are as for a basis."""
     from pyscf import gto

@@ -9,7 +9,7 @@ from typing import Any
 
 from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import atom_label, check_positions, in_angstrom
-from dfmp2.molecules.comment import whole_number
+from dfmp2.molecules.comment import read_comment, whole_number
 from dfmp2.molecules.geometry import Geometry, Stated
 from dfmp2.molecules.plain import element_of
 
@@ -75,7 +75,7 @@ def parse_qcschema(text: str, source: str) -> Geometry:
         MP2 energy; if a key looks like one that changes the energy, but has another name.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_object)
     except ValueError as error:
         raise InputError(
             f"{source}: is not JSON ({error}); write QCSchema, or an .xyz file"
@@ -121,6 +121,7 @@ def parse_qcschema(text: str, source: str) -> Geometry:
             f"{source}: fragment_multiplicities {str(fragments)[:40]} do not give the "
             f"multiplicity {multiplicity or 1} of the molecule; correct molecular_multiplicity"
         )
+    remarks += _stated_elsewhere(data, molecule, charge or 0, multiplicity or 1)
     stated = Stated(
         charge=charge,
         spin=None if multiplicity is None else multiplicity - 1,
@@ -130,6 +131,14 @@ def parse_qcschema(text: str, source: str) -> Geometry:
         remarks=remarks,
     )
     return Geometry(atoms, str(molecule.get("comment") or ""), stated, basis)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python takes the last one of two values of a key."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"the key {twice[0]!r} is there twice")
+    return dict(pairs)
 
 
 def _float(value: int | float) -> float:
@@ -218,6 +227,27 @@ def _unread_keys(
     if not unread:
         return ()
     return (f"keys that QCSchema does not define are not read: {', '.join(unread)[:80]}",)
+
+
+def _stated_elsewhere(
+    data: dict[str, Any], molecule: dict[str, Any], charge: int, multiplicity: int
+) -> tuple[str, ...]:
+    """Remarks on another charge or multiplicity in the parts that QCSchema leaves free."""
+    found = []
+    for part in (molecule,) if data is molecule else (data, molecule):
+        extras = part.get("extras")
+        for key, value in extras.items() if isinstance(extras, dict) else ():
+            kind = re.fullmatch("(?:molecular|total)?_?(charge|multiplicity)", key.lower())
+            if kind and value not in (None, charge if kind[1] == "charge" else multiplicity):
+                found.append(f"{key!r} = {str(value)[:40]} in extras is not read")
+        for key in ("comment", "name"):
+            try:
+                stated = read_comment(str(part.get(key) or ""), key, key)
+            except InputError:
+                continue  # free text
+            if stated.charge not in (None, charge) or stated.spin not in (None, multiplicity - 1):
+                found.append(f"{key} {str(part[key])[:40]!r} is not read; write molecular_charge")
+    return tuple(found)
 
 
 def _model(data: dict[str, Any], source: str) -> tuple[str | None, tuple[str, ...]]:

@@ -18,6 +18,7 @@ _DOUBLET_CODE = 4
 _UNPAIRED = {0: 0, 1: 0, 2: 1, 3: 2}
 """Unpaired electrons by the value of ``M  RAD``: none, singlet, doublet, triplet."""
 _ITEM = re.compile(r">.*<(?P<name>[^>]*)>")
+_PROPERTY = re.compile(r"\s*m\s+(chg|rad)\b", re.IGNORECASE)
 _STATES = re.compile("charge|mult|spin", re.IGNORECASE)
 _CARBON_VALENCE = 4
 
@@ -102,6 +103,10 @@ def _rest(
             ended = line.startswith("M  END")
         elif item := _ITEM.match(line):
             name = item["name"]
+        elif not name and _PROPERTY.match(line):
+            raise InputError(
+                f"{source}:{k}: {line.strip()!r} stands after M  END, where it is not read; move it"
+            )
         elif name and line.strip():
             items.setdefault(name, (k, line.strip()))
     return block, items
@@ -109,9 +114,14 @@ def _rest(
 
 def _stated(rows: list[list[str]], block: list[tuple[int, str]], source: str) -> Stated:
     listed: dict[str, int] = {}
+    named: dict[str, list[int]] = {"M  CHG": [], "M  RAD": []}
     for line, text in block:
         kind = text[:6]
         if kind not in ("M  CHG", "M  RAD"):
+            if _PROPERTY.match(text):  # other blanks or letters
+                raise InputError(
+                    f"{source}:{line}: {text.strip()!r} has another form than 'M  CHG' and 'M  RAD'"
+                )
             continue
         numbers = [whole_number(field) for field in text[6:].split()]
         values = [value for value in numbers if value is not None]
@@ -119,6 +129,9 @@ def _stated(rows: list[list[str]], block: list[tuple[int, str]], source: str) ->
             raise InputError(f"{source}:{line}: {text.strip()!r} has another form than {kind}")
         if not all(1 <= atom <= len(rows) for atom in values[1::2]):
             raise InputError(f"{source}:{line}: {text.strip()!r} names an atom that does not exist")
+        named[kind] += values[1::2]
+        if len(set(named[kind])) < len(named[kind]):
+            raise InputError(f"{source}:{line}: {text.strip()!r} names an atom a second time")
         amounts = values[2::2]
         if kind == "M  RAD" and not set(amounts) <= set(_UNPAIRED):
             raise InputError(f"{source}:{line}: {text.strip()!r} has a radical other than 1, 2, 3")

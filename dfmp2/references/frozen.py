@@ -28,6 +28,8 @@ def parse_frozen(text: str | None) -> Frozen:
     if text is None or text in ("none", "auto"):
         return None if text in (None, "none") else text
     try:
+        if "_" in text or not text.isascii():  # Python reads 1_0 as 10
+            raise ValueError
         if "/" in text:
             alpha, beta = text.split("/")
             return [[int(i) for i in own.split(",") if i.strip()] for own in (alpha, beta)]
@@ -144,14 +146,13 @@ def _indices(frozen: Iterable[int], nmo: int) -> list[int]:
             raise TypeError  # True beside numbers is not the orbital 1
         if any(masks) and len(given) == nmo:
             return [i for i in range(nmo) if given[i]]
-        indices = sorted({index(i) for i in given})  # 1.0 or "1" are mistakes, not orbitals
+        if not any(masks):
+            return sorted({index(i) for i in given})  # 1.0 or "1" are mistakes, not orbitals
     except TypeError:
         raise InputError(
             f"frozen={frozen!r} is not understood; use a number, a list of whole numbers or 'auto'"
         ) from None
-    if any(masks):
-        raise InputError(
-            f"frozen is a mask of {len(given)} orbitals, but there are {nmo}; give one True or "
-            "False per orbital (True: left out), or the indices"
-        )
-    return indices
+    raise InputError(
+        f"frozen is a mask of {len(given)} orbitals, but there are {nmo}; give one True or False "
+        "per orbital (True: left out), or the indices"
+    )

@@ -225,7 +225,8 @@ def read_json(path: str) -> list[Any]:
         data = json.loads(text.decode("utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or nested without end
         raise CheckpointError(
-            f"{path}: is not JSON ({error}); write a result with dfmp2 run --json FILE"
+            f"{path}: is not JSON ({error}); correct it, or write a result with dfmp2 run --json "
+            "FILE"
         ) from error
     if data == []:
         raise CheckpointError(

@@ -24,6 +24,8 @@ __all__ = ["ROUNDING", "Result", "read_results"]
 ROUNDING = 1e-11
 """Hartree. Sums over the same pair energies in another order differ by less than this."""
 
+CHANGED = "the file was changed after dfmp2 wrote it: restore it, or compute again"
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -296,10 +298,9 @@ class Result:
         Raises
         ------
         CheckpointError
-            If dfmp2 did not write the data, or if they do not match their digest.
-        ValidationError
-            If an energy is not the sum of the pair energies, or the two descriptions of the
-            molecule differ.
+            If dfmp2 did not write the data, or if they were changed: they do not match their
+            digest, an energy is not the sum of the pair energies, or a value outside ``extras`` is
+            not the one in it.
         """
         try:
             own = data["extras"]["dfmp2"]
@@ -325,20 +326,9 @@ class Result:
                 regularised=tuple(Regularised(**one) for one in own.get("regularised", ())),
                 spin_square=own.get("spin_square"),
             )
-            schema = result.to_qcschema()
-            if data.get("molecule") != schema["molecule"]:
-                raise ValidationError(
-                    f"{source}: its molecule is not the one of extras.dfmp2; the file was changed "
-                    "after dfmp2 wrote it"
-                )
-            energies = {"return_result": result.e_tot, **schema["properties"]}
-            for name, value in energies.items():
-                stored = {**data, **data["properties"]}.get(name, value)
-                if not abs(stored - value) <= ROUNDING:
-                    raise ValidationError(
-                        f"{source}: {name} is {stored}, but its pair energies give {value:.10f}; "
-                        "the file was changed after dfmp2 wrote it"
-                    )
+            _require_unchanged(data, result, source)
+        except ValidationError as error:
+            raise CheckpointError(f"{source}: {error}") from error
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(
                 f"{source}: is not a result of dfmp2 ({type(error).__name__}: {error}); "
@@ -346,10 +336,7 @@ class Result:
             ) from error
         rest = {name: value for name, value in own.items() if name != "digest"}
         if result.has_digest and own["digest"] != digest(rest):
-            raise CheckpointError(
-                f"{source}: does not match its digest: the file was changed after dfmp2 wrote it; "
-                "restore it, or write it again with dfmp2 run --json FILE"
-            )
+            raise CheckpointError(f"{source}: does not match its digest; {CHANGED}")
         return result
 
 
@@ -368,8 +355,6 @@ def read_results(path: str) -> list[Result]:
     ------
     CheckpointError
         If the file cannot be read, was not written by dfmp2, or was changed.
-    ValidationError
-        As `Result.from_qcschema`.
     """
     return [Result.from_qcschema(item, path) for item in read_json(path)]
 
@@ -380,6 +365,20 @@ def _lists(indices: tuple[Any, ...]) -> list[Any]:
 
 def _tuples(indices: list[Any]) -> tuple[Any, ...]:
     return tuple(tuple(one) if isinstance(one, list) else one for one in indices)
+
+
+def _require_unchanged(data: dict[str, Any], result: Result, source: str) -> None:
+    """Compare what stands outside ``extras`` with the result that ``extras`` holds."""
+    schema = result.to_qcschema()
+    for name in ("molecule", "driver", "model", "keywords", "success"):
+        if data[name] != schema[name]:
+            raise CheckpointError(f"{source}: its {name} is not the one of extras.dfmp2; {CHANGED}")
+    for name, value in {"return_result": result.e_tot, **schema["properties"]}.items():
+        stored = {**data, **data["properties"]}.get(name, value)
+        if not abs(stored - value) <= ROUNDING:
+            raise CheckpointError(
+                f"{source}: {name} is {stored}, but extras.dfmp2 gives {value:.10f}; {CHANGED}"
+            )
 
 
 def _square(rows: list[list[float]]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import CheckpointError, NotConvergedError
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
+from dfmp2.runfile.failures import START_OVER
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.pairs import load_pairs
 
@@ -97,9 +98,7 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
     fock = ("fock",) if file.shape.semicanonical else ()
     values = {name: file.read(f"scf/{name}") for name in (*_ORBITALS, "energy", *fock)}
     if _checksum(values) != stored["crc32"]:
-        raise CheckpointError(
-            f"{file.path}: its orbitals are damaged (checksum); compute again with --restart"
-        )
+        raise CheckpointError(f"{file.path}: its orbitals are damaged (checksum); {START_OVER}")
     energy = float(values.pop("energy")[0])
     return {
         **values,
@@ -161,7 +160,7 @@ def load_result(file: RunFile) -> Result | None:
 
     Raises
     ------
-    ValidationError
+    CheckpointError
         If its energies are not the sums of its pair energies.
     """
     data = file.state.get("result")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from dfmp2.errors import CheckpointError
 
-__all__ = ["InUseError", "reported"]
+__all__ = ["NO_FILE", "OTHER_FILE", "START_OVER", "InUseError", "reported"]
 
 IN_USE = (errno.EAGAIN, errno.EACCES)
 """Error numbers of a lock that another process has."""
@@ -27,6 +27,12 @@ _NO_PLACE = (
     errno.ENAMETOOLONG,
 )
 """Error numbers of a path that no file can be made at."""
+
+
+# Each names the attribute of the class DFMP2, if there is one, and the option.
+OTHER_FILE = "name another file (checkpoint, --checkpoint)"
+NO_FILE = "keep no run file (checkpoint None, --no-checkpoint)"
+START_OVER = "move it away and start over (--restart)"
 
 
 class InUseError(CheckpointError):
@@ -60,21 +66,19 @@ def reported(path: str, doing: str) -> Iterator[None]:
         if number in NO_LOCKS and "lock" in str(error):
             raise CheckpointError(
                 f"{path}: cannot {doing}: its file system has no locks ({os.strerror(number)}); "
-                "set HDF5_USE_FILE_LOCKING=FALSE if no other process uses the file, name another "
-                "place with --checkpoint, or use --no-checkpoint"
+                f"set HDF5_USE_FILE_LOCKING=FALSE if no other process uses the file, {OTHER_FILE}, "
+                f"or {NO_FILE}"
             ) from error
         if number in IN_USE and doing == "be opened" and "lock" in str(error):
             raise InUseError(
-                f"{path}: is in use by another process of dfmp2; wait for it, or name another "
-                "file with --checkpoint"
+                f"{path}: is in use by another process of dfmp2; wait for it, or {OTHER_FILE}"
             ) from error
         raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and (number := _errno_in(str(error))):
             raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
         raise CheckpointError(
-            f"{path}: cannot {doing}, it is damaged or not a run file ({error}); compute again "
-            "with --restart"
+            f"{path}: cannot {doing}, it is damaged or not a run file ({error}); {START_OVER}"
         ) from error
 
 
@@ -82,13 +86,15 @@ def _cause(number: int | None, error: BaseException) -> str:
     if number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return (
             f"{os.strerror(number)}; committed work is not lost: free disk space and start again, "
-            "or use --no-checkpoint"
+            f"or {NO_FILE}"
         )
     if number in _NO_PLACE:
-        return f"{os.strerror(number)}; name another file with --checkpoint, or use --no-checkpoint"
+        return f"{os.strerror(number)}; {OTHER_FILE}, or {NO_FILE}"
     if number:
-        return f"{os.strerror(number)}; check the disk, or name another file with --checkpoint"
-    return f"{error}; it may be damaged: compute again with --restart"
+        return f"{os.strerror(number)}; check the disk, or {OTHER_FILE}"
+    if "signature not found" in str(error):
+        return f"it is no HDF5 file, so it is no run file of dfmp2, or is damaged; {OTHER_FILE}"
+    return f"{error}; it may be damaged: {START_OVER}"
 
 
 def _errno_in(text: str) -> int | None:

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from dfmp2.errors import CheckpointError, DFMP2Warning
-from dfmp2.runfile.failures import InUseError, reported
+from dfmp2.runfile.failures import OTHER_FILE, START_OVER, InUseError, reported
 from dfmp2.runfile.journal import decode, encode
 from dfmp2.runfile.layout import FORMAT, H5, SCHEMA, Shape, allocate, bytes_on_disk, shape_of
 
@@ -136,17 +136,14 @@ class RunFile:
                 f"{SCHEMA}); upgrade dfmp2"
             )
         if zlib.crc32(self._h5["input"][()]) != int(self._h5.attrs["input_crc32"]):
-            raise CheckpointError(
-                f"{self.path}: its input is damaged (checksum); compute again with --restart"
-            )
+            raise CheckpointError(f"{self.path}: its input is damaged (checksum); {START_OVER}")
 
     def _journal(self) -> tuple[int, dict[str, Any]]:
         halves = [decode(half) for half in self._h5["journal"][()]]
         found = [half for half in halves if half is not None]
         if not found:
             raise CheckpointError(
-                f"{self.path}: both copies of its journal are damaged (checksum); compute again "
-                "with --restart"
+                f"{self.path}: both copies of its journal are damaged (checksum); {START_OVER}"
             )
         return max(found, key=lambda half: half[0])
 
@@ -204,8 +201,8 @@ class RunFile:
                 half = encode(self.state, self._number, size)
             except ValueError as error:
                 raise CheckpointError(
-                    f"{self.path}: too many sessions for its journal ({error}); start over with "
-                    "--restart, or name another file with --checkpoint"
+                    f"{self.path}: too many sessions for its journal ({error}); {START_OVER}, or "
+                    f"{OTHER_FILE}"
                 ) from error
             self._h5["journal"][(self._number + 1) % 2, : len(half)] = half
 
@@ -323,7 +320,10 @@ def _claim(path: str) -> None:
 
 
 def _made_just_now(path: str) -> CheckpointError:
-    return CheckpointError(f"{path}: another process made it just now; start again to continue it")
+    return CheckpointError(
+        f"{path}: another process began the same run at the same moment, and works on it now; wait "
+        f"for it and start again, or {OTHER_FILE}"
+    )
 
 
 def _publish(draft: str, path: str, replace: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dfmp2.errors import CheckpointError
 from dfmp2.results.sizes import Sizes
-from dfmp2.runfile.failures import InUseError, reported
+from dfmp2.runfile.failures import OTHER_FILE, START_OVER, InUseError, reported
 from dfmp2.runfile.file import RunFile, is_run_file
 from dfmp2.runfile.identity import E_REF, difference, fingerprint
 from dfmp2.runfile.layout import Shape
@@ -86,8 +86,8 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
     if restart:
         if not is_run_file(path):
             raise CheckpointError(
-                f"{path}: is not a run file of dfmp2, so --restart does not replace it; name "
-                "another file with --checkpoint"
+                f"{path}: is not a run file of dfmp2, so --restart does not replace it; "
+                f"{OTHER_FILE}"
             )
         try:
             RunFile(path).close()
@@ -106,8 +106,7 @@ def open_run(path: str, shape: Shape, content: dict[str, Any], restart: bool = F
     if differs is not None:
         file.close()
         raise CheckpointError(
-            f"{path}: is the run file of another input: {differs}; name another file with "
-            "--checkpoint, or start over with --restart"
+            f"{path}: is the run file of another input: {differs}; {OTHER_FILE}, or {START_OVER}"
         )
     return file
 

@@ -273,7 +273,8 @@ def _require_finite(values: Array, what: str) -> None:
     if not np.isfinite(values).all():
         raise ValidationError(
             f"{what} has numbers that are not finite, so it is not written to the run file; use "
-            "--precision fp64 and --backend pytorch, and report it if that does not help"
+            "precision fp64 and backend pytorch (--precision, --backend), and report it if that "
+            "does not help"
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.errors import CheckpointError, ValidationError
+from dfmp2.errors import CheckpointError
 from dfmp2.results.result import ROUNDING, Result
 from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.content import load_centroids, load_result, load_scf
@@ -154,7 +154,7 @@ def _read(path: str, in_use: bool, check_b: bool) -> RunStatus:
         result = None
         try:
             result = load_result(file)
-        except (CheckpointError, ValidationError):
+        except CheckpointError:
             damage.append("the result: it contradicts the pair energies or its digest")
         if result is not None and not _agree(file.read("energies"), result):
             damage.append("the dataset energies (the printed ones are sums of the pair energies)")

@@ -14,7 +14,7 @@ import numpy as np
 
 from dfmp2.backends.protocol import Backend
 from dfmp2.backends.recording import RecordingBackend
-from dfmp2.errors import KernelError, NkiFallbackWarning
+from dfmp2.errors import DFMP2Warning, KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.foreign_errors import translated
@@ -103,9 +103,13 @@ def compute(
             outcome = _Calculation(prepared, checkpoint, progress, file).run()
         else:
             notes.append(nothing_to_correlate(reference))
+            frozen = zip(prepared.solution.spins, reference.frozen, strict=True)
+            if not all(spin.occupied[list(own)].all() for spin, own in frozen):
+                warnings.warn(notes[-1], DFMP2Warning, stacklevel=3)  # every virtual orbital
             if prepared.solution.check.exact is not None:
                 prepared.solution.check.finish(WITHOUT_FOCK)
             outcome = _empty(prepared)
+        notes += outcome.notes
         notes += remarks(reference, float(outcome.energies[:2].sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}
         if (peak := meter.peak()) is not None:
@@ -125,6 +129,15 @@ def _empty(prepared: Prepared) -> Outcome:
     provenance = Provenance(reason=choice.selection.reason)
     label = choice.precision.value
     return Outcome(zero, "not needed", choice.precision, label, provenance)
+
+
+def _too_rough(found: str, accuracy: float) -> tuple[str]:
+    text = (
+        f"precision fp32 misses the accuracy of {accuracy:g} Eh ({found}); use precision auto "
+        "(--precision auto) or fp64"
+    )
+    warnings.warn(text, DFMP2Warning, stacklevel=5)
+    return (text,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +228,8 @@ class _Calculation:
             label = f"fp64 (auto: with fp32, {found})"
             return self._outcome(backend, b, metric, Precision.FP64, label)
         label = checkpoint.label(f"fp32 pair GEMMs, all else fp64 ({found})")
-        return replace(outcome, precision_label=label, provenance=checkpoint.merged())
+        outcome = replace(outcome, precision_label=label, provenance=checkpoint.merged())
+        return outcome if error <= accuracy else replace(outcome, notes=_too_rough(found, accuracy))
 
     def _aux(self, form: str) -> AuxBasis:
         """The auxiliary functions in the form of the B in the run file, else in this form."""

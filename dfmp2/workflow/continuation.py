@@ -20,6 +20,7 @@ from dfmp2.results.result import Result
 from dfmp2.results.sizes import Sizes
 from dfmp2.runfile.checkpoint import Checkpoint
 from dfmp2.runfile.content import load_result, load_scf, store_scf
+from dfmp2.runfile.failures import START_OVER
 from dfmp2.runfile.file import RunFile, is_run_file
 from dfmp2.runfile.identity import SAME_ENERGY, energy_fields, fields_of, orbital_fields
 from dfmp2.runfile.layout import Shape
@@ -189,8 +190,8 @@ def _check_nki(file: RunFile, checkpoint: Checkpoint) -> None:
         if session["id"] in pairs | rows and session["backend"] != "nki":
             raise BackendUnavailable(
                 f"DFMP2_REQUIRE_NKI is set, but {'pairs' if session['id'] in pairs else 'B'} in "
-                f"{file.path} came from {session['backend']} ({session['mode']}); start over with "
-                "--restart"
+                f"{file.path} came from {session['backend']} ({session['mode']}); "
+                f"{START_OVER}"
             )
 
 
@@ -214,5 +215,5 @@ def _check_request(prepared: Prepared, file: RunFile, checkpoint: Checkpoint) ->
         if differs:
             raise CheckpointError(
                 f"{file.path}: pairs in it were computed {differs}; dfmp2 resume continues with "
-                "other settings from here on, --restart starts over"
+                f"other settings from here on, or {START_OVER}"
             )

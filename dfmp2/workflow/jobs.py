@@ -67,8 +67,6 @@ class Job:
         Charge and spin, and where they came from. Empty if nothing states them.
     notes : tuple of str
         Warnings about the geometry file that belong to the result.
-    hamiltonian : tuple of str
-        What the SCF has beside the molecule, as of `dfmp2.references.hamiltonian`.
     """
 
     name: str
@@ -77,7 +75,6 @@ class Job:
     solution: ScfSolution | None = None
     stated: str = ""
     notes: tuple[str, ...] = ()
-    hamiltonian: tuple[str, ...] = ()
 
     @translated("the SCF")
     def converge(self) -> ScfSolution:
@@ -87,8 +84,7 @@ class Job:
         ------
         NotConvergedError
         """
-        x2c = REPEATABLE in self.hamiltonian
-        return self.solution or run_scf(self.mol, self.settings, x2c=x2c)
+        return self.solution or run_scf(self.mol, self.settings)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,6 +92,16 @@ class StoredJob(Job):
     """A job that converges the SCF of a stored result again, to compare with it."""
 
     result: Result
+
+    @translated("the SCF")
+    def converge(self) -> ScfSolution:
+        """The orbitals of the same Hamiltonian.
+
+        Raises
+        ------
+        NotConvergedError
+        """
+        return run_scf(self.mol, self.settings, x2c=REPEATABLE in self.result.hamiltonian)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -228,10 +234,10 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
         orbitals = load_scf(file)
         if orbitals is not None:
             solution = stored_solution(job.mol, job.settings, orbitals)
-            named = job.hamiltonian if job.solution is None else job.solution.hamiltonian
-            solution = replace(solution, hamiltonian=named)
-            if job.solution is not None:
-                solution = replace(solution, check=job.solution.check, notes=job.solution.notes)
+            if (given := job.solution) is not None:
+                solution = replace(
+                    solution, hamiltonian=given.hamiltonian, check=given.check, notes=given.notes
+                )
         else:
             solution = job.converge()
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
@@ -254,7 +260,7 @@ def _content(job: PlannedJob) -> dict[str, Any]:
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
         fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)
-        if named := (*job.hamiltonian, *of_molecule(job.mol)):
+        if named := of_molecule(job.mol):
             fields["hamiltonian"] = list(named)
     else:
         solution = job.solution

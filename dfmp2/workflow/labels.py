@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dfmp2.backends.protocol import Array
 from dfmp2.molecules.basis import basis_label
-from dfmp2.molecules.plain import describe_molecule
+from dfmp2.molecules.plain import built_basis, describe_molecule
 from dfmp2.references.frozen import plain_frozen
 from dfmp2.references.reference import Indices, Reference
 from dfmp2.results.provenance import Provenance
@@ -34,6 +34,8 @@ class Outcome:
         Of the pair energies.
     precision_label : str
     provenance : Provenance
+    notes : tuple of str
+        Warnings that belong to the result.
     """
 
     energies: Array
@@ -41,6 +43,7 @@ class Outcome:
     precision: Precision
     precision_label: str
     provenance: Provenance
+    notes: tuple[str, ...] = ()
 
 
 def nothing_to_correlate(reference: Reference) -> str:
@@ -84,7 +87,7 @@ def result_of(
         frozen=reference.frozen if open_shell else reference.frozen[0],
         sizes=prepared.plan.sizes.named(),
         labels={
-            "basis": basis_label(mol.basis),
+            "basis": basis_label(built_basis(mol)),
             "auxbasis": str(aux),
             "auxbasis_reason": aux.reason,
             "integrals": prepared.source.origin,

@@ -153,6 +153,8 @@ def forecast(
     """
     notes = warn_missing_ecp(mol)
     aux = choose_auxbasis(mol, settings.auxbasis)
+    for remark in aux.remarks:
+        warnings.warn(remark, DFMP2Warning, stacklevel=3)
     if solution is not None:
         notes += _warn_dropped(mol, solution.nmo)
     found = _sized(mol, settings, aux, solution)

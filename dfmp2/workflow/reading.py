@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dfmp2 import defaults
 from dfmp2.errors import CheckpointError, DFMP2Warning, InputError, UnsupportedReferenceError
-from dfmp2.fitting.auxbasis import choose_auxbasis, scf_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis, is_orbital_set, scf_auxbasis
 from dfmp2.molecules.basis import basis_entry
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.electrons import choose_electrons
@@ -61,7 +62,7 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         For "rhf" of an open shell, or a result with Kohn-Sham orbitals.
     NotConvergedError
         If the SCF of a chkfile did not converge.
-    CheckpointError, ValidationError
+    CheckpointError
         If a JSON result was not written by dfmp2, or was changed.
     """
     if settings.scf_auxbasis is not None and not settings.density_fit:
@@ -85,26 +86,24 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
         solution = load_chkfile(source, settings)
         return [Job(name=Path(source).stem, mol=solution.mol, settings=settings, solution=solution)]
     if Path(source).suffix.lower() == ".json" and not is_qcschema_input(source):
+        results = read_results(source)
         _refuse_fixed(
             f"{source}: a result brings its own molecule and settings",
             _FIXED_BY_RESULT,
             settings,
             given,
         )
-        return [_stored_job(result, settings, source) for result in read_results(source)]
+        return [_stored_job(result, settings, source) for result in results]
     geometry = read_geometry(source, settings.unit)
     settings, notes = _with_basis(settings, geometry.basis, source)
+    if settings.unit is None and geometry.stated.unit == "bohr" and not source.endswith(".json"):
+        notes = (*notes, "the coordinates were read in bohr, as the file states")
     electrons = choose_electrons(geometry.stated, settings.charge, settings.spin, source)
     charge, spin = electrons.charge, electrons.spin
     mol = build_mole(geometry, settings.basis, charge, spin, settings.ecp, source)
     scf_kind(mol, settings.reference, source)  # a wrong one is found before the SCF
-    if settings.scf_auxbasis is not None:
-        aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
-        if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
-            settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
-    elif settings.density_fit:
-        settings = replace(settings, scf_auxbasis=scf_auxbasis(mol))
-    name, notes = molecule_name(source), (*notes, *electrons.remarks)
+    settings, more = _with_scf_auxbasis(settings, mol)
+    name, notes = molecule_name(source), (*notes, *more, *electrons.remarks)
     return [Job(name=name, mol=mol, settings=settings, stated=electrons.label, notes=notes)]
 
 
@@ -119,6 +118,33 @@ def _with_basis(
     if stated is None or str(settings.basis).lower() == stated.lower():
         return settings, ()
     note = f"--basis {settings.basis} replaces the basis of the file, {stated}"
+    warnings.warn(note, DFMP2Warning, stacklevel=3)
+    return settings, (note,)
+
+
+def _with_scf_auxbasis(settings: Settings, mol: Any) -> tuple[Settings, tuple[str, ...]]:
+    """The settings with the auxiliary basis of a density-fitted SCF, and notes about it."""
+    if not settings.density_fit:
+        return settings, ()
+    if settings.scf_auxbasis is None:
+        made = scf_auxbasis(mol) or {}
+        settings = replace(settings, scf_auxbasis=made or None)
+        without = [symbol for symbol, value in made.items() if not isinstance(value, str)]
+        note = (
+            f"no JK set is known for {', '.join(without)}: the SCF is fitted with an even-tempered "
+            "set that is made from the orbital basis, larger than PySCF's own"
+        )
+        return settings, (note,) if without else ()
+    aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
+    if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
+        settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
+    wrong = sorted({name for name in aux.names.values() if is_orbital_set(name)})
+    if not wrong:
+        return settings, ()
+    note = (
+        f"auxiliary basis {', '.join(wrong)} of the SCF is an orbital basis, and no auxiliary set: "
+        "E(HF) can err by more than 1 mEh; leave --scf-auxbasis out for the default"
+    )
     warnings.warn(note, DFMP2Warning, stacklevel=3)
     return settings, (note,)
 
@@ -162,5 +188,4 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
         mol=mol,
         settings=again,
         result=result,
-        hamiltonian=result.hamiltonian,
     )

@@ -43,8 +43,8 @@ def remarks(reference: Reference, e_corr: float) -> list[str]:
     if gap < SMALL_GAP:
         found.append(
             f"the gap between occupied and virtual orbitals is only {gap:.3f} Eh: MP2 is not "
-            "reliable for such a reference; check the SCF (--check-stability), or use another "
-            "method"
+            "reliable for such a reference; check the SCF (check_stability, --check-stability), or "
+            "use another method"
         )
     electrons = 2 * reference.nocc // len(reference.spins)
     if -e_corr > LARGE_CORRELATION * electrons:

@@ -8,7 +8,6 @@ from typing import Any
 from dfmp2.errors import CheckpointError, DFMP2Error
 from dfmp2.molecules.build import rebuild_mole
 from dfmp2.molecules.plain import PlainMolecule
-from dfmp2.references.hamiltonian import not_repeatable
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.identity import difference, fields_of
 from dfmp2.settings import Settings
@@ -85,11 +84,10 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
             f"{file.path}: has a setting that this dfmp2 does not have ({error}); use the version "
             "that wrote it"
         ) from error
-    named = tuple(content["fields"].get("hamiltonian", ()))
-    if unknown := not_repeatable(named):
+    if named := content["fields"].get("hamiltonian"):
         raise CheckpointError(
-            f"{file.path}: was begun with {unknown}, which a run file does not describe; give the "
-            "same input to dfmp2 run again"
+            f"{file.path}: was begun with {', '.join(named)}, which a run file does not describe; "
+            "give the same input to dfmp2 run again"
         )
     mol = rebuild_mole(PlainMolecule.from_plain(content["molecule"]), str(file.path))
     return Job(
@@ -98,7 +96,6 @@ def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
         settings=settings,
         stated=content.get("stated", ""),
         notes=tuple(content.get("notes", ())),
-        hamiltonian=named,
     )
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
+from dfmp2.cli import COMMANDS, main
+from dfmp2.errors import InputError
+from dfmp2.references.frozen import parse_frozen
 from tests.cli.common import WATER, dfmp2, energy, in_own_process
 
 BASIS = ("--basis", "cc-pvdz")
@@ -165,6 +169,32 @@ def test_bad_input(case: str, tmp_path: Path) -> None:
     assert error.startswith("Error: ")
     for text in says:
         assert text.replace("FILE", str(file)) in error
+
+
+@pytest.mark.parametrize("text", ["1_0", "\uff11"])
+def test_numbers_that_only_python_reads(text: str) -> None:
+    """Python takes 1_0 for 10, and digits of other scripts; a charge of +10 would be computed."""
+    names = []
+    for command in COMMANDS:
+        found = main.get_command(click.Context(main), command)
+        assert found is not None
+        for option in found.params:
+            if isinstance(option.type, click.types.IntParamType | click.types.FloatParamType):
+                names.append(option.name)
+                with pytest.raises(click.BadParameter, match="is not a number in plain digits"):
+                    option.type.convert(text, option, None)
+    assert {"charge", "spin", "max_cycle", "threads", "pairs", "accuracy", "max_memory"} <= {*names}
+    for frozen in (text, f"0,{text}"):
+        with pytest.raises(InputError, match="is not understood; use a number"):
+            parse_frozen(frozen)
+
+
+def test_json_that_was_cut(tmp_path: Path) -> None:
+    """It was called a result, and the advice was to leave --basis out."""
+    (tmp_path / "cut.json").write_text('{"symbols": ["He"], "geometry": [0, 0')
+    done = dfmp2("run", tmp_path / "cut.json", *BASIS)
+    assert done.exit_code == 6
+    assert "cut.json: is not JSON (Expecting ',' delimiter: line 1 column 38" in done.stderr
 
 
 def test_no_molecule() -> None:

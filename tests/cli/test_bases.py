@@ -51,3 +51,20 @@ def test_file_that_lacks_an_element() -> None:
     done = dfmp2("run", geometry, "--basis", file_with(Path(), "own.nw", SET))
     assert done.exit_code == 2
     assert "Error: he.xyz: own.nw: has no functions for He, only for H; add them" in done.stderr
+
+
+def test_orbital_basis_as_auxiliary_basis_of_the_scf() -> None:
+    """E(HF) of hydrogen was wrong by 24 mEh, without a word."""
+    geometry = file_with(Path(), "h2.xyz", H2)
+    job = ("run", geometry, "--basis", "cc-pvdz", "--no-checkpoint", "--density-fit")
+    done = dfmp2(*job, "--scf-auxbasis", "cc-pvdz")
+    assert "Warning: h2: auxiliary basis cc-pvdz of the SCF is an orbital basis" in done.stderr
+    assert "note: auxiliary basis cc-pvdz of the SCF is an orbital basis" in done.stdout
+    assert "Warning" not in dfmp2(*job, "--scf-auxbasis", "cc-pvdz-jkfit").stderr
+
+
+def test_an_element_without_a_set_for_the_scf_is_named() -> None:
+    """It is not fitted with the set that PySCF would take."""
+    geometry = file_with(Path(), "he.xyz", "1\n\nHe 0 0 0\n")
+    done = dfmp2("run", geometry, "--basis", "cc-pvdz", "--no-checkpoint", "--density-fit")
+    assert "note: no JK set is known for He: the SCF is fitted with an even-tempered" in done.stdout

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from pyscf import lib
 
 from dfmp2.cli import streams
 from dfmp2.errors import OutputError
@@ -203,6 +204,24 @@ def test_a_command_leaves_its_process_as_it_was(helium: Path, arguments: tuple[s
     before = state()
     dfmp2("run", helium, *RUN, "--no-checkpoint", *arguments)
     assert state() == before
+
+
+def test_unknown_variable_of_the_environment(helium: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DFMP2_REQUIRE_NIK=1 demanded nothing, without a word."""
+    monkeypatch.setenv("DFMP2_REQUIRE_NIK", "1")
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", "0")
+    done = dfmp2("plan", helium, *RUN[:2])
+    assert "Warning: DFMP2_REQUIRE_NIK in the environment is not read; dfmp2 knows" in done.stderr
+
+
+def test_another_number_of_threads_than_the_process_has(helium: Path) -> None:
+    """Libraries keep the number that they were loaded with. Another was ignored in silence."""
+    own = lib.num_threads()
+    done = dfmp2("plan", helium, *RUN[:2], "--threads", own + 1)
+    assert f"--threads {own + 1} does not apply: this process has loaded PySCF with {own}" in (
+        done.stderr
+    )
+    assert "PySCF with" not in dfmp2("plan", helium, *RUN[:2], "--threads", own).stderr
 
 
 def test_commands_in_threads_leave_the_process_as_it_was(helium: Path) -> None:

@@ -170,16 +170,16 @@ def _nan(content: dict[str, Any]) -> None:
 def test_changed_energy_is_found(
     result: Path, tamper: Callable[[dict[str, Any]], None], digest: bool
 ) -> None:
-    """By the sums, by the digest or, in a file without digest, by the new computation."""
+    """By the sums or the digest (exit 6); in a file without digest, by the new computation (3)."""
     content = json.loads(result.read_text())
     tamper(content)
     if not digest:
         del content["extras"]["dfmp2"]["digest"]
     result.write_text(json.dumps(content))
     done = dfmp2("validate", result)
-    by_digest = digest and tamper in (_pair, _hartree_fock)
-    assert done.exit_code == (6 if by_digest or tamper is _nan else 3)
-    if by_digest:
+    consistent = tamper in (_pair, _hartree_fock)
+    assert done.exit_code == (3 if consistent and not digest else 6)
+    if consistent and digest:
         assert "does not match its digest" in done.stderr
     assert "Error: " in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
@@ -191,7 +191,7 @@ def test_changed_molecule_is_found(result: Path) -> None:
     result.write_text(json.dumps(content))
     for command in ("show", "validate"):  # two molecules in one file: either could be published
         done = dfmp2(command, result)
-        assert done.exit_code == 3
+        assert done.exit_code == 6
         assert "its molecule is not the one of extras.dfmp2" in done.stderr
     content["extras"]["dfmp2"]["molecule"]["coordinates"][1][1] = content["molecule"]["geometry"][4]
     del content["extras"]["dfmp2"]["digest"]

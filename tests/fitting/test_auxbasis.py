@@ -107,8 +107,8 @@ def test_ghost_atoms_have_functions_and_no_electrons() -> None:
 
 def test_even_tempered_set_gives_a_warning() -> None:
     mol = molecule(HI, "def2-svp", ecp={"I": "def2-svp"})
-    with pytest.warns(DFMP2Warning, match="for I in def2-svp; an even-tempered set is made"):
-        aux = choose_auxbasis(mol)
+    aux = choose_auxbasis(mol)
+    assert "for I in def2-svp; an even-tempered set is made" in aux.remarks[0]
     assert aux.names == {"H": "def2-svp-ri", "I": "even-tempered"}
     assert aux.reason.endswith("; made from the orbital basis for I")
 
@@ -122,8 +122,9 @@ def test_even_tempered_warning_is_in_the_result() -> None:
 
 def test_basis_given_as_shells_has_no_known_set() -> None:
     mol = molecule("He 0 0 0", {"He": [[0, [1.2, 1.0]], [0, [0.3, 1.0]], [1, [0.9, 1.0]]]})
-    with pytest.warns(DFMP2Warning, match="for He in a basis given as shells"):
-        assert choose_auxbasis(mol).names == {"He": "even-tempered"}
+    aux = choose_auxbasis(mol)
+    assert aux.names == {"He": "even-tempered"}
+    assert "for He in a basis given as shells" in aux.remarks[0]
 
 
 def test_jk_set_of_the_scf() -> None:
@@ -165,6 +166,24 @@ def test_unsuitable_auxbasis(basis: str, auxbasis: Any, says: str) -> None:
     """Water in cc-pVDZ with sto-3g as auxiliary basis erred by 44 mEh, without a word."""
     (remark,) = choose_auxbasis(molecule(WATER, basis), auxbasis).remarks
     assert re.search(says, remark)
+
+
+def test_basis_that_was_renamed_after_the_molecule_was_built() -> None:
+    """The set of the new name was taken, and printed as the basis of the result."""
+    mf = converge(molecule("He 0 0 0", "cc-pvdz"))
+    mf.mol.basis = "cc-pvtz"
+    aux = choose_auxbasis(mf.mol)
+    assert aux.names == {"He": "even-tempered"}
+    assert "for He in a basis given as shells" in aux.remarks[0]
+    mp = DFMP2(mf, auxbasis="cc-pvdz-ri").run()
+    assert mp.result.labels["basis"] == "given as shells"
+
+
+def test_unsuitable_auxbasis_is_a_warning() -> None:
+    mp = DFMP2(mean_field("water"), auxbasis="sto-3g")
+    with pytest.warns(DFMP2Warning, match="sto-3g is an orbital basis"):
+        mp.run()
+    assert "sto-3g is an orbital basis" in mp.result.notes[0]
 
 
 @pytest.mark.parametrize(

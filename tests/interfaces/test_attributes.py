@@ -11,7 +11,7 @@ import pytest
 from pyscf import df
 
 from dfmp2 import DFMP2
-from dfmp2.errors import InputError, NotProvidedError
+from dfmp2.errors import DFMP2Warning, InputError, NotProvidedError
 from tests.systems import mean_field
 
 
@@ -115,7 +115,7 @@ def test_values_that_an_attribute_does_not_take(
 def test_values_that_a_run_takes_and_its_file_can_hold(tmp_path: Path) -> None:
     """JSON in the run file has no scalars of NumPy."""
     mp2 = mp().set(progress=None, frozen="none", fused=np.True_, accuracy=np.float32(1e-5))
-    mp2.set(max_memory=np.int64(3000), precision=np.str_("fp64"), checkpoint=tmp_path / "run.h5")
+    mp2.set(max_memory=np.array(3000), precision=np.str_("fp64"), checkpoint=tmp_path / "run.h5")
     mp2.set(checkpoint_interval=0, mo_coeff=mp2.mo_coeff.tolist(), verbose=0)
     mp2.run()
     assert mp2.result.frozen == ()
@@ -254,3 +254,18 @@ def test_with_df_beside_auxbasis_is_refused() -> None:
     mp2.with_df = df.DF(mp2.mol, "cc-pvdz-jkfit")
     with pytest.raises(InputError, match="both name the auxiliary basis"):
         mp2.plan()
+
+
+def test_options_that_change_in_place() -> None:
+    """The energy stayed that of [0], under the options [0, 1]."""
+    mp2 = mp().run(frozen=[0])
+    assert mp2.converged
+    mp2.frozen.append(1)
+    assert not mp2.converged
+    with pytest.raises(AttributeError, match="an option has changed"):
+        _ = mp2.e_corr
+
+
+def test_all_virtual_orbitals_frozen() -> None:
+    with pytest.warns(DFMP2Warning, match="no correlated virtual orbitals: .* is zero"):
+        assert mp().run(frozen=range(5, 24)).e_corr == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -182,3 +183,22 @@ def test_another_charge_starts_from_a_new_guess() -> None:
     scan = DFMP2(converge(molecule("He 0 0 0; H 0 0 0.8", "6-31g", charge=1))).as_scanner()
     ion = molecule("Li 0 0 0; H 0 0 1.6", "6-31g")
     assert abs(scan(ion) - DFMP2(converge(ion)).run().e_tot) < SAME_SCF
+
+
+@pytest.mark.parametrize("density_fit", [False, True])
+def test_pickled(density_fit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySCF makes the classes DFRHF and DFRHF_Scanner in each process, so no module holds them."""
+    scan = scanner(density_fit, frozen=[3])
+    stored = pickle.dumps(scan)
+    monkeypatch.setattr(lib.misc, "_registered_classes", {})  # as in another process
+    again = pickle.loads(stored)
+    assert abs(again(hydrogen(0.8)) - scan(hydrogen(0.8))) < SAME_SCF
+
+
+def test_pickles_never_lose_methods_of_the_user() -> None:
+    class Shifted(scf.hf.RHF):
+        def energy_nuc(self) -> float:
+            return 1.0 + float(self.mol.energy_nuc())
+
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(DFMP2(Shifted(hydrogen(0.7)).density_fit()))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.files import LARGEST, molecule_name, read_geometry
+from dfmp2.molecules.files import LARGEST, read_geometry
 from dfmp2.settings import Settings
 from dfmp2.workflow.reading import read_jobs
 
@@ -101,10 +101,6 @@ def test_name_that_is_not_utf8(tmp_path: Path) -> None:
     (job,) = read_jobs(str(tmp_path / name), Settings(basis="sto-3g"))
     assert job.name == "w__x"
     job.name.encode()
-
-
-def test_names_leave_room_for_the_name_of_a_run_file() -> None:
-    assert molecule_name("é" * 126 + ".xyz") == "é" * 100
 
 
 def test_many_atoms_are_compared_in_time(tmp_path: Path) -> None:

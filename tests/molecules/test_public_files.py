@@ -92,6 +92,9 @@ _QCSCHEMA: dict[str, Any] = {
         pytest.param(_QM9, "a.xyz", id="QM9"),
         pytest.param(_PSI4, "a.xyz", id="Psi4"),
         pytest.param(_PSI4, "no suffix", id="Psi4 without suffix"),
+        pytest.param(_PSI4.replace("3 au\n0 1 water", "3\nxyz in a0"), "a.xyz", id="a0"),
+        pytest.param(_PSI4.replace("3 au\n0 1 water", "3\nlengths [a_0]"), "a.xyz", id="[a_0]"),
+        pytest.param(WATER.replace("water", "(0,1)"), "a.xyz", id="(0,1)"),
         pytest.param(ROWS.replace(" ", ", "), "a.txt", id="lines"),
         pytest.param("# 0 1\n" + ROWS, "a.txt", id="lines with comment"),
         pytest.param(json.dumps(_QCSCHEMA), "a.json", id="AtomicInput"),
@@ -173,6 +176,12 @@ def test_an_unclear_line_is_decided_by_options(tmp_path: Path) -> None:
         ("the dication", {}, "says 'dication', but states no charge as a number"),
         ("-1", {}, "is the number -1, which is not read as a charge"),
         ("dft_charge=-1", {}, "'dft_charge=-1' in the comment line is not read"),
+        ("water (1+)", {}, "says '(1+)', which is not read as a charge (give --charge if it is"),
+        ("H2O^+", {}, "says '^+', which is not read"),
+        ("[OH2]2+ in gas", {}, "says '[OH2]2+', which is not read"),
+        ("OH2 2+", {}, "says '2+', which is not read"),
+        ("H3O+, optimised", {}, "says 'H3O+', which is not read"),
+        ("nelec=8", {}, "'nelec=8' in the comment line is not read"),
     ],
 )
 def test_what_is_not_used_is_warned_about(
@@ -244,7 +253,12 @@ def test_comment_lines_without_surroundings(tmp_path: Path) -> None:
         ("1\nProperties=species:S:1:pos:R:3:q:R:1\nHe 0 0 0\n", ":3: Properties= in line 2 names"),
         ("1\nProperties=species:S\nHe 0 0 0\n", "is not understood; write for example"),
         (f"3\nwater in bohr\n{ROWS}", ":2: 'bohr' could be the unit of the coordinates"),
-        (f"3\nunits=nm\n{ROWS}", ":2: the unit in 'units=nm' is not read"),
+        (f"3\nunits=nm\n{ROWS}", ":2: the unit 'nm' is not read; convert the coordinates"),
+        (f"3\nunits=inch\n{ROWS}", ":2: the unit in 'units=inch' is not read"),
+        (f"3\ncoordinates in nm\n{ROWS}", ":2: the unit 'nm' is not read"),
+        (f"3\npm\n{ROWS}", ":2: the unit 'pm' is not read"),
+        (f"3\nunit B\n{ROWS}", ":2: 'unit B' could be the unit of the coordinates"),
+        (f"3\nSz=1\n{ROWS}", ":2: 'Sz=1' could be S, 2S or the multiplicity"),
         (f"3 au\nunit=angstrom\n{ROWS}", ":2: states both Å and bohr"),
         (WATER + WATER, ":6: a second geometry starts here"),
         ("1\n\nO@1 0 0 0\n", ":3: unknown element 'O@1'; use a symbol such as O or O1"),
@@ -269,6 +283,8 @@ def test_unit_option(tmp_path: Path) -> None:
         z_water(job.mol)
         assert said == []
     z_water(job_of(tmp_path, WATER, unit="angstrom")[0].mol)
+    (note,) = job_of(tmp_path, _PSI4)[0].notes
+    assert note == "the coordinates were read in bohr, as the file states"
 
 
 # Other formats
@@ -317,6 +333,10 @@ def test_charge_of_an_sdf_file(content: str, charge: int, suffix: str, tmp_path:
         (_sdf((4, 0, 0)), "10 electrons cannot have spin 1"),
         (_sdf((9, 0, 0)), ":5: the charge of the atom is no code from 0 to 7"),
         (_sdf((0, 0, 0), "M  CHG  1   4  -1"), ":10: 'M  CHG  1   4  -1' names an atom that does"),
+        (_sdf((0, 0, 0), "M CHG 1 1 2"), ":10: 'M CHG 1 1 2' has another form than 'M  CHG'"),
+        (_sdf((0, 0, 0), "m  chg  1   1   2"), ":10: 'm  chg  1   1   2' has another form than"),
+        (_sdf((0, 0, 0), "M  CHG  2   1   1   1   1"), ":10: 'M  CHG  2   1   1   1   1' names an"),
+        (_sdf(tail="M  CHG  1   1   2\n"), ":11: 'M  CHG  1   1   2' stands after M  END"),
         (_sdf((0, 0, 0), "M  CHG  2   1  -1"), ":10: 'M  CHG  2   1  -1' has another form"),
         (_sdf((5, 0, 0), tail="> <charge>\n0\n"), ":12: 'charge' gives charge 0, but atom lines"),
         (_sdf(tail="> <multiplicity>\n3\n"), "spin 2 (unpaired electrons)"),
@@ -420,10 +440,28 @@ def test_qcschema_keys_that_agree_or_do_not_change_the_energy(tmp_path: Path) ->
         ),
         (_molecule(fragment_multiplicities=[2, 2]), "correct molecular_multiplicity"),
         (_changed(molecule=3), "model and molecule must be objects"),
+        (
+            '{"symbols": ["He"], "symbols": ["Ne"], "geometry": [0, 0, 0]}',
+            "'symbols' is there twice",
+        ),
     ],
 )
 def test_refused_qcschema(content: str, says: str, tmp_path: Path) -> None:
     assert says in error_of(tmp_path, content, "a.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (_molecule(extras={"charge": 2}), "'charge' = 2 in extras is not read"),
+        (_changed(extras={"molecular_charge": 2}), "'molecular_charge' = 2 in extras is not read"),
+        (_molecule(comment="charge=2"), "comment 'charge=2' is not read; write molecular_charge"),
+    ],
+)
+def test_another_charge_in_free_parts_of_qcschema(content: str, says: str, tmp_path: Path) -> None:
+    assert job_of(tmp_path, content, "a.json")[1] == [says]
+    agrees = _molecule(extras={"charge": 0, "charge_model": "x"}, comment="charge=0")
+    assert job_of(tmp_path, agrees, "a.json")[1] == []
 
 
 @pytest.mark.parametrize("name", ["a.sdf", "a.json"])

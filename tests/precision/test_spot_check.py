@@ -12,6 +12,7 @@ import pytest
 
 import dfmp2.workflow.compute
 from dfmp2 import DFMP2
+from dfmp2.errors import DFMP2Warning
 from dfmp2.precision.estimate import rounded_up
 from dfmp2.precision.spot_check import CAUTION, SpotCheck, expected_error
 from dfmp2.tensors.held import InMemory
@@ -75,10 +76,15 @@ def test_auto_computes_again_if_the_spot_check_fails(
     assert mp.e_corr == pytest.approx(exact.e_corr, abs=1e-13, rel=0)
 
 
-def test_requested_float32_is_kept() -> None:
-    mp = DFMP2(mean_field("water")).run(precision="fp32", accuracy=1e-12)
+def test_requested_float32_is_kept_with_a_warning() -> None:
+    """Float32 by name is used also where it misses the accuracy asked for, but not in silence."""
+    mp = DFMP2(mean_field("water"))
+    with pytest.warns(DFMP2Warning, match="precision fp32 misses the accuracy of 1e-12 Eh"):
+        mp.run(precision="fp32", accuracy=1e-12)
     assert mp.result.settings["precision"] == "fp32"
+    assert "misses the accuracy" in mp.result.notes[-1]
     assert _estimate(mp.result.labels["precision"]) > 1e-12
+    assert not mp.run(accuracy=1e-6).result.notes
 
 
 def test_a_pair_with_almost_no_energy_does_not_determine_the_estimate() -> None:

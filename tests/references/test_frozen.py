@@ -63,6 +63,7 @@ def test_frozen_orbitals(frozen: Any, expected: tuple[int, ...]) -> None:
         (1.0, "1.0 is not understood"),
         (True, "True is not understood"),
         ([True, False], r"a mask of 2 orbitals, but there are 24; give one True or False"),
+        (np.array([True, False]), r"a mask of 2 orbitals, but there are 24"),
         ([True, 2], "is not understood"),
         ([0.7], "not understood"),
         (["0"], "not understood"),

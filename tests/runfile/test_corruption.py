@@ -141,6 +141,17 @@ def test_text_file(right: float, copy: Path) -> None:
     check(copy, right)
 
 
+def test_a_file_of_the_user_is_not_called_a_damaged_run_file(copy: Path) -> None:
+    """The advice was to start over with --restart, also for the geometry itself."""
+    Path("notes.txt").write_text("mine\n")
+    for args in (("resume", "notes.txt"), (*JOB, "--checkpoint", "notes.txt", "--quiet")):
+        done = dfmp2(*args)
+        assert done.exit_code == 6
+        assert "notes.txt: cannot be opened (it is no HDF5 file, so it is no run" in done.stderr
+        assert "start over" not in done.stderr
+    assert Path("notes.txt").read_text() == "mine\n"
+
+
 def test_another_hdf5_file_is_never_replaced(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with h5py.File("mine.h5", "w") as file:
         file["precious"] = np.arange(3)
@@ -184,7 +195,10 @@ def test_damaged_orbitals_are_not_used(finished: Path, copy: Path) -> None:
         file["scf/mo_coeff"][2, 3] += 1e-9
     done = dfmp2("resume", copy)
     assert done.exit_code == 6
-    assert "its orbitals are damaged (checksum); compute again with --restart" in done.stderr
+    assert (
+        "its orbitals are damaged (checksum); move it away and start over (--restart)"
+        in done.stderr
+    )
 
 
 def test_a_damaged_pair_is_computed_again(finished: Path, right: float, copy: Path) -> None:

@@ -26,7 +26,7 @@ from tests.runfile.killed import Killer
 
 NO_SPACE = (
     f"{FILE}: cannot be written (No space left on device; committed work is not lost: free disk "
-    "space and start again, or use --no-checkpoint)"
+    "space and start again, or keep no run file (checkpoint None, --no-checkpoint))"
 )
 
 
@@ -172,7 +172,7 @@ def refused(path: Path) -> str:
     assert done.exit_code == 6
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"Error: {path}: cannot be made (")
-    assert "name another file with --checkpoint, or use --no-checkpoint" in done.stderr
+    assert "name another file (checkpoint, --checkpoint), or keep no run file" in done.stderr
     return done.stderr
 
 

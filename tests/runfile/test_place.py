@@ -121,7 +121,7 @@ def test_two_first_starts_without_hard_links(
 
     monkeypatch.setattr(os, "link", no_links)
     before = Path(file.path).stat().st_ino
-    with pytest.raises(CheckpointError, match="another process made it just now"):
+    with pytest.raises(CheckpointError, match="another process began the same run"):
         RunFile.create(file.path, SHAPE, {"fields": {}})
     assert Path(file.path).stat().st_ino == before
     RunFile.create("b.dfmp2.h5", SHAPE, {"fields": {}}).close()

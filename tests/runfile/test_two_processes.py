@@ -64,7 +64,7 @@ def test_a_second_writer_is_refused(
     assert done.exit_code == 6
     assert done.stderr == (
         f"Error: {FILE}: is in use by another process of dfmp2; wait for it, or name another file "
-        "with --checkpoint\n"
+        "(checkpoint, --checkpoint)\n"
     )
     assert copy.read_bytes() == before
     holder.send_signal(signal.SIGKILL)
@@ -98,7 +98,8 @@ def test_two_runs_started_at_the_same_time(killer: Killer, finished: Path, tmp_p
     assert sorted((answer["exit"], answer["other"])) == [0, 6]
     refused = tmp_path / ("stderr" if answer["exit"] else "otherstderr")
     assert refused.read_text() == (
-        f"Error: {FILE}: another process made it just now; start again to continue it\n"
+        f"Error: {FILE}: another process began the same run at the same moment, and works on it "
+        "now; wait for it and start again, or name another file (checkpoint, --checkpoint)\n"
     )
     assert abs(resumed(tmp_path / FILE).e_tot - resumed(finished).e_tot) < 1e-10
     assert not list(tmp_path.glob("*.tmp"))
