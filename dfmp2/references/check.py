@@ -4,8 +4,8 @@ MP2 cannot see that they do not: it gives another number without a message. Ther
 
 - C^T S C = 1, and no number is NaN or infinite (`require_orthonormal`);
 - E_nuc + sum_i (e_i + h_ii) = E_tot, which needs no two-electron integrals;
-- the Fock matrix: a few random elements of it during the DF-MP2 run (see
-  `dfmp2.integrals.fock_probe`), or all of it (`require_solution`).
+- the Fock matrix: with random vectors during the DF-MP2 run (see `dfmp2.integrals.fock_probe`), or
+  all of it (`require_solution`).
 
 The two-electron part of the Fock matrix is always that of the molecule, and not the mean field's
 own: MP2 uses the integrals of the molecule, so an SCF with other integrals is no reference for it.
@@ -46,24 +46,25 @@ by the Fock matrix."""
 
 FOCK = 5e-3
 """Hartree. Largest element of C^T F C - diag(e). Density fitting and seminumerical exchange change
-elements by up to 1e-3, a real fault by 5e-2 and more."""
+elements by up to 2e-3, a real fault by 5e-2 and more."""
 
 ENERGY, ENERGY_PER_ATOM = 1e-3, 1e-4
 """Hartree. Largest error of a total energy that other integrals may have given: those of a
 density-fitted SCF, whose chkfile does not name its set, or of seminumerical exchange."""
 
 HELD = 120
-"""Atomic orbitals. Up to this number a Fock matrix from integrals in memory takes 0.1 s."""
+"""Atomic orbitals. Up to this number a Fock matrix from integrals in memory takes 0.1 s, and that
+of a Kohn-Sham method about a second."""
 
 FULL = "orthonormality, total energy and the whole Fock matrix"
 CHEAP = "orthonormality, total energy and random elements of the Fock matrix"
 WITHOUT_FOCK = "orthonormality and total energy"
-KOHN_SHAM = "orthonormality only, because the orbitals are Kohn-Sham orbitals"
+KOHN_SHAM = "orthonormality only, because Kohn-Sham orbitals of this size need check_reference full"
 OFF = "off"
 
 ADVICE = (
     "run the SCF again without changing its results (probable causes: orbitals or energies set by "
-    "hand, a level shift, another unit, Kohn-Sham orbitals), or use check_reference 'off'"
+    "hand, a level shift, another unit, orbitals of another method), or use check_reference 'off'"
 )
 
 
@@ -75,14 +76,11 @@ class FockFaults:
     ----------
     gradient : float
         Largest element between an occupied and a virtual orbital.
-    worst : float
-        Largest element of C^T F C - diag(e).
     text : str
         Describes the largest fault. Empty if there is none.
     """
 
     gradient: float
-    worst: float
     text: str
 
 
@@ -111,21 +109,30 @@ def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
     if how == "off":
         return replace(solution, check=ReferenceCheck(OFF))
     require_orthonormal(solution)
-    if how == "auto" and solution.kind != "RHF":
-        return replace(solution, check=ReferenceCheck(KOHN_SHAM))
-    exact = partial(require_solution, solution, mf)
-    if how == "auto":
+    if how == "auto" and solution.kind == "RHF":
         one_electron, difference = _sum_rule(solution, mf)
-        if abs(difference) <= SUM_RULE and _own_fock_fits(solution, mf, one_electron):
+        own = _held_potential(solution, mf)
+        fits = own is None or np.abs(_residual(solution, one_electron + own)).max() <= FOCK
+        if abs(difference) <= SUM_RULE and fits:
+            exact = partial(require_solution, solution, mf)
             return replace(solution, check=ReferenceCheck(CHEAP, one_electron, exact))
-    exact()
+    elif how == "auto" and len(solution.mo_coeff) > HELD:
+        return replace(solution, check=ReferenceCheck(KOHN_SHAM))
+    require_solution(solution, mf)
     return replace(solution, check=ReferenceCheck(FULL))
 
 
-def _own_fock_fits(solution: ScfSolution, mf: Any, one_electron: NDArray[np.float64]) -> bool:
-    """Whether the Fock matrix of the integrals that the SCF of a small molecule holds fits.
+def _residual(solution: ScfSolution, fock: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C^T F C - diag(e), shape (nmo, nmo)."""
+    found: NDArray[np.float64] = solution.mo_coeff.T @ fock @ solution.mo_coeff
+    found[np.diag_indices_from(found)] -= solution.mo_energy
+    return found
 
-    True where there are none. It sees each orbital, which random elements do not.
+
+def _held_potential(solution: ScfSolution, mf: Any) -> NDArray[np.float64] | None:
+    """The two-electron part of the Fock matrix, where the SCF of a small molecule holds integrals.
+
+    They are those of its own Fock matrix, so they show faults below the error of a density fitting.
     """
     from pyscf import df, scf
 
@@ -133,20 +140,19 @@ def _own_fock_fits(solution: ScfSolution, mf: Any, one_electron: NDArray[np.floa
     own, fitting = getattr(mf, "_eri", None), solution.with_df
     density = 2 * solution.mo_coeff[:, occupied] @ solution.mo_coeff[:, occupied].T
     if nao > HELD:
-        return True
+        return None
     if isinstance(fitting, df.DF):
         cderi = fitting._cderi
         held = isinstance(cderi, np.ndarray) and cderi.shape[-1] == nao * (nao + 1) // 2
         if not held or getattr(mf, "only_dfj", False):
-            return True
+            return None
         coulomb, exchange = fitting.get_jk(density, hermi=1)
     elif isinstance(own, np.ndarray):
         coulomb, exchange = scf.hf.dot_eri_dm(own, density, hermi=1)
     else:
-        return True
-    fock = solution.mo_coeff.T @ (one_electron + coulomb - exchange / 2) @ solution.mo_coeff
-    fock[np.diag_indices_from(fock)] -= solution.mo_energy
-    return bool(np.abs(fock).max(initial=0.0) <= FOCK)
+        return None
+    potential: NDArray[np.float64] = coulomb - exchange / 2
+    return potential
 
 
 def require_finite(solution: ScfSolution) -> None:
@@ -222,8 +228,9 @@ def require_solution(solution: ScfSolution, mf: Any) -> None:
     """
     faults = fock_faults(solution, mf, same_integrals=SGX not in solution.hamiltonian)
     if faults.text:
+        method = "Hartree-Fock" if solution.kind == "RHF" else "Kohn-Sham"
         raise InputError(
-            "orbitals, orbital energies and total energy do not belong to one Hartree-Fock "
+            f"orbitals, orbital energies and total energy do not belong to one {method} "
             f"solution of this molecule: {faults.text}; {ADVICE}"
         )
 
@@ -241,17 +248,15 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
     coeff, energy, occ = solution.mo_coeff, solution.mo_energy, solution.mo_occ
     density = (coeff * occ) @ coeff.T
     potential = _potential(solution, mf, density)
-    fock = coeff.T @ mf.get_fock(vhf=potential, dm=density) @ coeff
-    own = fock.diagonal().copy()
-    fock[np.diag_indices_from(fock)] -= energy
-    size = np.abs(fock)
-    gradient = float(size[np.ix_(occ > 0, occ == 0)].max(initial=0.0))
+    residual = _residual(solution, mf.get_fock(vhf=potential, dm=density))
+    size = np.abs(residual)
     worst = float(size.max(initial=0.0))
     text = ""
     if not worst <= FOCK:
         p, q = sorted(int(x) for x in np.unravel_index(int(np.nanargmax(size)), size.shape))
+        own = energy[p] + residual[p, p]
         text = (
-            f"orbital {p} has the energy {energy[p]:.4f} Eh, but {own[p]:.4f} in the Fock matrix"
+            f"orbital {p} has the energy {energy[p]:.4f} Eh, but {own:.4f} in the Fock matrix"
             if p == q
             else f"the Fock matrix couples the orbitals {p} and {q} by {worst:.2g} Eh"
         )
@@ -260,7 +265,7 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
         limit = SUM_RULE if same_integrals else ENERGY + ENERGY_PER_ATOM * solution.mol.natm
         if not abs(total - solution.e_tot) <= limit:
             text = f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have {total:.6f} Eh"
-    return FockFaults(gradient, worst, text)
+    return FockFaults(float(size[np.ix_(occ > 0, occ == 0)].max(initial=0.0)), text)
 
 
 def _potential(solution: ScfSolution, mf: Any, density: NDArray[np.float64]) -> Any:

@@ -63,17 +63,19 @@ def read_mean_field(
     """
     kind = _kind(mf, allow_ks)
     own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
-    coeff = np.asarray(mf.mo_coeff if mo_coeff is None else mo_coeff)
-    occ = np.asarray(mf.mo_occ if mo_occ is None else mo_occ)
-    _check_orbitals(mf, coeff, occ)
+    _require_orbitals(mf)
+    coeff = _numbers("mo_coeff", mf.mo_coeff if mo_coeff is None else mo_coeff, 2)
+    occ = _numbers("mo_occ", mf.mo_occ if mo_occ is None else mo_occ, 1)
+    energy = _numbers("mo_energy", mf.mo_energy, 1)
+    _check_orbitals(mf, coeff, energy, occ)
     solution = ScfSolution(
         mol=mf.mol,
         kind=kind,
-        e_tot=float("nan" if mf.e_tot is None else mf.e_tot),
+        e_tot=float(_numbers("e_tot", float("nan") if mf.e_tot is None else mf.e_tot, 0)),
         mo_coeff=coeff,
-        mo_energy=np.asarray(mf.mo_energy) if own else np.zeros(len(occ)),
+        mo_energy=energy if own else np.zeros(len(occ)),
         mo_occ=occ,
-        conv_tol=float(mf.conv_tol),
+        conv_tol=float(_numbers("conv_tol", mf.conv_tol, 0)),
         with_df=None if is_sgx(mf) else getattr(mf, "with_df", None) or None,
         hamiltonian=decorations(mf),
     )
@@ -81,8 +83,8 @@ def read_mean_field(
     if own:
         return checked(solution, mf, check)
     require_orthonormal(solution)
-    energy, e_tot = _rebuilt(mf, coeff, occ)
-    return replace(solution, mo_energy=energy, e_tot=e_tot, check=ReferenceCheck(FULL))
+    rebuilt, e_tot = _rebuilt(mf, coeff, occ)
+    return replace(solution, mo_energy=rebuilt, e_tot=e_tot, check=ReferenceCheck(FULL))
 
 
 def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any:
@@ -141,8 +143,8 @@ def is_periodic(mol: Any) -> bool:
     return any(kind.__name__ == "Cell" for kind in type(mol).__mro__)
 
 
-def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
-    if mf.mo_coeff is None or coeff.ndim != 2:
+def _require_orbitals(mf: Any) -> None:
+    if mf.mo_coeff is None:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
     if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
         raise NotConvergedError(
@@ -152,18 +154,41 @@ def _check_orbitals(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
         )
     if not mf.converged:
         raise NotConvergedError(
-            "the SCF is not converged, so MP2 on it has no meaning; raise mf.max_cycle, or try "
-            "mf = mf.newton() or a level shift, and run it again"
+            "the SCF is not converged (mf.converged is False), so MP2 on it has no meaning. After "
+            "to_rhf() or to_hf(), which clear it, run mf.kernel(mf.make_rdm1()); else raise "
+            "mf.max_cycle, or try mf = mf.newton() or a level shift, and run it again"
         )
+
+
+def _numbers(name: str, value: Any, ndim: int) -> NDArray[Any]:
+    """An attribute as an array of float64. Complex orbitals stay: they are refused elsewhere."""
+    kind = {0: "one number", 1: "one number per orbital", 2: "a matrix of numbers"}[ndim]
+    try:
+        found = np.asarray(value)
+        if found.dtype.kind not in ("fiubc" if ndim == 2 else "fiub"):
+            raise TypeError(f"type {found.dtype}")
+        if found.ndim != ndim:
+            raise ValueError(f"shape {found.shape}")
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} of the SCF must be {kind}, found {type(value).__name__} ({error}); run "
+            "mf.kernel() again"
+        ) from error
+    return found if found.dtype.kind == "c" else found.astype(np.float64, copy=False)
+
+
+def _check_orbitals(
+    mf: Any, coeff: NDArray[Any], energy: NDArray[Any], occ: NDArray[np.float64]
+) -> None:
     if np.iscomplexobj(coeff):
         raise UnsupportedReferenceError(
             "the orbitals are complex; dfmp2 treats real orbitals only (take mo_coeff.real if "
             "their imaginary part is zero)"
         )
-    if np.shape(mf.mo_energy) != np.shape(mf.mo_occ) or occ.ndim != 1:
+    if energy.shape != np.shape(mf.mo_occ):
         raise InputError(
-            f"mo_energy has shape {np.shape(mf.mo_energy)} and mo_occ {np.shape(mf.mo_occ)}; one "
-            "number per orbital is needed, run mf.kernel() again"
+            f"mo_energy has shape {energy.shape} and mo_occ {np.shape(mf.mo_occ)}; one number per "
+            "orbital is needed, run mf.kernel() again"
         )
     if coeff.shape != (mf.mol.nao_nr(), len(occ)):
         raise InputError(
