@@ -103,8 +103,8 @@ class Settings:
     allow_ks : bool
         Accept Kohn-Sham orbitals.
     check_reference : str
-        "auto": check orbitals and energies of the SCF cheaply. "full": with the whole Fock matrix.
-        "off": only for NaN and infinity.
+        "auto": check orbitals and energies of the SCF cheaply; of a larger Kohn-Sham reference only
+        the orthonormality. "full": with the whole Fock matrix. "off": only for NaN and infinity.
     check_stability : bool
         Look for a lower SCF solution (internal stability).
     checkpoint : str or None

@@ -151,7 +151,7 @@ scf_options = _stack(
         default=defaults.CHECK_REFERENCE,
         show_default=True,
         help="Check that orbitals, orbital energies and total energy belong together: with random "
-        "elements of the Fock matrix, or all of them (full; always for chkfiles).",
+        "vectors on the Fock matrix, or all of it (full; always for chkfiles), or not (off).",
     ),
     click.option(
         "--check-stability",
