@@ -8,7 +8,7 @@ half transforms are GEMMs. All are float64, except for pair energies of a float3
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
 from pathlib import Path
@@ -18,12 +18,16 @@ import numpy as np
 import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
+from dfmp2.backends.gemm_library import Product, by_torch, choose_library, product_of
 from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor
+from dfmp2.backends.substitution import solve_rows
 from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.kernels.blas import single_thread
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.planning.gpu import SOLVE_COLUMNS, pairs_at_once
 from dfmp2.planning.plan import T_BLOCK, gemm_width
-from dfmp2.results.provenance import Where
+from dfmp2.results.provenance import GemmLibrary, Where
+from dfmp2.results.sizes import Sizes
 
 __all__ = ["TorchBackend", "blocks_at_once"]
 
@@ -68,6 +72,8 @@ class TorchBackend:
     ----------
     device : torch.device
     where : Where
+    libraries : list of GemmLibrary
+        Empty until `choose_libraries`. Before, torch multiplies.
 
     Raises
     ------
@@ -106,6 +112,8 @@ class TorchBackend:
         # stays in the cache of its core until it is reduced, and threads do not wait for others.
         self._threads = torch.get_num_threads()
         self._pool = _pool(self._threads)
+        self._library = {"float64": "torch", "float32": "torch"}
+        self.libraries: list[GemmLibrary] = []
 
     def asarray(self, x: Array) -> Tensor:
         x = np.asarray(x)
@@ -143,6 +151,36 @@ class TorchBackend:
         torch.linalg.solve_triangular(a, a @ a, upper=False)
         self.mp2_energy(a[None], np.array([-1.0]), np.ones(64))
 
+    def choose_libraries(
+        self, asked: str, sizes: Sizes, flops: float, dtypes: Sequence[str]
+    ) -> None:
+        """Choose the library of the matrix products on the CPU, for each dtype of a run.
+
+        Parameters
+        ----------
+        asked : str
+            One of `dfmp2.settings.BLAS`.
+        sizes : Sizes
+        flops : float
+            Floating-point operations of the run.
+        dtypes : sequence of {"float64", "float32"}
+        """
+        nvir, naux = max(sizes.nvir, 1), sizes.naux
+        self.libraries = []
+        for dtype in dtypes:
+            at_once = blocks_at_once(nvir, np.dtype(dtype).itemsize)
+            shape = (at_once * nvir, gemm_width(nvir), naux)
+            self._library[dtype], made = choose_library(asked, self._pool, shape, dtype, flops)
+            self.libraries.append(made)
+
+    def _product(self, dtype: torch.dtype) -> Product:
+        return product_of(self._library[str(dtype).removeprefix("torch.")])
+
+    def _shared(self, work: Callable[[int], None], workers: int) -> None:
+        """Run work(0), work(1), ... in threads, each of which computes on one core."""
+        with single_thread():
+            list(self._pool.map(work, range(workers)))
+
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         return (a.mT if transpose_a else a) @ b
 
@@ -154,21 +192,26 @@ class TorchBackend:
         return a.mT @ a if transpose_a else a @ a.mT
 
     def trsm(self, a: Array, b: Tensor) -> Tensor:
+        check_shapes("trsm", "PP iPa", a=a, b=b)
         nocc, naux, nvir = b.shape
         if not np.diagonal(a).all():
             raise InputError("trsm: the triangular matrix is singular: a diagonal element is 0")
         factor = self.asarray(a)
         if not b.mT.is_contiguous():  # B came from another backend
             return torch.linalg.solve_triangular(factor, b, upper=False)
-        for part in b.mT.split(self._solved_at_once(nocc, nvir)):
+        if self.device.type == "cpu":
+            with single_thread():
+                rows = b.mT.view(nocc * nvir, naux)
+                solve_rows(factor, rows, self._product(b.dtype), self._pool, self._threads)
+            return b
+        for part in b.mT.split(self._solved_at_once(nvir)):
             columns = part.view(len(part) * nvir, naux).T  # [P, (i,a)], P contiguous
             torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
         return b
 
-    def _solved_at_once(self, nocc: int, nvir: int) -> int:
-        """Occupied orbitals in one solve. On a GPU a library may copy its input, so this is less
-        than all of B."""
-        return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
+    def _solved_at_once(self, nvir: int) -> int:
+        """Occupied orbitals in one solve on a GPU, whose library may copy its input."""
+        return max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         check_shapes("ao2mo", "Pmm mi ma iPa", eri=eri, c_occ=c_occ, c_vir=c_vir, out=out)
@@ -188,6 +231,7 @@ class TorchBackend:
         rounds = ceil(nblock / (AUX_AT_ONCE * workers))  # equal work for all threads
         at_once = ceil(nblock / (rounds * workers))
         starts = iter(range(0, nblock, at_once))
+        product = self._product(eri.dtype)
 
         def work(_: int) -> None:
             half_memory = torch.empty(nocc * at_once * nao, dtype=eri.dtype)
@@ -197,11 +241,11 @@ class TorchBackend:
                 half = half_memory[: nocc * len(some) * nao].view(nocc, len(some), nao)
                 full = full_memory[: nvir * nocc * len(some)].view(nvir, -1)
                 for p, one in enumerate(some):
-                    torch.mm(c_occ.T, one.T, out=half[:, p])
-                torch.mm(c_vir.T, half.view(-1, nao).T, out=full)
+                    product(c_occ.T, one.T, half[:, p])
+                product(c_vir.T, half.view(-1, nao).T, full)
                 _put_transformed(full, out[:, p0 : p0 + len(some)])
 
-        list(self._pool.map(work, range(workers)))
+        self._shared(work, workers)
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
@@ -234,6 +278,7 @@ class TorchBackend:
         e_os, e_ss = np.zeros((len(e_i), len(e_j))), np.zeros((len(e_i), len(e_j)))
         at_once = blocks_at_once(nvir, b_i.element_size())
         tasks = iter(list(_rows(block, at_once)))
+        product = self._product(b_i.dtype)
 
         def work(_: int) -> None:
             memory = torch.empty((at_once * nvir, width), dtype=b_i.dtype)
@@ -242,10 +287,10 @@ class TorchBackend:
             for i, j in tasks:  # all threads share this iterator
                 if wide is not None and i != last:
                     wide[:nvir], last = b_i[i].mT, i
-                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory).numpy()
+                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory, product).numpy()
                 reduce_pairs(t, e_i[i] + e_j[j], e_vir, (0, 1), e_os[i, j], e_ss[i, j])
 
-        list(self._pool.map(work, range(self._threads)))
+        self._shared(work, self._threads)
         return e_os, e_ss
 
     def _pair_energy_cuda(self, block: PairBlock) -> tuple[Array, Array]:
@@ -291,14 +336,16 @@ def _rows(block: PairBlock, at_once: int) -> Iterator[tuple[int, slice]]:
             yield i, slice(j0, min(j0 + at_once, nj))
 
 
-def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
+def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor, product: Product = by_torch) -> Tensor:
     """T[j,b,a] of one i with several j as one GEMM, with the columns of `b_i`.
 
     T_ij is transposed. Its energies are the same, because they are symmetric in a and b.
     """
     nj, naux, nvir = b_j.shape
     rows = b_j.mT.reshape(nj * nvir, naux)  # [(j,b), P], a view
-    return torch.mm(rows, b_i, out=memory[: nj * nvir]).view(nj, nvir, -1)
+    out = memory[: nj * nvir]
+    product(rows, b_i, out)
+    return out.view(nj, nvir, -1)
 
 
 def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ import click
 
 from dfmp2 import defaults
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES, UNITS
+from dfmp2.settings import BACKENDS, BLAS, CHECKS, INTEGRALS, REFERENCES, UNITS
 
 __all__ = [
     "calculation_options",
@@ -144,7 +144,7 @@ scf_options = _stack(
 molecule_options = _stack(geometry_options, scf_options)
 
 
-def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
+def _settings(accuracy: float | None, fused: bool | None, blas: str | None) -> Callable[[F], F]:
     """Options that may change when a run is continued."""
     return _stack(
         click.option(
@@ -154,6 +154,14 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
             help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
         ),
         machine_options,
+        click.option(
+            "--blas",
+            type=click.Choice(BLAS),
+            default=blas,
+            show_default=True,
+            help="Library of the matrix products on the CPU. auto: the faster one of torch's and "
+            "NumPy's, measured at the start of a long run.",
+        ),
         click.option(
             "--precision",
             type=click.Choice([name.value for name in Precision]),
@@ -178,7 +186,7 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
     )
 
 
-settings_options = _settings(None, None)
+settings_options = _settings(None, None, None)
 
 calculation_options = _stack(
     click.option("--auxbasis", help="Auxiliary basis. Default: the RI-MP2 set of the basis."),
@@ -188,7 +196,7 @@ calculation_options = _stack(
         help="Orbitals that are not correlated: the lowest N, a list of indices from 0 such as "
         "0,1,5, or the chemical core (auto). Default: none.",
     ),
-    _settings(defaults.ACCURACY, defaults.FUSED),
+    _settings(defaults.ACCURACY, defaults.FUSED, defaults.BLAS),
 )
 
 checkpoint_options = _stack(

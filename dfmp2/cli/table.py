@@ -58,6 +58,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("E(SOS-MP2) total", result.e_tot_sos),
     ]
     made = labels.get("reference_check", CHEAP)
+    gemm = result.provenance.gemm_line()
     checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
         ("basis", labels["basis"]),
@@ -73,6 +74,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("precision", labels["precision"]),
         ("pair energies", "fused" if result.settings["fused"] else "unfused"),
         ("ran on", result.provenance.device_line()),
+        *([("GEMM", gemm)] if gemm else []),
         ("chosen because", result.provenance.reason),
         ("peak memory", _memory(result)),
     ]
