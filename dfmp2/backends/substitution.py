@@ -5,8 +5,7 @@ With rows x = L^-1 b, and blocks K of the lower triangular L with diagonal block
     x_K = D_K^-1 (b_K - sum_{J<K} L_KJ x_J)
 
 D_K^-1 and -D_K^-1 L_KJ are made once. They stand side by side in one matrix, so x_K of many rows is
-one product with b_K and the x_J before it, and the solve has the speed of a GEMM. Triangular solves
-of MKL and OpenBLAS are slower, and NumPy has none.
+one product with b_K and the x_J before it. NumPy has matrix products, but no triangular solve.
 
 The error is that of a triangular solve times at most the condition |D_K^-1| |D_K| of the worst
 diagonal block (J. J. Du Croz, N. J. Higham, IMA J. Numer. Anal. 12, 1 (1992),
@@ -15,7 +14,7 @@ doi:10.1093/imanum/12.1.1). Diagonal blocks are better conditioned than L.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from math import ceil
 
 import torch
@@ -23,19 +22,19 @@ import torch
 from dfmp2.backends.gemm_library import Product
 from dfmp2.backends.protocol import Tensor
 
-__all__ = ["solve_rows"]
+__all__ = ["row_solver"]
 
-COLUMNS = 192
+COLUMNS = 144
 """Columns of L in a block, at most."""
 
 ROWS = 256
 """Rows that a thread solves together, at most."""
 
 
-def solve_rows(
-    factor: Tensor, rows: Tensor, product: Product, pool: ThreadPoolExecutor, threads: int
-) -> None:
-    """Overwrite each row b with L^-1 b.
+def row_solver(
+    factor: Tensor, rows: Tensor, product: Product, threads: int
+) -> Callable[[int], None]:
+    """The work of each of several threads, which together overwrite each row b with L^-1 b.
 
     Parameters
     ----------
@@ -44,9 +43,12 @@ def solve_rows(
     rows : tensor, shape (nrow, n), float64
         Contiguous.
     product : callable
-    pool : ThreadPoolExecutor
     threads : int
-        Number of its threads that work.
+
+    Returns
+    -------
+    callable
+        Is called by each thread with its number.
     """
     blocks = _blocks(factor)
     nrow = len(rows)
@@ -62,7 +64,7 @@ def solve_rows(
                 product(own[:, :end], weights.T, x)
                 own[:, begin:end] = x
 
-    list(pool.map(work, range(threads)))
+    return work
 
 
 def _blocks(factor: Tensor) -> list[tuple[int, int, Tensor]]:

@@ -20,7 +20,7 @@ import torch
 from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.gemm_library import Product, by_torch, choose_library, product_of
 from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor
-from dfmp2.backends.substitution import solve_rows
+from dfmp2.backends.substitution import row_solver
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.kernels.blas import single_thread
 from dfmp2.kernels.layout import check_shapes
@@ -199,19 +199,19 @@ class TorchBackend:
         factor = self.asarray(a)
         if not b.mT.is_contiguous():  # B came from another backend
             return torch.linalg.solve_triangular(factor, b, upper=False)
-        if self.device.type == "cpu":
-            with single_thread():
-                rows = b.mT.view(nocc * nvir, naux)
-                solve_rows(factor, rows, self._product(b.dtype), self._pool, self._threads)
+        if self._library["float64"] == "numpy":  # it has no triangular solve
+            rows, product = b.mT.view(nocc * nvir, naux), self._product(b.dtype)
+            self._shared(row_solver(factor, rows, product, self._threads), self._threads)
             return b
-        for part in b.mT.split(self._solved_at_once(nvir)):
+        for part in b.mT.split(self._solved_at_once(nocc, nvir)):
             columns = part.view(len(part) * nvir, naux).T  # [P, (i,a)], P contiguous
             torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
         return b
 
-    def _solved_at_once(self, nvir: int) -> int:
-        """Occupied orbitals in one solve on a GPU, whose library may copy its input."""
-        return max(1, SOLVE_COLUMNS // nvir)
+    def _solved_at_once(self, nocc: int, nvir: int) -> int:
+        """Occupied orbitals in one solve. On a GPU a library may copy its input, so this is less
+        than all of B."""
+        return nocc if self.device.type == "cpu" else max(1, SOLVE_COLUMNS // nvir)
 
     def ao2mo(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
         check_shapes("ao2mo", "Pmm mi ma iPa", eri=eri, c_occ=c_occ, c_vir=c_vir, out=out)
