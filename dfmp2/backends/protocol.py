@@ -9,7 +9,7 @@ in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -21,7 +21,16 @@ from dfmp2.errors import BackendUnavailable
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.results.provenance import Where
 
-__all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "Tensor"]
+__all__ = [
+    "Array",
+    "Backend",
+    "Engine",
+    "Event",
+    "PairBlock",
+    "PairCase",
+    "Tensor",
+    "ThreadedIntegrals",
+]
 
 Array = NDArray[np.float64]
 """A float64 array of NumPy, on the host."""
@@ -106,6 +115,20 @@ class PairBlock:
                 f"pair block of case {self.case.value}: the backends of this version reduce closed "
                 "shells only; use a closed-shell reference"
             )
+
+
+class ThreadedIntegrals(Protocol):
+    """Integrals on the host that several threads can make."""
+
+    @property
+    def blocks(self) -> Sequence[Any]:
+        """The blocks, with first function p0 and the one after the last p1."""
+
+    def maker(self) -> Callable[[Any], Iterator[Array]]:
+        """What one thread calls for each block, with memory of this thread.
+
+        It returns the [m,n] of the block, one after the other in the same memory.
+        """
 
 
 class Engine(Protocol):

@@ -8,10 +8,12 @@ half transforms are GEMMs. All are float64, except for pair energies of a float3
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from math import ceil
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Barrier, Lock
 
 import numpy as np
@@ -19,7 +21,7 @@ import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.gemm_library import Product, by_torch, choose_library, product_of
-from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor
+from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor, ThreadedIntegrals
 from dfmp2.backends.substitution import row_solver
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.kernels.blas import single_thread
@@ -72,6 +74,7 @@ class TorchBackend:
     ----------
     device : torch.device
     where : Where
+    threads : int
     libraries : list of GemmLibrary
         Empty until `choose_libraries`. Before, torch multiplies.
 
@@ -110,8 +113,8 @@ class TorchBackend:
         self.where = Where("pytorch", self.device.type, name)
         # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then
         # stays in the cache of its core until it is reduced, and threads do not wait for others.
-        self._threads = torch.get_num_threads()
-        self._pool = _pool(self._threads)
+        self.threads = torch.get_num_threads()
+        self._pool = _pool(self.threads)
         self._library = {"float64": "torch", "float32": "torch"}
         self.libraries: list[GemmLibrary] = []
 
@@ -201,7 +204,7 @@ class TorchBackend:
             return torch.linalg.solve_triangular(factor, b, upper=False)
         if self._library["float64"] == "numpy":  # it has no triangular solve
             rows, product = b.mT.view(nocc * nvir, naux), self._product(b.dtype)
-            self._shared(row_solver(factor, rows, product, self._threads), self._threads)
+            self._shared(row_solver(factor, rows, product, self.threads), self.threads)
             return b
         for part in b.mT.split(self._solved_at_once(nocc, nvir)):
             columns = part.view(len(part) * nvir, naux).T  # [P, (i,a)], P contiguous
@@ -225,27 +228,95 @@ class TorchBackend:
         _put_transformed(full, out)
 
     def _ao2mo_cpu(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
-        """One P after the other, because a single (mn|P) stays in the cache during its GEMM."""
-        (nblock, nao, _), nocc, nvir = eri.shape, c_occ.shape[1], c_vir.shape[1]
-        workers = min(self._threads, nblock)
+        nblock = len(eri)
+        workers = min(self.threads, nblock)
         rounds = ceil(nblock / (AUX_AT_ONCE * workers))  # equal work for all threads
         at_once = ceil(nblock / (rounds * workers))
         starts = iter(range(0, nblock, at_once))
-        product = self._product(eri.dtype)
 
         def work(_: int) -> None:
-            half_memory = torch.empty(nocc * at_once * nao, dtype=eri.dtype)
-            full_memory = torch.empty(nvir * nocc * at_once, dtype=eri.dtype)
+            transform = self._half_transforms(c_occ, c_vir, at_once)
             for p0 in starts:
-                some = eri[p0 : p0 + at_once]
-                half = half_memory[: nocc * len(some) * nao].view(nocc, len(some), nao)
-                full = full_memory[: nvir * nocc * len(some)].view(nvir, -1)
-                for p, one in enumerate(some):
-                    product(c_occ.T, one.T, half[:, p])
-                product(c_vir.T, half.view(-1, nao).T, full)
-                _put_transformed(full, out[:, p0 : p0 + len(some)])
+                transform(eri[p0 : p0 + at_once], out[:, p0 : p0 + at_once])
 
         self._shared(work, workers)
+
+    def _half_transforms(
+        self, c_occ: Tensor, c_vir: Tensor, largest: int
+    ) -> Callable[[Iterable[Tensor], Tensor], None]:
+        """Both half transforms in one thread, with memory of this thread for `largest` functions.
+
+        One P after the other, because a single (mn|P) stays in the cache during its GEMM.
+        """
+        (nao, nocc), nvir, product = c_occ.shape, c_vir.shape[1], self._product(c_occ.dtype)
+        half_memory = torch.empty(nocc * largest * nao, dtype=c_occ.dtype)
+        full_memory = torch.empty(nvir * nocc * largest, dtype=c_occ.dtype)
+
+        def transform(functions: Iterable[Tensor], out: Tensor) -> None:
+            count = out.shape[1]
+            half = half_memory[: nocc * count * nao].view(nocc, count, nao)
+            full = full_memory[: nvir * nocc * count].view(nvir, -1)
+            for p, one in enumerate(functions):
+                product(c_occ.T, one.T, half[:, p])
+            product(c_vir.T, half.view(-1, nao).T, full)
+            _put_transformed(full, out)
+
+        return transform
+
+    def ao2mo_in_threads(
+        self,
+        integrals: ThreadedIntegrals,
+        coefficients: tuple[Tensor, Tensor],
+        out: Tensor,
+        workers: int,
+    ) -> Generator[tuple[int, float, float]]:
+        """Make integrals and transform them, each block in one thread.
+
+        Parameters
+        ----------
+        integrals : ThreadedIntegrals
+        coefficients : tuple of tensor
+            C_occ and C_vir.
+        out : tensor, shape (nocc, naux, nvir)
+            Written, for the auxiliary functions of the integrals.
+        workers : int
+            Threads, at most.
+
+        Yields
+        ------
+        number : int
+            Number of a block that is done.
+        made, transformed : float
+            Seconds of its thread for both steps.
+        """
+        largest = max((block.p1 - block.p0 for block in integrals.blocks), default=0)
+        left = iter(list(enumerate(integrals.blocks)))
+        done: SimpleQueue[tuple[int, float, float] | None] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                make = integrals.maker()
+                transform = self._half_transforms(*coefficients, largest)
+                for number, block in left:  # all threads share this iterator
+                    start = time.perf_counter()
+                    functions = make(block)
+                    made = time.perf_counter()
+                    transform(map(torch.from_numpy, functions), out[:, block.p0 : block.p1])
+                    done.put((number, made - start, time.perf_counter() - made))
+            finally:
+                list(left)  # after an error the other threads stop, too
+                done.put(None)
+
+        with single_thread():
+            running = [self._pool.submit(work) for _ in range(min(workers, self.threads))]
+            try:
+                for _ in running:
+                    yield from iter(done.get, None)
+            finally:
+                list(left)
+                wait(running)
+            for thread in running:
+                thread.result()
 
     def mp2_energy(self, t: Tensor, e_ij: Array, e_vir: Array) -> tuple[Array, Array]:
         check_shapes("mp2_energy", "xaa x a", t=t, e_ij=e_ij, e_vir=e_vir)
@@ -254,13 +325,13 @@ class TorchBackend:
             return self.to_host(e_os), self.to_host(e_ss)
         from dfmp2.backends.reduction import reduce_pairs
 
-        sums = np.zeros((self._threads, 2, len(t)))
+        sums = np.zeros((self.threads, 2, len(t)))
 
         def share(part: int) -> None:
-            own = (part, self._threads)
+            own = (part, self.threads)
             reduce_pairs(t.numpy(), e_ij, e_vir, own, sums[part, 0], sums[part, 1])
 
-        list(self._pool.map(share, range(self._threads)))
+        list(self._pool.map(share, range(self.threads)))
         e_os, e_ss = sums.sum(axis=0)
         return e_os, e_ss
 
@@ -290,7 +361,7 @@ class TorchBackend:
                 t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory, product).numpy()
                 reduce_pairs(t, e_i[i] + e_j[j], e_vir, (0, 1), e_os[i, j], e_ss[i, j])
 
-        self._shared(work, self._threads)
+        self._shared(work, self.threads)
         return e_os, e_ss
 
     def _pair_energy_cuda(self, block: PairBlock) -> tuple[Array, Array]:

@@ -146,10 +146,7 @@ class Provenance:
         ----------
         name : Stage
         """
-        timed = next((s for s in self.stages if s.name == name), None)
-        if timed is None:
-            timed = StageTime(name.value)
-            self.stages.append(timed)
+        timed = self._timed(name)
         outer, self._stage = self._stage, name.value
         start = time.perf_counter()
         try:
@@ -188,6 +185,24 @@ class Provenance:
         for stage in self.stages:
             if stage.name == self._stage:
                 stage.flops += flops
+
+    def spend(self, name: Stage, seconds: float) -> None:
+        """Add wall time to a stage, where stages share a time.
+
+        Parameters
+        ----------
+        name : Stage
+        seconds : float
+        """
+        self._timed(name).seconds += seconds
+
+    def _timed(self, name: Stage) -> StageTime:
+        """The time of a stage. A new one if there is none."""
+        timed = next((s for s in self.stages if s.name == name), None)
+        if timed is None:
+            timed = StageTime(name.value)
+            self.stages.append(timed)
+        return timed
 
     def _row(self, stage: str, operation: str, where: Where, dtype: str) -> Operation:
         """The row of an operation. A new row if there is none."""

@@ -12,18 +12,20 @@ works in float64, because the condition number of the metric multiplies any earl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.backends.protocol import Array, Backend, Engine, Tensor
 from dfmp2.backends.recording import moved
+from dfmp2.backends.torch import AUX_AT_ONCE, TorchBackend
 from dfmp2.errors import CheckpointError
 from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
 from dfmp2.integrals.blocks import AuxBlock, BlockedIntegrals
+from dfmp2.integrals.libcint import Libcint, ThreeCentreIntegrals
 from dfmp2.results.stages import Stage
 from dfmp2.runfile.rows import Rows, contiguous_rows
 from dfmp2.tensors.held import HeldB, InMemory, OnDisk
@@ -133,21 +135,69 @@ class _Build:
             self._transform_beside(engine, part, done, there)
             return
         checkpoint, backend = self._checkpoint, self._backend
-        c_occ, c_vir = self._coefficients(done)
         unkept: list[AuxBlock] = []
-        for block, eri in self._integrals(there):
+        with closing(self._transformed(part, done, there)) as blocks:
+            for block in blocks:
+                unkept.append(block)
+                if rows is not None and checkpoint.keeps_b():
+                    with backend.stage(Stage.WRITE_B, like=Stage.AO2MO):
+                        checkpoint.enter()
+                        for one in unkept:
+                            panel = backend.to_host(part[:, one.p0 : one.p1])
+                            rows.put_raw(done, one.p0, panel, checkpoint.session)
+                        checkpoint.commit()
+                    unkept.clear()
+
+    def _transformed(
+        self, part: Tensor, done: int, there: NDArray[np.bool_]
+    ) -> Generator[AuxBlock]:
+        """Both half transforms into `part`; yields each block when it is there."""
+        backend, size = self._backend, self._plan.aux_block
+        with backend.stage(Stage.AO2MO):
+            home = backend.current
+        if isinstance(self._source, Libcint):
+            if isinstance(home, TorchBackend):
+                yield from self._in_threads(home, part, done, there)
+                return
+            size //= 3  # the plan counts packed triangles; a square has twice their memory
+        c_occ, c_vir = self._coefficients(done)
+        for block, eri in self._integrals(there, size):
             with self._counted(Stage.AO2MO, self._share(block, done)):
                 out = part[:, block.p0 : block.p1]
                 backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
-            unkept.append(block)
-            if rows is not None and checkpoint.keeps_b():
-                with backend.stage(Stage.WRITE_B, like=Stage.AO2MO):
-                    checkpoint.enter()
-                    for one in unkept:
-                        panel = backend.to_host(part[:, one.p0 : one.p1])
-                        rows.put_raw(done, one.p0, panel, checkpoint.session)
-                    checkpoint.commit()
-                unkept.clear()
+            yield block
+
+    def _in_threads(
+        self, home: TorchBackend, part: Tensor, done: int, there: NDArray[np.bool_]
+    ) -> Generator[AuxBlock]:
+        """Each thread makes and transforms a few auxiliary functions, without waiting for others.
+
+        The stages of both steps share the wall time as the threads do.
+        """
+        backend, stage = self._backend, self._source.stage
+        c_occ, c_vir = self._coefficients(done)
+        threads, most = home.threads, self._plan.aux_block
+        size = max(self._aux.largest_shell, min(AUX_AT_ONCE, most // threads))
+        with backend.stage(stage):
+            integrals = cast("ThreeCentreIntegrals", self._blocks(there, size))
+        workers = max(1, min(threads, most // size))
+        total, start = len(integrals.blocks), time.perf_counter()
+        working = home.ao2mo_in_threads(integrals, (c_occ, c_vir), part, workers)
+        with closing(working):
+            for count, (number, made, transformed) in enumerate(working, start=1):
+                block = integrals.blocks[number]
+                seconds = time.perf_counter() - start
+                own = seconds * transformed / max(made + transformed, 1e-9)
+                flops = self._share(block, done) * self._plan.flops[Stage.AO2MO.value]
+                backend.provenance.spend(stage, seconds - own)
+                backend.provenance.spend(Stage.AO2MO, own)
+                with backend.stage(Stage.AO2MO):
+                    backend.record("ao2mo", part.dtype, own, flops)
+                self._seconds += own
+                self._flops += flops
+                yield block
+                self._progress(Stage.INTEGRALS_AND_AO2MO.value, count, total)
+                start = time.perf_counter()
 
     def _share(self, block: AuxBlock, done: int) -> float:
         """Share of the half transforms that one block is, for the orbitals from `done` on."""
@@ -160,7 +210,7 @@ class _Build:
         backend = self._backend
         c_occ, c_vir = self._coefficients(done)
         with backend.stage(self._stage):
-            integrals = self._blocks(there)
+            integrals = self._blocks(there, self._plan.aux_block)
             total = len(integrals.blocks)
 
             def report(blocks: int) -> None:
@@ -186,7 +236,7 @@ class _Build:
             with backend.stage(Stage.READ_B):
                 there = rows.raw()
             c_occ, c_vir = self._coefficients(done)
-            for block, eri in self._integrals(there):
+            for block, eri in self._integrals(there, self._plan.aux_block):
                 with backend.stage(Stage.AO2MO):
                     panel = backend.empty_b(nocc - done, block.p1 - block.p0, nvir)
                     backend.ao2mo(backend.asarray(eri), c_occ, c_vir, panel)
@@ -211,10 +261,10 @@ class _Build:
             self._progress(Stage.SOLVE.value, i1, nocc)
         return OnDisk(rows, self._aux.naux, nvir), str(metric)
 
-    def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
+    def _integrals(self, there: NDArray[np.bool_], size: int) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed, with progress."""
         with self._backend.stage(self._source.stage):
-            integrals = self._blocks(there)
+            integrals = self._blocks(there, size)
             blocks = iter(integrals)
         for done in range(len(integrals.blocks)):
             with self._backend.stage(self._source.stage):
@@ -222,11 +272,11 @@ class _Build:
             yield made
             self._progress(Stage.INTEGRALS_AND_AO2MO.value, done + 1, len(integrals.blocks))
 
-    def _blocks(self, there: NDArray[np.bool_]) -> BlockedIntegrals:
+    def _blocks(self, there: NDArray[np.bool_], size: int) -> BlockedIntegrals:
         loc = self._aux.mol.ao_loc_nr()
         shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
         mol, auxmol = self._mol, self._aux.mol
-        return self._source.integrals(mol, auxmol, self._plan.aux_block, shells, self._probe)
+        return self._source.integrals(mol, auxmol, size, shells, self._probe)
 
     def _coefficients(self, done: int) -> tuple[Tensor, Tensor]:
         with self._backend.stage(self._stage):
