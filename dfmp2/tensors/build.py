@@ -177,10 +177,10 @@ class _Build:
         backend, stage = self._backend, self._source.stage
         c_occ, c_vir = self._coefficients(done)
         threads, most = home.threads, self._plan.aux_block
-        size = max(self._aux.largest_shell, min(AUX_AT_ONCE, most // threads))
+        size = max(1, min(AUX_AT_ONCE, most // threads))
         with backend.stage(stage):
             integrals = cast("ThreeCentreIntegrals", self._blocks(there, size))
-        workers = max(1, min(threads, most // size))
+        workers = max(1, min(threads, most // max(size, self._aux.largest_shell)))
         total, start = len(integrals.blocks), time.perf_counter()
         working = home.ao2mo_in_threads(integrals, (c_occ, c_vir), part, workers)
         with closing(working):
