@@ -22,7 +22,7 @@ from dfmp2.backends.protocol import Tensor
 from dfmp2.kernels.blas import blas_libraries, single_thread
 from dfmp2.results.provenance import GemmLibrary
 
-__all__ = ["Product", "by_torch", "choose_library", "product_of"]
+__all__ = ["Product", "by_torch", "choose_library", "measured_rates", "product_of"]
 
 Product = Callable[[Tensor, Tensor, Tensor], object]
 """product(a, b, out) writes the matrix product of a and b to out."""
@@ -64,7 +64,7 @@ def product_of(library: str) -> Product:
 
 
 def choose_library(
-    asked: str, pool: ThreadPoolExecutor, sizes: tuple[int, int, int], dtype: str, flops: float
+    asked: str, dtype: str, flops: float, measure: Callable[[], dict[str, float]]
 ) -> tuple[str, GemmLibrary]:
     """Choose between "torch" and "numpy".
 
@@ -72,13 +72,11 @@ def choose_library(
     ----------
     asked : str
         One of `dfmp2.settings.BLAS`.
-    pool : ThreadPoolExecutor
-        The threads that will compute.
-    sizes : tuple of int
-        m, n and k of a product of the run, m x k by k x n.
     dtype : {"float64", "float32"}
     flops : float
-        Floating-point operations of the run.
+        Floating-point operations of the run per thread.
+    measure : callable
+        Returns the GFLOP/s of both libraries. It is called for "auto" in a long run.
 
     Returns
     -------
@@ -88,24 +86,36 @@ def choose_library(
     """
     if asked != "auto":
         return asked, GemmLibrary(dtype, _name(asked), {}, "asked for")
-    if flops < WORTH * pool._max_workers:
+    if flops < WORTH:
         return "torch", GemmLibrary(dtype, _name("torch"), {}, "not measured: the run is small")
-    rates = _rates(pool, sizes, getattr(torch, dtype))
+    rates = measure()
     best = "numpy" if rates["numpy"] > CLEARLY * rates["torch"] else "torch"
     named = {_name(library): round(rate, 1) for library, rate in rates.items()}
     return best, GemmLibrary(dtype, _name(best), named, "measured")
 
 
-def _rates(
-    pool: ThreadPoolExecutor, sizes: tuple[int, int, int], dtype: torch.dtype
+def measured_rates(
+    pool: ThreadPoolExecutor, threads: int, sizes: tuple[int, int, int], dtype: str
 ) -> dict[str, float]:
-    """GFLOP/s of each library, summed over the threads, which measure at the same time."""
+    """GFLOP/s of each library, summed over the threads, which measure at the same time.
+
+    Parameters
+    ----------
+    pool : ThreadPoolExecutor
+        The threads that will compute.
+    threads : int
+        Their number.
+    sizes : tuple of int
+        m, n and k of a product of the run, m x k by k x n.
+    dtype : {"float64", "float32"}
+    """
     m, n, k = (min(size, most) for size, most in zip(sizes, SIZES, strict=True))
-    a, b = torch.ones((m, k), dtype=dtype), torch.ones((n, k), dtype=dtype).T  # [(j,b),P] [P,a]
+    kind = getattr(torch, dtype)
+    a, b = torch.ones((m, k), dtype=kind), torch.ones((n, k), dtype=kind).T  # [(j,b),P] [P,a]
     end = time.perf_counter() + SECONDS
 
     def work(_: int) -> dict[str, float]:
-        out = torch.empty((m, n), dtype=dtype)
+        out = torch.empty((m, n), dtype=kind)
         best = dict.fromkeys(_PRODUCTS, inf)
         for _ in range(ROUNDS):
             for library, product in _PRODUCTS.items():
@@ -117,7 +127,7 @@ def _rates(
         return best
 
     with single_thread():
-        found = list(pool.map(work, range(pool._max_workers)))
+        found = list(pool.map(work, range(threads)))
     return {
         library: sum(2e-9 * m * n * k / max(best[library], 1e-9) for best in found)
         for library in _PRODUCTS

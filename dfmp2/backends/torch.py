@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,7 +21,13 @@ import numpy as np
 import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
-from dfmp2.backends.gemm_library import Product, by_torch, choose_library, product_of
+from dfmp2.backends.gemm_library import (
+    Product,
+    by_torch,
+    choose_library,
+    measured_rates,
+    product_of,
+)
 from dfmp2.backends.protocol import Array, Engine, PairBlock, Tensor, ThreadedIntegrals
 from dfmp2.backends.substitution import row_solver
 from dfmp2.errors import BackendUnavailable, InputError
@@ -173,11 +180,13 @@ class TorchBackend:
         for dtype in dtypes:
             at_once = blocks_at_once(nvir, np.dtype(dtype).itemsize)
             shape = (at_once * nvir, gemm_width(nvir), naux)
-            self._library[dtype], made = choose_library(asked, self._pool, shape, dtype, flops)
+            measure = partial(measured_rates, self._pool, self.threads, shape, dtype)
+            share = flops / self.threads
+            self._library[dtype], made = choose_library(asked, dtype, share, measure)
             self.libraries.append(made)
 
     def _product(self, dtype: torch.dtype) -> Product:
-        return product_of(self._library[str(dtype).removeprefix("torch.")])
+        return product_of(self._library[_name(dtype)])
 
     def _shared(self, work: Callable[[int], None], workers: int) -> None:
         """Run work(0), work(1), ... in threads, each of which computes on one core."""
@@ -185,14 +194,20 @@ class TorchBackend:
             list(self._pool.map(work, range(workers)))
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        return (a.mT if transpose_a else a) @ b
+        return self._multiplied(a.mT if transpose_a else a, b)
+
+    def _multiplied(self, a: Tensor, b: Tensor) -> Tensor:
+        """The product as a new tensor, by all threads of the library."""
+        if self._library[_name(a.dtype)] == "numpy":
+            return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+        return a @ b
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         wide = a.expand(len(b), -1, -1)
-        return torch.bmm(wide.mT if transpose_a else wide, b)
+        return self._multiplied(wide.mT if transpose_a else wide, b)
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
-        return a.mT @ a if transpose_a else a @ a.mT
+        return self._multiplied(a.mT, a) if transpose_a else self._multiplied(a, a.mT)
 
     def trsm(self, a: Array, b: Tensor) -> Tensor:
         check_shapes("trsm", "PP iPa", a=a, b=b)
@@ -427,6 +442,10 @@ def _energy(t: Tensor, e_ij: Tensor, e_vir: Tensor) -> tuple[Tensor, Tensor]:
     e_os = -term.sum((1, 2))
     torch.sub(t, t.mT, out=term)
     return e_os, -term.square_().mul_(weight).sum((1, 2)) / 2
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _cpu_name() -> str:

@@ -194,9 +194,8 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
         metric=0 if metric_done else 2 * d * naux * naux,  # (P|Q) and its factor
         t=0 if on_gpu else threads * t,
         per_aux=per_aux + (unpacked if metric_done else 0),
-        per_aux_disk=per_aux
-        + unpacked
-        + 2 * d * nocc * nvir,  # the block of B, and in the file's order
+        # with the block of B, and once more in the order of the file
+        per_aux_disk=per_aux + unpacked + 2 * d * nocc * nvir,
         squares=0 if metric_done else threads * unpacked,
         tables=4 * nocc * naux,  # checksums
     )

@@ -244,7 +244,9 @@ class Provenance:
         return line
 
     def gemm_line(self) -> str:
-        """The libraries that multiplied matrices on the CPU, in one line."""
+        """The libraries that multiplied matrices on the CPU, in one line; empty if none did."""
+        if not any(row.where.mode == "cpu" for row in self.operations):
+            return ""
         if len({str(made) for made in self.gemm}) == 1:
             return str(self.gemm[0])
         return " | ".join(f"{made.dtype}: {made}" for made in self.gemm)

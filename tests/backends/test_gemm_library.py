@@ -27,8 +27,6 @@ from tests.conftest import F32, F64
 
 pytestmark = pytest.mark.usefixtures("nan_memory")
 
-SHAPE = (60, 50, 40)
-
 
 @pytest.fixture
 def backend() -> TorchBackend:
@@ -78,40 +76,56 @@ def test_pair_energies_by_numpy(
     assert_pair_energies(backend, block, host_i, host_j, unit + F64)
 
 
+def test_single_products_by_numpy(backend: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unfused pair energies are made of these. Without it, torch could make them."""
+    a, b = draw(10, 3, 7, 4), draw(11, 3, 7, 5)
+    x, y = backend.asarray(a), backend.asarray(b)
+    expected = (a[0].T @ b[0], a[0].T @ b, a[0].T @ a[0])
+    products, multiply = [], np.matmul
+    monkeypatch.setattr(np, "matmul", lambda *args: products.append(1) or multiply(*args))
+    found = backend.gemm(x[0], y[0], True), backend.batched_gemm(x[:1], y, True)
+    for mine, exact in zip((*found, backend.syrk(x[0], True)), expected, strict=True):
+        np.testing.assert_allclose(backend.to_host(mine), exact, rtol=0, atol=1e-13)
+    assert len(products) == 3
+
+
+def never() -> dict[str, float]:
+    raise AssertionError("this was not to be measured")
+
+
 @pytest.mark.parametrize("library", ["torch", "numpy"])
-def test_library_asked_for(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_asked_for(library: str) -> None:
     """Without it, a library could be replaced by a faster one without a word, or be measured."""
-    monkeypatch.setattr(gemm_library, "_rates", None)
-    pool = TorchBackend("cpu")._pool
-    chosen, made = choose_library(library, pool, SHAPE, "float64", 1e15)
+    chosen, made = choose_library(library, "float64", 1e15, never)
     assert (chosen, made.gflops, made.reason) == (library, {}, "asked for")
     assert made.library.lower().startswith(f"{library}'s ")
 
 
 @pytest.mark.parametrize(("ratio", "best"), [(0.5, "torch"), (1.02, "torch"), (1.5, "numpy")])
-def test_fastest_library(ratio: float, best: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fastest_library(ratio: float, best: str) -> None:
     """Without it, the slower library could be taken, or noise could decide."""
     assert 1.02 < CLEARLY < 1.5
     rates = {"torch": 100.0, "numpy": 100.0 * ratio}
-    monkeypatch.setattr(gemm_library, "_rates", lambda *_: rates)
-    chosen, made = choose_library("auto", TorchBackend("cpu")._pool, SHAPE, "float64", 1e15)
+    chosen, made = choose_library("auto", "float64", WORTH, lambda: rates)
     assert chosen == best
     assert sorted(made.gflops.values()) == sorted(rates.values())
     assert str(made).startswith(f"{made.library}, {rates[best]:.0f} GFLOP/s; ")
 
 
-def test_small_runs_measure_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_runs_measure_nothing() -> None:
     """Without it, a run of milliseconds could wait for a measurement of its library."""
-    monkeypatch.setattr(gemm_library, "_rates", None)
-    chosen, made = choose_library("auto", TorchBackend("cpu")._pool, SHAPE, "float64", WORTH / 2)
+    chosen, made = choose_library("auto", "float64", WORTH / 2, never)
     assert chosen == "torch"
     assert "not measured: the run is small" in str(made)
 
 
 def test_both_libraries_are_measured() -> None:
     """Without it, an error in the measurement would stop every long run, and no short one."""
-    for dtype in ("float64", "float32"):
-        _, made = choose_library("auto", TorchBackend("cpu")._pool, SHAPE, dtype, 1e15)
+    backend = TorchBackend("cpu")
+    sizes = Sizes(nao=90, nocc=10, nvir=80, naux=200, aux_shell=1)
+    backend.choose_libraries("auto", sizes, 1e15, ["float64", "float32"])
+    assert [made.dtype for made in backend.libraries] == ["float64", "float32"]
+    for made in backend.libraries:
         assert len(made.gflops) == 2
         assert all(0 < rate < 1e5 for rate in made.gflops.values())
 
