@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ACCURACY",
     "BACKEND",
+    "BLAS",
     "CHECKPOINT_INTERVAL",
     "CHECK_REFERENCE",
     "CONV_TOL",
@@ -21,6 +22,8 @@ ACCURACY = 1e-6
 """Hartree. Largest acceptable energy error from reduced precision."""
 
 BACKEND = "auto"
+
+BLAS = "auto"
 
 CHECK_REFERENCE = "auto"
 

@@ -19,6 +19,7 @@ from dfmp2 import defaults
 
 __all__ = [
     "BACKENDS",
+    "BLAS",
     "CHECKS",
     "INTEGRALS",
     "REFERENCES",
@@ -30,6 +31,9 @@ __all__ = [
 
 BACKENDS = ("auto", "pytorch", "nki", "simulator")
 """Values of the setting `backend`."""
+
+BLAS = ("auto", "torch", "numpy")
+"""Values of the setting `blas`."""
 
 CHECKS = ("auto", "full", "off")
 """Values of the setting `check_reference`."""
@@ -87,6 +91,8 @@ class Settings:
         MB (10^6 bytes) above the resident memory at the start of DF-MP2. None takes PySCF's value.
     backend, device : str or None
         As for `dfmp2.backends.selection.select`.
+    blas : str
+        Library of the matrix products on the CPU: torch's, NumPy's, or "auto", the faster one.
     precision : str or None
         Precision of the pair GEMMs: "fp64", "fp32" or "auto". None takes "fp64", and "auto" with
         NKI.
@@ -133,6 +139,7 @@ class Settings:
     max_memory: float | None = field(default=None, metadata=METHOD)
     backend: str | None = field(default=None, metadata=METHOD)
     device: str | None = field(default=None, metadata=METHOD)
+    blas: str = field(default=defaults.BLAS, metadata=METHOD)
     precision: str | None = field(default=None, metadata=METHOD)
     accuracy: float = field(default=defaults.ACCURACY, metadata=METHOD)
     integrals: str = field(default=defaults.INTEGRALS, metadata=METHOD)

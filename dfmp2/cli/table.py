@@ -61,6 +61,7 @@ def summary(result: Result, origin: str = "") -> str:
     ]
     spin_square = [("<S^2>", f"{result.spin_square:.4f}")] if result.open_shell else []
     made = labels.get("reference_check", CHEAP)
+    gemm = result.provenance.gemm_line()
     checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
         ("basis", labels["basis"]),
@@ -77,6 +78,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("precision", labels["precision"]),
         ("pair energies", "fused" if result.settings["fused"] else "unfused"),
         ("ran on", result.provenance.device_line()),
+        *([("GEMM", gemm)] if gemm else []),
         ("chosen because", result.provenance.reason),
         ("peak memory", _memory(result)),
     ]

@@ -84,6 +84,9 @@ class DFMP2(CheckedAttributes):
         Largest acceptable energy error from reduced precision, hartree.
     backend, device : str or None
         See `dfmp2.set_backend`; None takes the default.
+    blas : str
+        Library of the matrix products on the CPU: "auto" (default, the faster one, which long runs
+        measure), "torch" or "numpy".
     max_memory : float
         MB above the resident memory at the start; PySCF's value of the mean field.
     fused : bool
