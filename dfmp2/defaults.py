@@ -14,6 +14,7 @@ __all__ = [
     "INTEGRALS",
     "MAX_CYCLE",
     "REFERENCE",
+    "SCF_ALGORITHM",
     "TOLERANCE",
 ]
 
@@ -43,6 +44,8 @@ MAX_CYCLE = 100
 """SCF iterations."""
 
 REFERENCE = "rhf"
+
+SCF_ALGORITHM = "corrected"
 
 TOLERANCE = 1e-8
 """Hartree. Largest difference from PySCF. Two float64 programs on the same orbitals agree to about

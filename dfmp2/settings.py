@@ -22,6 +22,7 @@ __all__ = [
     "CHECKS",
     "INTEGRALS",
     "REFERENCES",
+    "SCF_ALGORITHMS",
     "UNITS",
     "BasisSpec",
     "Frozen",
@@ -39,6 +40,9 @@ INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 
 REFERENCES = ("rhf", "uhf", "rohf")
 """Values of the setting `reference`. This version computes "rhf"."""
+
+SCF_ALGORITHMS = ("corrected", "direct", "fitted")
+"""Values of the setting `scf_algorithm`."""
 
 UNITS = ("angstrom", "bohr")
 """Values of the setting `unit`."""
@@ -74,6 +78,9 @@ class Settings:
         Fit the integrals of the SCF.
     scf_auxbasis : str or dict, optional
         Auxiliary basis of a density-fitted SCF. None takes PySCF's Coulomb/exchange (JK) set.
+    scf_algorithm : str
+        "corrected": exact integrals by the corrected fitted SCF. "direct": by the ordinary SCF.
+        "fitted": the same as `density_fit`, which wins over the other two.
     conv_tol : float
         Energy threshold of the SCF, hartree.
     max_cycle : int
@@ -120,6 +127,7 @@ class Settings:
     reference: str = field(default=defaults.REFERENCE, metadata=SCF)
     density_fit: bool = field(default=False, metadata=SCF)
     scf_auxbasis: BasisSpec = field(default=None, metadata=SCF)
+    scf_algorithm: str = field(default=defaults.SCF_ALGORITHM, metadata=SCF)
     conv_tol: float = field(default=defaults.CONV_TOL, metadata=SCF)
     max_cycle: int = field(default=defaults.MAX_CYCLE, metadata=SCF)
 
@@ -140,6 +148,13 @@ class Settings:
     keep: bool = True
     restart: bool = False
     checkpoint_interval: float = defaults.CHECKPOINT_INTERVAL
+
+    def __post_init__(self) -> None:
+        """`density_fit` and the algorithm "fitted" are the same."""
+        fitted = self.density_fit or self.scf_algorithm == "fitted"
+        object.__setattr__(self, "density_fit", fitted)
+        if fitted:
+            object.__setattr__(self, "scf_algorithm", "fitted")
 
     @classmethod
     def chosen(cls, options: Mapping[str, Any]) -> Settings:

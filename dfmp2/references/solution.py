@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
+from dfmp2.references.converge import Convergence
 from dfmp2.references.hamiltonian import SGX
 
 __all__ = ["ReferenceCheck", "ScfSolution"]
@@ -66,6 +67,8 @@ class ScfSolution:
     check : ReferenceCheck
     notes : tuple of str
         Warnings that belong to the result.
+    how : Convergence or None
+        The iterations, where dfmp2 did the SCF.
     """
 
     mol: Any
@@ -80,6 +83,7 @@ class ScfSolution:
     hamiltonian: tuple[str, ...] = ()
     check: ReferenceCheck = field(default_factory=lambda: ReferenceCheck("not recorded"))
     notes: tuple[str, ...] = ()
+    how: Convergence | None = None
 
     @property
     def nmo(self) -> int:

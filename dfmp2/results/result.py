@@ -57,6 +57,9 @@ class Result:
         Run file, device and time, if the result was read and not computed. Not in the JSON.
     hamiltonian : tuple of str
         What makes the Hamiltonian another one than that of the plain molecule, such as "sfX2C1e".
+    scf : dict
+        How dfmp2 did the SCF: algorithm, exact_builds, fitted_iterations, seconds, and reason where
+        it was another algorithm than asked for. Empty if it was not done by dfmp2.
     has_digest : bool
         False for a result that was read from a file without a digest, as version 0.1.0 wrote it:
         a change of its numbers cannot be seen. Not in the JSON.
@@ -83,6 +86,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     read_from: str | None = None
     hamiltonian: tuple[str, ...] = ()
+    scf: dict[str, Any] = field(default_factory=dict)
     has_digest: bool = True
 
     def __post_init__(self) -> None:
@@ -210,6 +214,7 @@ class Result:
             "notes": list(self.notes),
             "versions": self.versions,
             "hamiltonian": list(self.hamiltonian),
+            **({"scf": self.scf} if self.scf else {}),
         }
         try:
             return {**extras, "digest": digest(extras)}
@@ -260,6 +265,7 @@ class Result:
                 notes=tuple(own["notes"]),
                 versions=own["versions"],
                 hamiltonian=tuple(own.get("hamiltonian", ())),
+                scf=own.get("scf", {}),
                 has_digest="digest" in own,
             )
             schema = result.to_qcschema()

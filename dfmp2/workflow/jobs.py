@@ -14,6 +14,7 @@ from typing import Any
 from dfmp2.errors import ResourceError
 from dfmp2.foreign_errors import translated
 from dfmp2.planning.plan import Plan
+from dfmp2.references.converge import Report
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
 from dfmp2.references.scf import run_scf, stored_solution
 from dfmp2.references.solution import ScfSolution
@@ -81,15 +82,20 @@ class Job:
     hamiltonian: tuple[str, ...] = ()
 
     @translated("the SCF")
-    def converge(self) -> ScfSolution:
+    def converge(self, progress: Report | None = None) -> ScfSolution:
         """The converged orbitals; runs the SCF unless there are some.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with each `dfmp2.references.converge.ScfStep`.
 
         Raises
         ------
         NotConvergedError
         """
         x2c = REPEATABLE in self.hamiltonian
-        return self.solution or run_scf(self.mol, self.settings, x2c=x2c)
+        return self.solution or run_scf(self.mol, self.settings, x2c=x2c, progress=progress)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
