@@ -6,12 +6,15 @@ import os
 
 from dfmp2.cli import THREADS
 from dfmp2.cli.configuration import ignore_configuration
+from dfmp2.references.pyscf_blas import load_pyscf
 
 __all__ = ["prepare_process"]
 
 
 def prepare_process(threads: int | None) -> None:
     """Limit the threads of all libraries, and keep the user's settings of PySCF out of the numbers.
+
+    PySCF is imported, with kernels of its BLAS that fit the processor.
 
     Parameters
     ----------
@@ -27,3 +30,4 @@ def prepare_process(threads: int | None) -> None:
         for name in THREADS:
             os.environ[name] = str(threads)
     ignore_configuration()
+    load_pyscf()

@@ -195,7 +195,7 @@ def compute_job(job: PlannedJob, solution: ScfSolution, progress: Progress) -> R
     return compute(job.prepared(solution), progress=progress)
 
 
-def run_job(job: PlannedJob, progress: Progress) -> Done:
+def run_job(job: PlannedJob, progress: Progress, iterations: Report | None = None) -> Done:
     """Do a job, or what is left of it.
 
     Parameters
@@ -203,6 +203,8 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
     job : PlannedJob
     progress : callable
         Called with the name of a stage, the number of finished steps, and all steps.
+    iterations : callable, optional
+        Called with each `dfmp2.references.converge.ScfStep`.
 
     Returns
     -------
@@ -221,17 +223,23 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
     if job.solution is not None and settings.check_stability:
         job = replace(job, solution=with_stability(job.solution))
     if not settings.keep:
-        solution = job.converge()
+        solution = job.converge(iterations)
         progress("SCF", 1, 1)
         return Done(compute_job(job, solution, progress), solution)
     content = _content(job)
     path = settings.checkpoint or default_path(job.name, content["fields"])
     nmo = sizes.nao if job.solution is None else job.solution.nmo
     file = open_run(path, Shape(sizes, nmo), content, settings.restart)
-    return finish_job(file, job, progress, resuming=False)
+    return finish_job(file, job, progress, resuming=False, iterations=iterations)
 
 
-def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) -> Done:
+def finish_job(
+    file: RunFile,
+    job: PlannedJob,
+    progress: Progress,
+    resuming: bool,
+    iterations: Report | None = None,
+) -> Done:
     try:
         orbitals = load_scf(file)
         if orbitals is not None:
@@ -241,7 +249,7 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
             if job.solution is not None:
                 solution = replace(solution, check=job.solution.check, notes=job.solution.notes)
         else:
-            solution = job.converge()
+            solution = job.converge(iterations)
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
                 known = resized(solution, job.settings, job.known)
                 job, old = replace(job, known=known), file

@@ -8,6 +8,7 @@ from typing import Any
 from dfmp2.errors import CheckpointError, DFMP2Error
 from dfmp2.molecules.build import rebuild_mole
 from dfmp2.molecules.plain import PlainMolecule
+from dfmp2.references.converge import Report
 from dfmp2.references.hamiltonian import not_repeatable
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.identity import difference, fields_of
@@ -19,7 +20,9 @@ from dfmp2.workflow.prepare import choose
 __all__ = ["resume_job"]
 
 
-def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
+def resume_job(
+    path: str, changes: dict[str, Any], progress: Progress, iterations: Report | None = None
+) -> Done:
     """Continue a run file, also with other settings.
 
     Parameters
@@ -27,7 +30,7 @@ def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
     path : str
     changes : dict
         Settings that replace the stored ones.
-    progress : callable
+    progress, iterations : callable
         As for `run_job`.
 
     Returns
@@ -49,7 +52,7 @@ def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
     except DFMP2Error:
         file.close()
         raise
-    return finish_job(file, planned, progress, resuming=True)
+    return finish_job(file, planned, progress, resuming=True, iterations=iterations)
 
 
 def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:
