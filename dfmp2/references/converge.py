@@ -112,6 +112,11 @@ class Convergence:
     reason: str = ""
     failed: bool = False
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What belongs to the result as a warning."""
+        return (self.reason,) if self.failed else ()
+
 
 Report = Callable[[ScfStep], None]
 

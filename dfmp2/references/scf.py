@@ -84,7 +84,7 @@ def run_scf(
         solution = replace(solution, check=ReferenceCheck(FULL))
     else:
         solution = read_mean_field(mf, check=settings.check_reference)
-    solution = replace(solution, how=how, notes=(how.reason,) if how.failed else ())
+    solution = replace(solution, how=how, notes=how.notes)
     return with_stability(solution, mf) if settings.check_stability else solution
 
 
@@ -107,7 +107,9 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
     if with_df is not None and settings.integrals == "scf":
         with_df.build()
     check = ReferenceCheck("not repeated for the orbitals in the run file")
-    return ScfSolution(mol=mol, kind="RHF", with_df=with_df, check=check, **orbitals)
+    how = orbitals["how"]
+    notes = () if how is None else how.notes
+    return ScfSolution(mol=mol, kind="RHF", with_df=with_df, check=check, notes=notes, **orbitals)
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:
