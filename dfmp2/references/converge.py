@@ -52,9 +52,13 @@ SCREENING = 1e-11
 """Hartree. Integrals times differences of densities below this are left out. The default of PySCF
 for whole densities is 1e-13."""
 
-SMALL = 100
+PER_GRADIENT = 1e-4
+"""The same as a part of the threshold of the orbital gradient, where that is smaller."""
+
+SMALL = 180
 """Atomic orbitals. PySCF holds the integrals of a smaller molecule in memory, and its ordinary SCF
-is as fast."""
+is as fast or faster: 4.0 against 5.7 s of one core for 114 functions, 11.8 and 11.9 s for 184, 21.2
+and 18.5 s for 192."""
 
 PIECES = (
     "canonicalize", "eig", "energy_elec", "energy_tot", "get_fock", "get_grad", "get_jk", "get_occ",
@@ -180,8 +184,14 @@ def converge(
     if reason:
         run.ordinary(dm0)
         return run.done("direct", reason)
-    reason = run.corrected(dm0, auxbasis)
-    return run.done("direct" if reason else "corrected", reason, failed=bool(reason))
+    dm = _first_density(mf) if dm0 is None else dm0
+    reason, dm = run.corrected(dm, auxbasis)
+    if not reason:
+        return run.done("corrected")
+    reason = f"the corrected SCF failed ({reason}), so the ordinary SCF was done"
+    warnings.warn(reason, DFMP2Warning, stacklevel=2)
+    run.ordinary(dm)
+    return run.done("direct", reason, failed=True)
 
 
 class _Run:
@@ -220,20 +230,35 @@ class _Run:
         finally:
             mf.callback = own
 
-    def corrected(self, dm0: Any, auxbasis: Any) -> str:
-        """The corrected fitted SCF; the ordinary one, with the reason, if it fails."""
+    def corrected(self, dm: Any, auxbasis: Any) -> tuple[str, Any]:
+        """The corrected fitted SCF.
+
+        Returns
+        -------
+        reason : str
+            Why it failed. Empty if the mean field has its solution.
+        dm : ndarray
+            Density for the ordinary SCF: the last one with an exact matrix, else the given one.
+        """
+        fitted = _Fitted(self._mf, auxbasis, self._step)
+        try:
+            return self._rounds(fitted, dm)
+        finally:
+            fitted.field.with_df.reset()  # the integrals need memory
+
+    def _rounds(self, fitted: _Fitted, dm: Any) -> tuple[str, Any]:
         mf = self._mf
         hcore, overlap = mf.get_hcore(), mf.get_ovlp()
         limit = mf.conv_tol_grad or np.sqrt(mf.conv_tol)
-        fitted, direct = _Fitted(mf, auxbasis, self._step), _direct_field(mf)
-        dm = first = _first_density(mf) if dm0 is None else dm0
+        direct, screening = _direct_field(mf), min(SCREENING, PER_GRADIENT * limit)
         exact, last, target = None, float("inf"), FIRST_GRADIENT
         for _ in range(ROUNDS):
             if not fitted.converge(dm, max(target, MARGIN * limit)):
-                return self._instead("its fitted iterations do not converge", exact, first)
+                return "its fitted iterations do not converge", dm
             orbitals, occupations = fitted.field.mo_coeff, fitted.field.mo_occ
             dm, before = mf.make_rdm1(orbitals, occupations), exact
             exact = _exact_part(direct, hcore, dm, before)
+            direct._opt[None].direct_scf_tol = max(direct.direct_scf_tol, screening)
             fock = mf.get_fock(hcore, overlap, exact.v, dm)
             gradient = float(np.linalg.norm(mf.get_grad(orbitals, occupations, fock)))
             self._step(True, exact.energy, gradient)
@@ -241,19 +266,12 @@ class _Run:
             if gradient < limit and missed < mf.conv_tol:
                 mf.energy_tot(dm, hcore, exact.v)  # fills in scf_summary
                 if self._fill(orbitals, occupations, fock, exact.energy):
-                    return ""
-                return self._instead("it occupies other orbitals than the lowest", exact, first)
+                    return "", dm
+                return "it occupies other orbitals than the lowest", dm
             if not gradient < max(STAGNATION * last, limit):
                 break
             last, target = gradient, REDUCTION * gradient
-        return self._instead("its exact orbital gradient does not fall fast enough", exact, first)
-
-    def _instead(self, reason: str, exact: _Exact | None, first: Any) -> str:
-        """The ordinary SCF from the last density with an exact energy, else from the first one."""
-        text = f"the corrected SCF failed ({reason}), so the ordinary SCF was done"
-        warnings.warn(text, DFMP2Warning, stacklevel=4)
-        self.ordinary(first if exact is None else exact.dm)
-        return text
+        return "its exact orbital gradient does not fall fast enough", dm
 
     def _fill(self, orbitals: Any, occupations: Any, fock: Any, energy: float) -> bool:
         """Give the mean field the density of the exact Fock matrix, with canonical orbitals.
@@ -285,7 +303,7 @@ class _Fitted:
     ) -> None:
         self.field = mf.density_fit(auxbasis=auxbasis)
         self.field.verbose, self.field.chkfile, self.field.conv_check = 0, None, False
-        self.field.scf_summary = {}
+        self.field.scf_summary, self.field.diis = {}, bool(self.field.diis)
         self._build, self.field.get_veff = self.field.get_veff, self._corrected
         self._report, self.field.callback = report, self._reported
         self._correction: Any = 0.0
@@ -348,7 +366,6 @@ def _exact_part(direct: Any, hcore: Any, dm: Any, last: _Exact | None) -> _Exact
     if last is None:
         v = direct.get_veff(direct.mol, dm)
         return _Exact(np.asarray(dm), v, float(direct.energy_tot(dm, hcore, v)))
-    direct._opt[None].direct_scf_tol = max(direct.direct_scf_tol, SCREENING)
     v = direct.get_veff(direct.mol, dm, last.dm, last.v)
     change = np.asarray(dm) - last.dm
     energy = last.energy + _trace(hcore + (np.asarray(last.v) + np.asarray(v)) / 2, change)

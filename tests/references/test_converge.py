@@ -188,6 +188,7 @@ def test_the_energy_does_not_depend_on_the_screening(monkeypatch: pytest.MonkeyP
     mf = field("RHF", WATER)
     mf.conv_tol_grad = 1e-4
     monkeypatch.setattr("dfmp2.references.converge.SCREENING", 1e-6)
+    monkeypatch.setattr("dfmp2.references.converge.PER_GRADIENT", 1.0)
     converge(mf)
     ordinary = field("RHF", WATER)
     ordinary.kernel()
