@@ -15,6 +15,7 @@ __all__ = [
     "INTEGRALS",
     "MAX_CYCLE",
     "REFERENCE",
+    "SCF_ALGORITHM",
     "TOLERANCE",
 ]
 
@@ -46,6 +47,8 @@ MAX_CYCLE = 100
 """SCF iterations."""
 
 REFERENCE = "auto"
+
+SCF_ALGORITHM = "corrected"
 
 TOLERANCE = 1e-8
 """Hartree. Largest difference from PySCF. Two float64 programs on the same orbitals agree to about

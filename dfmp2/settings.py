@@ -23,6 +23,7 @@ __all__ = [
     "CHECKS",
     "INTEGRALS",
     "REFERENCES",
+    "SCF_ALGORITHMS",
     "UNITS",
     "BasisSpec",
     "Frozen",
@@ -43,6 +44,9 @@ INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 
 REFERENCES = ("auto", "rhf", "uhf", "rohf")
 """Values of the setting `reference`."""
+
+SCF_ALGORITHMS = ("corrected", "direct", "fitted")
+"""Values of the setting `scf_algorithm`."""
 
 UNITS = ("angstrom", "bohr")
 """Values of the setting `unit`."""
@@ -79,6 +83,9 @@ class Settings:
         Fit the integrals of the SCF.
     scf_auxbasis : str or dict, optional
         Auxiliary basis of a density-fitted SCF. None takes PySCF's Coulomb/exchange (JK) set.
+    scf_algorithm : str
+        "corrected": exact integrals by the corrected fitted SCF. "direct": by the ordinary SCF.
+        "fitted": the same as `density_fit`, which wins over the other two.
     conv_tol : float
         Energy threshold of the SCF, hartree.
     max_cycle : int
@@ -131,6 +138,7 @@ class Settings:
     reference: str = field(default=defaults.REFERENCE, metadata=SCF)
     density_fit: bool = field(default=False, metadata=SCF)
     scf_auxbasis: BasisSpec = field(default=None, metadata=SCF)
+    scf_algorithm: str = field(default=defaults.SCF_ALGORITHM, metadata=SCF)
     conv_tol: float = field(default=defaults.CONV_TOL, metadata=SCF)
     max_cycle: int = field(default=defaults.MAX_CYCLE, metadata=SCF)
 
@@ -156,7 +164,12 @@ class Settings:
     checkpoint_interval: float = defaults.CHECKPOINT_INTERVAL
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kappa", tuple(self.kappa))  # a list where it was read from JSON
+        """`density_fit` and the algorithm "fitted" are the same. JSON gives lists for tuples."""
+        fitted = self.density_fit or self.scf_algorithm == "fitted"
+        object.__setattr__(self, "density_fit", fitted)
+        if fitted:
+            object.__setattr__(self, "scf_algorithm", "fitted")
+        object.__setattr__(self, "kappa", tuple(self.kappa))
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))
 

@@ -10,7 +10,7 @@ import click
 
 from dfmp2 import defaults
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, BLAS, CHECKS, INTEGRALS, REFERENCES, UNITS
+from dfmp2.settings import BACKENDS, BLAS, CHECKS, INTEGRALS, REFERENCES, SCF_ALGORITHMS, UNITS
 
 __all__ = [
     "Integer",
@@ -130,6 +130,14 @@ scf_options = _stack(
     click.option(
         "--scf-auxbasis",
         help="Auxiliary basis of --density-fit. Default: PySCF's JK set of the basis.",
+    ),
+    click.option(
+        "--scf-algorithm",
+        type=click.Choice(SCF_ALGORITHMS),
+        default=defaults.SCF_ALGORITHM,
+        show_default=True,
+        help="corrected: exact integrals, with most iterations in fitted ones. direct: PySCF's "
+        "ordinary SCF. fitted: the same as --density-fit.",
     ),
     click.option(
         "--conv-tol",

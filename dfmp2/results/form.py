@@ -76,6 +76,14 @@ _FORM = {
 _GEMM = {"dtype": str, "library": str, "gflops": dict, "reason": str}
 _OPTIONAL = {
     "hamiltonian": [str],
+    "scf": {
+        "algorithm": str,
+        "exact_builds": int,
+        "fitted_iterations": int,
+        "seconds": float,
+        "reason": str,
+        "failed": bool,
+    },
     "digest": str,
     "e_tot_scs": float,
     "e_tot_sos": float,

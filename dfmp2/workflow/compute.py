@@ -126,7 +126,7 @@ def compute(
 def _choose_libraries(prepared: Prepared) -> None:
     """Choose what multiplies matrices on the CPU, if it computes."""
     on_cpu, precision = prepared.choice.selection.on_cpu, prepared.choice.precision
-    if on_cpu is not None and prepared.reference.closed.nocc:
+    if on_cpu is not None and not prepared.reference.empty:
         plan = prepared.plan
         dtypes = ["float64"] if precision is Precision.FP64 else ["float64", "float32"]
         flops = sum(plan.flops.values())
