@@ -152,16 +152,14 @@ class _Build:
         self, part: Tensor, done: int, there: NDArray[np.bool_]
     ) -> Generator[AuxBlock]:
         """Both half transforms into `part`; yields each block when it is there."""
-        backend, size = self._backend, self._plan.aux_block
+        backend = self._backend
         with backend.stage(Stage.AO2MO):
             home = backend.current
-        if isinstance(self._source, Libcint):
-            if isinstance(home, TorchBackend):
-                yield from self._in_threads(home, part, done, there)
-                return
-            size //= 3  # the plan counts packed triangles; a square has twice their memory
+        if isinstance(self._source, Libcint) and isinstance(home, TorchBackend):
+            yield from self._in_threads(home, part, done, there)
+            return
         c_occ, c_vir = self._coefficients(done)
-        for block, eri in self._integrals(there, size):
+        for block, eri in self._integrals(there):
             with self._counted(Stage.AO2MO, self._share(block, done)):
                 out = part[:, block.p0 : block.p1]
                 backend.ao2mo(backend.asarray(eri), c_occ, c_vir, out)
@@ -236,7 +234,7 @@ class _Build:
             with backend.stage(Stage.READ_B):
                 there = rows.raw()
             c_occ, c_vir = self._coefficients(done)
-            for block, eri in self._integrals(there, self._plan.aux_block):
+            for block, eri in self._integrals(there):
                 with backend.stage(Stage.AO2MO):
                     panel = backend.empty_b(nocc - done, block.p1 - block.p0, nvir)
                     backend.ao2mo(backend.asarray(eri), c_occ, c_vir, panel)
@@ -261,10 +259,10 @@ class _Build:
             self._progress(Stage.SOLVE.value, i1, nocc)
         return OnDisk(rows, self._aux.naux, nvir), str(metric)
 
-    def _integrals(self, there: NDArray[np.bool_], size: int) -> Iterator[tuple[AuxBlock, Array]]:
+    def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed, with progress."""
         with self._backend.stage(self._source.stage):
-            integrals = self._blocks(there, size)
+            integrals = self._blocks(there, self._plan.aux_block)
             blocks = iter(integrals)
         for done in range(len(integrals.blocks)):
             with self._backend.stage(self._source.stage):
