@@ -180,3 +180,9 @@ def nan_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Change to an empty folder, because `dfmp2 run` writes its run file to the current one."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+@pytest.fixture
+def small_auxbasis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning of a set that fits badly: it is small, so that kernels have little to do."""
+    monkeypatch.setattr("dfmp2.fitting.auxbasis._unsuitable", lambda *_: ())

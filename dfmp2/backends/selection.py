@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Selection",
     "computes_on_cuda",
+    "computes_on_nki",
     "get_backend",
     "require_nki",
     "select",
@@ -179,6 +180,20 @@ def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def computes_on_nki(name: str | None = None, device: str | None = None) -> bool:
+    """Whether such a run uses NKI kernels.
+
+    Parameters
+    ----------
+    name, device : str, optional
+        As for `select`.
+    """
+    name = _checked(name or _default)
+    if name == "nki" or simulated(name):
+        return True
+    return name == "auto" and device is None and _neuron(name)[0] is not None
 
 
 def _torch(name: str, device: str | None, remark: str) -> Selection:

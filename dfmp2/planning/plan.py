@@ -203,10 +203,11 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     d, elements = BYTES_PER_DOUBLE, sizes.elements
     # per auxiliary function: packed, first and second half-transformed integrals. Those of libcint
-    # are unpacked one by one in each thread if B is in memory, the others block by block.
+    # are unpacked one by one if several threads put them into B in memory, else block by block.
     packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
     per_aux = d * (packed + (0 if on_gpu else nocc * nao + elements))
     unpacked = 0 if on_gpu else d * nao * nao
+    by_block = metric_done or threads == 1
     width = gemm_width(nvir)
     t = max(T_BLOCK, d * nvir * width) + (d * width * naux if width > nvir else 0)
     return _Bytes(
@@ -214,10 +215,10 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
         row=d * nvir * naux,
         metric=0 if metric_done else 2 * d * naux * naux,  # (P|Q) and its factor
         t=0 if on_gpu else threads * t,
-        per_aux=per_aux + (unpacked if metric_done else 0),
+        per_aux=per_aux + (unpacked if by_block else 0),
         # with the block of B, and once more in the order of the file
         per_aux_disk=per_aux + unpacked + 2 * d * elements,
-        squares=0 if metric_done else threads * unpacked,
+        squares=0 if by_block else threads * unpacked,
         tables=4 * nocc * naux,  # checksums
     )
 
@@ -238,7 +239,7 @@ def make_plan(
     max_memory : float
         Memory limit in MB (10^6 bytes), above the resident memory at the start of DF-MP2.
     threads : int
-        CPU threads. Each has a block of T.
+        CPU threads. Each has a block of T. 1 where NKI kernels transform whole blocks.
     aux_block : int, optional
         Auxiliary functions per integral block, instead of the best number.
     metric_done : bool

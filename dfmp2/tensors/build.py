@@ -187,15 +187,13 @@ class _Build:
 
     def _transformed(self, targets: list[Target], there: NDArray[np.bool_]) -> Generator[AuxBlock]:
         """Both half transforms into B; yields each block when it is there."""
-        backend, size = self._backend, self._plan.aux_block
+        backend = self._backend
         with backend.stage(Stage.AO2MO):
             home = backend.current
-        if isinstance(self._source, Libcint):
-            if isinstance(home, TorchBackend):
-                yield from self._in_threads(home, targets, there)
-                return
-            size //= 3  # the plan counts packed triangles; a square has twice their memory
-        for block, eri in self._integrals(there, size):
+        if isinstance(self._source, Libcint) and isinstance(home, TorchBackend):
+            yield from self._in_threads(home, targets, there)
+            return
+        for block, eri in self._integrals(there):
             with self._counted(Stage.AO2MO, self._share(block)):
                 tensor = backend.asarray(eri)
                 for c_occ, c_vir, b in targets:
@@ -288,7 +286,7 @@ class _Build:
                 there = rows.raw()
             none = [np.empty((s.nocc, 0)) for s in self._reference.spins]  # only for its rows
             targets = self._targets(none)
-            for block, eri in self._integrals(there, self._plan.aux_block):
+            for block, eri in self._integrals(there):
                 with backend.stage(Stage.AO2MO):
                     panels, tensor = [], backend.asarray(eri)
                     for c_occ, c_vir, b in targets:
@@ -318,10 +316,10 @@ class _Build:
                 self._progress(Stage.SOLVE.value, some.stop, nocc)
         return OnDisk(rows, self._plan.sizes), str(metric)
 
-    def _integrals(self, there: NDArray[np.bool_], size: int) -> Iterator[tuple[AuxBlock, Array]]:
+    def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed, with progress."""
         with self._backend.stage(self._source.stage):
-            integrals = self._blocks(there, size)
+            integrals = self._blocks(there, self._plan.aux_block)
             blocks = iter(integrals)
         for done in range(len(integrals.blocks)):
             with self._backend.stage(self._source.stage):

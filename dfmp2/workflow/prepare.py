@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dfmp2.backends.selection import Selection, computes_on_cuda, select
+from dfmp2.backends.selection import Selection, computes_on_cuda, computes_on_nki, select
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
@@ -223,7 +223,7 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
     plan = make_plan(
         sizes,
         float(budget),
-        lib.num_threads(),
+        1 if computes_on_nki(settings.backend, settings.device) else lib.num_threads(),
         metric_done=settings.integrals == "scf",
         on_gpu=computes_on_cuda(settings.backend, settings.device),
     )
