@@ -66,6 +66,8 @@ class ScfSolution:
     check : ReferenceCheck
     notes : tuple of str
         Warnings that belong to the result.
+    seconds : float or None
+        Wall time of the SCF. None if it was not done now.
     """
 
     mol: Any
@@ -80,6 +82,7 @@ class ScfSolution:
     hamiltonian: tuple[str, ...] = ()
     check: ReferenceCheck = field(default_factory=lambda: ReferenceCheck("not recorded"))
     notes: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @property
     def nmo(self) -> int:

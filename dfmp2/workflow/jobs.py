@@ -7,6 +7,7 @@ does a job with its run file.
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,11 @@ class Job:
         ------
         NotConvergedError
         """
-        x2c = REPEATABLE in self.hamiltonian
-        return self.solution or run_scf(self.mol, self.settings, x2c=x2c)
+        if self.solution is not None:
+            return self.solution
+        start = time.perf_counter()
+        found = run_scf(self.mol, self.settings, x2c=REPEATABLE in self.hamiltonian)
+        return replace(found, seconds=time.perf_counter() - start)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
