@@ -1,8 +1,7 @@
 """Time whole jobs, SCF and imports included: `dfmp2 run`, a PySCF script, and Psi4.
 
 Each job is a new process, which gets the same molecule, basis sets, thresholds and threads, and the
-environment of this process. All use exact integrals in the SCF, unless the job asks for a
-density-fitted one.
+environment of this process. The SCF is that of `dfmp2 run` without options, with exact integrals.
 """
 
 from __future__ import annotations

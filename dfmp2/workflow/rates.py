@@ -134,8 +134,8 @@ def keep_rates(done: Done, job: PlannedJob) -> None:
     where, solution = job.choice.selection.backend.where, done.solution
     found = {} if done.result.read_from else _rates(done.result, job.known.plan, where)
     if solution.seconds is not None:
-        algorithm = scf_algorithm(job.settings)
-        step = scf_step(algorithm, len(solution.mo_coeff), int(solution.mol.nelec[0]))
+        nao = len(solution.mo_coeff)
+        step = scf_step(scf_algorithm(job.settings, nao), nao, int(solution.mol.nelec[0]))
         found[step.rate] = Timing(step.work, solution.seconds)
     add_rates(where, found)
 
@@ -153,8 +153,8 @@ def _rates(result: Result, plan: Plan, where: Where) -> dict[str, Timing]:
         if name in stages
     ):
         return {}
-    spent = {name: stage.seconds for name, stage in stages.items()}
-    metric = spent.get(Stage.METRIC.value, 0.0)
-    if Stage.SOLVE.value in spent:
-        spent[Stage.SOLVE.value] += metric
-    return {work[n].rate: Timing(work[n].work, spent[n]) for n in work if n in spent}
+    return {
+        work[name].rate: Timing(work[name].work, stage.seconds)
+        for name, stage in stages.items()
+        if name in work
+    }

@@ -45,13 +45,26 @@ CDERI = 64 * 10**6
 LARGE = 1000
 """Orbitals up to which a matrix is diagonalised here. A larger one is extrapolated."""
 
+CORRECTED = 100
+"""Atomic orbitals from which the SCF is the corrected one, where that is asked for."""
+
 HELD = 100
 """Orbitals of the sample for integrals that are held in memory."""
 
 
-def scf_algorithm(settings: Settings) -> str:
-    """The SCF that these settings ask for: "direct", "fitted" or "corrected"."""
-    return "fitted" if settings.density_fit else "direct"
+def scf_algorithm(settings: Settings, nao: int) -> str:
+    """The SCF that these settings give: "direct", "fitted" or "corrected".
+
+    Parameters
+    ----------
+    settings : Settings
+    nao : int
+        Atomic orbitals. For a small molecule the ordinary SCF replaces the corrected one.
+    """
+    if settings.density_fit:
+        return "fitted"
+    asked: str = getattr(settings, "scf_algorithm", "direct")
+    return "direct" if asked == "corrected" and nao < CORRECTED else asked
 
 
 def measure_scf(mol: Any, settings: Settings) -> ScfTimes:
@@ -66,10 +79,10 @@ def measure_scf(mol: Any, settings: Settings) -> ScfTimes:
     -------
     ScfTimes
     """
-    algorithm, field = scf_algorithm(settings), new_scf(mol, settings)
+    algorithm, field = scf_algorithm(settings, int(mol.nao_nr())), new_scf(mol, settings)
     found: dict[str, Any] = {"exact": None, "rest": _diagonalisation(mol)}
     if algorithm != "direct":
-        found |= _fitted(mol, field.with_df.auxbasis)
+        found |= _fitted(mol, settings.scf_auxbasis)
     if algorithm == "direct" and field._is_mem_enough():
         found |= _held(mol)
     elif algorithm != "fitted":
@@ -245,4 +258,5 @@ def _fitted(mol: Any, auxbasis: Any) -> dict[str, Any]:
         spent, made = spent + time.perf_counter() - start, made + loc[shell + 1] - loc[shell]
         if spent > SECONDS / 2:
             break
-    return {"fitted": fitted, "fitting": spent * naux / made + solve * triangle / columns}
+    made_all = spent * naux / float(made)
+    return {"fitted": fitted, "fitting": made_all + solve * triangle / columns}

@@ -98,7 +98,8 @@ def time_from_earlier_runs(job: Job, choice: Choice, known: Forecast) -> TimeFor
     stages = seconds(work, rates)
     scf = None
     if job.solution is None:
-        step = scf_step(scf_algorithm(job.settings), known.plan.sizes.nao, int(job.mol.nelec[0]))
+        nao = known.plan.sizes.nao
+        step = scf_step(scf_algorithm(job.settings, nao), nao, int(job.mol.nelec[0]))
         for total in seconds({"SCF": step}, rates).values():
             scf = ScfForecast(total, {}, "as many iterations as in earlier runs")
     if not stages and scf is None:
@@ -112,13 +113,14 @@ def _measured(job: Job, choice: Choice, known: Forecast) -> TimeForecast:
     single = _single(job, choice, known)
     rates = {}
     if plan.sizes.nocc and plan.sizes.nvir:
-        probed = job.settings.check_reference == "auto"
+        algorithm = scf_algorithm(job.settings, plan.sizes.nao)
+        probed = job.settings.check_reference == "auto" and algorithm != "corrected"
         rates = measure_stages(job.mol, known, backend, single, probed)
     work = work_of(plan, single)
     stages = seconds(work, rates)
     scf = None
     if job.solution is None:
-        algorithm = scf_algorithm(job.settings)
+        algorithm = scf_algorithm(job.settings, plan.sizes.nao)
         scf = scf_forecast(algorithm, measure_scf(job.mol, job.settings))
     origin = f"from rates measured now in {time.perf_counter() - start:.1f} s"
     return TimeForecast(origin, stages, tuple(n for n in work if n not in stages), scf)
