@@ -79,12 +79,12 @@ def test_useless_measurements(wrong: float) -> None:
 def test_direct_scf_becomes_cheaper_as_the_density_converges() -> None:
     same = scf_forecast("direct", ScfTimes(exact=2.0, rest=0.5))
     assert same is not None
-    assert same.assumed == "13 iterations"
-    assert same.total == pytest.approx(13 * 2.5)
-    # a tenth of the cost is saved with each decade of the density; 5^-12 is 10^-8.39
+    assert same.assumed == "14 iterations"
+    assert same.total == pytest.approx(14 * 2.5)
+    # a tenth of the cost is saved with each decade of the density; 5^-11 is 10^-7.69
     falling = ScfTimes(exact=2.0, exact_of=tuple(1 - k / 10 for k in range(9)))
     found = scf_forecast("direct", falling)
-    decades = [min(k * 0.69897, 8) for k in range(13)]
+    decades = [min(k * 0.69897, 8) for k in range(14)]
     assert found is not None
     assert found.total == pytest.approx(sum(2.0 * (1 - d / 10) for d in decades), rel=1e-5)
     assert found.parts == {
@@ -95,7 +95,7 @@ def test_direct_scf_becomes_cheaper_as_the_density_converges() -> None:
 def test_integrals_in_memory_are_made_once() -> None:
     found = scf_forecast("direct", ScfTimes(exact=0.1, held=5.0))
     assert found is not None
-    assert found.total == pytest.approx(5.0 + 1.3)
+    assert found.total == pytest.approx(5.0 + 1.4)
 
 
 def test_fitted_and_corrected_scf() -> None:
@@ -103,9 +103,9 @@ def test_fitted_and_corrected_scf() -> None:
     fitted, corrected = scf_forecast("fitted", times), scf_forecast("corrected", times)
     assert fitted is not None
     assert corrected is not None
-    assert fitted.total == pytest.approx(3.0 + 13 * 0.5)
-    assert corrected.total == pytest.approx(3.0 + 18 * 0.5 + 10.0 + 1.0 + 1.0)
-    assert corrected.assumed == "18 fitted iterations and 3 exact Fock matrices"
+    assert fitted.total == pytest.approx(3.0 + 14 * 0.5)
+    assert corrected.total == pytest.approx(3.0 + 15 * 0.5 + 10.0 + 1.0 + 1.0)
+    assert corrected.assumed == "15 fitted iterations and 3 exact Fock matrices"
     assert scf_forecast("fitted", ScfTimes(exact=1.0)) is None
     assert scf_forecast("direct", ScfTimes(exact=None, fitted=1.0)) is None
 
