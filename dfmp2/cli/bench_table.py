@@ -83,7 +83,16 @@ def closing_text(found: list[Bench], started: StartUp) -> str:
 
 
 def bench_data(found: Bench) -> dict[str, Any]:
-    """One molecule as plain data: times in seconds, memory in MB, energies in hartree."""
+    """One molecule as plain data: times in seconds, memory in MB, energies in hartree.
+
+    gemm_gflops : rate of a square GEMM by dtype and library; gemm_peak_gflops is the best by dtype
+    blas : BLAS, kernels and threads by program
+    environment : variables that change the kernels of OpenBLAS, null where they are not set
+    dfmp2, peers : runs of the DF-MP2 part, and the ratios of pairs of runs
+    whole_jobs : the same for whole processes with SCF and imports, or why_not
+    missing : peers that did not run, and why
+    stages, reduction_share : stages of dfmp2, whose of_peak refers to gemm_peak_gflops
+    """
     result = found.result
     return {
         "name": result.molecule.name,

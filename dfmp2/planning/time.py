@@ -32,8 +32,8 @@ NEAREST = 5
 """Measurements that one rate is the median of."""
 
 ITERATIONS = {"direct": 14, "fitted": 14, "corrected": 15}
-"""Fock matrices that are assumed, by algorithm: those of benzene (12 and 13) and (H2O)10 (16 and
-16), between. The corrected SCF has exact Fock matrices beside them."""
+"""Fock matrices that are assumed, by algorithm: numbers between those of benzene/cc-pVTZ (direct
+12, corrected 13) and (H2O)10/cc-pVDZ (16, 16). The corrected SCF has the exact ones beside them."""
 
 REDUCTION = 1 / 5
 """Assumed ratio of the density changes of two successive iterations of a direct SCF."""

@@ -45,7 +45,7 @@ CDERI = 64 * 10**6
 LARGE = 1000
 """Orbitals up to which a matrix is diagonalised here. A larger one is extrapolated."""
 
-CORRECTED = 100
+SMALL = 100
 """Atomic orbitals from which the SCF is the corrected one, where that is asked for."""
 
 HELD = 100
@@ -64,7 +64,7 @@ def scf_algorithm(settings: Settings, nao: int) -> str:
     if settings.density_fit:
         return "fitted"
     asked: str = getattr(settings, "scf_algorithm", "direct")
-    return "direct" if asked == "corrected" and nao < CORRECTED else asked
+    return "direct" if asked == "corrected" and nao < SMALL else asked
 
 
 def measure_scf(mol: Any, settings: Settings) -> ScfTimes:
