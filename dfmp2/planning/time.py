@@ -26,6 +26,7 @@ __all__ = [
     "scf_step",
     "seconds",
     "steps",
+    "usable",
 ]
 
 NEAREST = 5
