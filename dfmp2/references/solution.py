@@ -90,6 +90,8 @@ class ScfSolution:
         Fock matrices of both spins in the semicanonical orbitals of an ROHF.
     how : Convergence or None
         The iterations, where dfmp2 did the SCF.
+    seconds : float or None
+        Wall time of the SCF. None if it was not done now.
     """
 
     mol: Any
@@ -106,6 +108,7 @@ class ScfSolution:
     notes: tuple[str, ...] = ()
     fock: NDArray[np.float64] | None = None
     how: Convergence | None = None
+    seconds: float | None = None
 
     @property
     def nmo(self) -> int:

@@ -218,7 +218,7 @@ class _Calculation:
         reference = self.prepared.reference
         backend, aux = RecordingBackend(torch, provenance), self._aux("plain")
         checkpoint.begin_b("plain", Precision.FP64)
-        expected = expected_error(reference)
+        expected = expected_error(reference.electron_pairs)
         too_rough = checkpoint.rejected(PairArithmetic.FP32, accuracy)
         if precision is Precision.FP64 or (
             precision is Precision.AUTO and (too_rough or expected > accuracy)

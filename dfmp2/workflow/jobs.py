@@ -7,6 +7,7 @@ does a job with its run file.
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,11 @@ class Job:
         ------
         NotConvergedError
         """
-        return self.solution or run_scf(self.mol, self.settings, progress=progress)
+        if self.solution is not None:
+            return self.solution
+        start = time.perf_counter()
+        found = run_scf(self.mol, self.settings, progress=progress)
+        return replace(found, seconds=time.perf_counter() - start)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

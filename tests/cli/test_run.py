@@ -405,3 +405,20 @@ def test_round_trip(tmp_path: Path) -> None:
     assert result.to_qcschema() == stored(target)
     mp = DFMP2(mean_field("water")).run()
     np.testing.assert_allclose(result.pair_energies, mp.pair_energies, rtol=0, atol=1e-9)
+
+
+def test_forecast_stands_beside_the_time_of_the_second_run() -> None:
+    """It is that of the first run, because the work is the same."""
+    options = ("--basis", "sto-3g", "--device", "cpu", "--no-checkpoint")
+    first, second = (dfmp2("run", WATER, *options).stdout for _ in range(2))
+    assert "forecast" not in fact(first, "time of the SCF")
+    took = fact(first, "time of the SCF")
+    assert fact(second, "time of the SCF").endswith(f" (forecast {took})")
+    row = r"^  {} +(\S+) +\S+(?: +(\S+))?$"
+    for stage in ("AO->MO", "integrals", "pair energies"):
+        before = re.search(row.format(stage), first, re.M)
+        after = re.search(row.format(stage), second, re.M)
+        assert before
+        assert after
+        assert before[2] is None
+        assert after[2] == before[1]
