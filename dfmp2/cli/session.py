@@ -58,6 +58,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
         If a value is not understood, or two options contradict each other.
     """
     from dfmp2.molecules.basis import parse_basis
+    from dfmp2.references.double_hybrids import double_hybrid
     from dfmp2.references.frozen import parse_frozen
 
     keep = not options.get("no_checkpoint", False)
@@ -71,8 +72,12 @@ def settings_of(options: dict[str, Any]) -> Settings:
         )
     by_element = {"basis", "scf_auxbasis", "auxbasis", "ecp"} & set(options)
     bases: dict[str, Any] = {name: parse_basis(options[name]) for name in by_element}
-    frozen = parse_frozen(options["frozen"])
-    return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep})
+    frozen, xc = parse_frozen(options["frozen"]), options.get("xc")
+    if xc is not None:
+        xc = double_hybrid(xc).name
+    elif {"grid", "dispersion"} & _given():
+        raise InputError("--grid and --no-dispersion are for the double hybrid of --xc; add --xc")
+    return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep, "xc": xc})
 
 
 def require_used(tolerance: float | None, validates: bool) -> None:

@@ -31,8 +31,13 @@ def sizes_line(sizes: Mapping[str, int], npair: int | None = None) -> str:
     npair : int, optional
     """
     pairs = "" if npair is None else f", {npair} pairs"
+    nocc, nvir = sizes.get("nocc", 0), sizes.get("nvir", 0)
+    occupied, virtual = str(nocc), str(nvir)
+    if "nocc_a" in sizes:
+        occupied = f"{sizes['nocc_a']} alpha and {sizes['nocc_b']} beta"
+        virtual = f"{sizes['nvir_a']} alpha and {sizes['nvir_b']} beta"
     return (
-        f"{sizes['nao']} AOs, {sizes['nocc']} correlated occupied, {sizes['nvir']} virtual, "
+        f"{sizes['nao']} AOs, {occupied} correlated occupied, {virtual} virtual, "
         f"{sizes['naux']} auxiliary{pairs}"
     )
 
@@ -47,16 +52,7 @@ def summary(result: Result, origin: str = "") -> str:
         File that a stored result was read from, which is printed; empty for a new result.
     """
     labels = result.labels
-    hf = "E(HF)" if result.reference == "RHF" else "E(KS reference)"
-    energies = [
-        (hf, result.e_hf),
-        ("E(MP2) correlation", result.e_corr),
-        ("  opposite spin", result.e_corr_os),
-        ("  same spin", result.e_corr_ss),
-        ("E(MP2) total", result.e_tot),
-        ("E(SCS-MP2) total", result.e_tot_scs),
-        ("E(SOS-MP2) total", result.e_tot_sos),
-    ]
+    energies = _energies(result)
     made = labels.get("reference_check", CHEAP)
     checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
@@ -64,6 +60,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
+        *[(name, labels[name]) for name in ("functional", "dispersion") if name in labels],
         *checked,
         ("charge", charge_text(labels.get("electrons", ""), result.molecule.charge)),
         ("sizes", sizes_line(result.sizes)),
@@ -77,7 +74,8 @@ def summary(result: Result, origin: str = "") -> str:
         ("peak memory", _memory(result)),
     ]
     version = result.versions.get("dfmp2", "?")
-    lines = [f"{result.molecule.name}: DF-MP2 by dfmp2 {version} (energies in hartree)"]
+    method = result.double_hybrid or "DF-MP2"
+    lines = [f"{result.molecule.name}: {method} by dfmp2 {version} (energies in hartree)"]
     if origin:
         lines.append(f"  read from {origin}, not computed now")
     lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
@@ -88,6 +86,31 @@ def summary(result: Result, origin: str = "") -> str:
     lines += columns(("stage", "seconds", "GFLOP/s"), rows, right=("seconds", "GFLOP/s"))
     lines += [f"  note: {note}" for note in result.notes]
     return "\n".join(lines) + "\n"
+
+
+def _energies(result: Result) -> list[tuple[str, float]]:
+    """Names of the lines with energies, and hartree."""
+    if result.double_hybrid is not None:
+        parts = result.parts
+        dispersion = [("E(dispersion)", result.e_dispersion)] if result.e_dispersion else []
+        return [
+            ("E(KS part)", result.e_hf),
+            ("E(PT2) weighted", result.e_corr),
+            ("  opposite spin", parts["pt2_opposite_spin"]),
+            ("  same spin", parts["pt2_same_spin"]),
+            *dispersion,
+            (f"E({result.double_hybrid}) total", result.e_tot),
+        ]
+    hf = "E(KS reference)" if result.reference.endswith("KS") else "E(HF)"
+    return [
+        (hf, result.e_hf),
+        ("E(MP2) correlation", result.e_corr),
+        ("  opposite spin", result.e_corr_os),
+        ("  same spin", result.e_corr_ss),
+        ("E(MP2) total", result.e_tot),
+        ("E(SCS-MP2) total", result.e_tot_scs),
+        ("E(SOS-MP2) total", result.e_tot_sos),
+    ]
 
 
 def charge_text(stated: str, charge: int) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 
 from dfmp2 import defaults
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.double_hybrids import double_hybrid_of
+from dfmp2.references.kohn_sham import KINDS, grid_of, new_kohn_sham, with_functional
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
@@ -29,7 +31,7 @@ def run_scf(
     mol : pyscf.gto.Mole
     settings : Settings
         Read: `reference`, `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`,
-        `check_reference`, `check_stability`.
+        `check_reference`, `check_stability`, `xc`, `grid`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
     x2c : bool
@@ -71,7 +73,10 @@ def run_scf(
             "iterations; raise --max-cycle, or converge it in PySCF and pass its chkfile"
         )
     mf._eri = None  # the check of the reference keeps the mean field, but needs no memory for these
-    solution = read_mean_field(mf, check=settings.check_reference)
+    hybrid = double_hybrid_of(settings)
+    solution = read_mean_field(mf, allow_ks=hybrid is not None, check=settings.check_reference)
+    if hybrid is not None:
+        solution = with_functional(solution, mf, hybrid)
     return with_stability(solution, mf) if settings.check_stability else solution
 
 
@@ -90,20 +95,27 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
     -------
     ScfSolution
     """
-    with_df = getattr(new_scf(mol, settings), "with_df", None)
+    mf = new_scf(mol, settings)
+    with_df = getattr(mf, "with_df", None)
     if with_df is not None and settings.integrals == "scf":
         with_df.build()
     check = ReferenceCheck("not repeated for the orbitals in the run file")
-    kind = scf_kind(mol, settings.reference).upper()
-    return ScfSolution(mol=mol, kind=kind, with_df=with_df, check=check, **orbitals)
+    kind = scf_kind(mol, settings.reference)
+    if settings.xc is not None:
+        orbitals = {**orbitals, "functional": mf.xc, "grid": grid_of(mf)}
+        kind = KINDS[kind]
+    return ScfSolution(mol=mol, kind=kind.upper(), with_df=with_df, check=check, **orbitals)
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:
-    """A silent Hartree-Fock object of the kind that `settings.reference` names, not yet run."""
+    """A silent SCF object of the kind that `settings` name, not yet run."""
     from pyscf import scf
 
-    kinds = {"rhf": scf.hf.RHF, "uhf": scf.uhf.UHF, "rohf": scf.rohf.ROHF}
-    mf = kinds[scf_kind(mol, settings.reference)](mol)
+    kind, hybrid = scf_kind(mol, settings.reference), double_hybrid_of(settings)
+    if hybrid is not None:
+        mf = new_kohn_sham(mol, kind, hybrid, settings)
+    else:
+        mf = {"rhf": scf.hf.RHF, "uhf": scf.uhf.UHF, "rohf": scf.rohf.ROHF}[kind](mol)
     if settings.density_fit:
         mf = mf.density_fit(auxbasis=settings.scf_auxbasis)
     mf.verbose = 0

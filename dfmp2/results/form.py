@@ -80,6 +80,7 @@ _OPTIONAL = {
     "e_tot_sos": float,
     "e_singles": float,
     "spin_square": float,
+    "e_dispersion": float,
     "regularised": [{"kappa": float, "e_os": float, "e_ss": float}],
 }
 
@@ -101,7 +102,10 @@ def check_form(own: Any) -> None:
     ValueError
         If lengths or indices contradict each other, or a number is not finite.
     """
-    _check(own, _FORM, "extras.dfmp2")
+    form = dict(_FORM)
+    if "e_ks" in own:  # the reference is not Hartree-Fock
+        form["e_ks"] = form.pop("e_hf")
+    _check(own, form, "extras.dfmp2")
     _check(own, {key: kind for key, kind in _OPTIONAL.items() if key in own}, "extras.dfmp2")
     for part in ("labels", "versions"):
         _check(own[part], dict.fromkeys(own[part], str), part)

@@ -25,7 +25,7 @@ __all__ = ["read_jobs"]
 
 _OF_THE_MOLECULE = ("basis", "charge", "spin", "unit", "ecp")
 
-_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
+_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol", "xc", "grid", "dispersion")
 
 _FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
 
@@ -64,11 +64,6 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
     CheckpointError, ValidationError
         If a JSON result was not written by dfmp2, or was changed.
     """
-    if settings.reference != "rhf":
-        raise UnsupportedReferenceError(
-            f"reference {settings.reference!r}: this version treats closed shells (rhf) only; "
-            "open-shell MP2 is in pyscf.mp.dfump2_native"
-        )
     if settings.scf_auxbasis is not None and not settings.density_fit:
         raise InputError(
             "--scf-auxbasis names the auxiliary set of a density-fitted SCF; add --density-fit"
@@ -134,12 +129,15 @@ def _refuse_fixed(
     asked = given if settings.basis is None else given | {"basis"}
     for name in fixed:
         if name in asked:
-            option = "--fused-energy" if name == "fused" else f"--{name.replace('_', '-')}"
+            option = {"fused": "--fused-energy", "dispersion": "--no-dispersion"}.get(
+                name, f"--{name.replace('_', '-')}"
+            )
             raise InputError(f"{source}; leave {option} out, or give the geometry")
 
 
 def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
-    if result.reference != "RHF":
+    xc, grid = result.settings.get("xc"), result.settings.get("grid")
+    if result.reference != "RHF" and xc is None:
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
@@ -148,8 +146,15 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
             f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
             "SCF cannot be repeated; compare in the script that made it"
         )
+    if xc is not None and not isinstance(grid, int):
+        raise UnsupportedReferenceError(
+            f"{source}: was computed with another grid than those of --grid ({grid}), so its SCF "
+            "cannot be repeated; compare in the script that made it"
+        )
     again = replace(
         settings,
+        xc=xc,
+        grid=settings.grid if xc is None else grid,
         density_fit=bool(result.settings["density_fit"]),
         scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),
