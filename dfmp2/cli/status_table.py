@@ -153,7 +153,9 @@ def _reference(fields: dict[str, Any]) -> str:
     fitted = f"density-fitted, {auxbasis}"
     integrals = fitted if fields["density_fit"] else "exact integrals"
     functional = f" ({fields['xc']}, grid level {fields['grid']})" if "xc" in fields else ""
-    return f"{fields['reference'].upper()}{functional}, {integrals}, conv_tol {fields['conv_tol']:g}"
+    return (
+        f"{fields['reference'].upper()}{functional}, {integrals}, conv_tol {fields['conv_tol']:g}"
+    )
 
 
 def _settings(calculation: dict[str, Any]) -> str:

@@ -210,20 +210,22 @@ def _b_rows(plan: Plan) -> list[tuple[str, str]]:
 
 def comparison_text(comparison: Comparison) -> str:
     """Table of a result and PySCF's."""
+    energy = "E(MP2) correlation" if comparison.reference == "HF" else "E(PT2) weighted"
     verdict = "agrees" if comparison.agrees else "DIFFERS"
     rows = [
-        ("E(MP2) correlation, dfmp2", f"{comparison.e_corr:20.10f}"),
-        ("E(MP2) correlation, PySCF", f"{comparison.e_corr_pyscf:20.10f}"),
+        (f"{energy}, dfmp2", f"{comparison.e_corr:20.10f}"),
+        (f"{energy}, PySCF", f"{comparison.e_corr_pyscf:20.10f}"),
         (
             "difference",
             f"{comparison.difference:20.2e}  {verdict} (tolerance {comparison.tolerance:g} Eh)",
         ),
     ]
     if comparison.hf_difference:
-        rows.append(("difference in E(HF)", f"{comparison.hf_difference:20.2e}"))
+        name = f"difference in E({comparison.reference})"
+        rows.append((name, f"{comparison.hf_difference:20.2e}"))
     if comparison.e_corr_exact is not None:
         rows += [
-            ("E(MP2) correlation, unfitted", f"{comparison.e_corr_exact:20.10f}"),
+            (f"{energy}, unfitted", f"{comparison.e_corr_exact:20.10f}"),
             ("fitting error", f"{comparison.fitting_error:20.2e}  (of the auxiliary basis)"),
         ]
     return "\n".join([f"{comparison.name}: validation", *aligned(rows)]) + "\n"

@@ -93,8 +93,8 @@ def with_functional(solution: ScfSolution, mf: Any, hybrid: DoubleHybrid) -> Scf
     if any(name.startswith("dispersion") for name in solution.hamiltonian) or mf.do_nlc():
         raise InputError(
             f"the energy of the mean field contains dispersion (mf.disp = {mf.disp!r}, mf.nlc = "
-            f"{mf.nlc!r}), which xc {hybrid.name} adds itself where its name says so; use {wanted}, "
-            "mf.disp = None and mf.nlc = '', and run it again"
+            f"{mf.nlc!r}), which xc {hybrid.name} adds itself where its name says so; use "
+            f"{wanted}, mf.disp = None and mf.nlc = '', and run it again"
         )
     if not _same_functional(mf, hybrid.scf_xc):
         raise InputError(

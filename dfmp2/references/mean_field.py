@@ -143,8 +143,8 @@ def _kind(mf: Any, allow_ks: bool) -> str:
         if not allow_ks:
             raise UnsupportedReferenceError(
                 f"{name}: Kohn-Sham orbitals are no Hartree-Fock reference; converge mf.to_hf() "
-                "instead, or name a double hybrid with xc; allow_ks=True gives its second-order term "
-                "without weights"
+                "instead, or name a double hybrid with xc; allow_ks=True gives the second-order "
+                "term without weights"
             )
         if kind == "ROHF":
             raise UnsupportedReferenceError(

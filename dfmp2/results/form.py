@@ -110,6 +110,8 @@ def check_form(own: Any) -> None:
     for part in ("labels", "versions"):
         _check(own[part], dict.fromkeys(own[part], str), part)
     _check(own["memory_mb"], dict.fromkeys(own["memory_mb"], float), "memory_mb")
+    if "xc" in own["settings"]:
+        _check(own["settings"], {"xc": str, "pt2_scale": [float]}, "settings")
     if own["settings"]["precision"] not in ("fp64", "fp32", "auto"):
         raise ValueError(f"settings.precision is {own['settings']['precision']!r}")
     nocc = _check_orbitals(own)

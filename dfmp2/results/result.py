@@ -105,9 +105,9 @@ class Result:
         energies += [e for one in self.regularised for e in (one.e_os, one.e_ss)]
         if not np.isfinite(energies).all():
             raise ValidationError(
-                f"{self.molecule.name}: the energies are not finite numbers (reference {self.e_hf}, "
-                f"correlation {self.e_corr}); check the orbital energies, and use precision "
-                "fp64"
+                f"{self.molecule.name}: the energies are not finite numbers (reference "
+                f"{self.e_hf}, correlation {self.e_corr}); check the orbital energies, and use "
+                "precision fp64"
             )
 
     @property
@@ -130,7 +130,7 @@ class Result:
 
     @property
     def scale(self) -> tuple[float, float] | None:
-        """Weights of opposite and same spin in `e_corr`: the user's, or those of `double_hybrid`."""
+        """Weights of opposite and same spin in `e_corr`: the user's, or of the double hybrid."""
         chosen = self.settings.get("scale" if self.double_hybrid is None else "pt2_scale")
         return None if chosen is None else (float(chosen[0]), float(chosen[1]))
 

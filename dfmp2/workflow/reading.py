@@ -146,15 +146,15 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
             f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
             "SCF cannot be repeated; compare in the script that made it"
         )
-    if xc is not None and not isinstance(grid, int):
-        raise UnsupportedReferenceError(
-            f"{source}: was computed with another grid than those of --grid ({grid}), so its SCF "
-            "cannot be repeated; compare in the script that made it"
-        )
+    if xc is not None:
+        if not isinstance(grid, int):
+            raise UnsupportedReferenceError(
+                f"{source}: was computed with another grid than those of --grid ({grid}), so its "
+                "SCF cannot be repeated; compare in the script that made it"
+            )
+        settings = replace(settings, xc=xc, grid=grid)
     again = replace(
         settings,
-        xc=xc,
-        grid=settings.grid if xc is None else grid,
         density_fit=bool(result.settings["density_fit"]),
         scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),

@@ -1,8 +1,8 @@
 """Compute double-hybrid energies with psi4 and write them to tests/data/double_hybrids.json.
 
-Exact (not density-fitted) Kohn-Sham SCF on a dense grid without pruning (psi4's default), then DF-MP2 with the named
-auxiliary basis. Functionals that psi4 knows are taken from its own dictionary, without their
-dispersion. Run it in an environment that has PySCF; psi4 runs as a separate program:
+Exact (not density-fitted) Kohn-Sham SCF on a dense grid, which psi4 does not prune, then DF-MP2
+with the named auxiliary basis. Functionals that psi4 knows are taken from its own dictionary,
+without their dispersion. Run it in an environment that has PySCF; psi4 runs as a separate program:
 
     python tests/data/generators/psi4_double_hybrids.py [--only TEXT] [--threads N]
 """
