@@ -22,7 +22,7 @@ from dfmp2.planning.plan import Plan
 from dfmp2.references.double_hybrids import double_hybrid
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.frozen import frozen_orbitals
-from dfmp2.references.kohn_sham import with_functional
+from dfmp2.references.kohn_sham import require_functional, with_functional
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
@@ -425,10 +425,12 @@ class DFMP2(CheckedAttributes):
         """The orbitals, with the energy of the Kohn-Sham part of a double hybrid."""
         if self.xc is None:
             return self._solution(mo_coeff)
+        hybrid = double_hybrid(self.xc)
+        require_functional(self._scf, hybrid)
         # Random elements of the Fock matrix need the density functional, so all are checked.
         check = "full" if self.check_reference == "auto" else self.check_reference
         solution = self._solution(mo_coeff, check)
-        return with_functional(solution, self._scf, double_hybrid(self.xc))
+        return with_functional(solution, self._scf, hybrid)
 
     def _solution(
         self, mo_coeff: NDArray[np.float64] | None = None, check: str | None = None

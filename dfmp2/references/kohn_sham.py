@@ -12,7 +12,7 @@ from dfmp2.references.double_hybrids import DoubleHybrid
 from dfmp2.references.solution import ScfSolution
 from dfmp2.settings import Settings
 
-__all__ = ["KINDS", "grid_of", "new_kohn_sham", "with_functional"]
+__all__ = ["KINDS", "grid_of", "new_kohn_sham", "require_functional", "with_functional"]
 
 KINDS = {"rhf": "rks", "uhf": "uks"}
 """Kind of Kohn-Sham reference by kind of Hartree-Fock reference."""
@@ -61,36 +61,25 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one is other or one == other)
 
 
-def with_functional(solution: ScfSolution, mf: Any, hybrid: DoubleHybrid) -> ScfSolution:
-    """The solution with the energy of the KS part of a double hybrid.
-
-    Parameters
-    ----------
-    solution : ScfSolution
-        Of `mf`.
-    mf : pyscf.dft.rks.RKS or pyscf.dft.uks.UKS
-        Converged with the functional of the orbitals.
-    hybrid : DoubleHybrid
-
-    Returns
-    -------
-    ScfSolution
-        Its `e_tot` is the energy of the KS part for the density of `solution`.
+def require_functional(mf: Any, hybrid: DoubleHybrid) -> None:
+    """Refuse a mean field that does not have the functional of the orbitals of a double hybrid.
 
     Raises
     ------
     InputError
-        If `mf` has another functional, or its energy contains a dispersion energy.
+        If it has another functional, or its energy contains a dispersion energy.
     UnsupportedReferenceError
-        If `mf` is no Kohn-Sham object.
+        If it is no Kohn-Sham object.
     """
+    from pyscf.dft.rks import KohnShamDFT
+
     wanted = f"mf.xc = {hybrid.scf_xc!r}"
-    if not solution.kind.endswith("KS"):
+    if not isinstance(mf, KohnShamDFT):
         raise UnsupportedReferenceError(
             f"xc {hybrid.name} needs Kohn-Sham orbitals, found {type(mf).__name__}; use dft.RKS or "
             f"dft.UKS with {wanted}"
         )
-    if any(name.startswith("dispersion") for name in solution.hamiltonian) or mf.do_nlc():
+    if mf.disp or mf.scf_summary.get("dispersion") or mf.do_nlc():
         raise InputError(
             f"the energy of the mean field contains dispersion (mf.disp = {mf.disp!r}, mf.nlc = "
             f"{mf.nlc!r}), which xc {hybrid.name} adds itself where its name says so; use "
@@ -101,6 +90,19 @@ def with_functional(solution: ScfSolution, mf: Any, hybrid: DoubleHybrid) -> Scf
             f"xc {hybrid.name}: its orbitals are those of another functional than mf.xc = "
             f"{mf.xc!r}; set {wanted} and run mf.kernel() again"
         )
+
+
+def with_functional(solution: ScfSolution, mf: Any, hybrid: DoubleHybrid) -> ScfSolution:
+    """The solution with the energy of the KS part of a double hybrid as its `e_tot`.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+        Of `mf`.
+    mf : pyscf.dft.rks.RKS or pyscf.dft.uks.UKS
+        Has the functional of the orbitals.
+    hybrid : DoubleHybrid
+    """
     if not hybrid.orbitals:
         return solution
     part = mf.copy()

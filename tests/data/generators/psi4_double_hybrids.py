@@ -25,10 +25,14 @@ from reference_io import DATA, bohr_lines, gbs
 TARGET = DATA / "double_hybrids.json"
 
 MOLECULES = {
-    "water": ("O 0 0 0.1173; H 0 0.7572 -0.4692; H 0 -0.7572 -0.4692", 0),
-    "NH2": ("N 0 0 0.1420; H 0 0.8060 -0.4971; H 0 -0.8060 -0.4971", 1),
+    "water": ("O 0 0 0.1173; H 0 0.7572 -0.4692; H 0 -0.7572 -0.4692", 0, 0, "cc-pvdz"),
+    "NH2": ("N 0 0 0.1420; H 0 0.8060 -0.4971; H 0 -0.8060 -0.4971", 0, 1, "cc-pvdz"),
+    "BH": ("B 0 0 0; H 0 0 1.2324", 0, 0, "6-31g"),
+    "BH+": ("B 0 0 0; H 0 0 1.2059", 1, 1, "6-31g"),
 }
-BASIS, AUXBASIS = "cc-pvdz", "cc-pvdz-ri"
+"""Atoms in Å, charge, number of unpaired electrons, basis."""
+
+AUXBASIS = "cc-pvdz-ri"
 
 OF_PSI4 = {
     "B2PLYP": "b2plyp",
@@ -82,7 +86,7 @@ memory 3 gb
 import json
 from psi4.driver.procrouting.dft import dft_builder
 molecule mol {{
-0 {multiplicity}
+{charge} {multiplicity}
 {atoms}
 units bohr
 symmetry c1
@@ -108,10 +112,11 @@ result = {{
 result['e_ks'] = variable('DFT TOTAL ENERGY') - result['pt2']
 if asked == {xyg3_orbitals!r}:
     set guess read
-    set maxiter 1
+    set maxiter 0
     set fail_on_maxiter false
-    # The energy of the first iteration belongs to the orbitals that were read.
-    result['e_ks'] = energy('scf', dft_functional={xyg3!r})
+    energy('scf', dft_functional={xyg3!r})
+    # Iteration 0 has the energy of the orbitals that were read.
+    result['e_ks'] = variable('SCF ITERATION ENERGY')
 with open('result.json', 'w') as handle:
     json.dump(result, handle)
 """
@@ -122,10 +127,11 @@ def psi4_value(value: Any) -> str:
 
 
 def run(name: str, molecule: str, program: str, threads: int) -> dict[str, Any]:
-    geometry, spin = MOLECULES[molecule]
-    mol = gto.M(atom=geometry, spin=spin, basis=BASIS, verbose=0)
+    geometry, charge, spin, basis = MOLECULES[molecule]
+    mol = gto.M(atom=geometry, charge=charge, spin=spin, basis=basis, verbose=0)
     aux = df.make_auxmol(mol, AUXBASIS)
     text = INPUT.format(
+        charge=charge,
         multiplicity=spin + 1,
         reference="uks" if spin else "rks",
         atoms=bohr_lines(mol),
@@ -157,8 +163,9 @@ def run(name: str, molecule: str, program: str, threads: int) -> dict[str, Any]:
     return {
         "functional": name,
         "geometry": geometry,
+        "charge": charge,
         "spin": spin,
-        "basis": BASIS,
+        "basis": basis,
         "auxbasis": AUXBASIS,
         "basis_data_from": f"PySCF {pyscf.__version__}",
         **{key: result[key] for key in ("e_ks", "pt2", "e_os", "e_ss")},
