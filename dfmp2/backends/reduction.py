@@ -121,23 +121,22 @@ def _reduce(t, e_ij, e_vir, kappas, share, energies):  # type: ignore[no-untyped
         energies[1, x] -= ss
 
 
-def _reduce_opposite_spin(  # type: ignore[no-untyped-def]
-    t, e_ij, e_row, e_column, kappas, share, energies
-):
+def _reduce_opposite_spin(t, e_ij, virtual, kappas, share, energies):  # type: ignore[no-untyped-def]
     """Subtract the opposite-spin energies of one share of T, with orbitals of two spins.
 
     Parameters
     ----------
     t : ndarray, shape (npair, nrow, ncolumns), float64 or float32
-        T[x,a,b] in hartree. Columns beyond those of `e_column` are not read.
+        T[x,a,b] in hartree. Columns beyond the last virtual orbital are not read.
     e_ij : ndarray, shape (npair,), float64
         e_i + e_j of each pair, hartree.
-    e_row, e_column : ndarray, shapes (nrow,) and (ncolumn,), float64
-        Virtual orbital energies of the two spins, hartree.
+    virtual : tuple of ndarray, shapes (nrow,) and (ncolumn,), float64
+        Energies of the virtual orbitals of the rows and of the columns, hartree.
     kappas, share, energies
         As of `reduce_pairs`. Only the opposite-spin energies change.
     """
     part, nparts = share
+    e_row, e_column = virtual
     npair, nrow, ncolumn, nkappa = t.shape[0], t.shape[1], e_column.shape[0], kappas.shape[0]
     damped_row, damped_column = np.empty((nkappa, nrow)), np.empty((nkappa, ncolumn))
     terms = np.empty(ncolumn)

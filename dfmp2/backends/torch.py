@@ -310,7 +310,7 @@ def _reduce(
 
     kappas = np.array(block.kappas)
     if block.case is PairCase.OPPOSITE_SPIN:
-        reduce_opposite_spin(t.numpy(), e_ij, *virtual, kappas, share, energies)
+        reduce_opposite_spin(t.numpy(), e_ij, virtual, kappas, share, energies)
         return
     reduce_pairs(t.numpy(), e_ij, virtual[0], kappas, share, energies)
     if block.case is PairCase.SAME_SPIN:

@@ -86,9 +86,7 @@ class Pyscf:
         setup = self._setup
         meter = PeakMeter()
         start = time.perf_counter()
-        mp2 = pyscf_dfmp2(
-            setup.solution, setup.aux.spec, list(setup.frozen) or None, setup.max_memory
-        )
+        mp2 = pyscf_dfmp2(setup.solution, setup.aux.spec, setup.frozen, setup.max_memory)
         mp2.kernel(with_t2=False)
         return Run(time.perf_counter() - start, float(mp2.e_corr), meter.peak())
 

@@ -105,7 +105,7 @@ scf_options = _stack(
         type=click.Choice(REFERENCES, case_sensitive=False),
         default=defaults.REFERENCE,
         show_default=True,
-        help="Kind of SCF. This version supports rhf only.",
+        help="Kind of SCF. auto: rhf without unpaired electrons, uhf otherwise.",
     ),
     click.option("--density-fit", is_flag=True, help="Use density fitting in the SCF, too."),
     click.option(
@@ -137,7 +137,7 @@ scf_options = _stack(
     click.option(
         "--check-stability",
         is_flag=True,
-        help="Look for an RHF solution of lower energy (internal stability), and warn.",
+        help="Look for an SCF solution of lower energy (internal stability), and warn.",
     ),
 )
 
@@ -210,8 +210,21 @@ calculation_options = _stack(
         "--frozen",
         metavar="N|LIST|auto",
         help="Orbitals that are not correlated: the lowest N, a list of indices from 0 such as "
-        "0,1,5, or the chemical core (auto). Default: none.",
+        "0,1,5, or the chemical core (auto); of both spins, or 0,1/0 for alpha and beta. "
+        "Default: none.",
     ),
+    click.option(
+        "--kappa",
+        type=POSITIVE,
+        multiple=True,
+        metavar="NUMBER",
+        help="Also the energy of kappa-regularised MP2 (1/Eh; 1.45 in the literature). Can be "
+        "given several times.",
+    ),
+    click.option(
+        "--scale-os", type=_Finite(), help="Weight of the opposite-spin energy in the result."
+    ),
+    click.option("--scale-ss", type=_Finite(), help="Weight of the same-spin energy."),
     _settings(defaults.ACCURACY, defaults.FUSED),
 )
 

@@ -8,7 +8,7 @@ are not localised. The label of the axis therefore names canonical orbitals.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,9 @@ class PairData:
     energy : ndarray, shape (nocc, nocc)
         Pair energies in hartree, symmetric; the sum over all elements is the correlation energy.
         NaN where a pair was not computed yet.
-    occupied : tuple of int
-        Indices of the correlated orbitals in the SCF, in the order of `energy`.
+    occupied : tuple of str
+        Indices of the correlated orbitals in the SCF, in the order of `energy`; those of an open
+        shell with a letter for the spin.
     centroids : ndarray or None, shape (nocc, 3)
         Charge centroids of the orbitals in Å.
     stages : tuple of (str, float)
@@ -56,7 +57,7 @@ class PairData:
 
     title: str
     energy: NDArray[np.float64]
-    occupied: tuple[int, ...]
+    occupied: tuple[str, ...]
     centroids: NDArray[np.float64] | None
     stages: tuple[tuple[str, float], ...]
 
@@ -73,8 +74,8 @@ class PairData:
         title = f"{result.molecule.name}, RI-MP2/{result.labels['basis']}"
         return cls(
             f"{title}, $E_\\mathrm{{corr}}$ = ${result.e_corr:.6f}$ $E_\\mathrm{{h}}$",
-            result.pair_energies,
-            result.occupied,
+            result.e_os_pairs + result.e_ss_pairs,
+            _labels(result.occupied),
             centroids,
             _seconds(result.provenance),
         )
@@ -91,15 +92,19 @@ class PairData:
         os, ss = table.symmetric()[:2]
         known = table.session != 0
         energy = np.where(known | known.T, os + ss, np.nan)
-        frozen = set(status.input.get("fields", {}).get("frozen", []))
-        count = table.nocc + len(frozen)  # frozen virtual orbitals come after these
-        occupied = tuple([i for i in range(count) if i not in frozen][: table.nocc])
+        frozen = status.input.get("fields", {}).get("frozen", [])
+        lists = frozen if status.sizes.spins else [frozen]
+        occupied = []
+        for left_out, (nocc, _) in zip(lists, status.sizes.blocks, strict=True):
+            count = nocc + len(left_out)  # frozen virtual orbitals come after these
+            occupied.append(tuple([i for i in range(count) if i not in left_out][:nocc]))
+        labels = _labels(tuple(occupied) if status.sizes.spins else occupied[0])
         done = Provenance()
         for session in status.sessions:
             if "provenance" in session:
                 done.merge(Provenance.from_dict(session["provenance"]))
         title = f"{status.input.get('name', 'run')}: {table.known} of {npair} pairs, not finished"
-        return cls(title, energy, occupied, centroids, _seconds(done))
+        return cls(title, energy, labels, centroids, _seconds(done))
 
 
 def plot(data: PairData, target: str) -> None:
@@ -134,6 +139,13 @@ def plot(data: PairData, target: str) -> None:
         save(figure, target)
 
 
+def _labels(occupied: tuple[Any, ...]) -> tuple[str, ...]:
+    """Indices of the correlated orbitals as text; of an open shell those of both spins."""
+    if not any(isinstance(one, tuple) for one in occupied):
+        return tuple(str(i) for i in occupied)
+    return tuple(f"{i}{spin}" for spin, own in zip("αβ", occupied, strict=True) for i in own)
+
+
 def _seconds(provenance: Provenance) -> tuple[tuple[str, float], ...]:
     return tuple((stage.name, stage.seconds) for stage in provenance.stages)
 
@@ -151,8 +163,8 @@ def _matrix(figure: Figure, axes: Axes, data: PairData) -> None:
     )
     nocc = len(data.occupied)
     ticks = np.arange(0, nocc, max(1, -(-nocc // TICKS)))
-    axes.set_xticks(ticks, [str(data.occupied[i]) for i in ticks])
-    axes.set_yticks(ticks, [str(data.occupied[i]) for i in ticks])
+    axes.set_xticks(ticks, [data.occupied[i] for i in ticks])
+    axes.set_yticks(ticks, [data.occupied[i] for i in ticks])
     if not shown.count():
         axes.text(0.5, 0.5, "no pair energies yet", ha="center", transform=axes.transAxes)
         return

@@ -77,7 +77,17 @@ def settings_of(options: dict[str, Any]) -> Settings:
         xc = double_hybrid(xc).name
     elif {"grid", "dispersion"} & _given():
         raise InputError("--grid and --no-dispersion are for the double hybrid of --xc; add --xc")
-    return Settings.chosen({**options, **bases, "frozen": frozen, "keep": keep, "xc": xc})
+    chosen = {**options, **bases, "frozen": frozen, "keep": keep, "xc": xc}
+    return Settings.chosen({**chosen, "scale": _scale(options)})
+
+
+def _scale(options: dict[str, Any]) -> tuple[float, float] | None:
+    """Weights of opposite and same spin. One that is not given is 1."""
+    given = [options.get(name) for name in ("scale_os", "scale_ss")]
+    if given == [None, None]:
+        return None
+    opposite, same = (1.0 if value is None else float(value) for value in given)
+    return opposite, same
 
 
 def require_used(tolerance: float | None, validates: bool) -> None:

@@ -57,7 +57,7 @@ def _asked(status: RunStatus) -> list[tuple[str, str]]:
         ("auxiliary basis", _basis(fields.get("auxbasis"))),
         ("ECP", _basis(fields.get("ecp"), by_element=True)),
         ("SCF", _reference(fields)),
-        ("sizes", sizes_line(vars(status.sizes), status.sizes.npair)),
+        ("sizes", sizes_line(status.sizes.named(), status.sizes.npair)),
         ("frozen orbitals", ", ".join(map(str, frozen)) or "none"),
         ("settings", _settings(status.input.get("calculation") or {})),
     ]

@@ -27,19 +27,16 @@ def sizes_line(sizes: Mapping[str, int], npair: int | None = None) -> str:
     Parameters
     ----------
     sizes : mapping of str to int
-        nao, nocc, nvir, naux.
+        nao, nocc, nvir, naux; or those of both spins.
     npair : int, optional
     """
     pairs = "" if npair is None else f", {npair} pairs"
-    nocc, nvir = sizes.get("nocc", 0), sizes.get("nvir", 0)
-    occupied, virtual = str(nocc), str(nvir)
     if "nocc_a" in sizes:
-        occupied = f"{sizes['nocc_a']} alpha and {sizes['nocc_b']} beta"
-        virtual = f"{sizes['nvir_a']} alpha and {sizes['nvir_b']} beta"
-    return (
-        f"{sizes['nao']} AOs, {occupied} correlated occupied, {virtual} virtual, "
-        f"{sizes['naux']} auxiliary{pairs}"
-    )
+        nocc, nvir = (f"{sizes[f'{n}_a']} + {sizes[f'{n}_b']}" for n in ("nocc", "nvir"))
+        spins = f"{nocc} correlated occupied (alpha + beta), {nvir} virtual"
+    else:
+        spins = f"{sizes['nocc']} correlated occupied, {sizes['nvir']} virtual"
+    return f"{sizes['nao']} AOs, {spins}, {sizes['naux']} auxiliary{pairs}"
 
 
 def summary(result: Result, origin: str = "") -> str:
@@ -53,6 +50,7 @@ def summary(result: Result, origin: str = "") -> str:
     """
     labels = result.labels
     energies = _energies(result)
+    spin_square = [("<S^2>", f"{result.spin_square:.4f}")] if result.open_shell else []
     made = labels.get("reference_check", CHEAP)
     checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
@@ -61,6 +59,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
         *[(name, labels[name]) for name in ("functional", "dispersion") if name in labels],
+        *spin_square,
         *checked,
         ("charge", charge_text(labels.get("electrons", ""), result.molecule.charge)),
         ("sizes", sizes_line(result.sizes)),
@@ -102,14 +101,14 @@ def _energies(result: Result) -> list[tuple[str, float]]:
             (f"E({result.double_hybrid}) total", result.e_tot),
         ]
     hf = "E(KS reference)" if result.reference.endswith("KS") else "E(HF)"
+    singles = [("  singles", result.e_singles)] if result.reference == "ROHF" else []
     return [
         (hf, result.e_hf),
-        ("E(MP2) correlation", result.e_corr),
+        ("E(MP2) correlation", result.energies["MP2"]["correlation"]),
         ("  opposite spin", result.e_corr_os),
         ("  same spin", result.e_corr_ss),
-        ("E(MP2) total", result.e_tot),
-        ("E(SCS-MP2) total", result.e_tot_scs),
-        ("E(SOS-MP2) total", result.e_tot_sos),
+        *singles,
+        *((f"E({name}) total", energy["total"]) for name, energy in result.energies.items()),
     ]
 
 
@@ -171,7 +170,7 @@ def plan_text(name: str, plan: Plan, auxbasis: str, backend: str) -> str:
     """The table of one plan."""
     rows = [
         ("auxiliary basis", auxbasis),
-        ("sizes", sizes_line(vars(plan.sizes), plan.sizes.npair)),
+        ("sizes", sizes_line(plan.sizes.named(), plan.sizes.npair)),
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         *_b_rows(plan),

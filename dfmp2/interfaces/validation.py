@@ -1,8 +1,9 @@
 """Comparison with PySCF: the same energy from independent code on the same orbitals.
 
-`pyscf.mp.dfmp2` shares the integrals (libcint), the orbitals and the auxiliary basis with dfmp2,
-and nothing else. Conventional MP2, without fitting, gives the fitting error. For Kohn-Sham orbitals
-a plain sum over PySCF's integrals takes the place of both.
+`pyscf.mp.dfmp2` and `pyscf.mp.dfump2` share the integrals (libcint), the orbitals and the auxiliary
+basis with dfmp2, and nothing else. Conventional MP2, without fitting, gives the fitting error.
+PySCF has no single excitations of an ROHF, so those of the result are added to its energies.
+For Kohn-Sham orbitals a plain sum over PySCF's integrals takes the place of these programs.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class Comparison:
     ----------
     name : str
     e_corr : float
-        Of dfmp2.
+        Of dfmp2, not scaled.
     e_corr_pyscf : float
-        Of `pyscf.mp.dfmp2`.
+        Of `pyscf.mp.dfmp2`, or `pyscf.mp.dfump2` for an open shell.
     tolerance : float
     e_corr_exact : float or None
         Conventional MP2, where it was asked for.
@@ -95,36 +96,37 @@ def compare(
     -------
     Comparison
     """
-    from pyscf.mp import mp2
+    from pyscf.mp import mp2, ump2
 
-    frozen = list(result.frozen) or None
+    frozen = result.frozen
     hf_difference = result.e_hf - solution.e_tot
-    if not (result.sizes.get("nocc", 1) and result.sizes.get("nvir", 1)):
-        zero = 0.0 if exact else None  # nothing to correlate; PySCF refuses such molecules
-        return Comparison(result.molecule.name, result.e_corr, 0.0, tolerance, zero, hf_difference)
     if result.reference.endswith("KS"):
-        auxbasis = result.molecule.auxbasis
         return Comparison(
             name=result.molecule.name,
             e_corr=result.e_corr,
-            e_corr_pyscf=_weighted(solution, result, auxbasis),
+            e_corr_pyscf=_weighted(solution, result, result.molecule.auxbasis),
             tolerance=tolerance,
             e_corr_exact=_weighted(solution, result, None) if exact else None,
             hf_difference=hf_difference,
             reference="KS",
         )
+    e_corr, singles = result.energies["MP2"]["correlation"], result.e_singles
+    if not result.e_corr_os and not result.e_corr_ss:
+        zero = singles if exact else None  # nothing to correlate; PySCF refuses such molecules
+        return Comparison(result.molecule.name, e_corr, singles, tolerance, zero, hf_difference)
     reference = pyscf_dfmp2(solution, result.molecule.auxbasis, frozen)
     reference.kernel(with_t2=False)
     e_exact = None
     if exact:
-        conventional = mp2.RMP2(as_mean_field(solution), frozen=frozen)
+        kind = ump2.UMP2 if solution.open_shell else mp2.RMP2
+        conventional = kind(as_mean_field(solution), frozen=_for_pyscf(frozen))
         conventional.verbose = 0
         conventional.kernel(with_t2=False)
-        e_exact = float(conventional.e_corr)
+        e_exact = float(conventional.e_corr) + singles
     return Comparison(
         name=result.molecule.name,
-        e_corr=result.e_corr,
-        e_corr_pyscf=float(reference.e_corr),
+        e_corr=e_corr,
+        e_corr_pyscf=float(reference.e_corr) + singles,
         tolerance=tolerance,
         e_corr_exact=e_exact,
         hf_difference=hf_difference,
@@ -141,7 +143,7 @@ def _weighted(solution: ScfSolution, result: Result, auxbasis: Any) -> float:
 def pyscf_dfmp2(
     solution: ScfSolution,
     auxbasis: Any,
-    frozen: list[int] | None,
+    frozen: tuple[Any, ...],
     max_memory: float | None = None,
 ) -> Any:
     """PySCF's own DF-MP2 on converged orbitals, not yet run.
@@ -150,23 +152,29 @@ def pyscf_dfmp2(
     ----------
     solution : ScfSolution
     auxbasis : dict
-    frozen : list of int or None
+    frozen : tuple of int, or of two tuples of int
     max_memory : float, optional
         MB that PySCF may use.
 
     Returns
     -------
-    pyscf.mp.dfmp2.DFMP2
+    pyscf.mp.dfmp2.DFMP2 or pyscf.mp.dfump2.DFUMP2
     """
     from pyscf import df
-    from pyscf.mp import dfmp2
+    from pyscf.mp import dfmp2, dfump2
 
     # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
     fitted = as_mean_field(solution, max_memory)
     fitted.with_df = df.DF(solution.mol, auxbasis=auxbasis)
-    reference = dfmp2.DFMP2(fitted, frozen=frozen)
+    kind = dfump2.DFUMP2 if solution.open_shell else dfmp2.DFMP2
+    reference = kind(fitted, frozen=_for_pyscf(frozen))
     reference.verbose = 0
     return reference
+
+
+def _for_pyscf(frozen: tuple[Any, ...]) -> list[Any] | None:
+    lists = [list(one) if isinstance(one, tuple) else one for one in frozen]
+    return lists if any(lists) or 0 in frozen else None
 
 
 def require_agreement(comparisons: list[Comparison]) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "fock_faults",
     "require_finite",
     "require_orthonormal",
+    "require_rohf",
     "require_solution",
 ]
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfmp2.errors import InputError, NotConvergedError
-from dfmp2.references.check import FULL, fock_faults, require_orthonormal
+from dfmp2.references.check import FULL, fock_faults, require_orthonormal, require_rohf
 from dfmp2.references.chkfile_form import read_form
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
@@ -54,12 +54,15 @@ def load_chkfile(path: str, settings: Settings) -> ScfSolution:
     NotConvergedError
         If its orbitals do not solve the Hartree-Fock equations.
     UnsupportedReferenceError
-        If the orbitals are not restricted, or the molecule is periodic or has unpaired electrons.
+        If the orbitals are generalised, or the molecule is periodic.
     """
     from pyscf import scf
 
     mol, stored = read_form(path)
-    mf = scf.RHF(mol)
+    if stored["mo_coeff"].ndim == 3:
+        mf = scf.uhf.UHF(mol)
+    else:
+        mf = (scf.rohf.ROHF if mol.spin else scf.hf.RHF)(mol)
     mf.verbose, mf.chkfile = 0, None
     mf.mo_coeff, mf.mo_occ = stored["mo_coeff"], stored["mo_occ"]
     mf.mo_energy, mf.e_tot = stored["mo_energy"], stored["e_tot"]
@@ -67,6 +70,9 @@ def load_chkfile(path: str, settings: Settings) -> ScfSolution:
     solution = replace(read_mean_field(mf, check="off"), read_from=path)
     if settings.check_reference != "off":
         require_orthonormal(solution)
+        if solution.kind == "ROHF":
+            require_rohf(solution, mf)
+            return replace(solution, check=ReferenceCheck(FULL))
         faults = fock_faults(solution, mf)
         if not faults.gradient <= CHKFILE_GRADIENT:
             raise NotConvergedError(

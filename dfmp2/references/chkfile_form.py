@@ -61,15 +61,15 @@ def read_form(path: str) -> tuple[Mole, dict[str, Any]]:
     mol : pyscf.gto.Mole
         Silent. Its basis sets are named only if the name gives the functions of the file.
     scf : dict
-        `SCF_KEYS`. For a closed shell: e_tot, float, hartree; mo_energy, shape (nmo,), hartree;
-        mo_occ, shape (nmo,); mo_coeff, shape (nao, nmo), all float64.
+        `SCF_KEYS`. e_tot, float, hartree; mo_energy, shape (nmo,), hartree; mo_occ, shape (nmo,);
+        mo_coeff, shape (nao, nmo), all float64. Of a UHF with a first index for the spin.
 
     Raises
     ------
     InputError
         If the file holds no SCF, or is damaged.
     UnsupportedReferenceError
-        If the molecule is periodic, or the orbitals are not restricted.
+        If the molecule is periodic, or the orbitals are generalised.
     """
     import h5py
 
@@ -83,7 +83,8 @@ def read_form(path: str) -> tuple[Mole, dict[str, Any]]:
                 )
             scf = {key: file["scf"][key][()] for key in SCF_KEYS}
         mol = _molecule(text, stored)
-        if np.ndim(scf["mo_coeff"]) == 2 and mol.spin == 0:
+        generalised = np.ndim(scf["mo_coeff"]) == 2 and len(scf["mo_coeff"]) == 2 * mol.nao_nr()
+        if not generalised:
             scf = _arrays(scf, mol)
     except InputError:
         raise
@@ -92,11 +93,8 @@ def read_form(path: str) -> tuple[Mole, dict[str, Any]]:
             f"{path}: is no PySCF chkfile with a finished SCF ({type(error).__name__}: {error}); "
             "write one with mf.chkfile, or give the geometry"
         ) from error
-    if np.ndim(scf["mo_coeff"]) != 2 or mol.spin != 0:
-        raise UnsupportedReferenceError(
-            f"{path}: holds an open-shell or generalised SCF; this version treats closed shells "
-            "(RHF) only"
-        )
+    if generalised:
+        raise UnsupportedReferenceError(f"{path}: holds a generalised SCF (GHF), not treated here")
     return mol, scf
 
 
@@ -136,8 +134,14 @@ def _require_literal(name: str, text: Any) -> None:
 
 
 def _arrays(scf: dict[str, Any], mol: Mole) -> dict[str, Any]:
-    nmo = np.shape(scf["mo_coeff"])[1]
-    shapes = {"e_tot": (), "mo_energy": (nmo,), "mo_occ": (nmo,), "mo_coeff": (mol.nao_nr(), nmo)}
+    nmo = np.shape(scf["mo_coeff"])[-1]
+    spin = (2,) if np.ndim(scf["mo_coeff"]) == 3 else ()
+    shapes = {
+        "e_tot": (),
+        "mo_energy": (*spin, nmo),
+        "mo_occ": (*spin, nmo),
+        "mo_coeff": (*spin, mol.nao_nr(), nmo),
+    }
     found = {}
     for name, shape in shapes.items():
         value = np.asarray(scf[name])

@@ -161,7 +161,7 @@ def is_periodic(mol: Any) -> bool:
 
 def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
     spin = (2,) if kind.startswith("U") else ()
-    if mf.mo_coeff is None or coeff.ndim != 2 + len(spin):
+    if mf.mo_coeff is None or coeff.dtype == object:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
     if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
         raise NotConvergedError(
@@ -197,9 +197,10 @@ def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) 
         )
     allowed = {"R": (0, 2), "U": (0, 1)}[kind[0]] if kind != "ROHF" else (0, 1, 2)
     if not np.isin(occ, allowed).all():
-        odd = sorted({float(n) for n in occ.ravel() if n not in allowed})
+        distance = np.abs(occ.ravel()[:, None] - np.array(allowed)).min(axis=1)
+        odd = sorted({float(n) for n in occ.ravel()[np.argsort(-distance)[:3]] if n not in allowed})
         raise UnsupportedReferenceError(
-            f"occupations {odd[:3]} are not among {allowed}; switch smearing off, or use an "
+            f"occupations {odd} are not among {allowed}; switch smearing off, or use an "
             "open-shell or multireference method"
         )
 

@@ -85,8 +85,9 @@ class Reference:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to correlate."""
-        return not any(spin.nocc and spin.nvir for spin in self.spins)
+        """Whether there is no pair of electrons to correlate, or no virtual orbital."""
+        alone = len(self.spins) > 1 and self.nocc < 2
+        return alone or not any(spin.nocc and spin.nvir for spin in self.spins)
 
     def spin_of(self, rows: slice) -> tuple[int, slice]:
         """The spin block of a range of occupied orbitals, and the range in this block.

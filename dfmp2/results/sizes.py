@@ -46,6 +46,14 @@ class Sizes:
         """(nocc, nvir) of each spin block: one for a closed shell, alpha and beta otherwise."""
         return self.spins or ((self.nocc, self.nvir),)
 
+    def named(self) -> dict[str, int]:
+        """The dimensions by the names that a result has for them."""
+        names = ("_a", "_b") if self.spins else ("",)
+        found = {"nao": self.nao}
+        for name, (nocc, nvir) in zip(names, self.blocks, strict=True):
+            found |= {f"nocc{name}": nocc, f"nvir{name}": nvir}
+        return {**found, "naux": self.naux}
+
     def nvir_of(self, i: int) -> int:
         """Virtual orbitals of the spin of occupied orbital i."""
         nocc, nvir = self.blocks[0]

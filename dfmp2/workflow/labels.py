@@ -46,6 +46,8 @@ class Outcome:
 
 def nothing_to_correlate(reference: Reference) -> str:
     """The note of a calculation without pairs or without virtual orbitals."""
+    if len(reference.spins) > 1 and reference.nocc == 1:
+        return "only one electron is correlated: the MP2 correlation energy has no pairs"
     what = "virtual" if reference.nocc else "occupied"
     return f"no correlated {what} orbitals: the MP2 correlation energy is zero"
 
@@ -82,7 +84,7 @@ def result_of(
         spin_square=solution.spin_square if open_shell else None,
         occupied=reference.occupied if open_shell else reference.occupied[0],
         frozen=reference.frozen if open_shell else reference.frozen[0],
-        sizes=_sizes(reference, aux.naux),
+        sizes=prepared.plan.sizes.named(),
         labels={
             "basis": basis_label(mol.basis),
             "auxbasis": str(aux),
@@ -126,14 +128,6 @@ def _double_hybrid_labels(settings: Settings) -> dict[str, str]:
         named = f"{hybrid.dispersion} ({hybrid.dispersion.source})"
         labels["dispersion"] = named if settings.dispersion else "left out (--no-dispersion)"
     return labels
-
-
-def _sizes(reference: Reference, naux: int) -> dict[str, int]:
-    names = ("",) if len(reference.spins) == 1 else ("_a", "_b")
-    sizes = {"nao": reference.nao}
-    for name, spin in zip(names, reference.spins, strict=True):
-        sizes |= {f"nocc{name}": spin.nocc, f"nvir{name}": spin.nvir}
-    return {**sizes, "naux": naux}
 
 
 def frozen_label(asked: Frozen, frozen: tuple[Indices, ...]) -> str:

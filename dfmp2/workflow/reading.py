@@ -58,7 +58,7 @@ def read_jobs(source: str, settings: Settings, given: frozenset[str] = frozenset
     InputError
         For anything wrong with the geometry, the basis, charge and spin, or a chkfile.
     UnsupportedReferenceError
-        For an open shell, or a result with another reference than RHF.
+        For "rhf" of an open shell, or a result with Kohn-Sham orbitals.
     NotConvergedError
         If the SCF of a chkfile did not converge.
     CheckpointError, ValidationError
@@ -137,7 +137,7 @@ def _refuse_fixed(
 
 def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
     xc, grid = result.settings.get("xc"), result.settings.get("grid")
-    if result.reference != "RHF" and xc is None:
+    if result.reference.endswith("KS") and xc is None:
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
@@ -153,8 +153,10 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
                 "SCF cannot be repeated; compare in the script that made it"
             )
         settings = replace(settings, xc=xc, grid=grid)
+    reference = result.reference.lower()
     again = replace(
         settings,
+        reference={"rks": "rhf", "uks": "uhf"}.get(reference, reference),
         density_fit=bool(result.settings["density_fit"]),
         scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.backends.protocol import Array, Backend, PairBlock, Tensor
+from dfmp2.backends.protocol import Array, Backend, PairBlock, TBlock, Tensor
 from dfmp2.kernels import bounds, reference
 from dfmp2.kernels.checks import compare
 from tests.conftest import F64
@@ -62,7 +62,7 @@ def assert_energies(
     """The energies of a tensor T[x,a,b] that is `host` on the host."""
     expected = reference.mp2_energy(host, e_ij, e_vir)
     limits = [energy_bound(x, x, 0, e, e_vir, unit) for x, e in zip(host, e_ij, strict=True)]
-    found = backend.mp2_energy(t, e_ij, e_vir)
+    found = backend.mp2_energy(TBlock(t, e_ij, e_vir, e_vir))
     for mine, exact, limit in zip(found, expected, np.transpose(limits), strict=True):
         assert isinstance(mine, np.ndarray)
         assert mine.dtype == np.float64

@@ -105,7 +105,7 @@ def placed() -> Placement:
 
     mol = water().mol
     aux = choose_auxbasis(mol, "6-31g")
-    return place_stages(mol, reference_of(water()).closed, aux, 1e-6)
+    return place_stages(reference_of(water()), aux, 1e-6)
 
 
 class Machine:

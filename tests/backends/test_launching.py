@@ -91,8 +91,7 @@ def exact() -> Outcome:
 
 
 def assert_exact(found: Outcome, tolerance: float = ENERGY) -> None:
-    np.testing.assert_allclose(found.e_os, exact().e_os, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(found.e_ss, exact().e_ss, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found.energies, exact().energies, rtol=0, atol=tolerance)
 
 
 FUSED = pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfmp2.backends.protocol import PairBlock
+from dfmp2.backends.protocol import PairBlock, TBlock
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.results.provenance import Provenance
@@ -45,7 +45,7 @@ def calls(backend: RecordingBackend) -> dict[str, Any]:
             lambda: backend.ao2mo(ones(4, 6, 6), ones(6, 3), ones(6, 5), out),
             2 * 4 * 6 * 6 * 3 + 2 * 4 * 6 * 3 * 5,
         ),
-        "mp2_energy": (lambda: backend.mp2_energy(ones(3, 5, 5), 2 * e, f), 8 * 3 * 25),
+        "mp2_energy": (lambda: backend.mp2_energy(TBlock(ones(3, 5, 5), 2 * e, f, f)), 8 * 3 * 25),
         "pair_energy": (
             lambda: backend.pair_energy(PairBlock(b, b, e, e, f, f)),
             9 * 25 * (2 * 4 + 8),

@@ -49,11 +49,10 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
     "impossible spin": ("1\n\nHe 0 0 0\n", (*BASIS, "--spin", "4"), 2, ("spin 4", "impossible")),
     "negative spin": ("1\n\nHe 0 0 0\n", (*BASIS, "--spin", "-2"), 2, ("spin -2", "impossible")),
     "open shell": (
-        "1\n\nO 0 0 0\n", (*BASIS, "--spin", "2"), 2,
-        ("FILE: spin 2", "closed shells (RHF) only", "pyscf.mp.dfump2_native"),
+        "1\n\nO 0 0 0\n", (*BASIS, "--spin", "2", "--reference", "rhf"), 2,
+        ("FILE: reference rhf, but spin 2", "use reference uhf or rohf (--reference)"),
     ),
     "charge too high": ("1\n\nHe 0 0 0\n", (*BASIS, "--charge", "3"), 2, ("check --charge",)),
-    "uhf": ("1\n\nHe 0 0 0\n", (*BASIS, "--reference", "uhf"), 2, ("closed shells (rhf) only",)),
     # bases
     "no basis": ("1\n\nHe 0 0 0\n", (), 2, ("FILE: no basis given; add for example --basis",)),
     "unknown basis": (

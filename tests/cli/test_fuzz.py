@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tests.cli.common import any_end, energy
+from tests.spins import fitted_energies
 
 DOCUMENTED = (0, 2, 3, 4, 5, 6, 7)
 
@@ -44,6 +45,8 @@ class Meaning:
     frozen: tuple[int, ...] | str = ()
     density_fit: str | None = None
     tolerance: float = SAME
+    spin: int = 0
+    unrestricted: bool = False
 
 
 @cache
@@ -54,18 +57,22 @@ def correlation_energy(meaning: Meaning) -> tuple[float, float]:
     from pyscf.mp import dfmp2
 
     mol = gto.M(atom=[(a[0], a[1:]) for a in meaning.atoms], basis=meaning.basis, verbose=0,
-                charge=meaning.charge)  # fmt: skip
-    mf = scf.RHF(mol)
+                charge=meaning.charge, spin=meaning.spin)  # fmt: skip
+    unrestricted = meaning.unrestricted or meaning.spin != 0
+    mf = scf.UHF(mol) if unrestricted else scf.RHF(mol)
     if meaning.density_fit is not None:
         mf = mf.density_fit(auxbasis=meaning.density_fit)
     mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = 1e-11, 1e-7, 200
     mf.run()
     frozen = meaning.frozen
     left_out = list(range(chemcore(mol))) if isinstance(frozen, str) else sorted(frozen)
+    auxbasis = meaning.auxbasis or df.make_auxbasis(mol, mp2fit=True)
+    if unrestricted:
+        return float(mf.e_tot), sum(fitted_energies(mf, auxbasis, (left_out, left_out)))
     if len(mf.mo_occ) == mol.nelectron // 2 or not mol.nelectron:
         return mf.e_tot, 0.0
     mp2 = dfmp2.DFMP2(mf, frozen=left_out or None)
-    mp2.with_df = df.DF(mol, meaning.auxbasis or df.make_auxbasis(mol, mp2fit=True))
+    mp2.with_df = df.DF(mol, auxbasis)
     return float(mf.e_tot), float(mp2.kernel(with_t2=False)[0])
 
 
@@ -171,7 +178,7 @@ OPTIONS: dict[str, list[tuple[tuple[str, ...], Change]]] = {
         (("--charge", "99999999999999999999"), None),
         (("--charge", "1.5"), None),
     ],
-    "spin": [((), {}), ((), {}), (("--spin", "0"), {}), (("--spin", "2"), None),
+    "spin": [((), {}), ((), {}), (("--spin", "0"), {}), (("--spin", "2"), {"spin": 2}),
              (("--spin", "-1"), None), (("--spin", "99999999999999999999"), None)],
     "frozen": [
         ((), {}),
@@ -205,7 +212,8 @@ OPTIONS: dict[str, list[tuple[tuple[str, ...], Change]]] = {
         (("--density-fit", "--scf-auxbasis", "def2-universal-jkfit"),
          {"density_fit": "def2-universal-jkfit"}),
         (("--scf-auxbasis", "cc-pvdz-jkfit"), None), (("--reference", "rhf"), {}),
-        (("--reference", "uhf"), None), (("--device", "cpu"), {}), (("--device", "cpu:9"), {}),
+        (("--reference", "uhf"), {"unrestricted": True}),
+        (("--device", "cpu"), {}), (("--device", "cpu:9"), {}),
         (("--device", "\x00"), None), (("--backend", "pytorch"), {}), (("--backend", "nki"), None),
         (("--ecp", "none"), {}), (("--ecp", "nothing"), None),
         (("--conv-tol", "1e-300"), None), (("--conv-tol", "1e300"), None),

@@ -312,13 +312,18 @@ def test_kohn_sham_chkfile_is_refused(tmp_path: Path) -> None:
     assert "converge a scf.RHF and pass its chkfile" in done.stderr
 
 
-def test_open_shell_chkfile_is_refused(tmp_path: Path) -> None:
-    from pyscf import scf
+@pytest.mark.parametrize("kind", ["UHF", "ROHF"])
+def test_an_open_shell_chkfile(kind: str, tmp_path: Path) -> None:
+    """Without it, a chkfile of an open shell could be read as another kind of SCF."""
+    from pyscf import gto, scf
 
-    _write_chkfile(tmp_path / "uhf.chk", scf.UHF(mean_field("water").mol))
-    done = dfmp2("run", tmp_path / "uhf.chk")
-    assert done.exit_code == 2
-    assert "closed shells (RHF) only" in done.stderr
+    mol = gto.M(atom="Li 0 0 0; H 0 0 2", spin=2, basis="6-31g", verbose=0)
+    _write_chkfile(tmp_path / "open.chk", getattr(scf, kind)(mol))
+    done = dfmp2("run", tmp_path / "open.chk")
+    assert done.exit_code == 0
+    expected = DFMP2(getattr(scf, kind)(mol).run(conv_tol=1e-10)).run()
+    assert abs(energy(done.stdout, "E(MP2) correlation") - expected.e_corr) < 2e-8
+    assert ("singles" in done.stdout) == (kind == "ROHF")
 
 
 # JSON

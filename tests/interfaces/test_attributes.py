@@ -94,7 +94,7 @@ def test_set_changes_all_or_nothing() -> None:
         ("integrals", (None, "df"), "is unknown; choose one of auto, libcint, gpu4pyscf, scf"),
         ("check_reference", (True, "on"), "is unknown; choose one of auto, full, off"),
         ("mo_coeff", ("x", [1, 2], [[1], [1, 2]], np.eye(2, dtype=object)), r"\(nao, nmo\)"),
-        ("mo_occ", ("x", np.eye(2)), r"shape \(nmo,\)"),
+        ("mo_occ", ("x", np.zeros((2, 2, 2))), r"shape \(nmo,\)"),
     ],
 )
 def test_values_that_an_attribute_does_not_take(
@@ -168,7 +168,7 @@ def test_energies_do_not_outlive_a_run_that_fails() -> None:
         ({"eris": object()}, "keeps no integrals"),
         ({"mo_coeff": "x"}, r"mo_coeff is 'x', but must be an array of shape \(nao, nmo\)"),
         ({"mo_coeff": [1, 2]}, r"mo_coeff is \[1, 2\], but must be"),
-        ({"mo_coeff": (np.eye(24), np.eye(24))}, r"mo_coeff is \(array.*, but must be"),
+        ({"mo_coeff": (np.eye(24), np.eye(24))}, r"mo_coeff has shape \(2, 24, 24\)"),
         ({"mo_energy": np.zeros(24)}, "mo_energy differs from the orbital energies"),
         ({"mo_energy": np.zeros(3)}, "mo_energy differs from the orbital energies"),
         ({"mo_energy": np.full(24, np.nan)}, "mo_energy differs from the orbital energies"),

@@ -157,7 +157,7 @@ def test_estimates_bound_the_error(name: str) -> None:
 def placement(name: str, accuracy: float) -> Any:
     mf = system(name)
     aux = orthonormal_form(choose_auxbasis(mf.mol), mf.mol, 10**6)
-    return place_stages(mf.mol, reference_of(mf).closed, aux, accuracy)
+    return place_stages(reference_of(mf), aux, accuracy)
 
 
 def test_earlier_stages_leave_the_device_first() -> None:
@@ -252,7 +252,7 @@ def test_estimate_grows_with_the_overlap_of_diffuse_functions() -> None:
     for distance in (20.0, 6.0, 3.0):
         mf = converge(molecule(f"Ne 0 0 0; Ne 0 0 {distance}", "aug-cc-pvdz"))
         aux = choose_auxbasis(mf.mol)
-        placed = place_stages(mf.mol, reference_of(mf).closed, aux, ACCURACY)
+        placed = place_stages(reference_of(mf), aux, ACCURACY)
         errors.append(placed.estimates["AO->MO"])
     # At 20 and 6 Å there is almost no overlap: these two differ only by rounding.
     assert errors[2] > max(errors[:2])

@@ -15,7 +15,7 @@ from dfmp2 import DFMP2
 from dfmp2.precision.estimate import rounded_up
 from dfmp2.precision.spot_check import CAUTION, SpotCheck, expected_error
 from dfmp2.tensors.held import InMemory
-from tests.systems import mean_field, rng
+from tests.systems import mean_field, reference_of, rng
 
 SYSTEMS = ["water", "ammonia", "methane", "ethylene", "hydrogen_iodide", "glycine", "benzene"]
 
@@ -37,7 +37,7 @@ def test_estimate_is_above_the_true_error(name: str, fused: bool) -> None:
     error = abs(rough.e_corr - exact.e_corr)
     estimate = _estimate(rough.result.labels["precision"])
     assert 0 < error < estimate < 1e-6
-    assert error < expected_error(exact.result.sizes["nocc"])
+    assert error < expected_error(reference_of(mf))
     assert rough.result.settings["precision"] == "fp32"
     dtypes = {row.operation: row.dtype for row in rough.result.provenance.operations}
     assert dtypes["ao2mo"] == dtypes["trsm"] == "float64"
@@ -67,7 +67,7 @@ def test_auto_uses_float64_if_the_float32_error_could_be_too_large() -> None:
 def test_auto_computes_again_if_the_spot_check_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dfmp2.workflow.compute, "expected_error", lambda nocc: 0.0)
+    monkeypatch.setattr(dfmp2.workflow.compute, "expected_error", lambda _: 0.0)
     mp = DFMP2(mean_field("water")).run(precision="auto", accuracy=1e-11)
     assert mp.result.labels["precision"].startswith("fp64 (auto: with fp32, estimated error")
     assert mp.result.settings["precision"] == "fp64"
@@ -96,8 +96,9 @@ def test_a_pair_with_almost_no_energy_does_not_determine_the_estimate() -> None:
         stage=lambda name: nullcontext(),
         pair_energy=lambda *_: (np.triu(exact) / 4, np.triu(exact) * 3 / 4),
     )
-    spin: Any = SimpleNamespace(nocc=nocc, e_occ=np.zeros(nocc), e_vir=np.ones(2))
-    check = SpotCheck(InMemory(np.zeros((nocc, 3, 2)), backend), spin, backend)
+    spin: Any = SimpleNamespace(nocc=nocc, nvir=2, e_occ=np.zeros(nocc), e_vir=np.ones(2))
+    reference: Any = SimpleNamespace(spins=(spin,))
+    check = SpotCheck(InMemory([np.zeros((nocc, 3, 2))], backend), reference, backend)
     lost = np.abs(rough - exact).sum()
     upper = np.triu(np.ones((nocc, nocc), dtype=bool))
     assert check.error(rough / 2, rough / 2, upper) == pytest.approx(CAUTION * lost, rel=1e-6)

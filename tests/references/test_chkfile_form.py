@@ -71,7 +71,7 @@ DAMAGE: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "orbital energies are complex": (_set("scf/mo_energy", np.zeros(2) + 1j), "not real"),
     "too few functions": (_set("scf/mo_coeff", np.eye(3)[:, :2]), "scf/mo_coeff has shape"),
     "orbitals are text": (_set("scf/mo_coeff", np.array([[b"a", b"b"]] * 2)), "not real"),
-    "orbitals are a vector": (_set("scf/mo_coeff", np.zeros(4)), "open-shell or generalised"),
+    "orbitals are a vector": (_set("scf/mo_coeff", np.zeros(4)), "scf/mo_energy has shape"),
     "another number of electrons": (_set("scf/mo_occ", np.array([0.0, 0.0])), "2 electrons"),
     "molecule is a list": (_set("mol", "[1, 2]"), "is no PySCF chkfile"),
     "molecule is no JSON": (_set("mol", "He 0 0 0"), "is no PySCF chkfile"),

@@ -56,7 +56,7 @@ def test_frozen_orbitals(frozen: Any, expected: tuple[int, ...]) -> None:
         (5, "frozen=5 leaves nothing to correlate: there are 5 occupied"),
         (99, "leaves nothing to correlate"),
         (-1, "negative"),
-        ([0, 1, 2, 3, 4], "holds all 5 occupied"),
+        ([0, 1, 2, 3, 4], "leaves nothing to correlate: there are 5 occupied"),
         ([24], "frozen orbital 24 does not exist: there are 24, counted from 0"),
         ([-1], "frozen orbital -1 does not exist"),
         ("core", "'core' is not understood"),

@@ -109,12 +109,14 @@ def _open_shell_restricted() -> Any:
 
 
 REFUSED = {
-    "uhf": (_uhf, UnsupportedReferenceError, r"closed shells \(RHF\) only"),
-    "rohf": (_rohf, UnsupportedReferenceError, r"ROHF with spin 2.*closed shells \(RHF\) only"),
     "spin": (_open_shell_restricted, UnsupportedReferenceError, "spin 2"),
     "ghf": (_ghf, UnsupportedReferenceError, "GHF"),
     "complex": (_complex, UnsupportedReferenceError, r"orbitals are complex.*mo_coeff\.real"),
-    "fractional": (_fractional, UnsupportedReferenceError, "neither 0 nor 2; switch smearing off"),
+    "fractional": (
+        _fractional,
+        UnsupportedReferenceError,
+        r"occupations \[0\.5, 1\.5\] are not among \(0, 2\); switch smearing off",
+    ),
     "unconverged": (_unconverged, NotConvergedError, r"not converged.*raise mf\.max_cycle"),
     "without orbitals": (_without_orbitals, InputError, r"no orbitals yet; run mf\.kernel\(\)"),
     "periodic": (_periodic, UnsupportedReferenceError, "periodic; dfmp2 treats molecules only"),

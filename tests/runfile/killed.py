@@ -132,7 +132,7 @@ def _child(request: dict[str, Any], report: Path) -> None:
         setattr(plan, name, value)
     layout.SOLVED_AT_ONCE = 1
     if "expected" in request:
-        pipeline.expected_error = lambda nocc: float(request["expected"])
+        pipeline.expected_error = lambda _: float(request["expected"])
     if "file_size" in request:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
     if "twins" in request:

@@ -175,7 +175,7 @@ def test_a_newer_schema_is_refused(finished: Path, copy: Path) -> None:
     for args in (("resume", copy), (*JOB, *OPTIONS)):
         done = dfmp2(*args)
         assert done.exit_code == 6
-        assert "was written by a newer dfmp2 (schema 99, this one reads 1); upgrade" in done.stderr
+        assert "was written by a newer dfmp2 (schema 99, this one reads 2); upgrade" in done.stderr
 
 
 def test_damaged_orbitals_are_not_used(finished: Path, copy: Path) -> None:

@@ -15,7 +15,7 @@ WATER = "O 0 0 0; H 0 0.7572 0.5865; H 0 -0.7572 0.5865"
 
 
 def fields(atoms: str = WATER, basis: Any = "6-31g", auxbasis: Any = "cc-pvdz-ri",
-           frozen: tuple[int, ...] = (), **options: Any) -> dict[str, Any]:  # fmt: skip
+           frozen: Any = ((),), **options: Any) -> dict[str, Any]:  # fmt: skip
     """The fields of an input."""
     mol = molecule(atoms, basis, **options)
     return fields_of(mol, choose_auxbasis(mol, auxbasis).mol, frozen)
@@ -63,7 +63,7 @@ OTHERS = {
     "basis": {"basis": "sto-3g"},
     "cart": {"cart": True},
     "auxbasis": {"auxbasis": "def2-svp-ri"},
-    "frozen": {"frozen": (0,)},
+    "frozen": {"frozen": ((0,),)},
 }
 
 

@@ -33,7 +33,7 @@ def test_forecast_of_the_file_size(
     RunFile.create(str(path), shape, content).close()
     with h5py.File(path, "r") as file:
         length = len(file["input"])
-    small, large = bytes_on_disk(sizes, shape.nmo, length)
+    small, large = bytes_on_disk(shape, length)
     real = path.stat().st_size
     assert 0 <= small + large - real <= 16 * 1024
     assert (path.stat().st_blocks * 512) <= small + 8192, "B and the metric are holes"

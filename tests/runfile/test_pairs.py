@@ -61,10 +61,10 @@ def test_a_block_without_known_pairs_is_one_part() -> None:
 def test_known_pairs_are_not_replaced() -> None:
     table = PairTable(3)
     everything, ones = slice(0, 3), np.ones((3, 3))
-    table.add((slice(0, 1), slice(1, 3)), ones[:1, :2], ones[:1, :2], 1)
-    table.add((everything, everything), 2 * ones, 3 * ones, 2)
-    assert table.e_os.tolist() == [[2, 1, 1], [0, 2, 2], [0, 0, 2]]
-    assert table.e_ss.tolist() == [[3, 1, 1], [0, 3, 3], [0, 0, 3]]
+    table.add((slice(0, 1), slice(1, 3)), np.ones((2, 1, 2)), 1)
+    table.add((everything, everything), np.array([2 * ones, 3 * ones]), 2)
+    assert table.energies[0].tolist() == [[2, 1, 1], [0, 2, 2], [0, 0, 2]]
+    assert table.energies[1].tolist() == [[3, 1, 1], [0, 3, 3], [0, 0, 3]]
     assert table.session.tolist() == [[2, 1, 1], [0, 2, 2], [0, 0, 2]]
     assert table.symmetric()[0].tolist() == [[2, 1, 1], [1, 2, 2], [1, 2, 2]]
     assert not table.missing.any()
@@ -73,11 +73,10 @@ def test_known_pairs_are_not_replaced() -> None:
 
 def test_removed_pairs_are_missing_again() -> None:
     table = PairTable(2)
-    ones = np.ones((2, 2))
-    table.add((slice(0, 2), slice(0, 2)), ones, ones, 4)
+    table.add((slice(0, 2), slice(0, 2)), np.ones((2, 2, 2)), 4)
     table.forget(table.session == 4)
     assert table.missing.tolist() == [[True, True], [False, True]]
-    assert not table.e_os.any()
+    assert not table.energies.any()
 
 
 # In the file
@@ -94,8 +93,7 @@ def filled(seed: int, session: int) -> PairTable:
     """A table with some pairs of one session."""
     random, table = rng(seed), PairTable(NOCC)
     table.session[np.triu(random.uniform(size=(NOCC, NOCC)) < 0.5)] = session
-    table.e_os[table.session > 0] = random.normal(size=table.known)
-    table.e_ss[table.session > 0] = random.normal(size=table.known)
+    table.energies[:, table.session > 0] = random.normal(size=(len(table.energies), table.known))
     return table
 
 
@@ -106,7 +104,7 @@ def test_stored_pairs_are_read_unchanged(seed: int, file: RunFile) -> None:
     assert np.array_equal(table.stored, table.session > 0)
     found, damaged = load_pairs(file, {3})
     assert not damaged
-    for name in ("e_os", "e_ss", "session", "stored"):
+    for name in ("energies", "session", "stored"):
         assert np.array_equal(getattr(found, name), getattr(table, name)), name
 
 
@@ -122,7 +120,7 @@ def test_rejected_pairs_are_not_reported_as_damaged(file: RunFile) -> None:
     """A later commit overwrites their session number, and must overwrite their checksum, too."""
     store_pairs(file, filled(1, 1))
     table = PairTable(NOCC)
-    table.add((slice(0, NOCC), slice(3, 4)), np.ones((NOCC, 1)), np.ones((NOCC, 1)), 2)
+    table.add((slice(0, NOCC), slice(3, 4)), np.ones((2, NOCC, 1)), 2)
     store_pairs(file, table)
     found, damaged = load_pairs(file, {2})
     assert not damaged

@@ -151,7 +151,8 @@ def test_pairs_that_are_not_finite_are_not_stored(file: RunFile) -> None:
     """A NaN with a valid checksum would be read in every later run."""
     file.state["sessions"] = [{"id": 1, "rejected": False}]
     table = PairTable(2)
-    table.add((slice(2), slice(2)), np.array([[-1.0, np.nan], [0.0, -3.0]]), np.zeros((2, 2)), 1)
+    energies = np.array([[[-1.0, np.nan], [0.0, -3.0]], np.zeros((2, 2))])
+    table.add((slice(2), slice(2)), energies, 1)
     store_pairs(file, table)
     again, damaged = load_pairs(file, {1})
     assert not damaged
@@ -166,8 +167,9 @@ def test_an_energy_that_is_not_finite_is_never_a_result(monkeypatch: pytest.Monk
     plain = RecordingBackend.pair_energy
 
     def broken(self: Any, block: Any) -> Any:
-        e_os, e_ss = plain(self, block)
-        return e_os * np.nan, e_ss
+        energies = plain(self, block)
+        energies[0] *= np.nan
+        return energies
 
     with monkeypatch.context() as patch:
         patch.setattr(RecordingBackend, "pair_energy", broken)

@@ -247,7 +247,7 @@ def test_auto_that_rejects_fp32_and_is_killed(
     write: int, killer: Killer, exact: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The spot check rejects fp32, then the run is killed: its fp64 pairs must be kept."""
-    monkeypatch.setattr("dfmp2.workflow.compute.expected_error", lambda nocc: 0.0)
+    monkeypatch.setattr("dfmp2.workflow.compute.expected_error", lambda _: 0.0)
     path = killed(killer, "--precision", "auto", "--accuracy", "1e-11",
                   of="pairs/e_os", write=write, expected=0.0)  # fmt: skip
     sessions = state_of(path)["sessions"]

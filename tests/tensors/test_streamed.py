@@ -38,7 +38,7 @@ def transformed(engine: Any, block: int, backend: TorchBackend | None = None) ->
     mol, auxmol = water()
     c_occ, c_vir = orbitals(mol.nao)
     b = backend.empty_b(3, auxmol.nao, 7)
-    work = HalfTransform(backend.ao2mo, backend.asarray(c_occ), backend.asarray(c_vir), b)
+    work = HalfTransform(backend.ao2mo, [(backend.asarray(c_occ), backend.asarray(c_vir), b)])
     done: list[int] = []
     integrals = ThreeCentreIntegrals(mol, auxmol, block)
     seconds = host_blocks(integrals, engine, work, done.append)
@@ -93,7 +93,7 @@ def test_blocks_computed_on_the_device() -> None:
     mol, auxmol = water()
     c_occ, c_vir = orbitals(mol.nao)
     b = backend.empty_b(3, auxmol.nao, 7)
-    work = HalfTransform(backend.ao2mo, backend.asarray(c_occ), backend.asarray(c_vir), b)
+    work = HalfTransform(backend.ao2mo, [(backend.asarray(c_occ), backend.asarray(c_vir), b)])
     blocks = [(x, torch.from_numpy(eri.copy())) for x, eri in ThreeCentreIntegrals(mol, auxmol, 9)]
     engine = PlayedEngine()
     device_blocks(iter(blocks), engine, work, lambda _: None)
@@ -104,9 +104,8 @@ def test_blocks_computed_on_the_device() -> None:
 
 
 def test_nothing_to_transform() -> None:
-    work = HalfTransform(
-        lambda *_: None, torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(1, 0, 1)
-    )
+    target = torch.zeros(2, 1), torch.zeros(2, 1), torch.zeros(1, 0, 1)
+    work = HalfTransform(lambda *_: None, [target])
     assert device_blocks(iter(()), PlayedEngine(), work, lambda _: None) == []
 
 
