@@ -12,6 +12,7 @@ __all__ = [
     "ECP",
     "FUSED",
     "GRADIENT_TOL",
+    "GRID",
     "INTEGRALS",
     "MAX_CYCLE",
     "REFERENCE",
@@ -40,6 +41,9 @@ FUSED = True
 
 GRADIENT_TOL = 1e-7
 """Hartree. Threshold of the orbital gradient of the SCF."""
+
+GRID = 3
+"""Level of PySCF's grids for density functionals; PySCF's own default."""
 
 INTEGRALS = "auto"
 

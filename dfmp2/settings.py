@@ -90,6 +90,8 @@ class Settings:
         Energy threshold of the SCF, hartree.
     max_cycle : int
         SCF iterations allowed.
+    grid : int
+        Level of PySCF's grid for the density functional of a double hybrid, 0 to 9.
     auxbasis : str or dict, optional
         Auxiliary basis of MP2. None takes the RI-MP2 set of the orbital basis.
     frozen : None, int, sequence of int, or "auto"
@@ -113,6 +115,10 @@ class Settings:
         Parameters of regularised MP2 energies, 1/hartree.
     scale : tuple of float or None
         Weights of the opposite- and same-spin correlation energy in the method that is reported.
+    xc : str or None
+        A double hybrid, a name in `dfmp2.references.double_hybrids`.
+    dispersion : bool
+        Add the dispersion energy of a double hybrid whose name ends in -D3BJ or -D4.
     allow_ks : bool
         Accept Kohn-Sham orbitals.
     check_reference : str
@@ -141,6 +147,7 @@ class Settings:
     scf_algorithm: str = field(default=defaults.SCF_ALGORITHM, metadata=SCF)
     conv_tol: float = field(default=defaults.CONV_TOL, metadata=SCF)
     max_cycle: int = field(default=defaults.MAX_CYCLE, metadata=SCF)
+    grid: int = field(default=defaults.GRID, metadata=SCF)
 
     auxbasis: BasisSpec = field(default=None, metadata=METHOD)
     frozen: Frozen = field(default=None, metadata=METHOD)
@@ -154,6 +161,8 @@ class Settings:
     fused: bool = field(default=defaults.FUSED, metadata=ENERGY)
     kappa: tuple[float, ...] = field(default=(), metadata=ENERGY)
     scale: tuple[float, float] | None = field(default=None, metadata=ENERGY)
+    xc: str | None = field(default=None, metadata=ENERGY)
+    dispersion: bool = field(default=True, metadata=ENERGY)
 
     allow_ks: bool = False
     check_reference: str = defaults.CHECK_REFERENCE

@@ -168,7 +168,31 @@ scf_options = _stack(
     ),
 )
 
-molecule_options = _stack(geometry_options, scf_options)
+double_hybrid_options = _stack(
+    click.option(
+        "--xc",
+        metavar="NAME",
+        help="Energy of a double hybrid, such as B2PLYP or DSD-PBEP86-D3BJ, with RKS or UKS. "
+        "`dfmp2 show --methods` lists them.",
+    ),
+    click.option(
+        "--grid",
+        type=click.IntRange(0, 9),
+        default=defaults.GRID,
+        show_default=True,
+        help="Level of PySCF's grid for the functional of --xc.",
+    ),
+    click.option(
+        "--no-dispersion",
+        "dispersion",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Leave out the dispersion energy of a double hybrid that ends in -D3BJ or -D4.",
+    ),
+)
+
+molecule_options = _stack(geometry_options, scf_options, double_hybrid_options)
 
 
 def _settings(accuracy: float | None, fused: bool | None, blas: str | None) -> Callable[[F], F]:

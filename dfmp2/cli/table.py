@@ -63,16 +63,7 @@ def summary(
         Forecast of the times, which is printed beside them.
     """
     labels = result.labels
-    hf = "E(KS reference)" if result.reference.endswith("KS") else "E(HF)"
-    singles = [("  singles", result.e_singles)] if result.reference == "ROHF" else []
-    energies = [
-        (hf, result.e_hf),
-        ("E(MP2) correlation", result.energies["MP2"]["correlation"]),
-        ("  opposite spin", result.e_corr_os),
-        ("  same spin", result.e_corr_ss),
-        *singles,
-        *((f"E({name}) total", energy["total"]) for name, energy in result.energies.items()),
-    ]
+    energies = _energies(result)
     spin_square = [("<S^2>", f"{result.spin_square:.4f}")] if result.open_shell else []
     made = labels.get("reference_check", CHEAP)
     gemm = result.provenance.gemm_line()
@@ -82,6 +73,7 @@ def summary(
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
+        *[(name, labels[name]) for name in ("functional", "dispersion") if name in labels],
         *spin_square,
         *([("SCF iterations", _iterations(result.scf))] if result.scf else []),
         *_scf_time(scf_seconds, expected),
@@ -99,7 +91,8 @@ def summary(
         ("peak memory", _memory(result)),
     ]
     version = result.versions.get("dfmp2", "?")
-    lines = [f"{result.molecule.name}: DF-MP2 by dfmp2 {version} (energies in hartree)"]
+    method = result.double_hybrid or "DF-MP2"
+    lines = [f"{result.molecule.name}: {method} by dfmp2 {version} (energies in hartree)"]
     if origin:
         lines.append(f"  read from {origin}, not computed now")
     lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
@@ -137,6 +130,31 @@ def duration(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds:.3f} s"
     return f"{seconds:.0f} s" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _energies(result: Result) -> list[tuple[str, float]]:
+    """Names of the lines with energies, and hartree."""
+    if result.double_hybrid is not None:
+        parts = result.parts
+        dispersion = [("E(dispersion)", result.e_dispersion)] if result.e_dispersion else []
+        return [
+            ("E(KS part)", result.e_hf),
+            ("E(PT2) weighted", result.e_corr),
+            ("  opposite spin", parts["pt2_opposite_spin"]),
+            ("  same spin", parts["pt2_same_spin"]),
+            *dispersion,
+            (f"E({result.double_hybrid}) total", result.e_tot),
+        ]
+    hf = "E(KS reference)" if result.reference.endswith("KS") else "E(HF)"
+    singles = [("  singles", result.e_singles)] if result.reference == "ROHF" else []
+    return [
+        (hf, result.e_hf),
+        ("E(MP2) correlation", result.energies["MP2"]["correlation"]),
+        ("  opposite spin", result.e_corr_os),
+        ("  same spin", result.e_corr_ss),
+        *singles,
+        *((f"E({name}) total", energy["total"]) for name, energy in result.energies.items()),
+    ]
 
 
 def charge_text(stated: str, charge: int) -> str:
@@ -260,20 +278,22 @@ def _b_rows(plan: Plan, block: int) -> list[tuple[str, str]]:
 
 def comparison_text(comparison: Comparison) -> str:
     """Table of a result and PySCF's."""
+    energy = "E(MP2) correlation" if comparison.reference == "HF" else "E(PT2) weighted"
     verdict = "agrees" if comparison.agrees else "DIFFERS"
     rows = [
-        ("E(MP2) correlation, dfmp2", f"{comparison.e_corr:20.10f}"),
-        ("E(MP2) correlation, PySCF", f"{comparison.e_corr_pyscf:20.10f}"),
+        (f"{energy}, dfmp2", f"{comparison.e_corr:20.10f}"),
+        (f"{energy}, PySCF", f"{comparison.e_corr_pyscf:20.10f}"),
         (
             "difference",
             f"{comparison.difference:20.2e}  {verdict} (tolerance {comparison.tolerance:g} Eh)",
         ),
     ]
     if comparison.hf_difference:
-        rows.append(("difference in E(HF)", f"{comparison.hf_difference:20.2e}"))
+        name = f"difference in E({comparison.reference})"
+        rows.append((name, f"{comparison.hf_difference:20.2e}"))
     if comparison.e_corr_exact is not None:
         rows += [
-            ("E(MP2) correlation, unfitted", f"{comparison.e_corr_exact:20.10f}"),
+            (f"{energy}, unfitted", f"{comparison.e_corr_exact:20.10f}"),
             ("fitting error", f"{comparison.fitting_error:20.2e}  (of the auxiliary basis)"),
         ]
     return "\n".join([f"{comparison.name}: validation", *aligned(rows)]) + "\n"

@@ -16,6 +16,7 @@ from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceErro
 from dfmp2.references.check import FULL, checked, require_finite, require_orthonormal
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx
+from dfmp2.references.kohn_sham import grid_of
 from dfmp2.references.semicanonical import semicanonical
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 
@@ -84,6 +85,8 @@ def read_mean_field(
         conv_tol=float(_numbers("conv_tol", mf.conv_tol, 0)),
         with_df=None if is_sgx(mf) else getattr(mf, "with_df", None) or None,
         hamiltonian=decorations(mf),
+        functional=str(mf.xc) if kind.endswith("KS") else "",
+        grid=grid_of(mf) if kind.endswith("KS") else None,
     )
     require_finite(solution)
     if own:
@@ -143,7 +146,8 @@ def _kind(mf: Any, allow_ks: bool) -> str:
         if not allow_ks:
             raise UnsupportedReferenceError(
                 f"{name}: Kohn-Sham orbitals are no Hartree-Fock reference; converge mf.to_hf() "
-                "instead, or set allow_ks=True for the second-order term of a double hybrid"
+                "instead, or name a double hybrid with xc; allow_ks=True gives the second-order "
+                "term without weights"
             )
         if kind == "ROHF":
             raise UnsupportedReferenceError(

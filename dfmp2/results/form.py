@@ -89,6 +89,7 @@ _OPTIONAL = {
     "e_tot_sos": float,
     "e_singles": float,
     "spin_square": float,
+    "e_dispersion": float,
     "regularised": [{"kappa": float, "e_os": float, "e_ss": float}],
 }
 
@@ -110,7 +111,10 @@ def check_form(own: Any) -> None:
     ValueError
         If lengths or indices contradict each other, or a number is not finite.
     """
-    _check(own, _FORM, "extras.dfmp2")
+    form = dict(_FORM)
+    if "e_ks" in own:  # the reference is not Hartree-Fock
+        form["e_ks"] = form.pop("e_hf")
+    _check(own, form, "extras.dfmp2")
     _check(own, {key: kind for key, kind in _OPTIONAL.items() if key in own}, "extras.dfmp2")
     _check(own["provenance"].get("gemm", []), [_GEMM], "provenance.gemm")
     for made in own["provenance"].get("gemm", []):
@@ -118,6 +122,8 @@ def check_form(own: Any) -> None:
     for part in ("labels", "versions"):
         _check(own[part], dict.fromkeys(own[part], str), part)
     _check(own["memory_mb"], dict.fromkeys(own["memory_mb"], float), "memory_mb")
+    if "xc" in own["settings"]:
+        _check(own["settings"], {"xc": str, "pt2_scale": [float]}, "settings")
     if own["settings"]["precision"] not in ("fp64", "fp32", "auto"):
         raise ValueError(f"settings.precision is {own['settings']['precision']!r}")
     nocc = _check_orbitals(own)

@@ -17,6 +17,7 @@ from dfmp2.foreign_errors import translated
 from dfmp2.planning.plan import Plan
 from dfmp2.references.converge import Report
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
+from dfmp2.references.kohn_sham import KINDS
 from dfmp2.references.scf import run_scf, scf_kind, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
@@ -277,7 +278,10 @@ def finish_job(
 def _content(job: PlannedJob) -> dict[str, Any]:
     """The input of a job as its run file stores it."""
     settings = job.settings
-    fields = {"reference": scf_kind(job.mol, settings.reference), **settings.identity()}
+    kind = scf_kind(job.mol, settings.reference)
+    fields = {"reference": kind, **settings.identity()}
+    if settings.xc is not None:
+        fields |= {"reference": KINDS[kind], "grid": settings.grid}
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
         fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)

@@ -133,7 +133,7 @@ def keep_rates(done: Done, job: PlannedJob) -> None:
     """Add the rates of a finished run to those of this machine."""
     where, solution = job.choice.selection.backend.where, done.solution
     found = {} if done.result.read_from else _rates(done.result, job.known.plan, where)
-    if solution.seconds is not None:
+    if solution.seconds is not None and not solution.functional:
         nao = solution.mo_coeff.shape[-2]
         step = scf_step(scf_algorithm(job.settings, nao), nao, int(solution.mol.nelec[0]))
         found[step.rate] = Timing(step.work, solution.seconds)

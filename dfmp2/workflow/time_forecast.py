@@ -97,7 +97,7 @@ def time_from_earlier_runs(job: Job, choice: Choice, known: Forecast) -> TimeFor
     work = work_of(known.plan, _single(job, choice, known))
     stages = seconds(work, rates)
     scf = None
-    if job.solution is None:
+    if job.solution is None and job.settings.xc is None:  # Kohn-Sham SCFs are not forecast
         nao = known.plan.sizes.nao
         step = scf_step(scf_algorithm(job.settings, nao), nao, int(job.mol.nelec[0]))
         for total in seconds({"SCF": step}, rates).values():
@@ -119,7 +119,7 @@ def _measured(job: Job, choice: Choice, known: Forecast) -> TimeForecast:
     work = work_of(plan, single)
     stages = seconds(work, rates)
     scf = None
-    if job.solution is None:
+    if job.solution is None and job.settings.xc is None:  # Kohn-Sham SCFs are not forecast
         algorithm = scf_algorithm(job.settings, plan.sizes.nao)
         scf = scf_forecast(algorithm, measure_scf(job.mol, job.settings))
     origin = f"from rates measured now in {time.perf_counter() - start:.1f} s"
