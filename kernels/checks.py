@@ -149,9 +149,7 @@ def check_mp2_energy(launch: Launch, x: int, nvir: int, nvir_b: int = 0) -> Outc
     e_ij = 2 * occ
     e_b = _orbital_energies(rng, 1, nvir_b)[1] if nvir_b else None
     expected = list(reference.mp2_energy(t, e_ij, vir, e_b))
-    limits = [
-        bounds.energies(t[n].astype(float), t[n], 0, e_ij[n], vir, e_b=e_b) for n in range(x)
-    ]
+    limits = [bounds.energies(t[n].astype(float), t[n], 0, e_ij[n], vir, e_b=e_b) for n in range(x)]
     result = mp2_energy(t, e_ij, vir, e_b, launch=launch)
     return _compare_energies(result, expected, np.asarray(limits).T)
 
@@ -167,8 +165,8 @@ def check_pair_energy(
     b_i = _draw(rng, n_i, naux, nvir) * scale
     b_j = b_i if diagonal else _draw(rng, n_j, naux, nvir_b or nvir) * scale
     e_i, vir = _orbital_energies(rng, n_i, nvir)
-    e_j, e_b = _orbital_energies(rng, n_j or 1, nvir_b or nvir)
-    e_j, e_b = e_i if diagonal else e_j, e_b if nvir_b else None
+    other = _orbital_energies(rng, n_j or 1, nvir_b or nvir)
+    e_j, e_b = e_i if diagonal else other[0], other[1] if nvir_b else None
     expected = list(reference.pair_energy(b_i, b_j, e_i, e_j, vir, diagonal, e_b))
     limits = np.zeros((2, len(b_i), len(b_j)))
     left, right = b_i.astype(float), b_j.astype(float)

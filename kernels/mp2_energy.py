@@ -279,7 +279,7 @@ def mp2_energy(
     if e_b is None:
         check_shapes("mp2_energy", "xaa x a", t=t, **e)
         rows = columns = virtual_strips(len(e_vir))
-        tables = (np.eye(rows.size, dtype=np.float32),)
+        tables: tuple[NDArray[np.float32], ...] = (np.eye(rows.size, dtype=np.float32),)
         kernel, each, e_column = mp2_energy_kernel, _instructions(*rows), e_vir
     else:
         e_column = to_float64(e_b)

@@ -1,13 +1,14 @@
 """How `pair_energy` cuts a block of pairs into programs and launches: pure functions of sizes.
 
-For pairs of one spin there are two forms of program. The *resident* form keeps B[i] of one orbital in SBUF and loads its
+There are two forms of program. The *resident* form keeps B[i] of one orbital in SBUF and loads its
 partners B[j] one after the other; it is used if one B[i] and two B[j] fit. The *streamed* form
 cuts the virtuals into blocks and the contraction into chunks and keeps neither B[i] nor B[j]; it
-works for any size. Pairs of two spins need no mirror of T, so their energies are sums over blocks
-of virtuals that do not depend on each other: they have the resident form only, for blocks that are
-as small as it needs. One call uses one form, and all its launches are the same program, unless B has
+works for any size. One call uses one form, and all its launches are the same program, unless B has
 4 GiB or more: then orbitals are cut into groups, because run-time offsets have 32 bits, and pairs
 within a group and pairs of two groups are programs of their own.
+
+Pairs of two spins need no mirror of T, so their energies are sums over blocks of virtuals, which do
+not depend on each other. They have the resident form only, with blocks that are small enough.
 """
 
 from __future__ import annotations
@@ -162,9 +163,7 @@ def plan_opposite(nvir: tuple[int, int], naux: int, slots: int, limit: int) -> O
     nk = ceil_div(naux, PARTITIONS)
     for blocks in range(1, max(nvir) + 1):
         rows, columns = (virtual_strips(ceil_div(n, blocks)) for n in nvir)
-        chunks = rows.number * ceil_div(
-            columns.number, chunk_strips(columns.number, columns.size)
-        )
+        chunks = rows.number * ceil_div(columns.number, chunk_strips(columns.number, columns.size))
         slot, task = 1 + chunks * (nk + 5), 5
         most = (limit - 3 - task) // slot
         used = rectangle_bytes(nk, rows.padded, columns.padded, 1)

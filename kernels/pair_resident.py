@@ -183,7 +183,7 @@ def _all_tasks(out: Operand, b: Tile, tables: Tile, virtual: Tile, identity: Til
                 head = _load_task(b_i, partners, e_pair, upcoming, lefts[(n + 1) % 2])
                 _load_orbital(after, b_j, head[0][0:1, 1:2])
             pending = _pair(work, (left, right), (row, col, pair), g, sums, pending)
-        if len(pending) > 0:
+        if len(identity) > 0:
             _mirror_strip(work, sums, pending)
         if n + 1 < count and not work["ahead"]:
             head = _load_task(b_i, partners, e_pair, upcoming, lefts[0])
