@@ -67,7 +67,13 @@ def triangular(a: Array, x: Array, unit: float = UNIT) -> Array:
 
 
 def energies(
-    t: Array, size_t: Array, n: int, e_ij: float, e_vir: Array, unit: float = UNIT
+    t: Array,
+    size_t: Array,
+    n: int,
+    e_ij: float,
+    e_vir: Array,
+    unit: float = UNIT,
+    e_b: Array | None = None,
 ) -> tuple[float, float]:
     """Bounds for e_os and e_ss of one T[a,b] made by sums of n products of sizes `size_t`.
 
@@ -79,13 +85,16 @@ def energies(
     - hence J by 2 sqrt(J) s + s^2 and, as |S_ab - S_ba| is off by at most twice that,
       X by 2 sqrt(X) sqrt(2) s + 2 s^2;
     - summing V squares in a row adds growth(V) of the sum itself.
+
+    With `e_b`, of two spins, there is no X and its bound is 0; V is the length of a row of T.
     """
-    gap = e_vir[:, None] + e_vir[None, :] - e_ij
-    sizes = np.abs(e_vir)[:, None] + np.abs(e_vir)[None, :] + abs(e_ij)
-    e_os, e_ss = (-float(e[0]) for e in reference.mp2_energy(t[None], [e_ij], e_vir))
+    column = e_vir if e_b is None else e_b
+    gap = e_vir[:, None] + column[None, :] - e_ij
+    sizes = np.abs(e_vir)[:, None] + np.abs(column)[None, :] + abs(e_ij)
+    e_os, e_ss = (-float(e[0]) for e in reference.mp2_energy(t[None], [e_ij], e_vir, e_b))
     root = (float(np.max(1.5 * unit * sizes / gap)) + 4 * unit) * np.sqrt(e_os)
     s = float(root + (growth(n, unit) if n else 0.0) * np.sqrt(np.sum(size_t**2 / gap)))
-    row = growth(len(e_vir), unit)
+    row = growth(len(column), unit)
     opposite = 2 * np.sqrt(e_os) * s + s * s + row * e_os
     same = 2 * np.sqrt(2 * e_ss) * s + 2 * s * s + row * e_ss
-    return float(opposite), float(same)
+    return float(opposite), 0.0 if e_b is not None else float(same)

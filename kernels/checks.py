@@ -141,36 +141,41 @@ def _compare_energies(result: tuple[Array, Array], expected: list[Array], bound:
     return _worst([compare(result[n], expected[n], bound[n]) for n in range(2)])
 
 
-def check_mp2_energy(launch: Launch, x: int, nvir: int) -> Outcome:
-    """Both energies of random T blocks."""
+def check_mp2_energy(launch: Launch, x: int, nvir: int, nvir_b: int = 0) -> Outcome:
+    """Both energies of random T blocks; of two spins with `nvir_b`."""
     rng = np.random.default_rng([x, nvir])
-    t = _draw(rng, x, nvir, nvir)
+    t = _draw(rng, x, nvir, nvir_b or nvir)
     occ, vir = _orbital_energies(rng, x, nvir)
     e_ij = 2 * occ
-    expected = list(reference.mp2_energy(t, e_ij, vir))
-    limits = [bounds.energies(t[n].astype(float), t[n], 0, e_ij[n], vir) for n in range(x)]
-    result = mp2_energy(t, e_ij, vir, launch=launch)
+    e_b = _orbital_energies(rng, 1, nvir_b)[1] if nvir_b else None
+    expected = list(reference.mp2_energy(t, e_ij, vir, e_b))
+    limits = [bounds.energies(t[n].astype(float), t[n], 0, e_ij[n], vir, e_b=e_b) for n in range(x)]
+    result = mp2_energy(t, e_ij, vir, e_b, launch=launch)
     return _compare_energies(result, expected, np.asarray(limits).T)
 
 
-def check_pair_energy(launch: Launch, n_i: int, n_j: int, naux: int, nvir: int) -> Outcome:
-    """Both energies of all pairs; n_j = 0 for the pairs i <= j of one block."""
+def check_pair_energy(
+    launch: Launch, n_i: int, n_j: int, naux: int, nvir: int, nvir_b: int = 0
+) -> Outcome:
+    """Both energies of all pairs; n_j = 0 for the pairs i <= j of one block, of two spins with
+    `nvir_b`."""
     rng = np.random.default_rng([n_i, n_j, naux, nvir])
     diagonal = n_j == 0
     scale = np.float32(1 / np.sqrt(naux))
     b_i = _draw(rng, n_i, naux, nvir) * scale
-    b_j = b_i if diagonal else _draw(rng, n_j, naux, nvir) * scale
+    b_j = b_i if diagonal else _draw(rng, n_j, naux, nvir_b or nvir) * scale
     e_i, vir = _orbital_energies(rng, n_i, nvir)
-    e_j = e_i if diagonal else _orbital_energies(rng, n_j, nvir)[0]
-    expected = list(reference.pair_energy(b_i, b_j, e_i, e_j, vir, diagonal))
+    other = _orbital_energies(rng, n_j or 1, nvir_b or nvir)
+    e_j, e_b = e_i if diagonal else other[0], other[1] if nvir_b else None
+    expected = list(reference.pair_energy(b_i, b_j, e_i, e_j, vir, diagonal, e_b))
     limits = np.zeros((2, len(b_i), len(b_j)))
     left, right = b_i.astype(float), b_j.astype(float)
     for i in range(len(b_i)):
         for j in range(i if diagonal else 0, len(b_j)):
             size = np.abs(left[i]).T @ np.abs(right[j])
             t = left[i].T @ right[j]
-            limits[:, i, j] = bounds.energies(t, size, naux, e_i[i] + e_j[j], vir)
-    result = pair_energy(b_i, b_j, e_i, e_j, vir, diagonal, launch=launch)
+            limits[:, i, j] = bounds.energies(t, size, naux, e_i[i] + e_j[j], vir, e_b=e_b)
+    result = pair_energy(b_i, b_j, e_i, e_j, vir, diagonal, e_b, launch=launch)
     return _compare_energies(result, expected, limits)
 
 

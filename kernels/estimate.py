@@ -25,7 +25,7 @@ from dfmp2.kernels.simulator import Account, generation, shape_of, trace
 from dfmp2.kernels.syrk import syrk
 from dfmp2.kernels.trsm import trsm
 
-__all__ = ["ESTIMATED", "SHAPES", "Estimate", "Tracer", "estimate"]
+__all__ = ["ESTIMATED", "OPEN_SHELL", "SHAPES", "Estimate", "Tracer", "estimate"]
 
 SHAPES = {"small": (16, 112, 384), "medium": (64, 448, 1536), "large": (96, 672, 2304)}
 """Occupied, virtual and auxiliary orbitals of the published benchmark sizes."""
@@ -126,17 +126,36 @@ def _problems(nocc: int, nvir: int, naux: int) -> dict[str, Callable[[Launcher],
             blank(pairs, nvir, nvir), np.full(pairs, -2.0), e_vir, launch=f
         ),
         "pair_energy": lambda f: pair_energy(b, b, e_occ, e_occ, e_vir, diagonal=True, launch=f),
+        OPEN_SHELL: lambda f: _open_shell(b, e_occ, e_vir, f),
     }
 
 
-ESTIMATED = ("gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy")
+def _open_shell(b: Operand, e_occ: Operand, e_vir: Operand, launch: Launcher) -> None:
+    """The three blocks of pairs of an open shell: of alpha, of beta, and of both."""
+    for _ in range(2):
+        pair_energy(b, b, e_occ, e_occ, e_vir, diagonal=True, launch=launch)
+    pair_energy(b, b, e_occ, e_occ, e_vir, e_b=e_vir, launch=launch)
+
+
+OPEN_SHELL = "pair_energy_uhf"
+"""All pair energies of an open shell whose two spins have the given sizes each."""
+
+ESTIMATED = ("gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy", OPEN_SHELL)
 """Kernels with a natural problem in a DF-MP2 run of given sizes."""
 
 
-def estimate(kernel: str, nocc: int, nvir: int, naux: int, target: str = "trn1") -> Estimate:
+def estimate(
+    kernel: str,
+    nocc: int,
+    nvir: int,
+    naux: int,
+    target: str = "trn1",
+    tracer: Tracer | None = None,
+) -> Estimate:
     """Estimate `kernel` for a molecule of given sizes on one core of generation `target`.
 
-    gemm and syrk make one T block; the others do their whole step of the run.
+    gemm and syrk make one T block; the others do their whole step of the run. Several estimates
+    with one `tracer` of this generation trace the programs that they share once.
 
     Raises
     ------
@@ -145,10 +164,10 @@ def estimate(kernel: str, nocc: int, nvir: int, naux: int, target: str = "trn1")
     """
     if kernel not in ESTIMATED:
         raise InputError(f"no estimate is made for {kernel!r}: choose from {', '.join(ESTIMATED)}")
-    tracer = Tracer(target)
+    tracer = tracer or Tracer(target)
     launcher = Launcher(tracer)
     _problems(nocc, nvir, naux)[kernel](launcher)
     accounts = tracer.accounts
     return Estimate(
-        kernel, target, {key: (launcher.programs[key], accounts[key]) for key in accounts}
+        kernel, target, {key: (count, accounts[key]) for key, count in launcher.programs.items()}
     )

@@ -19,6 +19,10 @@ per float32 product), and the other engines work at the same time:
 
 For i <= j of one block the partners of i are j = i + d mod nocc, so that every task has equally
 many partners and no pair is computed in both orders.
+
+Pairs of two spins (`e_b`) have another program without transposes, in which each spin has virtuals
+of its own. Pairs of one spin run the program of a closed shell. The sum of squares that they do not
+need is made while TensorE multiplies.
 """
 
 from __future__ import annotations
@@ -31,18 +35,27 @@ from numpy.typing import NDArray
 from dfmp2.errors import InputError
 from dfmp2.kernels.launch import Kernel, Launch, Launcher, instruction_limit
 from dfmp2.kernels.layout import as_float32, check_shapes, contiguous, pad, to_float64
+from dfmp2.kernels.limits import PARTITIONS
 from dfmp2.kernels.mp2_energy import padded_energies
 from dfmp2.kernels.operands import Operand
 from dfmp2.kernels.pair_plan import (
+    OppositePlan,
     ResidentPlan,
     StreamedPlan,
     choose_form,
     orbital_groups,
     padded_sizes,
+    plan_opposite,
 )
-from dfmp2.kernels.pair_resident import pair_energy_kernel
+from dfmp2.kernels.pair_resident import pair_energy_kernel, pair_energy_opposite_kernel
 from dfmp2.kernels.pair_streamed import pair_energy_streamed_kernel
-from dfmp2.kernels.tiling import circulant_pairs, fill_launches, padded_rows, rectangle_pairs
+from dfmp2.kernels.tiling import (
+    Panels,
+    circulant_pairs,
+    fill_launches,
+    padded_rows,
+    rectangle_pairs,
+)
 
 __all__ = ["pair_energy"]
 
@@ -57,10 +70,8 @@ class _Group(NamedTuple):
     b: Operand
 
 
-def _grouped(b: Operand, plan: ResidentPlan | StreamedPlan) -> list[_Group]:
+def _grouped(b: Operand, naux: int, nvir: int, blocks: int = 0) -> list[_Group]:
     """B in groups of orbitals; padded to whole tiles, without a copy if they are."""
-    naux, nvir = padded_sizes(plan)
-    blocks = plan.blocks.number if isinstance(plan, StreamedPlan) else 0
     groups = orbital_groups(len(b), naux, nvir)
     found = []
     for first in range(0, len(b), groups.size):
@@ -103,6 +114,16 @@ def _collect(
     return np.concatenate([to_float64(result).sum(axis=1) for result in results])[:count]
 
 
+def _slots(
+    plan: ResidentPlan | OppositePlan, rows: list[list[int]]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """i and j of each slot of each task, and whether it is a pair of `rows` or padding."""
+    tasks = padded_rows(rows, plan.partners)
+    i = np.repeat([[task[0]] for task in tasks], plan.partners, axis=1)
+    j = np.asarray([task[1] for task in tasks])
+    return i, np.where(j >= 0, j, 0), j >= 0
+
+
 def _resident(
     plan: ResidentPlan,
     rows: list[list[int]],
@@ -112,16 +133,14 @@ def _resident(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], Array, Array]:
     """i, j, opposite- and same-spin energy of each pair of `rows`, by the resident form."""
     e_i, e_j, e_vir = energies
-    tasks = padded_rows(rows, plan.partners)
-    i = np.repeat([[task[0]] for task in tasks], plan.partners, axis=1)
-    j = np.asarray([task[1] for task in tasks])
-    real = j >= 0
-    partners = np.concatenate([i[:, :1], np.where(real, j, 0)], axis=1).astype(np.int32)
-    e_pair = _repeated(-(e_i[i] + e_j[np.where(real, j, 0)]), plan.strips.size)
+    i, j, real = _slots(plan, rows)
+    partners = np.concatenate([i[:, :1], j], axis=1).astype(np.int32)
+    e_pair = _repeated(-(e_i[i] + e_j[j]), plan.strips.size)
     identity = np.eye(plan.strips.size, dtype=np.float32)
-    tables = (partners, e_pair, *padded_energies(e_vir, *plan.strips), identity)
-    sums = _collect(launch, pair_energy_kernel, b, len(tasks), plan.tasks, tables)
-    squares, mirrored, itself = sums.reshape(len(tasks), 3, plan.partners).transpose(1, 0, 2)
+    virtual = padded_energies(e_vir, e_vir, plan.strips, plan.strips.padded)
+    tables = (partners, e_pair, *virtual, identity)
+    sums = _collect(launch, pair_energy_kernel, b, len(i), plan.tasks, tables)
+    squares, mirrored, itself = sums.reshape(len(i), 3, plan.partners).transpose(1, 0, 2)
     return i[real], j[real], -squares[real], -(mirrored - itself / 2)[real]
 
 
@@ -141,7 +160,8 @@ def _streamed(
     columns = [i * count + p, j * count + q, j * count + p, i * count + q, p, q]
     blocks = np.stack(columns, axis=1).astype(np.int32)
     e_pair = _repeated(-(e_i[i] + e_j[j])[:, None], plan.strips.size)
-    e_row, e_col = padded_energies(e_vir, count * plan.strips.number, plan.strips.size)
+    strips = Panels(count * plan.strips.number, plan.strips.size)
+    e_row, e_col = padded_energies(e_vir, e_vir, strips, strips.padded)
     by_block = (plan.strips.size, count, size)
     e_row = np.ascontiguousarray(e_row.reshape(by_block).swapaxes(0, 1))
     by_block = (plan.strips.size, count, plan.strips.number)
@@ -157,6 +177,41 @@ def _streamed(
     return i[:: len(upper)], j[:: len(upper)], e_os, e_ss
 
 
+def _opposite_spin(
+    b_i: Operand,
+    b_j: Operand,
+    energies: tuple[Array, Array, Array, Array],
+    launch: Launch,
+) -> Array:
+    """Opposite-spin energy of all pairs of orbitals of two spins: e_os[i,j].
+
+    With several blocks of virtuals, one block of a and one of b after the other.
+    """
+    e_i, e_j, e_a, e_b = energies
+    naux, limit = int(b_i.shape[1]), instruction_limit(launch)
+    plan = plan_opposite((len(e_a), len(e_b)), naux, len(e_j), limit)
+    count, height, width = plan.blocks, plan.rows.padded, plan.columns.padded
+    k = plan.nk * PARTITIONS
+    left, right = _grouped(b_i, k, count * height, count), _grouped(b_j, k, count * width, count)
+    e_os = np.zeros((len(e_i), len(e_j)))
+    for p in left:
+        for q in right:
+            i, j, real = _slots(plan, rectangle_pairs(p.number, q.number))
+            e_pair = _repeated(-(e_i[p.first + i] + e_j[q.first + j]), plan.rows.size)
+            for x in range(count):
+                for y in range(count):
+                    e_rows = e_a[x * height : (x + 1) * height]
+                    e_columns = e_b[y * width : (y + 1) * width]
+                    partners = np.concatenate([i[:, :1] * count + x, j * count + y], axis=1)
+                    virtual = padded_energies(e_rows, e_columns, plan.rows, width)
+                    tables = (partners.astype(np.int32), e_pair, *virtual)
+                    sums = _collect(
+                        launch, pair_energy_opposite_kernel, (p.b, q.b), len(i), plan.tasks, tables
+                    )
+                    e_os[p.first + i[real], q.first + j[real]] -= sums[real]
+    return e_os
+
+
 def pair_energy(
     b_i: Operand,
     b_j: Operand,
@@ -164,6 +219,7 @@ def pair_energy(
     e_j: Operand,
     e_vir: Operand,
     diagonal: bool = False,
+    e_b: Operand | None = None,
     launch: Launch | None = None,
 ) -> tuple[Array, Array]:
     """`mp2_energy` of T_ij[a,b] = sum_P b_i[i,P,a] b_j[j,P,b], for all i and j of two blocks.
@@ -179,6 +235,9 @@ def pair_energy(
     diagonal
         The two blocks are the same orbitals: only i <= j is computed, from `b_i`, and the rest is
         zero.
+    e_b
+        [b]: i and a have one spin and j and b the other, with b_j[j,P,b]. The same-spin energy is
+        zero. For two orbitals of one spin leave it out and use only the same-spin energy.
     launch
         Runs the kernel; default: a new `Launcher`.
 
@@ -189,13 +248,21 @@ def pair_energy(
     Raises
     ------
     InputError
-        Shapes that do not fit, an empty dimension, or different energies with `diagonal`.
+        Shapes that do not fit, an empty dimension, different energies with `diagonal`, or
+        `diagonal` with `e_b`.
     ResourceError
         B of a single orbital has 4 GiB or more.
     """
     launch = launch or Launcher()
     energies = (to_float64(e_i), to_float64(e_j), to_float64(e_vir))
     e = dict(zip(("e_i", "e_j", "e_vir"), energies, strict=True))
+    if e_b is not None:
+        if diagonal:
+            raise InputError("pair_energy: diagonal, but the two blocks have different spins (e_b)")
+        column = to_float64(e_b)
+        check_shapes("pair_energy", "iPa jPb i j a b", b_i=b_i, b_j=b_j, **e, e_b=column)
+        e_os = _opposite_spin(b_i, b_j, (*energies, column), launch)
+        return e_os, np.zeros_like(e_os)
     letters = "iPa iPa i i a" if diagonal else "iPa jPa i j a"
     check_shapes("pair_energy", letters, b_i=b_i, b_j=b_j, **e)
     n_i, n_j, nvir = (len(x) for x in energies)
@@ -204,8 +271,9 @@ def pair_energy(
     naux = int(b_i.shape[1])
     slots = n_i // 2 + 1 if diagonal else n_j
     plan = choose_form(nvir, naux, slots, instruction_limit(launch))
-    left = _grouped(b_i, plan)
-    right = left if diagonal or b_j is b_i else _grouped(b_j, plan)
+    blocks = plan.blocks.number if isinstance(plan, StreamedPlan) else 0
+    left = _grouped(b_i, *padded_sizes(plan), blocks)
+    right = left if diagonal or b_j is b_i else _grouped(b_j, *padded_sizes(plan), blocks)
     e_os, e_ss = np.zeros((2, n_i, n_j))
     for p in left:
         for q in right:

@@ -6,6 +6,9 @@ cuts the virtuals into blocks and the contraction into chunks and keeps neither 
 works for any size. One call uses one form, and all its launches are the same program, unless B has
 4 GiB or more: then orbitals are cut into groups, because run-time offsets have 32 bits, and pairs
 within a group and pairs of two groups are programs of their own.
+
+Pairs of two spins need no mirror of T, so their energies are sums over blocks of virtuals, which do
+not depend on each other. They have the resident form only, with blocks that are small enough.
 """
 
 from __future__ import annotations
@@ -32,14 +35,17 @@ from dfmp2.kernels.tiling import (
 )
 
 __all__ = [
+    "OppositePlan",
     "ResidentPlan",
     "StreamedPlan",
     "choose_form",
     "k_chunk",
     "orbital_groups",
     "padded_sizes",
+    "plan_opposite",
     "plan_resident",
     "plan_streamed",
+    "rectangle_bytes",
     "resident_bytes",
 ]
 
@@ -86,6 +92,29 @@ class StreamedPlan(NamedTuple):
     slots: int
 
 
+class OppositePlan(NamedTuple):
+    """Sizes of the resident form for two spins.
+
+    Attributes
+    ----------
+    blocks
+        Blocks of virtuals of each spin; each block of one is combined with each of the other.
+    rows, columns
+        Strips of one block of a, and of b: count and size.
+    nk
+        Contraction tiles of 128.
+    partners, tasks
+        As of `ResidentPlan`.
+    """
+
+    blocks: int
+    rows: Panels
+    columns: Panels
+    nk: int
+    partners: int
+    tasks: int
+
+
 def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> int:
     """SBUF bytes per partition of the resident form with `b_tiles` of B and `s_tiles` of S.
 
@@ -121,6 +150,34 @@ def plan_resident(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan 
     partners = partner_count(slots, min(most, max(1, room // sums)))
     tasks = (limit - 6) // (task + partners * slot)
     return ResidentPlan(strips, nk, partners, tasks)
+
+
+def rectangle_bytes(nk: int, rows: int, columns: int, b_tiles: int) -> int:
+    """As `resident_bytes` for two spins, with `b_tiles` of B_i: two of B_j, roots, energies."""
+    b = nk * (b_tiles * rows + 2 * columns)
+    return F32_BYTES * (b + columns + 2 * PSUM_BANK_F32)
+
+
+def plan_opposite(nvir: tuple[int, int], naux: int, slots: int, limit: int) -> OppositePlan:
+    """Sizes for pairs of two spins with `nvir` virtuals each; arguments as of `plan_resident`."""
+    nk = ceil_div(naux, PARTITIONS)
+    for blocks in range(1, max(nvir) + 1):
+        rows, columns = (virtual_strips(ceil_div(n, blocks)) for n in nvir)
+        chunks = rows.number * ceil_div(columns.number, chunk_strips(columns.number, columns.size))
+        slot, task = 1 + chunks * (nk + 5), 5
+        most = (limit - 3 - task) // slot
+        used = rectangle_bytes(nk, rows.padded, columns.padded, 1)
+        if used <= SBUF_BUDGET and most >= 1:
+            break
+    ahead = rectangle_bytes(nk, rows.padded, columns.padded, 2)
+    used = ahead if ahead <= SBUF_BUDGET else used
+    # Bytes of one partner: columns of sums, results, energies and indices, each twice.
+    sums = F32_BYTES * (2 * rows.number * columns.number + 6)
+    room = SBUF_BUDGET + PARTNER_BYTES - used
+    partners = partner_count(slots, max(1, min(most, room // sums)))
+    return OppositePlan(
+        blocks, rows, columns, nk, partners, max(1, (limit - 3) // (task + partners * slot))
+    )
 
 
 def k_chunk(nk: int, v: int) -> int:

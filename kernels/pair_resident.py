@@ -1,7 +1,8 @@
-"""Pairs of orbitals whose B fits in SBUF: the kernel behind `pair_energy`.
+"""Pairs of orbitals whose B fits in SBUF: the kernels behind `pair_energy`.
 
-Several tasks are unrolled into one program. The docstring of the module `pair_energy` explains
-the choice of engines and memories.
+One kernel is for pairs of one spin, where T_ab and T_ba are both needed, and one for pairs of two
+spins, where T is a rectangle and only its squares are summed. Several tasks are unrolled into one
+program. The docstring of the module `pair_energy` explains the choice of engines and memories.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any
 from dfmp2.kernels.limits import PARTITIONS, SBUF_BUDGET
 from dfmp2.kernels.nki import nisa, nki, nl
 from dfmp2.kernels.operands import Operand, Tile
-from dfmp2.kernels.pair_plan import resident_bytes
+from dfmp2.kernels.pair_plan import rectangle_bytes, resident_bytes
 from dfmp2.kernels.reduction import inverse_root_gap, mirror_row, mirror_scratch, scale
 from dfmp2.kernels.tiles import load_block, load_matrix, load_row, multiply
-from dfmp2.kernels.tiling import chunk_strips
+from dfmp2.kernels.tiling import chunk_strips, virtual_strips
 
-__all__ = ["pair_energy_kernel"]
+__all__ = ["pair_energy_kernel", "pair_energy_opposite_kernel"]
 
 
 def _load_orbital(tile: Tile, b: Operand, index: Tile) -> None:
@@ -35,32 +36,43 @@ def _tiles(count: int, shape: tuple[int, ...], buffer: Any) -> Tile:
     return tiles
 
 
-def _workspace(nk: int, nstrip: int, slots: int, identity: Tile) -> Tile:
-    """Every large tile of the kernel, allocated once and reused by all its tasks.
+def _workspace(nk: int, rows: Tile, v: int, slots: int, identity: Tile) -> Tile:
+    """Every large tile of a kernel, allocated once and reused by all its tasks.
 
-    Two of each, so that loading, multiplying and reducing overlap; where SBUF is too small, one
-    B_i and one S.
+    `rows` are P and the number of row strips, `v` the columns of T. `identity` is () for pairs of
+    two spins, else a list of one tile. Two of each, so that loading, multiplying and reducing
+    overlap; where SBUF is too small, one B_i and one S.
     """
-    p = identity.shape[0]
-    v = nstrip * p
-    ahead = resident_bytes(nk, nstrip, p, 4, 2) <= SBUF_BUDGET
+    p, nstrip = rows
+    columns = virtual_strips(v)
+    width = chunk_strips(columns.number, columns.size) * columns.size
+    mirrored = len(identity) > 0
+    bytes_ahead = rectangle_bytes(nk, nstrip * p, v, 2)
+    if mirrored:
+        bytes_ahead = resident_bytes(nk, nstrip, p, 4, 2)
+    ahead = bytes_ahead <= SBUF_BUDGET
     several = 2 if ahead else 1
+    work = {
+        "ahead": ahead,
+        "left": _tiles(several, (PARTITIONS, nk, nstrip * p), nl.sbuf),
+        "right": _tiles(2, (PARTITIONS, nk, v), nl.sbuf),
+        "s": (),
+        "t": _tiles(4, (p, width), nl.psum),
+        "root": _tiles(2, (p, width), nl.sbuf),
+        "blocks": columns.number,
+    }
+    if mirrored:
+        work["s"] = _tiles(several, (p, nstrip, v), nl.sbuf)
+        work["mirror"] = (mirror_scratch(identity[0], nstrip), mirror_scratch(identity[0], nstrip))
+    kinds = 2 if mirrored else 1
     sums = []
     for _n in range(2):
-        columns = _tiles(2, (p, slots * nstrip * nstrip), nl.sbuf)
-        nisa.memset(columns[1], value=0.0)
-        sums.append(columns)
-    return {
-        "ahead": ahead,
-        "left": _tiles(several, (PARTITIONS, nk, v), nl.sbuf),
-        "right": _tiles(2, (PARTITIONS, nk, v), nl.sbuf),
-        "s": _tiles(several, (p, nstrip, v), nl.sbuf),
-        "t": _tiles(4, (p, chunk_strips(nstrip, p) * p), nl.psum),
-        "root": _tiles(2, (p, chunk_strips(nstrip, p) * p), nl.sbuf),
-        "mirror": (mirror_scratch(identity, nstrip), mirror_scratch(identity, nstrip)),
-        "sums": sums,
-        "res": _tiles(2, (p, 3 * slots), nl.sbuf),
-    }
+        sums.append(_tiles(kinds, (p, slots * nstrip * columns.number), nl.sbuf))
+        if mirrored:
+            nisa.memset(sums[_n][1], value=0.0)
+    work["sums"] = sums
+    work["res"] = _tiles(2, (p, (3 if mirrored else 1) * slots), nl.sbuf)
+    return work
 
 
 def _load_task(b_i: Operand, partners: Operand, e_pair: Operand, task: Tile, left: Tile) -> Tile:
@@ -81,6 +93,8 @@ def _mirror_strip(work: Tile, sums: Tile, pending: Tile) -> None:
 def _pair(work: Tile, operands: Tile, energies: Tile, slot: int, sums: Tile, pending: Tile) -> Tile:
     """Sums of one pair; returns its last strip, whose mirror the caller makes.
 
+    Without tiles for S, for a pair of two spins, the scaled T overwrites the roots.
+
     `pending` is (S, strip, slot) of the previous strip, or (). Its transposes follow the products
     of this strip, so that TensorE need not wait until that strip is scaled. They precede the
     scaling of this strip, which may overwrite the same tile.
@@ -88,11 +102,12 @@ def _pair(work: Tile, operands: Tile, energies: Tile, slot: int, sums: Tile, pen
     left, right = operands
     e_row, e_col, e_pair = energies
     p, nstrip = e_col.shape
-    nk, v = left.shape[1], left.shape[2]
+    nk, v = right.shape[1], right.shape[2]
     width = work["t"][0].shape[1]
-    s = work["s"][slot % len(work["s"])]
+    block = v // work["blocks"]
+    kept = len(work["s"])
     turn = 0
-    column = slot * nstrip * nstrip
+    column = slot * nstrip * work["blocks"]
     for strip in range(nstrip):
         for c0 in range(0, v, width):
             c1 = min(v, c0 + width)
@@ -107,28 +122,74 @@ def _pair(work: Tile, operands: Tile, energies: Tile, slot: int, sums: Tile, pen
                 e_col[:, strip : strip + 1],
                 e_pair[:, slot : slot + 1],
             )
-            end = column + (c1 - c0) // p
-            scale(s[:, strip, c0:c1], t, root, sums[0][:, column:end])
+            end = column + (c1 - c0) // block
+            scaled = root[:, 0 : c1 - c0]
+            if kept > 0:
+                scaled = work["s"][slot % kept][:, strip, c0:c1]
+            scale(scaled, t, root, sums[0][:, column:end])
             column = end
             turn += 1
-        pending = (s, strip, slot)
+        if kept > 0:
+            pending = (work["s"][slot % kept], strip, slot)
     return pending
 
 
-def _collect(res: Tile, sums: Tile, nstrip: int) -> None:
-    """Add the columns of each slot: res is [P, 3 slots], kind by kind.
+def _collect(res: Tile, sums: Tile, nstrip: int, slots: int) -> None:
+    """Add the columns of each slot: res is [P, 3 slots], kind by kind, or [P, slots].
 
     Mirrored strip pairs (strip, A <= strip) have column strip nstrip + A, so those of a strip
     with itself are every (nstrip + 1)-th; columns of A > strip are zero.
     """
-    p, slots = res.shape[0], res.shape[1] // 3
-    width = nstrip * nstrip
+    p, width = res.shape[0], sums[0].shape[1] // slots
     whole = [[slots * width, p], [width, slots], [1, width]]
-    diagonal = [[slots * width, p], [width, slots], [nstrip + 1, nstrip]]
-    columns = (sums[0].ap(whole), sums[1].ap(whole), sums[1].ap(diagonal))
-    for kind in range(3):
+    columns = [sums[0].ap(whole)]
+    if len(sums) > 1:
+        diagonal = [[slots * width, p], [width, slots], [nstrip + 1, nstrip]]
+        columns.append(sums[1].ap(whole))
+        columns.append(sums[1].ap(diagonal))
+    for kind in range(len(columns)):
         kinds = res[:, kind * slots : (kind + 1) * slots]
         nisa.tensor_reduce(dst=kinds, op=nl.add, data=columns[kind], axis=2)
+
+
+def _all_tasks(out: Operand, b: Tile, tables: Tile, virtual: Tile, identity: Tile) -> None:
+    """Do the tasks of a launch; the arguments are those of the kernels, by kind."""
+    b_i, b_j = b
+    tasks, partners, e_pair = tables
+    e_row, e_col = virtual
+    p, nstrip = e_col.shape
+    v = e_row.shape[1]
+    count, slots = tasks.shape[1], e_pair.shape[2]
+    task = load_block(tasks, 1, count, 0, count)
+    row = load_block(e_row, p, v, 0, v)
+    col = load_block(e_col, p, nstrip, 0, nstrip)
+    work = _workspace(b_i.shape[1] // PARTITIONS, e_col.shape, v, slots, identity)
+    lefts, rights = work["left"], work["right"]
+    head = _load_task(b_i, partners, e_pair, task[0:1, 0:1], lefts[0])
+    _load_orbital(rights[0], b_j, head[0][0:1, 1:2])
+    turn = 0
+    for n in range(count):
+        index, pair, left = head
+        sums, res = work["sums"][n % 2], work["res"][n % 2]
+        m = min(n + 1, count - 1)
+        upcoming = task[0:1, m : m + 1]
+        pending = ()
+        for g in range(slots):
+            right, after = rights[turn % 2], rights[(turn + 1) % 2]
+            turn += 1
+            if g + 1 < slots:
+                _load_orbital(after, b_j, index[0:1, g + 2 : g + 3])
+            elif n + 1 < count and work["ahead"]:
+                head = _load_task(b_i, partners, e_pair, upcoming, lefts[(n + 1) % 2])
+                _load_orbital(after, b_j, head[0][0:1, 1:2])
+            pending = _pair(work, (left, right), (row, col, pair), g, sums, pending)
+        if len(identity) > 0:
+            _mirror_strip(work, sums, pending)
+        if n + 1 < count and not work["ahead"]:
+            head = _load_task(b_i, partners, e_pair, upcoming, lefts[0])
+            _load_orbital(rights[turn % 2], b_j, head[0][0:1, 1:2])
+        _collect(res, sums, nstrip, slots)
+        nisa.dma_copy(dst=out[n], src=res)
 
 
 @nki.jit
@@ -196,38 +257,50 @@ def pair_energy_kernel(
                         d = S_A[:, B] - PSUM;  X += sum d^2         VectorE, ScalarE, VectorE
             sums -> HBM
     """
-    p, nstrip = e_col.shape
-    v = e_row.shape[1]
-    nk = b_i.shape[1] // PARTITIONS
-    count, slots = tasks.shape[1], e_pair.shape[2]
+    p, count, slots = e_col.shape[0], tasks.shape[1], e_pair.shape[2]
     out = nl.ndarray((count, p, 3 * slots), dtype=nl.float32, buffer=nl.shared_hbm)
-    task = load_block(tasks, 1, count, 0, count)
-    row = load_block(e_row, p, v, 0, v)
-    col = load_block(e_col, p, nstrip, 0, nstrip)
-    work = _workspace(nk, nstrip, slots, load_block(identity, p, p, 0, p))
-    lefts, rights = work["left"], work["right"]
-    head = _load_task(b_i, partners, e_pair, task[0:1, 0:1], lefts[0])
-    _load_orbital(rights[0], b_j, head[0][0:1, 1:2])
-    turn = 0
-    for n in range(count):
-        index, pair, left = head
-        sums, res = work["sums"][n % 2], work["res"][n % 2]
-        m = min(n + 1, count - 1)
-        upcoming = task[0:1, m : m + 1]
-        pending = ()
-        for g in range(slots):
-            right, after = rights[turn % 2], rights[(turn + 1) % 2]
-            turn += 1
-            if g + 1 < slots:
-                _load_orbital(after, b_j, index[0:1, g + 2 : g + 3])
-            elif n + 1 < count and work["ahead"]:
-                head = _load_task(b_i, partners, e_pair, upcoming, lefts[(n + 1) % 2])
-                _load_orbital(after, b_j, head[0][0:1, 1:2])
-            pending = _pair(work, (left, right), (row, col, pair), g, sums, pending)
-        _mirror_strip(work, sums, pending)
-        if n + 1 < count and not work["ahead"]:
-            head = _load_task(b_i, partners, e_pair, upcoming, lefts[0])
-            _load_orbital(rights[turn % 2], b_j, head[0][0:1, 1:2])
-        _collect(res, sums, nstrip)
-        nisa.dma_copy(dst=out[n], src=res)
+    unit = [load_block(identity, p, p, 0, p)]
+    _all_tasks(out, (b_i, b_j), (tasks, partners, e_pair), (e_row, e_col), unit)
+    return out
+
+
+@nki.jit
+def pair_energy_opposite_kernel(
+    b_i: Operand,
+    b_j: Operand,
+    tasks: Operand,
+    partners: Operand,
+    e_pair: Operand,
+    e_row: Operand,
+    e_col: Operand,
+) -> Operand:
+    """J of the pairs of several tasks, where i and a have one spin, j and b the other.
+
+    As `pair_energy_kernel` without the mirror: T is a rectangle, and nothing is subtracted. So
+    there are no transposes, and no S is kept: T is scaled and squared in the memory of the roots.
+
+    Dimensions
+        As of `pair_energy_kernel`, but K (V_a + 2 V_b) as far as three tiles of B fit SBUF
+        V_a, V_b  padded virtuals of one block of each spin, strips of P and of Q <= 128
+
+    Parameters
+    ----------
+    b_i, b_j
+        [I, K, V_a] and [J, K, V_b] float32 in HBM, zero in their padding. An "orbital" is one
+        block of the virtuals of an orbital where these are cut (`plan_opposite`).
+    tasks, partners, e_pair
+        As of `pair_energy_kernel`.
+    e_row
+        [P, V_b] float32: e_b repeated over P, a large finite number in the padding.
+    e_col
+        [P, n] float32: e_a of row p of each strip.
+
+    Returns
+    -------
+    [N, P, G] float32 in shared HBM: J of the slots, per partition. Error as in
+    `pair_energy_kernel`; rows are summed by blocks of Q.
+    """
+    p, count, slots = e_col.shape[0], tasks.shape[1], e_pair.shape[2]
+    out = nl.ndarray((count, p, slots), dtype=nl.float32, buffer=nl.shared_hbm)
+    _all_tasks(out, (b_i, b_j), (tasks, partners, e_pair), (e_row, e_col), ())
     return out

@@ -10,6 +10,8 @@ transposes it from SBUF into PSUM, where VectorE subtracts it. A tile S[P, strip
 strip A at S[:, A, :]. Each block of P x P elements has a column of sums of its own, one value per
 partition; columns are added at the end of a task, partitions by the host in float64. Called
 inside kernels only.
+
+For two spins T is a rectangle, D has virtual energies of both, and only J is wanted.
 """
 
 from __future__ import annotations
@@ -50,10 +52,10 @@ def inverse_root_gap(root: Tile, e_row: Tile, e_col: Tile, e_pair: Tile) -> None
 
 
 def square_sum(squares: Tile, blocks: Tile, data: Tile, res: Tile) -> None:
-    """res[p,n] = sum of the squares in row p of block n of `data`, blocks of P columns.
+    """res[p,n] = sum of the squares in row p of block n of `data`, blocks of Q <= 128 columns.
 
     The squares are written to `squares`, which has the shape of `data` and may be `data` itself,
-    and are read as `blocks`, the same elements as [P, n, P]: that an activation writes to another
+    and are read as `blocks`, the same elements as [P, n, Q]: that an activation writes to another
     shape than it reads is not documented. ScalarE could
     sum a whole row in the same instruction, but a long chain of float32 sums of positive terms of
     very different size comes out too small: by a relative 5e-8 after 112 terms, 3e-7 after 448.
@@ -64,16 +66,17 @@ def square_sum(squares: Tile, blocks: Tile, data: Tile, res: Tile) -> None:
 
 
 def scale(s: Tile, t: Tile, root: Tile, res: Tile) -> None:
-    """s = t root and res[p,n] as in `square_sum`; `root` is overwritten."""
+    """s = t root and res[p,n] as in `square_sum`; `root` is overwritten and may be `s` itself."""
     width = s.shape[1]
     nisa.tensor_tensor(dst=s, data1=t, data2=root[:, 0:width], op=nl.multiply)
-    square_sum(root[:, 0:width], blocks_of(root, width), s, res)
+    square_sum(root[:, 0:width], blocks_of(root, width, res.shape[1]), s, res)
 
 
-def blocks_of(tile: Tile, width: int) -> Tile:
-    """The first `width` columns of a tile [P, columns] as [P, width / P, P]."""
+def blocks_of(tile: Tile, width: int, count: int) -> Tile:
+    """The first `width` columns of a tile [P, columns] as `count` blocks: [P, count, Q]."""
     p, columns = tile.shape
-    return tile.ap([[columns, p], [p, width // p], [1, p]])
+    size = width // count
+    return tile.ap([[columns, p], [size, count], [1, size]])
 
 
 def mirror(upper: Tile, lower: Tile, strip: int, first: int, scratch: Tile, res: Tile) -> None:

@@ -52,7 +52,9 @@ def ao2mo(eri: ArrayLike, c_occ: ArrayLike, c_vir: ArrayLike) -> Array:
     return np.asarray(half @ _f64(c_vir))
 
 
-def mp2_energy(t: ArrayLike, e_ij: ArrayLike, e_vir: ArrayLike) -> tuple[Array, Array]:
+def mp2_energy(
+    t: ArrayLike, e_ij: ArrayLike, e_vir: ArrayLike, e_b: ArrayLike | None = None
+) -> tuple[Array, Array]:
     """Opposite- and same-spin energy of each T[x,a,b] = (ia|jb), with e_ij[x] = e_i + e_j.
 
     With D = e_a + e_b - e_ij > 0::
@@ -62,11 +64,18 @@ def mp2_energy(t: ArrayLike, e_ij: ArrayLike, e_vir: ArrayLike) -> tuple[Array, 
 
     The same-spin sum is one of squares, so it loses no digits to cancellation. The energy of
     an unordered pair i < j is twice this.
+
+    With `e_b`, i and a have one spin, and j and b the other: e_vir are the e_a and e_b the e_b of
+    D, T may be a rectangle, and e_ss = 0. Two orbitals of one spin of an open shell have the e_ss
+    above and no e_os.
     """
     t, e_ij, e_vir = _f64(t), _f64(e_ij), _f64(e_vir)
-    gap = e_vir[:, None] + e_vir[None, :] - e_ij[:, None, None]
-    anti = t - t.transpose(0, 2, 1)
+    column = e_vir if e_b is None else _f64(e_b)
+    gap = e_vir[:, None] + column[None, :] - e_ij[:, None, None]
     e_os = -np.sum(t * t / gap, axis=(1, 2))
+    if e_b is not None:
+        return e_os, np.zeros_like(e_os)
+    anti = t - t.transpose(0, 2, 1)
     e_ss = -np.sum(anti * anti / gap, axis=(1, 2)) / 2
     return e_os, e_ss
 
@@ -78,6 +87,7 @@ def pair_energy(
     e_j: ArrayLike,
     e_vir: ArrayLike,
     diagonal: bool = False,
+    e_b: ArrayLike | None = None,
 ) -> tuple[Array, Array]:
     """`mp2_energy` of T_ij[a,b] = sum_P b_i[i,P,a] b_j[j,P,b], for all i and j of two blocks.
 
@@ -90,5 +100,6 @@ def pair_energy(
     for i in range(len(b_i)):
         for j in range(i if diagonal else 0, len(b_j)):
             t = b_i[i].T @ b_j[j]
-            e_os[i, j : j + 1], e_ss[i, j : j + 1] = mp2_energy(t[None], [e_i[i] + e_j[j]], e_vir)
+            energies = mp2_energy(t[None], [e_i[i] + e_j[j]], e_vir, e_b)
+            e_os[i, j : j + 1], e_ss[i, j : j + 1] = energies
     return e_os, e_ss

@@ -24,7 +24,9 @@ from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.syrk import syrk
 from dfmp2.kernels.trsm import trsm
 
-__all__ = ["NkiBackend"]
+__all__ = ["NO_KAPPA", "NkiBackend"]
+
+NO_KAPPA = "the NKI kernels compute no regularised energies (kappa)"
 
 RIGHT_HAND_SIDES = 8192
 """Columns of one triangular solve. The factor is copied to the device once for each solve, so more
@@ -123,36 +125,49 @@ class NkiBackend:
 
     @device_operation
     def mp2_energy(self, block: TBlock) -> Array:
-        _require_closed(block)
         energies = mp2_energy(
             padded(block.t),
             padded_energies(block.e_ij),
-            padded_energies(block.e_a, True),
+            *_virtual_energies(block),
             launch=self.runner,
         )
-        return np.array(energies)[:, : len(block.e_ij)]
+        return _of_case(block, np.array(energies)[:, : len(block.e_ij)])
 
     @device_operation
     def pair_energy(self, block: PairBlock) -> Array:
-        _require_closed(block)
         b_i, b_j, ni, nj = block.b_i, block.b_j, len(block.e_i), len(block.e_j)
         left = padded(b_i, exact=(1,))
         right = left if block.diagonal else padded(b_j, exact=(1,))
+        e_a, e_b = _virtual_energies(block)
         energies = pair_energy(
             left,
             right,
             padded_energies(block.e_i),
             padded_energies(block.e_j),
-            padded_energies(block.e_a, True),
+            e_a,
             block.diagonal,
+            e_b,
             launch=self.runner,
         )
-        return np.array(energies)[:, :ni, :nj]
+        return _of_case(block, np.array(energies)[:, :ni, :nj])
 
 
-def _require_closed(block: PairBlock | TBlock) -> None:
-    if block.case is not PairCase.CLOSED or block.kappas:
-        raise BackendUnavailable(
-            "the NKI kernels reduce closed shells without regularised energies; use backend "
-            "pytorch (--backend pytorch)"
-        )
+def _virtual_energies(block: PairBlock | TBlock) -> tuple[Array, Array | None]:
+    """Padded energies of a, and those of b if the spins differ.
+
+    Raises
+    ------
+    BackendUnavailable
+        If regularised energies are wanted. A run is refused before its work starts.
+    """
+    if block.kappas:
+        raise BackendUnavailable(f"{NO_KAPPA}; use backend pytorch (--backend pytorch)")
+    opposite = block.case is PairCase.OPPOSITE_SPIN
+    return padded_energies(block.e_a, True), padded_energies(block.e_b, True) if opposite else None
+
+
+def _of_case(block: PairBlock | TBlock, energies: Array) -> Array:
+    """The energies that pairs of these spins have."""
+    if block.case is PairCase.SAME_SPIN:
+        energies[0] = 0.0
+    return energies

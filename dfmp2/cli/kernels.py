@@ -57,13 +57,14 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
         table = rows()
         echo(json.dumps(_status_data(table), indent=1) if as_json else _status_text(table))
         return
-    from dfmp2.kernels.estimate import ESTIMATED, estimate
+    from dfmp2.kernels.estimate import ESTIMATED, Tracer, estimate
     from dfmp2.kernels.instances import INSTANCES, share
 
     sizes = _sizes(shape)
     found = [
-        estimate(kernel, *sizes, target=target)
+        estimate(kernel, *sizes, target, tracer)
         for target in generations or GENERATIONS
+        for tracer in (Tracer(target),)
         for kernel in ESTIMATED
     ]
     shares = [
@@ -197,6 +198,8 @@ def _estimate_text(sizes: tuple[int, int, int], found: list[Estimate]) -> str:
     lines = [
         f"ESTIMATE for one core, nocc/nvir/naux {nocc}/{nvir}/{naux}: not measured. Launches come",
         "on top of the device time. gemm and syrk make one T block; the others their whole step.",
+        "pair_energy is for a closed shell, pair_energy_uhf for an open shell with nocc occupied",
+        "and nvir virtual orbitals of each spin.",
         "pess. ms: estimate if each instruction of VectorE takes 200 ns more. instructions: of the",
         "largest program. How long its compilation takes is unknown; the environment variable",
         "DFMP2_NKI_INSTRUCTIONS lowers its size.",

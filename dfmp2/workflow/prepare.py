@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dfmp2.backends.selection import Selection, computes_on_cuda, computes_on_nki, select
-from dfmp2.errors import DFMP2Warning, InputError
+from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
 from dfmp2.integrals.scf_cderi import require_same_set
@@ -89,6 +89,8 @@ def choose(settings: Settings) -> Choice:
             f"{', '.join(name.value for name in Precision)}"
         ) from None
     selection = select(settings.backend, settings.device)
+    if selection.is_nki and settings.kappa:
+        selection = _without_nki(selection)
     if settings.blas == "numpy" and selection.on_cpu is None:
         raise InputError(
             f"blas numpy: this run is on {selection.backend.where}, which NumPy cannot use; leave "
@@ -107,6 +109,18 @@ def choose(settings: Settings) -> Choice:
             "keeps on the host what float32 would spoil, or backend pytorch (--backend pytorch)"
         )
     return Choice(selection, Precision.AUTO)
+
+
+def _without_nki(selection: Selection) -> Selection:
+    """Torch on the host for what the NKI kernels do not compute, if nobody asked for NKI."""
+    from dfmp2.backends.nki import NO_KAPPA
+
+    if not selection.may_fall_back or selection.host is None:
+        raise BackendUnavailable(
+            f"{NO_KAPPA}; use backend pytorch (--backend pytorch, without DFMP2_REQUIRE_NKI), or "
+            "leave kappa out (--kappa)"
+        )
+    return Selection(selection.host, f"backend auto: pytorch on cpu; NKI not used: {NO_KAPPA}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ import numpy as np
 from record import options, prepared
 
 from dfmp2 import DFMP2
-from dfmp2.backends.protocol import PairBlock
+from dfmp2.backends.protocol import PairBlock, TBlock
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.doctor.evidence import Item, timing_text, write
@@ -152,7 +152,7 @@ def _mp2_energy(b: Any, e_occ: Any, e_vir: Any) -> Problem:
 
     def prepare(backend: RecordingBackend) -> Callable[[], Any]:
         x = backend.asarray(t)
-        return lambda: backend.mp2_energy(x, e_ij, e_vir)
+        return lambda: backend.mp2_energy(TBlock(x, e_ij, e_vir, e_vir))
 
     def check(result: Any) -> Outcome:
         limits = [

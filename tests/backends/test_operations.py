@@ -18,7 +18,7 @@ import pytest
 
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.protocol import Array, Backend, PairBlock, PairCase, TBlock
-from dfmp2.errors import InputError
+from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.kernels import bounds, reference
 from tests.backends.problems import (
     assert_energies,
@@ -342,8 +342,8 @@ def test_spin_cases(
     """Without it, a pair of two spins could get the energies of a closed shell, or the damping of
     another orbital. Each energy is a sum of squares of sums over P: its error is at most some
     rounding units, as many as there are operations, of the sum of the sizes of all terms."""
-    if isinstance(backend, NkiBackend):
-        pytest.skip("the NKI kernels reduce closed shells only; see test_nki_refuses_spin_cases")
+    if isinstance(backend, NkiBackend) and kappas:
+        pytest.skip("the NKI kernels refuse kappas: see test_nki_refuses_kappas")
     nvir_a, nvir_b = nvir if case is PairCase.OPPOSITE_SPIN else (nvir[0], nvir[0])
     b_i, b_j = draw(41, 3, 5, nvir_a), draw(42, 2, 5, nvir_b)
     (e_i, e_a), (e_j, e_b) = orbital_energies(43, 3, nvir_a), orbital_energies(44, 2, nvir_b)
@@ -361,6 +361,17 @@ def test_spin_cases(
 
 
 # What is refused
+
+
+def test_nki_refuses_kappas(backend: Backend) -> None:
+    """Without it, regularised energies could be zeros, or those without a parameter."""
+    if not isinstance(backend, NkiBackend):
+        pytest.skip("torch computes them: see test_spin_cases")
+    b, e, t = put_b(backend, draw(45, 2, 3, 4)), np.ones(4), backend.asarray(draw(46, 2, 4, 4))
+    with pytest.raises(BackendUnavailable, match=r"no regularised energies \(kappa\)"):
+        backend.pair_energy(PairBlock(b, b, -e[:2], -e[:2], e, e, kappas=(1.45,)))
+    with pytest.raises(BackendUnavailable, match=r"no regularised energies \(kappa\)"):
+        backend.mp2_energy(TBlock(t, -e[:2], e, e, kappas=(1.45,)))
 
 
 def test_singular_factor(backend: Backend) -> None:

@@ -11,6 +11,8 @@ import dfmp2
 from dfmp2 import DFMP2
 from dfmp2.backends.selection import BACKENDS, get_backend, select, set_backend
 from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.settings import Settings
+from dfmp2.workflow.prepare import choose
 from tests.systems import mean_field
 
 
@@ -63,3 +65,23 @@ def test_auto_says_why() -> None:
 def test_device_errors_reach_the_driver() -> None:
     with pytest.raises(BackendUnavailable, match="cuda:99"):
         DFMP2(mean_field("water")).set(device="cuda:99").run()
+
+
+@pytest.mark.parametrize(("backend", "required"), [("simulator", "0"), ("auto", "1")])
+def test_kappa_with_kernels_is_refused(
+    backend: str, required: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, the SCF and B would be lost, or torch would do what NKI was asked to do."""
+    monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
+    monkeypatch.setenv("DFMP2_REQUIRE_NKI", required)
+    with pytest.raises(BackendUnavailable, match=r"no regularised energies \(kappa\); use backend"):
+        choose(Settings(backend=backend, kappa=(1.45,)))
+
+
+def test_kappa_with_auto_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, auto would fail where torch can do the work, or not say that it did."""
+    monkeypatch.setenv("DFMP2_USE_SIMULATOR", "1")
+    assert choose(Settings(backend="auto")).selection.is_nki
+    selection = choose(Settings(backend="auto", kappa=(1.45,))).selection
+    assert selection.backend.where.mode == "cpu"
+    assert "NKI not used: the NKI kernels compute no regularised" in selection.reason

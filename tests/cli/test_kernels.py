@@ -46,7 +46,9 @@ def test_estimate_is_labelled(shape: str) -> None:
     assert printed.startswith("ESTIMATE")
     assert "not measured" in printed
     kernels = [line.split()[0] for line in printed.splitlines() if " trn1 " in line]
-    assert kernels == ["gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy"]
+    assert kernels == [
+        "gemm", "syrk", "trsm", "ao2mo", "mp2_energy", "pair_energy", "pair_energy_uhf",
+    ]  # fmt: skip
     assert "compilation takes is unknown" in printed
     assert "ESTIMATE of pair_energy on all physical cores of one instance" in printed
     names = [line.split()[:2] for line in printed.splitlines() if line.startswith("trn1.")]
@@ -67,6 +69,12 @@ def test_estimate_json(monkeypatch: pytest.MonkeyPatch) -> None:
     assert products < pair["estimated_device_ms"] < 1.1 * products
     assert pair["programs"] <= 2
     assert all(k["pessimistic_estimate_ms"] >= k["estimated_device_ms"] for k in data["kernels"])
+    # An open shell has 2 x 2080 pairs of one spin and 64 x 64 of two. The latter need no
+    # transposes, so they are a little faster.
+    (uhf,) = [k for k in data["kernels"] if k["kernel"] == "pair_energy_uhf"]
+    ratio = (2 * 2080 + 64 * 64) / 2080
+    assert products * ratio < uhf["estimated_device_ms"] < ratio * pair["estimated_device_ms"]
+    assert uhf["programs"] == 2
     assert data["groups_of_orbitals"] == {"number": 1, "size": 64}
     (small, large) = data["pair_energy_on_instances"]
     assert large["estimated_device_ms"] < small["estimated_device_ms"]
@@ -77,7 +85,7 @@ def test_a_split_b_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfmp2.kernels.pair_plan.OFFSET_BYTES", 2 * 384 * 112 * 4 + 1)
     printed = _invoke("--estimate", "small", "--generation", "trn1")
     assert "it into 8 groups of at most 2 orbitals." in printed
-    (line,) = [line for line in printed.splitlines() if line.startswith("pair_energy")]
+    (line,) = [line for line in printed.splitlines() if line.startswith("pair_energy  ")]
     assert int(line.split()[4]) > 1
 
 

@@ -34,9 +34,11 @@ SIZES = {
     "ao2mo": (5, 259, 37, 523),
     "mp2_energy": (3, 259),
     "mp2_energy-blocks": (1, 1100),
+    "mp2_energy-spins": (3, 131, 1100),
     "pair_energy": (3, 0, 131, 261),
     "pair_energy-chunks": (1, 2, 131, 651),
     "pair_energy-streamed": (2, 0, 259, 391),
+    "pair_energy-spins": (2, 3, 131, 261, 651),
 }
 
 
@@ -131,18 +133,18 @@ EDITS = [
     Edit(
         "pair_energy",
         "pair_resident",
-        "pair_energy_kernel",
+        "_all_tasks",
         "(left, right), (row",
         "(right, right), (row",
     ),
     Edit(
         "pair_energy",
         "pair_resident",
-        "pair_energy_kernel",
+        "_all_tasks",
         "index[0:1, g + 2 : g + 3]",
         "index[0:1, g + 1 : g + 2]",
     ),
-    Edit("pair_energy", "pair_resident", "pair_energy_kernel", "min(n + 1, count - 1)", "n"),
+    Edit("pair_energy", "pair_resident", "_all_tasks", "min(n + 1, count - 1)", "n"),
     Edit(
         "pair_energy-streamed",
         "pair_streamed",
@@ -206,6 +208,54 @@ EDITS = [
     ),
     Edit("mp2_energy", "reduction", "scale", "data2=root[:", "data2=t[:"),
     Edit("pair_energy-chunks", "reduction", "mirror_row", "first = n * per_bank", "first = 0"),
+    # Two spins
+    Edit("pair_energy-spins", "pair_resident", "_pair", "v // work", "p if v else v // work"),
+    Edit("pair_energy-spins", "pair_resident", "_pair", "right.shape[1], right", "1, right"),
+    Edit(
+        "pair_energy-spins",
+        "pair_resident",
+        "_pair",
+        'slot * nstrip * work["blocks"]',
+        "slot * nstrip * nstrip",
+    ),
+    Edit("pair_energy-spins", "pair_energy", "_opposite_spin", "j * count + y", "j * count + x"),
+    Edit(
+        "pair_energy-spins",
+        "pair_energy",
+        "_opposite_spin",
+        "e_b[y * width : (y + 1) * width]",
+        "e_b[:width]",
+    ),
+    Edit("pair_energy-spins", "pair_energy", "_opposite_spin", "e_i[p.first", "e_j[p.first"),
+    Edit("pair_energy-spins", "pair_energy", "_opposite_spin", "] -= sums", "] = -sums"),
+    Edit(
+        "mp2_energy-spins",
+        "mp2_energy",
+        "mp2_energy_opposite_kernel",
+        "(x0 + x) * rows + a * p",
+        "(x0 + x) * v + a * p",
+    ),
+    Edit(
+        "mp2_energy-spins",
+        "mp2_energy",
+        "mp2_energy_opposite_kernel",
+        "row[:, first : first + width]",
+        "row[:, 0:width]",
+    ),
+    Edit(
+        "mp2_energy-spins",
+        "mp2_energy",
+        "mp2_energy_opposite_kernel",
+        "col[:, a : a + 1]",
+        "col[:, 0:1]",
+    ),
+    Edit(
+        "mp2_energy-spins",
+        "mp2_energy",
+        "mp2_energy_opposite_kernel",
+        "pair[:, x0 + x : x0 + x + 1]",
+        "pair[:, x0 : x0 + 1]",
+    ),
     # The last tile, row or task left out
     Edit(
         "gemm",
@@ -242,14 +292,14 @@ EDITS = [
     Edit(
         "pair_energy",
         "pair_resident",
-        "pair_energy_kernel",
+        "_all_tasks",
         "_mirror_strip(work, sums, pending)",
         "pass",
     ),
     Edit(
         "pair_energy-chunks", "pair_resident", "_pair", "range(0, v, width)", "range(0, v - 1, v)"
     ),
-    Edit("pair_energy", "pair_resident", "_collect", "range(3)", "range(2)"),
+    Edit("pair_energy", "pair_resident", "_collect", "len(columns)):", "len(columns) - 1):"),
 ]
 
 
@@ -259,6 +309,11 @@ def _check(problem: str, monkeypatch: pytest.MonkeyPatch) -> float:
     if form == "streamed":
         monkeypatch.setattr("dfmp2.kernels.pair_plan.plan_resident", lambda *_: None)
         monkeypatch.setattr("dfmp2.kernels.pair_streamed.k_chunk", lambda *_: 2)
+    if form == "spins":
+        # Two blocks of virtuals, and several partners per task.
+        budget = pair_plan.rectangle_bytes(2, 200, 400, 1)
+        monkeypatch.setattr(pair_plan, "SBUF_BUDGET", budget)
+        monkeypatch.setattr(pair_plan, "partner_count", lambda *_: 2)
     if form == "":
         # Several partners per task and several tasks per launch.
         monkeypatch.setattr(pair_plan, "partner_count", lambda *_: 2)

@@ -61,6 +61,7 @@ CASES = {
         *_vary((2, 5), {0: (1, 101, 2), 1: (*PARTITION, *BANK)}),
         (2, 131),
         (1, 2053),  # square blocks of T
+        *[(2, n, m) for n, m in ((1, 1), (5, 7), (131, 127), (1, 1030), (259, 131))],  # two spins
     ],
     "pair_energy": [
         *_vary((2, 3, 5, 7), {0: (1, 5, 2), 1: (0, 7, 1), 2: PARTITION, 3: (*PARTITION, *BANK)}),
@@ -70,6 +71,11 @@ CASES = {
         (2, 2, 18500, 128),  # B larger than SBUF
         (2, 0, 18500, 128),
         (1, 1, 2000, 1100),  # ... in several blocks of virtuals
+        # Of two spins: more of a, more of b, several strips, chunks and contraction tiles, and
+        # several blocks of virtuals.
+        *[(2, 3, 5, n, m) for n, m in ((1, 1), (129, 127), (7, 513), (513, 7))],
+        (3, 2, 131, 259, 131),
+        (1, 2, 18500, 128, 131),
     ],
 }
 
