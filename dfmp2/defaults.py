@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "ACCURACY",
     "BACKEND",
+    "BLAS",
     "CHECKPOINT_INTERVAL",
     "CHECK_REFERENCE",
     "CONV_TOL",
@@ -14,6 +15,7 @@ __all__ = [
     "INTEGRALS",
     "MAX_CYCLE",
     "REFERENCE",
+    "SCF_ALGORITHM",
     "TOLERANCE",
 ]
 
@@ -21,6 +23,8 @@ ACCURACY = 1e-6
 """Hartree. Largest acceptable energy error from reduced precision."""
 
 BACKEND = "auto"
+
+BLAS = "auto"
 
 CHECK_REFERENCE = "auto"
 
@@ -43,6 +47,8 @@ MAX_CYCLE = 100
 """SCF iterations."""
 
 REFERENCE = "auto"
+
+SCF_ALGORITHM = "corrected"
 
 TOLERANCE = 1e-8
 """Hartree. Largest difference from PySCF. Two float64 programs on the same orbitals agree to about

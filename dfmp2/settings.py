@@ -19,9 +19,11 @@ from dfmp2 import defaults
 
 __all__ = [
     "BACKENDS",
+    "BLAS",
     "CHECKS",
     "INTEGRALS",
     "REFERENCES",
+    "SCF_ALGORITHMS",
     "UNITS",
     "BasisSpec",
     "Frozen",
@@ -31,6 +33,9 @@ __all__ = [
 BACKENDS = ("auto", "pytorch", "nki", "simulator")
 """Values of the setting `backend`."""
 
+BLAS = ("auto", "torch", "numpy")
+"""Values of the setting `blas`."""
+
 CHECKS = ("auto", "full", "off")
 """Values of the setting `check_reference`."""
 
@@ -39,6 +44,9 @@ INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 
 REFERENCES = ("auto", "rhf", "uhf", "rohf")
 """Values of the setting `reference`."""
+
+SCF_ALGORITHMS = ("corrected", "direct", "fitted")
+"""Values of the setting `scf_algorithm`."""
 
 UNITS = ("angstrom", "bohr")
 """Values of the setting `unit`."""
@@ -75,6 +83,9 @@ class Settings:
         Fit the integrals of the SCF.
     scf_auxbasis : str or dict, optional
         Auxiliary basis of a density-fitted SCF. None takes PySCF's Coulomb/exchange (JK) set.
+    scf_algorithm : str
+        "corrected": exact integrals by the corrected fitted SCF. "direct": by the ordinary SCF.
+        "fitted": the same as `density_fit`, which wins over the other two.
     conv_tol : float
         Energy threshold of the SCF, hartree.
     max_cycle : int
@@ -87,6 +98,8 @@ class Settings:
         MB (10^6 bytes) above the resident memory at the start of DF-MP2. None takes PySCF's value.
     backend, device : str or None
         As for `dfmp2.backends.selection.select`.
+    blas : str
+        Library of the matrix products on the CPU: torch's, NumPy's, or "auto", the faster one.
     precision : str or None
         Precision of the pair GEMMs: "fp64", "fp32" or "auto". None takes "fp64", and "auto" with
         NKI.
@@ -103,8 +116,8 @@ class Settings:
     allow_ks : bool
         Accept Kohn-Sham orbitals.
     check_reference : str
-        "auto": check orbitals and energies of the SCF cheaply. "full": with the whole Fock matrix.
-        "off": only for NaN and infinity.
+        "auto": check orbitals and energies of the SCF cheaply; of a larger Kohn-Sham reference only
+        the orthonormality. "full": with the whole Fock matrix. "off": only for NaN and infinity.
     check_stability : bool
         Look for a lower SCF solution (internal stability).
     checkpoint : str or None
@@ -125,6 +138,7 @@ class Settings:
     reference: str = field(default=defaults.REFERENCE, metadata=SCF)
     density_fit: bool = field(default=False, metadata=SCF)
     scf_auxbasis: BasisSpec = field(default=None, metadata=SCF)
+    scf_algorithm: str = field(default=defaults.SCF_ALGORITHM, metadata=SCF)
     conv_tol: float = field(default=defaults.CONV_TOL, metadata=SCF)
     max_cycle: int = field(default=defaults.MAX_CYCLE, metadata=SCF)
 
@@ -133,6 +147,7 @@ class Settings:
     max_memory: float | None = field(default=None, metadata=METHOD)
     backend: str | None = field(default=None, metadata=METHOD)
     device: str | None = field(default=None, metadata=METHOD)
+    blas: str = field(default=defaults.BLAS, metadata=METHOD)
     precision: str | None = field(default=None, metadata=METHOD)
     accuracy: float = field(default=defaults.ACCURACY, metadata=METHOD)
     integrals: str = field(default=defaults.INTEGRALS, metadata=METHOD)
@@ -149,7 +164,12 @@ class Settings:
     checkpoint_interval: float = defaults.CHECKPOINT_INTERVAL
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kappa", tuple(self.kappa))  # a list where it was read from JSON
+        """`density_fit` and the algorithm "fitted" are the same. JSON gives lists for tuples."""
+        fitted = self.density_fit or self.scf_algorithm == "fitted"
+        object.__setattr__(self, "density_fit", fitted)
+        if fitted:
+            object.__setattr__(self, "scf_algorithm", "fitted")
+        object.__setattr__(self, "kappa", tuple(self.kappa))
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))
 

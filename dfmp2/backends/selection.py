@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.settings import BACKENDS
@@ -112,6 +112,13 @@ class Selection:
     def is_nki(self) -> bool:
         """Whether the backend consists of NKI kernels."""
         return self.backend.where.backend == "nki"
+
+    @property
+    def on_cpu(self) -> TorchBackend | None:
+        """What computes on the CPU in this run, if anything does."""
+        if self.is_nki:
+            return self.host
+        return cast("TorchBackend", self.backend) if self.backend.where.mode == "cpu" else None
 
 
 def select(name: str | None = None, device: str | None = None) -> Selection:

@@ -88,7 +88,7 @@ def run(
     comparisons: list[Comparison] = []
 
     def work(job: PlannedJob, report: Reporter) -> None:
-        done = run_job(job, report)
+        done = run_job(job, report, report.iteration)
         report_done(done, output, verbose)
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))

@@ -69,6 +69,12 @@ def settings_of(options: dict[str, Any]) -> Settings:
             f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
             "leave it out, so that each molecule has its own run file"
         )
+    algorithm = options.get("scf_algorithm", "fitted")
+    if options.get("density_fit") and algorithm != "fitted" and "scf_algorithm" in _given():
+        raise InputError(
+            f"--density-fit contradicts --scf-algorithm {algorithm}, which has exact integrals; "
+            "leave one out"
+        )
     by_element = {"basis", "scf_auxbasis", "auxbasis", "ecp"} & set(options)
     bases: dict[str, Any] = {name: parse_basis(options[name]) for name in by_element}
     frozen = parse_frozen(options["frozen"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from dfmp2.cli.columns import aligned, columns
 from dfmp2.interfaces.validation import Comparison
@@ -61,6 +62,7 @@ def summary(result: Result, origin: str = "") -> str:
     ]
     spin_square = [("<S^2>", f"{result.spin_square:.4f}")] if result.open_shell else []
     made = labels.get("reference_check", CHEAP)
+    gemm = result.provenance.gemm_line()
     checked = [] if made == CHEAP else [("reference check", made)]
     facts = [
         ("basis", labels["basis"]),
@@ -68,6 +70,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("ECP", labels["ecp"]),
         ("SCF", labels["scf"]),
         *spin_square,
+        *([("SCF iterations", _iterations(result.scf))] if result.scf else []),
         *checked,
         ("charge", charge_text(labels.get("electrons", ""), result.molecule.charge)),
         ("sizes", sizes_line(result.sizes)),
@@ -77,6 +80,7 @@ def summary(result: Result, origin: str = "") -> str:
         ("precision", labels["precision"]),
         ("pair energies", "fused" if result.settings["fused"] else "unfused"),
         ("ran on", result.provenance.device_line()),
+        *([("GEMM", gemm)] if gemm else []),
         ("chosen because", result.provenance.reason),
         ("peak memory", _memory(result)),
     ]
@@ -97,6 +101,13 @@ def summary(result: Result, origin: str = "") -> str:
 def charge_text(stated: str, charge: int) -> str:
     """Charge and spin with their origin, if it is recorded; else the charge alone."""
     return stated.removeprefix("charge ") or (f"{charge:+d}" if charge else "0")
+
+
+def _iterations(scf: dict[str, Any]) -> str:
+    """What an SCF took: its algorithm, its two-electron matrices, and its time."""
+    counts = {"exact": scf["exact_builds"], "fitted": scf["fitted_iterations"]}
+    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{scf['algorithm']}, {found or 'none'}, {scf['seconds']:.1f} s"
 
 
 def _memory(result: Result) -> str:

@@ -84,6 +84,9 @@ class DFMP2(CheckedAttributes):
         Largest acceptable energy error from reduced precision, hartree.
     backend, device : str or None
         See `dfmp2.set_backend`; None takes the default.
+    blas : str
+        Library of the matrix products on the CPU: "auto" (default, the faster one, which long runs
+        measure), "torch" or "numpy".
     max_memory : float
         MB above the resident memory at the start; PySCF's value of the mean field.
     fused : bool
@@ -96,8 +99,11 @@ class DFMP2(CheckedAttributes):
         Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
     check_reference : str
         Check that orbitals, orbital energies and total energy of the mean field belong together:
-        "auto" (default) with random elements of the Fock matrix, which costs little, "full" with
-        the whole Fock matrix, "off" not at all.
+        "auto" (default) with random vectors on the Fock matrix, which costs little and sees single
+        orbitals (high virtual ones less sharply), "full" with the whole Fock matrix, "off" only for
+        NaN and infinity. With "auto",
+        Kohn-Sham orbitals are compared with the whole Kohn-Sham matrix up to 120 basis functions.
+        Beyond, only their orthonormality is checked; the result says so.
     check_stability : bool
         Warn if the SCF has a solution of lower energy (internal stability).
     integrals : str

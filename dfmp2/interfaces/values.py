@@ -16,7 +16,7 @@ import numpy as np
 
 from dfmp2.errors import InputError
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS
+from dfmp2.settings import BACKENDS, BLAS, CHECKS, INTEGRALS
 from dfmp2.tensors.problem import silent
 
 __all__ = ["accepted"]
@@ -100,6 +100,7 @@ _RULES = {
     "accuracy": _Rule("a finite number above 0 (hartree)", lambda v: _number(v) and 0 < v < inf),
     "allow_ks": _flag(),
     "backend": _choice(BACKENDS, none=True),
+    "blas": _choice(BLAS),
     "check_reference": _choice(CHECKS),
     "check_stability": _flag(),
     "checkpoint": _Rule("a path of a run file, or None", _or_none(_path)),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dfmp2 import defaults
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.check import FULL, require_orthonormal
+from dfmp2.references.converge import Report, converge
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
@@ -21,6 +24,7 @@ def run_scf(
     settings: Settings,
     gradient_tol: float = defaults.GRADIENT_TOL,
     x2c: bool = False,
+    progress: Report | None = None,
 ) -> ScfSolution:
     """Converge a Hartree-Fock calculation.
 
@@ -28,12 +32,14 @@ def run_scf(
     ----------
     mol : pyscf.gto.Mole
     settings : Settings
-        Read: `reference`, `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`,
+        Read: `reference`, `scf_algorithm`, `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`,
         `check_reference`, `check_stability`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
     x2c : bool
         Use the spin-free X2C Hamiltonian (sfX2C1e).
+    progress : callable, optional
+        Called with each `dfmp2.references.converge.ScfStep`.
 
     Returns
     -------
@@ -54,7 +60,7 @@ def run_scf(
     mf.conv_tol, mf.conv_tol_grad = settings.conv_tol, gradient_tol
     mf.max_cycle = settings.max_cycle
     try:
-        mf.kernel()
+        how = converge(mf, settings.scf_algorithm, progress=progress)
     except np.linalg.LinAlgError as error:
         raise InputError(
             f"PySCF cannot do the SCF in this basis ({error}); the basis is linearly dependent: "
@@ -71,7 +77,14 @@ def run_scf(
             "iterations; raise --max-cycle, or converge it in PySCF and pass its chkfile"
         )
     mf._eri = None  # the check of the reference keeps the mean field, but needs no memory for these
-    solution = read_mean_field(mf, check=settings.check_reference)
+    checked = how.algorithm == "corrected" and scf_kind(mol, settings.reference) != "rohf"
+    if checked and settings.check_reference != "off":
+        solution = read_mean_field(mf, check="off")
+        require_orthonormal(solution)  # energies and e_tot are those of its last Fock matrix
+        solution = replace(solution, check=ReferenceCheck(FULL))
+    else:
+        solution = read_mean_field(mf, check=settings.check_reference)
+    solution = replace(solution, how=how, notes=how.notes)
     return with_stability(solution, mf) if settings.check_stability else solution
 
 
@@ -94,8 +107,10 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
     if with_df is not None and settings.integrals == "scf":
         with_df.build()
     check = ReferenceCheck("not repeated for the orbitals in the run file")
+    how = orbitals["how"]
+    notes = () if how is None else how.notes
     kind = scf_kind(mol, settings.reference).upper()
-    return ScfSolution(mol=mol, kind=kind, with_df=with_df, check=check, **orbitals)
+    return ScfSolution(mol=mol, kind=kind, with_df=with_df, check=check, notes=notes, **orbitals)
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:

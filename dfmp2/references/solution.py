@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
+from dfmp2.references.converge import Convergence
 from dfmp2.references.hamiltonian import SGX
 
 __all__ = ["ReferenceCheck", "ScfSolution", "SpinOrbitals"]
@@ -87,6 +88,8 @@ class ScfSolution:
         Warnings that belong to the result.
     fock : ndarray, shape (2, nmo, nmo), float64, hartree, or None
         Fock matrices of both spins in the semicanonical orbitals of an ROHF.
+    how : Convergence or None
+        The iterations, where dfmp2 did the SCF.
     """
 
     mol: Any
@@ -102,6 +105,7 @@ class ScfSolution:
     check: ReferenceCheck = field(default_factory=lambda: ReferenceCheck("not recorded"))
     notes: tuple[str, ...] = ()
     fock: NDArray[np.float64] | None = None
+    how: Convergence | None = None
 
     @property
     def nmo(self) -> int:

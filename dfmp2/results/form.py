@@ -73,8 +73,17 @@ _FORM = {
 }
 """What ``extras.dfmp2`` must hold. Other keys may stand beside these, and have any value."""
 
+_GEMM = {"dtype": str, "library": str, "gflops": dict, "reason": str}
 _OPTIONAL = {
     "hamiltonian": [str],
+    "scf": {
+        "algorithm": str,
+        "exact_builds": int,
+        "fitted_iterations": int,
+        "seconds": float,
+        "reason": str,
+        "failed": bool,
+    },
     "digest": str,
     "e_tot_scs": float,
     "e_tot_sos": float,
@@ -103,6 +112,9 @@ def check_form(own: Any) -> None:
     """
     _check(own, _FORM, "extras.dfmp2")
     _check(own, {key: kind for key, kind in _OPTIONAL.items() if key in own}, "extras.dfmp2")
+    _check(own["provenance"].get("gemm", []), [_GEMM], "provenance.gemm")
+    for made in own["provenance"].get("gemm", []):
+        _check(made["gflops"], dict.fromkeys(made["gflops"], float), "provenance.gemm.gflops")
     for part in ("labels", "versions"):
         _check(own[part], dict.fromkeys(own[part], str), part)
     _check(own["memory_mb"], dict.fromkeys(own["memory_mb"], float), "memory_mb")

@@ -61,6 +61,9 @@ class Result:
         Run file, device and time, if the result was read and not computed. Not in the JSON.
     hamiltonian : tuple of str
         What makes the Hamiltonian another one than that of the plain molecule, such as "sfX2C1e".
+    scf : dict
+        How dfmp2 did the SCF: algorithm, exact_builds, fitted_iterations, seconds, and reason where
+        it was another algorithm than asked for. Empty if it was not done by dfmp2.
     has_digest : bool
         False for a result that was read from a file without a digest, as version 0.1.0 wrote it:
         a change of its numbers cannot be seen. Not in the JSON.
@@ -93,6 +96,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     read_from: str | None = None
     hamiltonian: tuple[str, ...] = ()
+    scf: dict[str, Any] = field(default_factory=dict)
     has_digest: bool = True
     e_singles: float = 0.0
     regularised: tuple[Regularised, ...] = ()
@@ -268,6 +272,7 @@ class Result:
             "versions": self.versions,
             "hamiltonian": list(self.hamiltonian),
             "energies": self.energies,
+            **({"scf": self.scf} if self.scf else {}),
         }
         if self.open_shell:
             extras |= {"e_singles": self.e_singles, "spin_square": self.spin_square}
@@ -321,6 +326,7 @@ class Result:
                 notes=tuple(own["notes"]),
                 versions=own["versions"],
                 hamiltonian=tuple(own.get("hamiltonian", ())),
+                scf=own.get("scf", {}),
                 has_digest="digest" in own,
                 e_singles=float(own.get("e_singles", 0.0)),
                 regularised=tuple(Regularised(**one) for one in own.get("regularised", ())),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dfmp2.backends.protocol import Array
 from dfmp2.molecules.basis import basis_label
@@ -110,6 +110,7 @@ def result_of(
         },
         memory=memory,
         hamiltonian=solution.hamiltonian,
+        scf={} if solution.how is None else asdict(solution.how),
         provenance=outcome.provenance,
         notes=notes,
         versions=versions(),

@@ -87,6 +87,11 @@ def choose(settings: Settings) -> Choice:
             f"{', '.join(name.value for name in Precision)}"
         ) from None
     selection = select(settings.backend, settings.device)
+    if settings.blas == "numpy" and selection.on_cpu is None:
+        raise InputError(
+            f"blas numpy: this run is on {selection.backend.where}, which NumPy cannot use; leave "
+            "blas at auto, or use device cpu (--device cpu)"
+        )
     if not selection.is_nki:
         return Choice(selection, asked or Precision.FP64)
     if asked not in (None, Precision.AUTO):

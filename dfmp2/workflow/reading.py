@@ -26,7 +26,7 @@ __all__ = ["read_jobs"]
 
 _OF_THE_MOLECULE = ("basis", "charge", "spin", "unit", "ecp")
 
-_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
+_OF_THE_SCF = ("density_fit", "scf_auxbasis", "scf_algorithm", "conv_tol")
 
 _FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
 

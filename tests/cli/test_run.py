@@ -61,6 +61,7 @@ def test_table() -> None:
     assert fact(text, "precision") == "fp64"
     assert fact(text, "pair energies") == "fused"
     assert f"{torch.get_num_threads()} threads (pytorch, cpu)" in fact(text, "ran on")
+    assert fact(text, "GEMM").endswith(" (not measured: the run is small)")
     assert fact(text, "chosen because").startswith("backend auto: pytorch on cpu")
     memory = r"(\d+ MB|not measured) above the SCF's \(forecast \d+ MB, limit 4000 MB\)"
     assert re.fullmatch(memory, fact(text, "peak memory"))
@@ -327,6 +328,16 @@ def test_an_open_shell_chkfile(kind: str, tmp_path: Path) -> None:
 
 
 # JSON
+
+
+def test_library_of_the_matrix_products(tmp_path: Path) -> None:
+    """Without it, the library could be missing in a stored result, or be another than asked for."""
+    hydrogen, file = file_with(tmp_path, "h2.xyz", H2), tmp_path / "h2.h5"
+    options = ("--basis", "sto-3g", "--device", "cpu", "--checkpoint", file)
+    named = fact(dfmp2("run", hydrogen, *options, "--blas", "numpy").stdout, "GEMM")
+    assert named.startswith("NumPy's ")
+    assert named.endswith(" (asked for)")
+    assert fact(dfmp2("show", file).stdout, "GEMM") == named
 
 
 def test_json_is_a_qcschema_result(tmp_path: Path) -> None:
