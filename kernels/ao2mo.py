@@ -163,13 +163,13 @@ def ao2mo(eri: Operand, c_occ: Operand, c_vir: Operand, launch: Launch | None = 
 
     b: Operand = None
     for o in range(po.number):
-        occ = slice(o * po.size, (o + 1) * po.size)
+        occ = po.part(o)
         for v in range(pv.number):
-            vir = slice(v * pv.size, (v + 1) * pv.size)
+            vir = pv.part(v)
             left = pad(c_occ[:, occ], (rows, po.size))
             right = pad(c_vir[:, vir], (rows, pv.size))
             for x in range(px.number):
-                aux = slice(x * px.size, (x + 1) * px.size)
+                aux = px.part(x)
                 part = launch(ao2mo_kernel, eri[aux], left, right)
                 if b is None:
                     b = zeros((px.padded, po.padded, pv.padded), part)

@@ -67,7 +67,7 @@ def check_shapes(operation: str, letters: str, **arrays: Operand) -> None:
     Raises
     ------
     InputError
-        A wrong rank, a size of zero, or sizes that differ where their letters do not.
+        A wrong rank, a size of zero, or different sizes for equal letters.
     """
     sizes: dict[str, int] = {}
     fits = True

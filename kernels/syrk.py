@@ -103,8 +103,7 @@ def syrk(a: Operand, transpose_a: bool = False, launch: Launch | None = None) ->
     a_t = pad(a_t, (pk.padded, pm.padded))
 
     def panel(z: int, x: int) -> Operand:
-        block = a_t[z * pk.size : (z + 1) * pk.size, x * pm.size : (x + 1) * pm.size]
-        return pad(block, (pk.size, pm.size))
+        return pad(a_t[pk.part(z), pm.part(x)], (pk.size, pm.size))
 
     def part(x: int, y: int, z: int) -> Operand:
         if x == y:

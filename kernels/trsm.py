@@ -175,11 +175,11 @@ def trsm(a: Operand, b: Operand, launch: Launch | None = None) -> Operand:
     b = pad(b, (pn.padded, pr.padded))
     x: Operand = None
     for p in range(pn.number):
-        rows, done = slice(p * pn.size, (p + 1) * pn.size), slice(0, p * pn.size)
+        rows, done = pn.part(p), slice(0, p * pn.size)
         rhs = b[rows] if p == 0 else b[rows] - gemm(full[rows, done], x[done], launch=launch)
         l_t, inv_t = _lower_operands(full[rows, rows])
         for y in range(pr.number):
-            cols = slice(y * pr.size, (y + 1) * pr.size)
+            cols = pr.part(y)
             part = launch(trsm_kernel, l_t, inv_t, pad(rhs[:, cols], (pn.size, pr.size)))
             if x is None:
                 x = zeros((pn.padded, pr.padded), part)

@@ -37,7 +37,7 @@ class Rule:
 
 
 def from_environment(variable: str, names: tuple[str, ...]) -> str:
-    """Read one of `names` from an environment variable; the first where it is unset.
+    """Read one of `names` from an environment variable; the first if it is unset.
 
     Raises
     ------

@@ -78,7 +78,7 @@ class SimulatedKernel:
         """Execute on arrays.
 
         Arrays that the kernel writes to are modified in place. Returns the arrays that the kernel
-        returns, a tuple where it returns several.
+        returns, a tuple if it returns several.
         """
         outputs, self.account = _run(self.kernel, args, kwargs, self.target, execute=True)
         return outputs
