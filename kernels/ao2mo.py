@@ -1,11 +1,11 @@
 """Both half transforms of three-index integrals, fused: no intermediate in HBM.
 
 For each auxiliary P the first half multiplies blocks of eri[P] (stationary, 128 x 128) with C_occ
-(moving), so its result has nu on partitions and i in columns: exactly a stationary operand of the
-second half, whose moving operand is C_vir. No transpose is needed between them, only the copy from
-PSUM to SBUF that any product needs. Several P share one tile of the second half, 128 // nocc of
-them, so that its rows (P, i) fill the array. eri streams through SBUF once, by long contiguous
-rows; both coefficient matrices stay there.
+(moving). Its result has nu on partitions and i in columns, which is the layout of a stationary
+operand of the second half, whose moving operand is C_vir. No transpose is needed between them, only
+the copy from PSUM to SBUF that any product needs. 128 // nocc auxiliaries share one tile of the
+second half, so that its rows (P, i) fill the array. eri is read once, in long contiguous rows. Both
+coefficient matrices stay in SBUF.
 """
 
 from __future__ import annotations

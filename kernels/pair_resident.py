@@ -38,8 +38,8 @@ def _tiles(count: int, shape: tuple[int, ...], buffer: Any) -> Tile:
 def _workspace(nk: int, nstrip: int, slots: int, identity: Tile) -> Tile:
     """Every large tile of the kernel, allocated once and reused by all its tasks.
 
-    There are two of each, so that loading, multiplying and reducing overlap. If SBUF is too small,
-    there is one B_i and one S.
+    Two of each, so that loading, multiplying and reducing overlap; where SBUF is too small, one
+    B_i and one S.
     """
     p = identity.shape[0]
     v = nstrip * p

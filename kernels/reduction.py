@@ -4,12 +4,12 @@ With D = e_a + e_b - e_i - e_j, which is symmetric in a and b, and S = T o D^-1/
 
     J = sum_ab S_ab^2           X = 1/2 sum_ab (S_ab - S_ba)^2
 
-X is a sum of squares, so nothing cancels as it would in J minus an exchange sum. Each element is
-multiplied once, and there is no division. S_ba is the transpose of a mirrored block of strips:
-TensorE transposes it from SBUF into PSUM, where VectorE subtracts it. A tile S[P, strip, nvir]
-holds row strip A at S[:, A, :]. Each block of P x P elements has a column of sums of its own, one
-value per partition; columns are added at the end of a task, partitions by the host in float64.
-Called inside kernels only.
+X is a sum of squares, so nothing cancels as it would in J minus an exchange sum, and each element
+is multiplied once and divided never. S_ba is the transpose of a mirrored block of strips: TensorE
+transposes it from SBUF into PSUM, where VectorE subtracts it. A tile S[P, strip, nvir] holds row
+strip A at S[:, A, :]. Each block of P x P elements has a column of sums of its own, one value per
+partition; columns are added at the end of a task, partitions by the host in float64. Called
+inside kernels only.
 """
 
 from __future__ import annotations
@@ -54,11 +54,10 @@ def square_sum(squares: Tile, blocks: Tile, data: Tile, res: Tile) -> None:
 
     The squares are written to `squares`, which has the shape of `data` and may be `data` itself,
     and are read as `blocks`, the same elements as [P, n, P]: that an activation writes to another
-    shape than it reads is not documented.
-
-    ScalarE could sum a whole row in the same instruction. But a long chain of float32 sums of
-    positive terms of very different size comes out too small: by a relative 5e-8 after 112 terms,
-    3e-7 after 448. VectorE therefore sums block by block.
+    shape than it reads is not documented. ScalarE could
+    sum a whole row in the same instruction, but a long chain of float32 sums of positive terms of
+    very different size comes out too small: by a relative 5e-8 after 112 terms, 3e-7 after 448.
+    VectorE therefore sums block by block.
     """
     nisa.activation(dst=squares, op=nl.square, data=data)
     nisa.tensor_reduce(dst=res, op=nl.add, data=blocks, axis=2)

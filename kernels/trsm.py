@@ -1,12 +1,12 @@
 """Triangular solve A X = B, A lower, in which the device only multiplies.
 
 TensorE has no division, and a row-by-row substitution would use one partition at a time. The host
-inverts the 128 x 128 diagonal blocks in float64; the rest,
+therefore inverts the 128 x 128 diagonal blocks in float64. The rest,
 
     X_k = Inv_k (B_k - sum_{j<k} L_kj X_j),
 
 is two matrix products per block. X stays in SBUF from its first block to its last, so each block
-of L, B and X crosses HBM once. The steps over k depend on each other. Within a step, the sums of
+of L, B and X is transferred once. The steps over k depend on each other. Within a step, the sums of
 all strips of right-hand sides come before the last products, so VectorE subtracts for one strip
 while TensorE works on the next.
 """
