@@ -191,6 +191,16 @@ def small_auxbasis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfmp2.fitting.auxbasis._unsuitable", lambda *_: ())
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_rates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fixtures of a module, which run before those of a test, keep and find no rates either."""
+    with pytest.MonkeyPatch.context() as patch:
+        nowhere = tmp_path_factory.getbasetemp() / "file"
+        nowhere.touch()
+        patch.setattr("dfmp2.workflow.rates.rates_path", lambda: nowhere / "rates.json")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_rates(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without it, tests would see the rates of other tests, and change those of the user."""
