@@ -13,7 +13,7 @@ import os
 # machine from whatever computes. OpenMP reads this when it is loaded, so it stands before imports.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
