@@ -130,7 +130,7 @@ def bench(
         runs, beside = interleave(run_once, ready, pairs, progress)
         whole = time_whole_jobs(job, setup, [peer.name for peer in ready], jobs, progress)
         last = own.results[-1]
-        mine = own_blas(job.choice.torch_device, setup.threads)
+        mine = last.provenance.gemm_line() or own_blas(job.choice.torch_device, setup.threads)
         remark = "" if job.solution is not None else f" ({SCF_REMARK})"
         return Bench(
             result=last,

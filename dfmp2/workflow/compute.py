@@ -36,7 +36,7 @@ from dfmp2.tensors.problem import Progress, Work, silent
 from dfmp2.workflow.continuation import finished_result
 from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
 from dfmp2.workflow.peak_memory import PeakMeter
-from dfmp2.workflow.prepare import Prepared
+from dfmp2.workflow.prepare import Prepared, choose_libraries
 from dfmp2.workflow.reference_check import finish_check, recall_check, remarks
 
 __all__ = ["compute"]
@@ -93,7 +93,8 @@ def compute(
                 return stored
         backend = prepared.choice.selection.backend
         backend.warm_up()
-        _choose_libraries(prepared)
+        if not reference.empty:
+            choose_libraries(prepared.choice, settings, plan)
         gpu = None
         if plan.device_memory:
             from dfmp2.backends.cuda import GpuPeak
@@ -121,16 +122,6 @@ def compute(
         if file is not None:
             store_result(file, result)
         return result
-
-
-def _choose_libraries(prepared: Prepared) -> None:
-    """Choose what multiplies matrices on the CPU, if it computes."""
-    on_cpu, precision = prepared.choice.selection.on_cpu, prepared.choice.precision
-    if on_cpu is not None and not prepared.reference.empty:
-        plan = prepared.plan
-        dtypes = ["float64"] if precision is Precision.FP64 else ["float64", "float32"]
-        flops = sum(plan.flops.values())
-        on_cpu.choose_libraries(prepared.settings.blas, plan.sizes, flops, dtypes)
 
 
 def _empty(prepared: Prepared) -> Outcome:

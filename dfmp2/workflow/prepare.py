@@ -39,6 +39,7 @@ __all__ = [
     "Forecast",
     "Prepared",
     "choose",
+    "choose_libraries",
     "forecast",
     "prepare",
     "require_reusable",
@@ -121,6 +122,15 @@ def _without_nki(selection: Selection) -> Selection:
             "leave kappa out (--kappa)"
         )
     return Selection(selection.host, f"backend auto: pytorch on cpu; NKI not used: {NO_KAPPA}")
+
+
+def choose_libraries(choice: Choice, settings: Settings, plan: Plan) -> None:
+    """Choose what multiplies matrices on the CPU, if it computes."""
+    on_cpu = choice.selection.on_cpu
+    if on_cpu is not None:
+        single = choice.precision is not Precision.FP64
+        dtypes = ["float64", "float32"] if single else ["float64"]
+        on_cpu.choose_libraries(settings.blas, plan.sizes, sum(plan.flops.values()), dtypes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,7 +132,8 @@ def work_of(plan: Plan, single: bool) -> dict[str, Step]:
 def keep_rates(done: Done, job: PlannedJob) -> None:
     """Add the rates of a finished run to those of this machine."""
     where, solution = job.choice.selection.backend.where, done.solution
-    found = {} if done.result.read_from else _rates(done.result, job.known.plan, where)
+    usual = job.settings.blas == "auto" and not done.result.read_from
+    found = _rates(done.result, job.known.plan, where) if usual else {}
     if solution.seconds is not None and not solution.functional:
         nao = solution.mo_coeff.shape[-2]
         step = scf_step(scf_algorithm(job.settings, nao), nao, int(solution.mol.nelec[0]))

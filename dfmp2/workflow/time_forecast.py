@@ -10,7 +10,7 @@ from dfmp2.planning.time import ScfForecast, scf_forecast, scf_step, seconds
 from dfmp2.precision.spot_check import expected_error
 from dfmp2.results.stages import Precision
 from dfmp2.workflow.jobs import Job
-from dfmp2.workflow.prepare import Choice, Forecast
+from dfmp2.workflow.prepare import Choice, Forecast, choose_libraries
 from dfmp2.workflow.rates import earlier_rates, work_of
 from dfmp2.workflow.scf_time import measure_scf, scf_algorithm
 from dfmp2.workflow.stage_time import measure_stages
@@ -115,6 +115,7 @@ def _measured(job: Job, choice: Choice, known: Forecast) -> TimeForecast:
     if plan.sizes.nocc and plan.sizes.nvir:
         algorithm = scf_algorithm(job.settings, plan.sizes.nao)
         probed = job.settings.check_reference == "auto" and algorithm != "corrected"
+        choose_libraries(choice, job.settings, plan)
         rates = measure_stages(job.mol, known, backend, single, probed)
     work = work_of(plan, single)
     stages = seconds(work, rates)
