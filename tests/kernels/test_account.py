@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,10 @@ from hypothesis import strategies as st
 from dfmp2.errors import InputError
 from dfmp2.kernels.estimate import ESTIMATED, OPEN_SHELL, SHAPES, Estimate, Tracer, estimate
 from dfmp2.kernels.instances import INSTANCES, Instance, groups_of_orbitals, share
+from dfmp2.kernels.launch import Launcher
 from dfmp2.kernels.limits import INSTRUCTIONS, LEAST_INSTRUCTIONS, OFFSET_BYTES, PSUM_BANK_F32
+from dfmp2.kernels.mp2_energy import mp2_energy
+from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.simulator import generation
 
 NOCC, NVIR, NAUX = SHAPES["medium"]
@@ -165,6 +169,26 @@ def _pair_programs_fit(nocc: int, nvir: int, naux: int, limit: int) -> None:
 def test_pair_programs_of_any_size_fit(nocc: int, nvir: int, naux: int) -> None:
     """Any molecule needs one program that fits trn1 (the trace refuses overflow)."""
     _pair_programs_fit(nocc, nvir, naux, LEAST_INSTRUCTIONS)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@given(st.integers(1, 60), st.integers(1, 1500), st.integers(1, 1500), st.integers(1, 9000))
+def test_pair_programs_of_two_spins_fit(nocc: int, nvir: int, nvir_b: int, naux: int) -> None:
+    """As above, where each spin has virtual orbitals of its own."""
+    torch = pytest.importorskip("torch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
+        counted = Launcher(tracer("trn1"))
+        b = [torch.empty((nocc, naux, n), device="meta") for n in (nvir, nvir_b)]
+        e = [np.ones(n) for n in (nocc, nvir, nvir_b)]
+        pair_energy(*b, -e[0], -e[0], e[1], e_b=e[2], launch=counted)
+    assert len(counted.programs) <= (1 if b[0].nbytes + b[1].nbytes < OFFSET_BYTES else 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
+        t = torch.empty((nocc, nvir, nvir_b), device="meta")
+        mp2_energy(t, -2 * e[0], e[1], e[2], launch=counted)
+    accounts = [tracer("trn1").accounts[key] for key in counted.programs]
+    assert all(account.instructions <= LEAST_INSTRUCTIONS for account in accounts)
 
 
 @pytest.mark.parametrize(
