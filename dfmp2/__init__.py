@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dfmp2.backends.selection import get_backend, set_backend
     from dfmp2.interfaces.pyscf import DFMP2
     from dfmp2.kernels.nki import HAS_NKI
+    from dfmp2.references.converge import converge
     from dfmp2.results.result import Result
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ __all__ = [
     "DFMP2Warning",
     "NkiFallbackWarning",
     "Result",
+    "converge",
     "get_backend",
     "set_backend",
 ]
@@ -36,6 +38,7 @@ _LAZY = {
     "DFMP2": "dfmp2.interfaces.pyscf",
     "HAS_NKI": "dfmp2.kernels.nki",
     "Result": "dfmp2.results.result",
+    "converge": "dfmp2.references.converge",
     "get_backend": "dfmp2.backends.selection",
     "set_backend": "dfmp2.backends.selection",
 }

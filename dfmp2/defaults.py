@@ -5,15 +5,18 @@ from __future__ import annotations
 __all__ = [
     "ACCURACY",
     "BACKEND",
+    "BLAS",
     "CHECKPOINT_INTERVAL",
     "CHECK_REFERENCE",
     "CONV_TOL",
     "ECP",
     "FUSED",
     "GRADIENT_TOL",
+    "GRID",
     "INTEGRALS",
     "MAX_CYCLE",
     "REFERENCE",
+    "SCF_ALGORITHM",
     "TOLERANCE",
 ]
 
@@ -21,6 +24,8 @@ ACCURACY = 1e-6
 """Hartree. Largest acceptable energy error from reduced precision."""
 
 BACKEND = "auto"
+
+BLAS = "auto"
 
 CHECK_REFERENCE = "auto"
 
@@ -37,12 +42,17 @@ FUSED = True
 GRADIENT_TOL = 1e-7
 """Hartree. Threshold of the orbital gradient of the SCF."""
 
+GRID = 3
+"""Level of PySCF's grids for density functionals; PySCF's own default."""
+
 INTEGRALS = "auto"
 
 MAX_CYCLE = 100
 """SCF iterations."""
 
 REFERENCE = "auto"
+
+SCF_ALGORITHM = "corrected"
 
 TOLERANCE = 1e-8
 """Hartree. Largest difference from PySCF. Two float64 programs on the same orbitals agree to about

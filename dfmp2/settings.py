@@ -19,9 +19,11 @@ from dfmp2 import defaults
 
 __all__ = [
     "BACKENDS",
+    "BLAS",
     "CHECKS",
     "INTEGRALS",
     "REFERENCES",
+    "SCF_ALGORITHMS",
     "UNITS",
     "BasisSpec",
     "Frozen",
@@ -31,6 +33,9 @@ __all__ = [
 BACKENDS = ("auto", "pytorch", "nki", "simulator")
 """Values of the setting `backend`."""
 
+BLAS = ("auto", "torch", "numpy")
+"""Values of the setting `blas`."""
+
 CHECKS = ("auto", "full", "off")
 """Values of the setting `check_reference`."""
 
@@ -39,6 +44,9 @@ INTEGRALS = ("auto", "libcint", "gpu4pyscf", "scf")
 
 REFERENCES = ("auto", "rhf", "uhf", "rohf")
 """Values of the setting `reference`."""
+
+SCF_ALGORITHMS = ("corrected", "direct", "fitted")
+"""Values of the setting `scf_algorithm`."""
 
 UNITS = ("angstrom", "bohr")
 """Values of the setting `unit`."""
@@ -75,10 +83,15 @@ class Settings:
         Fit the integrals of the SCF.
     scf_auxbasis : str or dict, optional
         Auxiliary basis of a density-fitted SCF. None takes PySCF's Coulomb/exchange (JK) set.
+    scf_algorithm : str
+        "corrected": exact integrals by the corrected fitted SCF. "direct": by the ordinary SCF.
+        "fitted": the same as `density_fit`, which wins over the other two.
     conv_tol : float
         Energy threshold of the SCF, hartree.
     max_cycle : int
         SCF iterations allowed.
+    grid : int
+        Level of PySCF's grid for the density functional of a double hybrid, 0 to 9.
     auxbasis : str or dict, optional
         Auxiliary basis of MP2. None takes the RI-MP2 set of the orbital basis.
     frozen : None, int, sequence of int, or "auto"
@@ -87,6 +100,8 @@ class Settings:
         MB (10^6 bytes) above the resident memory at the start of DF-MP2. None takes PySCF's value.
     backend, device : str or None
         As for `dfmp2.backends.selection.select`.
+    blas : str
+        Library of the matrix products on the CPU: torch's, NumPy's, or "auto", the faster one.
     precision : str or None
         Precision of the pair GEMMs: "fp64", "fp32" or "auto". None takes "fp64", and "auto" with
         NKI.
@@ -100,11 +115,15 @@ class Settings:
         Parameters of regularised MP2 energies, 1/hartree.
     scale : tuple of float or None
         Weights of the opposite- and same-spin correlation energy in the method that is reported.
+    xc : str or None
+        A double hybrid, a name in `dfmp2.references.double_hybrids`.
+    dispersion : bool
+        Add the dispersion energy of a double hybrid whose name ends in -D3BJ or -D4.
     allow_ks : bool
         Accept Kohn-Sham orbitals.
     check_reference : str
-        "auto": check orbitals and energies of the SCF cheaply. "full": with the whole Fock matrix.
-        "off": only for NaN and infinity.
+        "auto": check orbitals and energies of the SCF cheaply; of a larger Kohn-Sham reference only
+        the orthonormality. "full": with the whole Fock matrix. "off": only for NaN and infinity.
     check_stability : bool
         Look for a lower SCF solution (internal stability).
     checkpoint : str or None
@@ -125,20 +144,25 @@ class Settings:
     reference: str = field(default=defaults.REFERENCE, metadata=SCF)
     density_fit: bool = field(default=False, metadata=SCF)
     scf_auxbasis: BasisSpec = field(default=None, metadata=SCF)
+    scf_algorithm: str = field(default=defaults.SCF_ALGORITHM, metadata=SCF)
     conv_tol: float = field(default=defaults.CONV_TOL, metadata=SCF)
     max_cycle: int = field(default=defaults.MAX_CYCLE, metadata=SCF)
+    grid: int = field(default=defaults.GRID, metadata=SCF)
 
     auxbasis: BasisSpec = field(default=None, metadata=METHOD)
     frozen: Frozen = field(default=None, metadata=METHOD)
     max_memory: float | None = field(default=None, metadata=METHOD)
     backend: str | None = field(default=None, metadata=METHOD)
     device: str | None = field(default=None, metadata=METHOD)
+    blas: str = field(default=defaults.BLAS, metadata=METHOD)
     precision: str | None = field(default=None, metadata=METHOD)
     accuracy: float = field(default=defaults.ACCURACY, metadata=METHOD)
     integrals: str = field(default=defaults.INTEGRALS, metadata=METHOD)
     fused: bool = field(default=defaults.FUSED, metadata=ENERGY)
     kappa: tuple[float, ...] = field(default=(), metadata=ENERGY)
     scale: tuple[float, float] | None = field(default=None, metadata=ENERGY)
+    xc: str | None = field(default=None, metadata=ENERGY)
+    dispersion: bool = field(default=True, metadata=ENERGY)
 
     allow_ks: bool = False
     check_reference: str = defaults.CHECK_REFERENCE
@@ -149,7 +173,12 @@ class Settings:
     checkpoint_interval: float = defaults.CHECKPOINT_INTERVAL
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kappa", tuple(self.kappa))  # a list where it was read from JSON
+        """`density_fit` and the algorithm "fitted" are the same. JSON gives lists for tuples."""
+        fitted = self.density_fit or self.scf_algorithm == "fitted"
+        object.__setattr__(self, "density_fit", fitted)
+        if fitted:
+            object.__setattr__(self, "scf_algorithm", "fitted")
+        object.__setattr__(self, "kappa", tuple(self.kappa))
         if self.scale is not None:
             object.__setattr__(self, "scale", tuple(self.scale))
 

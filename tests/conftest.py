@@ -14,6 +14,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,6 +73,8 @@ class Row(NamedTuple):
     launch: Launch | None = None
     mark: str | None = None
 
+
+TESTS = count()
 
 F64, F32 = 2.0**-53, 2.0**-24
 
@@ -180,3 +183,16 @@ def nan_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Change to an empty folder, because `dfmp2 run` writes its run file to the current one."""
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+@pytest.fixture
+def small_auxbasis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning of a set that fits badly: it is small, so that kernels have little to do."""
+    monkeypatch.setattr("dfmp2.fitting.auxbasis._unsuitable", lambda *_: ())
+
+
+@pytest.fixture(autouse=True)
+def _own_rates(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without it, tests would see the rates of other tests, and change those of the user."""
+    path = tmp_path_factory.getbasetemp() / f"rates-{next(TESTS)}.json"
+    monkeypatch.setattr("dfmp2.workflow.rates.rates_path", lambda: path)

@@ -9,7 +9,7 @@ in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -20,13 +20,27 @@ from numpy.typing import NDArray
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.results.provenance import Where
 
-__all__ = ["Array", "Backend", "Engine", "Event", "PairBlock", "PairCase", "TBlock", "Tensor"]
+__all__ = [
+    "Array",
+    "Backend",
+    "Engine",
+    "Event",
+    "PairBlock",
+    "PairCase",
+    "TBlock",
+    "Target",
+    "Tensor",
+    "ThreadedIntegrals",
+]
 
 Array = NDArray[np.float64]
 """A float64 array of NumPy, on the host."""
 
 Tensor = Any
 """A `torch.Tensor`, or a NumPy array in a simulator. No common type of both exists."""
+
+Target = tuple[Tensor, Tensor, Tensor]
+"""C_occ, C_vir and B of one spin: what the half transforms read, and what they write."""
 
 Event = Any
 """The end of one piece of work in a queue of an `Engine`."""
@@ -132,6 +146,20 @@ class TBlock:
     def energies(self) -> Array:
         """Zeros of the shape of the result: (2 + 2 number of kappas, npair)."""
         return np.zeros((2 + 2 * len(self.kappas), len(self.e_ij)))
+
+
+class ThreadedIntegrals(Protocol):
+    """Integrals on the host that several threads can make."""
+
+    @property
+    def blocks(self) -> Sequence[Any]:
+        """The blocks, with first function p0 and the one after the last p1."""
+
+    def maker(self) -> Callable[[Any], Iterator[Array]]:
+        """What one thread calls for each block, with memory of this thread.
+
+        It returns the [m,n] of the block, one after the other in the same memory.
+        """
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.settings import BACKENDS
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Selection",
     "computes_on_cuda",
+    "computes_on_nki",
     "get_backend",
     "require_nki",
     "select",
@@ -113,6 +114,13 @@ class Selection:
         """Whether the backend consists of NKI kernels."""
         return self.backend.where.backend == "nki"
 
+    @property
+    def on_cpu(self) -> TorchBackend | None:
+        """What computes on the CPU in this run, if anything does."""
+        if self.is_nki:
+            return self.host
+        return cast("TorchBackend", self.backend) if self.backend.where.mode == "cpu" else None
+
 
 def select(name: str | None = None, device: str | None = None) -> Selection:
     """Choose and make the backend of one run.
@@ -172,6 +180,20 @@ def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool
     import torch
 
     return bool(torch.cuda.is_available())
+
+
+def computes_on_nki(name: str | None = None, device: str | None = None) -> bool:
+    """Whether such a run uses NKI kernels.
+
+    Parameters
+    ----------
+    name, device : str, optional
+        As for `select`.
+    """
+    name = _checked(name or _default)
+    if name == "nki" or simulated(name):
+        return True
+    return name == "auto" and device is None and _neuron(name)[0] is not None
 
 
 def _torch(name: str, device: str | None, remark: str) -> Selection:

@@ -8,22 +8,44 @@ half transforms are GEMMs. All are float64, except for pair energies of a float3
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from math import ceil
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Barrier, Lock
 
 import numpy as np
 import torch
 
 from dfmp2.backends.cuda import CudaEngine, free_memory
-from dfmp2.backends.protocol import Array, Engine, PairBlock, PairCase, TBlock, Tensor
+from dfmp2.backends.gemm_library import (
+    Product,
+    by_torch,
+    choose_library,
+    measured_rates,
+    product_of,
+)
+from dfmp2.backends.protocol import (
+    Array,
+    Engine,
+    PairBlock,
+    PairCase,
+    Target,
+    TBlock,
+    Tensor,
+    ThreadedIntegrals,
+)
+from dfmp2.backends.substitution import row_solver
 from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.kernels.blas import single_thread
 from dfmp2.kernels.layout import check_shapes
 from dfmp2.planning.gpu import SOLVE_COLUMNS, pairs_at_once
 from dfmp2.planning.plan import T_BLOCK, gemm_width
-from dfmp2.results.provenance import Where
+from dfmp2.results.provenance import GemmLibrary, Where
+from dfmp2.results.sizes import Sizes
 
 __all__ = ["TorchBackend", "blocks_at_once"]
 
@@ -68,6 +90,9 @@ class TorchBackend:
     ----------
     device : torch.device
     where : Where
+    threads : int
+    libraries : list of GemmLibrary
+        Empty until `choose_libraries`. Before, torch multiplies.
 
     Raises
     ------
@@ -104,8 +129,10 @@ class TorchBackend:
         self.where = Where("pytorch", self.device.type, name)
         # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then
         # stays in the cache of its core until it is reduced, and threads do not wait for others.
-        self._threads = torch.get_num_threads()
-        self._pool = _pool(self._threads)
+        self.threads = torch.get_num_threads()
+        self._pool = _pool(self.threads)
+        self._library = {"float64": "torch", "float32": "torch"}
+        self.libraries: list[GemmLibrary] = []
 
     def asarray(self, x: Array) -> Tensor:
         x = np.asarray(x)
@@ -143,23 +170,66 @@ class TorchBackend:
         torch.linalg.solve_triangular(a, a @ a, upper=False)
         self.mp2_energy(TBlock(a[None], np.array([-1.0]), np.ones(64), np.ones(64)))
 
+    def choose_libraries(
+        self, asked: str, sizes: Sizes, flops: float, dtypes: Sequence[str]
+    ) -> None:
+        """Choose the library of the matrix products on the CPU, for each dtype of a run.
+
+        Parameters
+        ----------
+        asked : str
+            One of `dfmp2.settings.BLAS`.
+        sizes : Sizes
+        flops : float
+            Floating-point operations of the run.
+        dtypes : sequence of {"float64", "float32"}
+        """
+        nvir, naux = max(sizes.nvir, 1), sizes.naux
+        self.libraries = []
+        for dtype in dtypes:
+            at_once = blocks_at_once(nvir, np.dtype(dtype).itemsize)
+            shape = (at_once * nvir, gemm_width(nvir), naux)
+            measure = partial(measured_rates, self._pool, self.threads, shape, dtype)
+            share = flops / self.threads
+            self._library[dtype], made = choose_library(asked, dtype, share, measure)
+            self.libraries.append(made)
+
+    def _product(self, dtype: torch.dtype) -> Product:
+        return product_of(self._library[_name(dtype)])
+
+    def _shared(self, work: Callable[[int], None], workers: int) -> None:
+        """Run work(0), work(1), ... in threads, each of which computes on one core."""
+        with single_thread():
+            list(self._pool.map(work, range(workers)))
+
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
-        return (a.mT if transpose_a else a) @ b
+        return self._multiplied(a.mT if transpose_a else a, b)
+
+    def _multiplied(self, a: Tensor, b: Tensor) -> Tensor:
+        """The product as a new tensor, by all threads of the library."""
+        if self._library[_name(a.dtype)] == "numpy":
+            return torch.from_numpy(np.matmul(a.numpy(), b.numpy()))
+        return a @ b
 
     def batched_gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         wide = a.expand(len(b), -1, -1)
-        return torch.bmm(wide.mT if transpose_a else wide, b)
+        return self._multiplied(wide.mT if transpose_a else wide, b)
 
     def syrk(self, a: Tensor, transpose_a: bool = False) -> Tensor:
-        return a.mT @ a if transpose_a else a @ a.mT
+        return self._multiplied(a.mT, a) if transpose_a else self._multiplied(a, a.mT)
 
     def trsm(self, a: Array, b: Tensor) -> Tensor:
+        check_shapes("trsm", "PP iPa", a=a, b=b)
         nocc, naux, nvir = b.shape
         if not np.diagonal(a).all():
             raise InputError("trsm: the triangular matrix is singular: a diagonal element is 0")
         factor = self.asarray(a)
         if not b.mT.is_contiguous():  # B came from another backend
             return torch.linalg.solve_triangular(factor, b, upper=False)
+        if self._library["float64"] == "numpy":  # it has no triangular solve
+            rows, product = b.mT.view(nocc * nvir, naux), self._product(b.dtype)
+            self._shared(row_solver(factor, rows, product, self.threads), self.threads)
+            return b
         for part in b.mT.split(self._solved_at_once(nocc, nvir)):
             columns = part.view(len(part) * nvir, naux).T  # [P, (i,a)], P contiguous
             torch.linalg.solve_triangular(factor, columns, upper=False, out=columns)
@@ -182,39 +252,110 @@ class TorchBackend:
         _put_transformed(full, out)
 
     def _ao2mo_cpu(self, eri: Tensor, c_occ: Tensor, c_vir: Tensor, out: Tensor) -> None:
-        """One P after the other, because a single (mn|P) stays in the cache during its GEMM."""
-        (nblock, nao, _), nocc, nvir = eri.shape, c_occ.shape[1], c_vir.shape[1]
-        workers = min(self._threads, nblock)
+        nblock = len(eri)
+        workers = min(self.threads, nblock)
         rounds = ceil(nblock / (AUX_AT_ONCE * workers))  # equal work for all threads
         at_once = ceil(nblock / (rounds * workers))
         starts = iter(range(0, nblock, at_once))
 
         def work(_: int) -> None:
-            half_memory = torch.empty(nocc * at_once * nao, dtype=eri.dtype)
-            full_memory = torch.empty(nvir * nocc * at_once, dtype=eri.dtype)
+            transform = self._half_transforms([(c_occ, c_vir, out)], at_once)
             for p0 in starts:
-                some = eri[p0 : p0 + at_once]
-                half = half_memory[: nocc * len(some) * nao].view(nocc, len(some), nao)
-                full = full_memory[: nvir * nocc * len(some)].view(nvir, -1)
-                for p, one in enumerate(some):
-                    torch.mm(c_occ.T, one.T, out=half[:, p])
-                torch.mm(c_vir.T, half.view(-1, nao).T, out=full)
-                _put_transformed(full, out[:, p0 : p0 + len(some)])
+                transform(eri[p0 : p0 + at_once], slice(p0, min(p0 + at_once, nblock)))
 
-        list(self._pool.map(work, range(workers)))
+        self._shared(work, workers)
+
+    def _half_transforms(
+        self, targets: Sequence[Target], largest: int
+    ) -> Callable[[Iterable[Tensor], slice], None]:
+        """Both half transforms in one thread, with memory of this thread for `largest` functions.
+
+        One P after the other, because a single (mn|P) stays in the cache during its GEMM.
+        """
+        dtype, product = targets[0][0].dtype, self._product(targets[0][0].dtype)
+        nao = len(targets[0][0])
+        widest = max(b.shape[0] * b.shape[2] for *_, b in targets)
+        halves = [torch.empty(len(b) * largest * nao, dtype=dtype) for *_, b in targets]
+        full_memory = torch.empty(widest * largest, dtype=dtype)
+
+        def transform(functions: Iterable[Tensor], rows: slice) -> None:
+            count = rows.stop - rows.start
+            half = [
+                memory[: len(b) * count * nao].view(len(b), count, nao)
+                for memory, (*_, b) in zip(halves, targets, strict=True)
+            ]
+            for p, one in enumerate(functions):
+                for own, (c_occ, *_) in zip(half, targets, strict=True):
+                    product(c_occ.T, one.T, own[:, p])
+            for own, (_, c_vir, b) in zip(half, targets, strict=True):
+                full = full_memory[: b.shape[2] * len(b) * count].view(b.shape[2], -1)
+                product(c_vir.T, own.view(-1, nao).T, full)
+                _put_transformed(full, b[:, rows])
+
+        return transform
+
+    def ao2mo_in_threads(
+        self, integrals: ThreadedIntegrals, targets: Sequence[Target], workers: int
+    ) -> Generator[tuple[int, float, float]]:
+        """Make integrals and transform them, each block in one thread.
+
+        Parameters
+        ----------
+        integrals : ThreadedIntegrals
+        targets : sequence of Target
+            C_occ, C_vir and B of each spin. B is written, for the auxiliary functions of the
+            integrals.
+        workers : int
+            Threads, at most.
+
+        Yields
+        ------
+        number : int
+            Number of a block that is done.
+        made, transformed : float
+            Seconds of its thread for both steps.
+        """
+        largest = max((block.p1 - block.p0 for block in integrals.blocks), default=0)
+        left = iter(list(enumerate(integrals.blocks)))
+        done: SimpleQueue[tuple[int, float, float] | None] = SimpleQueue()
+
+        def work() -> None:
+            try:
+                make = integrals.maker()
+                transform = self._half_transforms(targets, largest)
+                for number, block in left:  # all threads share this iterator
+                    start = time.perf_counter()
+                    functions = make(block)
+                    made = time.perf_counter()
+                    transform(map(torch.from_numpy, functions), slice(block.p0, block.p1))
+                    done.put((number, made - start, time.perf_counter() - made))
+            finally:
+                list(left)  # after an error the other threads stop, too
+                done.put(None)
+
+        with single_thread():
+            running = [self._pool.submit(work) for _ in range(min(workers, self.threads))]
+            try:
+                for _ in running:
+                    yield from iter(done.get, None)
+            finally:
+                list(left)
+                wait(running)
+            for thread in running:
+                thread.result()
 
     def mp2_energy(self, block: TBlock) -> Array:
         if self.device.type != "cpu":
             e_ij = torch.as_tensor(block.e_ij).to(block.t.device)
             sums = _energy(block.t, e_ij, self.asarray(block.e_a), self.asarray(block.e_b), block)
             return self.to_host(sums)
-        sums = np.zeros((self._threads, *block.energies().shape))
+        sums = np.zeros((self.threads, *block.energies().shape))
 
         def share(part: int) -> None:
-            own = (part, self._threads)
+            own = (part, self.threads)
             _reduce(block.t, block.e_ij, (block.e_a, block.e_b), block, own, sums[part])
 
-        list(self._pool.map(share, range(self._threads)))
+        list(self._pool.map(share, range(self.threads)))
         energies: Array = sums.sum(axis=0)
         return energies
 
@@ -229,6 +370,7 @@ class TorchBackend:
         energies = block.energies()
         at_once = blocks_at_once(max(nvir, rows), b_i.element_size())
         tasks = iter(list(_rows(block, at_once)))
+        product = self._product(b_i.dtype)
 
         def work(_: int) -> None:
             memory = torch.empty((at_once * rows, width), dtype=b_i.dtype)
@@ -237,13 +379,13 @@ class TorchBackend:
             for i, j in tasks:  # all threads share this iterator
                 if wide is not None and i != last:
                     wide[:nvir], last = b_i[i].mT, i
-                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory)
+                t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory, product)
                 e_ij = block.e_i[i] + block.e_j[j]
                 own = np.zeros((len(energies), len(e_ij)))
                 _reduce(t, e_ij, (block.e_b, block.e_a), block, (0, 1), own)
                 energies[:, i, j] = own
 
-        list(self._pool.map(work, range(self._threads)))
+        self._shared(work, self.threads)
         return energies
 
     def _pair_energy_cuda(self, block: PairBlock) -> Array:
@@ -287,11 +429,13 @@ def _rows(block: PairBlock, at_once: int) -> Iterator[tuple[int, slice]]:
             yield i, slice(j0, min(j0 + at_once, nj))
 
 
-def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor) -> Tensor:
+def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor, product: Product = by_torch) -> Tensor:
     """T[j,b,a] of one i with several j as one GEMM, with the columns of `b_i`."""
     nj, naux, nvir = b_j.shape
     rows = b_j.mT.reshape(nj * nvir, naux)  # [(j,b), P], a view
-    return torch.mm(rows, b_i, out=memory[: nj * nvir]).view(nj, nvir, -1)
+    out = memory[: nj * nvir]
+    product(rows, b_i, out)
+    return out.view(nj, nvir, -1)
 
 
 def _reduce(
@@ -334,6 +478,10 @@ def _energy(
         if same is not None:
             sums[2 * number + 1] = -(same * factor).sum((1, 2)) / 2
     return sums
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _cpu_name() -> str:

@@ -1,4 +1,4 @@
-"""Time the DF-MP2 part of dfmp2 beside that of other programs.
+"""Time the DF-MP2 part of dfmp2 beside that of other programs, and whole jobs.
 
 All programs get the same orbitals, the same auxiliary basis and the same number of threads.
 `dfmp2.bench.pairs` runs them in turn. Imports and compilation are not in the times;
@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from dfmp2.bench.blas import environment, own_blas
 from dfmp2.bench.own import Own, StageRate, require_device
 from dfmp2.bench.pairs import Pairs, Run, interleave
 from dfmp2.bench.peers import Setup, find_peers
+from dfmp2.bench.whole import WholeJobs, time_whole_jobs
 from dfmp2.errors import InputError
 from dfmp2.references.scf import run_scf
 from dfmp2.references.solution import ScfSolution
@@ -44,8 +46,14 @@ class Bench:
     missing : dict of str to str
         Peers that did not run, and why.
     stages : list of StageRate
-    gemm_peak : dict of str to float
-        GFLOP/s of a square GEMM by dtype: median of the measurements before each run.
+    gemm_rates : dict of str to dict of str to float
+        GFLOP/s of a square GEMM by dtype and library: medians of the measurements before each run.
+    blas : dict of str to str
+        BLAS libraries, kernels and threads by program.
+    environment : dict of str to str or None
+        Variables of the environment that change the kernels of OpenBLAS.
+    whole : WholeJobs
+        Jobs with SCF and imports.
     threads : int
         Number of CPU threads.
     scf : str
@@ -61,7 +69,10 @@ class Bench:
     beside: list[Pairs]
     missing: dict[str, str]
     stages: list[StageRate]
-    gemm_peak: dict[str, float]
+    gemm_rates: dict[str, dict[str, float]]
+    blas: dict[str, str]
+    environment: dict[str, str | None]
+    whole: WholeJobs
     threads: int
     scf: str
     peak: float | None
@@ -73,6 +84,7 @@ def bench(
     peers: Sequence[str],
     pairs: int,
     progress: Callable[[str, int, int], None],
+    jobs: int = 0,
 ) -> Bench:
     """Time dfmp2 on one molecule beside `peers`.
 
@@ -85,6 +97,8 @@ def bench(
         Timed pairs per peer.
     progress : callable
         Called as progress(stage, finished steps, all steps).
+    jobs : int
+        Timed whole jobs of each program.
 
     Returns
     -------
@@ -114,7 +128,9 @@ def bench(
             return own.run()
 
         runs, beside = interleave(run_once, ready, pairs, progress)
+        whole = time_whole_jobs(job, setup, [peer.name for peer in ready], jobs, progress)
         last = own.results[-1]
+        mine = own_blas(job.choice.torch_device, setup.threads)
         remark = "" if job.solution is not None else f" ({SCF_REMARK})"
         return Bench(
             result=last,
@@ -122,7 +138,10 @@ def bench(
             beside=beside,
             missing=missing,
             stages=own.stages(),
-            gemm_peak=own.gemm_peak(),
+            gemm_rates=own.gemm_rates(),
+            blas={"dfmp2": mine, **{peer.name: peer.blas for peer in ready}},
+            environment=environment(),
+            whole=whole,
             threads=setup.threads,
             scf=last.labels["scf"] + remark,
             peak=own.peak(),

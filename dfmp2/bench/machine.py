@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["StartUp", "gemm_rate", "start_up"]
+__all__ = ["StartUp", "gemm_rates", "start_up"]
 
 LONG_ENOUGH = 0.02
 """Shortest time in seconds of a GEMM whose rate is that of large matrices."""
@@ -70,32 +71,70 @@ def _started(environment: dict[str, str]) -> list[float]:
     return [float(word) for word in done.stdout.split()]
 
 
-def gemm_rate(device: torch.device | str, dtype: str) -> float:
-    """Rate of a large square matrix product by torch in GFLOP/s, the best of three.
+def gemm_rates(device: torch.device | str, dtype: str) -> dict[str, float]:
+    """Rate of a large square matrix product in GFLOP/s by library, the best of three each.
 
     Parameters
     ----------
     device : torch.device or str
     dtype : {"float64", "float32"}
+
+    Returns
+    -------
+    dict of str to float
+        "torch", and on a CPU "NumPy" and "SciPy", whose libraries may be faster.
     """
     import torch
 
-    n, seconds = 512, 0.0
+    rates = {"torch": _rate(lambda n: _torch_product(n, device, dtype))}
+    if torch.device(device).type == "cpu":
+        rates["NumPy"] = _rate(lambda n: _numpy_product(n, dtype))
+        rates["SciPy"] = _rate(lambda n: _scipy_product(n, dtype))
+    return rates
+
+
+def _rate(made: Callable[[int], Callable[[], object]]) -> float:
+    n = 512
     while True:
-        a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
-        c = torch.empty_like(a)
-        _timed(a, c)  # first access to the memory is slower
-        seconds = min(_timed(a, c) for _ in range(REPEAT))
+        product = made(n)
+        product()  # first access to the memory is slower
+        seconds = min(_timed(product) for _ in range(REPEAT))
         if seconds >= LONG_ENOUGH or n >= 16384:
             return 2 * n**3 / seconds / 1e9
         n *= 2
 
 
-def _timed(a: torch.Tensor, c: torch.Tensor) -> float:
+def _timed(product: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    product()
+    return time.perf_counter() - start
+
+
+def _torch_product(n: int, device: torch.device | str, dtype: str) -> Callable[[], object]:
     import torch
 
-    start = time.perf_counter()
-    torch.mm(a, a, out=c)
-    if a.is_cuda:
-        torch.cuda.synchronize(a.device)
-    return time.perf_counter() - start
+    a = torch.ones((n, n), dtype=getattr(torch, dtype), device=device)
+    c = torch.empty_like(a)
+
+    def product() -> None:
+        torch.mm(a, a, out=c)
+        if a.is_cuda:
+            torch.cuda.synchronize(a.device)
+
+    return product
+
+
+def _numpy_product(n: int, dtype: str) -> Callable[[], object]:
+    import numpy as np
+
+    a, c = np.ones((n, n), dtype), np.empty((n, n), dtype)
+    return lambda: np.matmul(a, a, out=c)
+
+
+def _scipy_product(n: int, dtype: str) -> Callable[[], object]:
+    import numpy as np
+    from scipy.linalg.blas import get_blas_funcs
+
+    a, c = np.ones((n, n), dtype, order="F"), np.zeros((n, n), dtype, order="F")
+    (gemm,) = get_blas_funcs(("gemm",), (a,))
+    return lambda: gemm(1.0, a, a, 0.0, c, overwrite_c=True)

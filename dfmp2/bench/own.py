@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from statistics import median
 
-from dfmp2.bench.machine import gemm_rate
+from dfmp2.bench.machine import gemm_rates
 from dfmp2.bench.pairs import Run
 from dfmp2.errors import BackendUnavailable
 from dfmp2.interfaces.validation import default_tolerance
@@ -35,7 +35,7 @@ class StageRate:
     dtype : str
         The dtype of most of its flops. Empty if no flops are counted.
     of_peak : float or None
-        GFLOP/s divided by that of a square GEMM in this dtype.
+        GFLOP/s divided by that of a square GEMM in this dtype, by the fastest library.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Own:
         if job.choice.precision is not Precision.FP64:
             dtypes.append("float32")
         self.results: list[Result] = []
-        self._rates: dict[str, list[float]] = {dtype: [] for dtype in dtypes}
+        self._rates: dict[str, list[dict[str, float]]] = {dtype: [] for dtype in dtypes}
 
     def measure_gemm(self) -> None:
         """Measure the GEMM rate. This is done once before each run."""
         if self._device is not None:
             for dtype, rates in self._rates.items():
-                rates.append(gemm_rate(self._device, dtype))
+                rates.append(gemm_rates(self._device, dtype))
 
     def run(self) -> Run:
         """Time the DF-MP2 part once."""
@@ -88,9 +88,17 @@ class Own:
         peaks = [result.memory["peak"] for result in self.results if "peak" in result.memory]
         return max(peaks, default=None)
 
+    def gemm_rates(self) -> dict[str, dict[str, float]]:
+        """GFLOP/s of a square GEMM by dtype and library: medians without the warm-up."""
+        return {
+            dtype: {name: median(rate[name] for rate in rates[1:]) for name in rates[0]}
+            for dtype, rates in self._rates.items()
+            if rates[1:]
+        }
+
     def gemm_peak(self) -> dict[str, float]:
-        """GFLOP/s of a square GEMM by dtype, without the warm-up."""
-        return {dtype: median(rates[1:]) for dtype, rates in self._rates.items() if rates[1:]}
+        """The best of `gemm_rates` by dtype."""
+        return {dtype: max(rates.values()) for dtype, rates in self.gemm_rates().items()}
 
     def stages(self) -> list[StageRate]:
         """Medians over all runs without the first, which is a warm-up."""

@@ -45,6 +45,8 @@ class Peer(Protocol):
     version: str
     tolerance: float
     """Largest acceptable difference from the energy of dfmp2, in hartree."""
+    blas: str
+    """Its BLAS libraries with their kernels and threads, known after a run."""
 
     def run(self) -> Run:
         """Run the DF-MP2 part once."""

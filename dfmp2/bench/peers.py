@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from dfmp2.bench.blas import pyscf_blas
 from dfmp2.bench.pairs import Peer, Run
-from dfmp2.bench.psi4 import psi4_energy, psi4_obstacle, psi4_version
+from dfmp2.bench.psi4 import psi4_obstacle, psi4_run, psi4_version
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.references.mean_field import as_mean_field
 from dfmp2.references.solution import ScfSolution
@@ -72,7 +73,7 @@ class Pyscf:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self.version = metadata.version("pyscf")
+        self.version, self.blas = metadata.version("pyscf"), pyscf_blas(setup.threads)
 
     @staticmethod
     def obstacle(setup: Setup) -> str | None:
@@ -98,7 +99,7 @@ class PyscfNative:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self.version = metadata.version("pyscf")
+        self.version, self.blas = metadata.version("pyscf"), pyscf_blas(setup.threads)
 
     @staticmethod
     def obstacle(setup: Setup) -> str | None:
@@ -127,7 +128,7 @@ class Gpu4Pyscf:
         self._setup = setup
         import gpu4pyscf
 
-        self.version = str(gpu4pyscf.__version__)
+        self.version, self.blas = str(gpu4pyscf.__version__), "cuBLAS"
 
     @staticmethod
     def obstacle(setup: Setup) -> str | None:
@@ -157,7 +158,7 @@ class Psi4:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self.version = psi4_version()
+        self.version, self.blas = psi4_version(), "unknown before its first run"
 
     @staticmethod
     def obstacle(setup: Setup) -> str | None:
@@ -171,7 +172,9 @@ class Psi4:
         setup = self._setup
         mf = setup.mean_field()
         mf.with_df = setup.solution.with_df
-        return Run(*psi4_energy(mf, setup.aux.mol, len(setup.frozen), setup.threads))
+        found = psi4_run(mf, setup.aux.mol, len(setup.frozen), setup.threads)
+        self.blas = found.blas
+        return Run(found.seconds, found.e_corr)
 
 
 PEERS: dict[str, Any] = {peer.name: peer for peer in (Pyscf, PyscfNative, Psi4, Gpu4Pyscf)}

@@ -7,11 +7,14 @@ the timers "DFMP2 ..." in timer.dat. This leaves out its SCF, start and set-up, 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,10 @@ from dfmp2.errors import PeerError
 from dfmp2.molecules.plain import element_of
 
 __all__ = [
+    "Psi4Run",
     "input_files",
-    "psi4_energy",
     "psi4_obstacle",
+    "psi4_run",
     "psi4_version",
     "read_output",
     "read_timer",
@@ -51,11 +55,31 @@ set mp2_type df
 set scf_type {scf_type}
 {jkfit}
 set puream true
-set e_convergence 1e-9
+set e_convergence {e_convergence:g}
 set d_convergence 1e-7
 set maxiter 100
 energy('mp2')
+exec(open('blas.py').read())
 """
+
+BLAS = """\
+import ctypes, json
+found = []
+for path in sorted({line.split()[-1] for line in open('/proc/self/maps') if '/' in line}):
+    name = path.rsplit('/', 1)[-1].lower()
+    if not ('blas' in name or 'mkl_rt' in name or 'mkl_core' in name) or 'gsl' in name:
+        continue
+    kernels = None
+    try:
+        ask = ctypes.CDLL(path).openblas_get_corename
+        ask.restype = ctypes.c_char_p
+        kernels = ask().decode()
+    except (AttributeError, OSError):
+        pass
+    found.append([path, kernels])
+json.dump(found, open('blas.json', 'w'))
+"""
+"""Writes the BLAS libraries of its process, and the kernels of those that tell them."""
 
 
 def psi4_version() -> str:
@@ -84,7 +108,29 @@ def psi4_obstacle(mol: Any) -> str | None:
     return None
 
 
-def psi4_energy(mf: Any, aux: Any, frozen: int, threads: int) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Psi4Run:
+    """One run of Psi4.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time of the DF-MP2 part, from Psi4's own timers.
+    e_corr : float
+        Correlation energy, hartree.
+    whole : float
+        Wall time of the whole process, in seconds.
+    blas : str
+        Its BLAS in one line.
+    """
+
+    seconds: float
+    e_corr: float
+    whole: float
+    blas: str
+
+
+def psi4_run(mf: Any, aux: Any, frozen: int, threads: int) -> Psi4Run:
     """Run Psi4 once: an SCF like `mf`, then DF-MP2.
 
     Parameters
@@ -98,10 +144,7 @@ def psi4_energy(mf: Any, aux: Any, frozen: int, threads: int) -> tuple[float, fl
 
     Returns
     -------
-    seconds : float
-        Wall time of the DF-MP2 part, from Psi4's own timers.
-    e_corr : float
-        Correlation energy in hartree.
+    Psi4Run
 
     Raises
     ------
@@ -110,8 +153,9 @@ def psi4_energy(mf: Any, aux: Any, frozen: int, threads: int) -> tuple[float, fl
     """
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for name, text in input_files(mf, aux, frozen).items():
+        for name, text in {**input_files(mf, aux, frozen), "blas.py": BLAS}.items():
             (work / name).write_text(text, encoding="utf-8")
+        start = time.perf_counter()
         done = subprocess.run(
             ["psi4", "-n", str(threads), "input.dat", "output.dat"],
             cwd=work,
@@ -120,16 +164,32 @@ def psi4_energy(mf: Any, aux: Any, frozen: int, threads: int) -> tuple[float, fl
             text=True,
             check=False,
         )
-        output, timers = (_read(work / name) for name in ("output.dat", "timer.dat"))
+        whole = time.perf_counter() - start
+        names = ("output.dat", "timer.dat", "blas.json")
+        output, timers, blas = (_read(work / name) for name in names)
     if done.returncode:
         lines = (output + done.stdout + done.stderr).strip().splitlines()[-3:]
         raise PeerError(f"psi4 failed: {' '.join(lines)}; {LEAVE_OUT}")
-    return read_timer(timers), read_output(output)
+    named = f"{read_blas(blas)}, {threads} threads"
+    return Psi4Run(read_timer(timers), read_output(output), whole, named)
 
 
 def _read(path: Path) -> str:
     """Text of a file of Psi4; empty where Psi4 did not write it."""
     return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def read_blas(text: str) -> str:
+    """The BLAS libraries in a blas.json, in one line."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return "unknown"
+    named = [
+        f"{Path(path).name} ({kernels + ' kernels' if kernels else 'kernels unknown'})"
+        for path, kernels in found
+    ]
+    return " and ".join(named) or "unknown"
 
 
 def read_timer(text: str) -> float:
@@ -195,6 +255,7 @@ def input_files(mf: Any, aux: Any, frozen: int) -> dict[str, str]:
         atoms=atoms,
         frozen=frozen,
         scf_type=scf_type,
+        e_convergence=mf.conv_tol,
         jkfit=jkfit,
     )
     return files

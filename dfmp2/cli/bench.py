@@ -32,6 +32,14 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
     help="Timed pairs of runs per peer, after one warm-up.",
 )
 @click.option(
+    "--jobs",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Timed whole jobs of each program, with imports and an SCF with exact integrals. 0 leaves "
+    "them out: for large molecules they take much longer than all else.",
+)
+@click.option(
     "--peer",
     "peers",
     type=click.Choice(PEERS),
@@ -50,18 +58,22 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
 def bench(
     threads: int | None,
     pairs: int,
+    jobs: int,
     peers: tuple[str, ...],
     json_target: str | None,
     plot_target: str | None,
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Time the DF-MP2 part of dfmp2 beside other programs.
+    """Time dfmp2 beside other programs: the DF-MP2 part, and whole jobs.
 
     MOLECULE is an input of `dfmp2 run`. All programs use the same orbitals (Psi4: the same basis
     sets), the same auxiliary basis and the same number of threads. They run in turn, and each ratio
     compares two successive runs. The SCF is density-fitted and loosely converged, except that of a
-    chkfile, which is not repeated. It is an error if two energies differ (exit 3).
+    chkfile, which is not repeated. It is an error if two energies differ (exit 3). A whole job is
+    `dfmp2 run`, and beside it a PySCF script and Psi4 with the same thresholds. A peer that is
+    named and missing is an error (exit 7) after the others are timed; one that is not named is only
+    listed.
     """
     prepare_process(threads)
     from dfmp2.bench.compare import bench as run_bench
@@ -79,14 +91,14 @@ def bench(
     if plot_target is not None:
         check_target(plot_target)
     settings = settings_of({**options, **SCF})
-    jobs = read_molecules(options["molecules"], settings)
+    molecules = read_molecules(options["molecules"], settings)
     choice = choose(settings)
     require_device(choice)
-    planned = plan_jobs(jobs, choice)
+    planned = plan_jobs(molecules, choice)
     found: list[Bench] = []
 
     def work(job: PlannedJob, report: Reporter) -> None:
-        found.append(run_bench(job, peers or PEERS, pairs, report))
+        found.append(run_bench(job, peers or PEERS, pairs, report, jobs))
         output.echo(bench_text(found[-1]))
 
     with output:

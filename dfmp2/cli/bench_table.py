@@ -16,6 +16,9 @@ from dfmp2.cli.table import sizes_line
 __all__ = ["bench_data", "bench_text", "closing_text", "report_data"]
 
 PROGRAMS = ("program", "median s", "min-max s", "peer/dfmp2", "min-max", "peak MB")
+WHOLE = {"pyscf": "PySCF script", "psi4": "psi4"}
+"""Names of the whole jobs."""
+
 STAGES = ("stage of dfmp2", "median s", "GFLOP/s", "of peak", "dtype")
 
 
@@ -33,6 +36,8 @@ def bench_text(found: Bench) -> str:
         ("precision", result.labels["precision"]),
         ("threads", str(found.threads)),
         ("GEMM peak", _peaks(found)),
+        ("OpenBLAS variables", _variables(found)),
+        *((f"BLAS of {program}", blas) for program, blas in found.blas.items()),
     ]
     title = f"{result.molecule.name}: DF-MP2 part of dfmp2 {result.versions['dfmp2']} beside others"
     lines = [f"{title}, {pairs} interleaved pairs after a warm-up"]
@@ -54,6 +59,7 @@ def bench_text(found: Bench) -> str:
     ]
     lines += [*aligned(facts), "", *columns(PROGRAMS, programs, right=PROGRAMS[1:])]
     lines += aligned(list(found.missing.items()))
+    lines += ["", *_whole(found)]
     lines += ["", *columns(STAGES, stages, right=STAGES[1:4])]
     if found.reduction is not None:
         lines.append(
@@ -77,7 +83,16 @@ def closing_text(found: list[Bench], started: StartUp) -> str:
 
 
 def bench_data(found: Bench) -> dict[str, Any]:
-    """One molecule as plain data: times in seconds, memory in MB, energies in hartree."""
+    """One molecule as plain data: times in seconds, memory in MB, energies in hartree.
+
+    gemm_gflops : rate of a square GEMM by dtype and library; gemm_peak_gflops is the best by dtype
+    blas : BLAS, kernels and threads by program
+    environment : variables that change the kernels of OpenBLAS, null where they are not set
+    dfmp2, peers : runs of the DF-MP2 part, and the ratios of pairs of runs
+    whole_jobs : the same for whole processes with SCF and imports, or why_not
+    missing : peers that did not run, and why
+    stages, reduction_share : stages of dfmp2, whose of_peak refers to gemm_peak_gflops
+    """
     result = found.result
     return {
         "name": result.molecule.name,
@@ -87,7 +102,11 @@ def bench_data(found: Bench) -> dict[str, Any]:
         "labels": {**result.labels, "scf": found.scf},
         "threads": found.threads,
         "versions": result.versions,
-        "gemm_peak_gflops": found.gemm_peak,
+        "gemm_peak_gflops": {dtype: max(r.values()) for dtype, r in found.gemm_rates.items()},
+        "gemm_gflops": found.gemm_rates,
+        "blas": found.blas,
+        "environment": found.environment,
+        "whole_jobs": _whole_data(found),
         "dfmp2": {
             "runs": [asdict(run) for run in found.own],
             "median_seconds": median(run.seconds for run in found.own),
@@ -118,7 +137,8 @@ def report_data(
 ) -> dict[str, Any]:
     """The whole comparison as plain data."""
     return {
-        "what": "wall time of the DF-MP2 part; ratios are peer/dfmp2 of two runs in succession",
+        "what": "wall time of the DF-MP2 part, and of whole jobs with SCF and imports; ratios are "
+        "peer/dfmp2 of two runs in succession",
         "molecules": molecules,
         "exponents": exponents(found),
         "start_up_seconds": asdict(started),
@@ -135,6 +155,46 @@ def _memory(peak: float | None) -> str:
 
 
 def _peaks(found: Bench) -> str:
-    if not found.gemm_peak:
+    """The rate of the fastest library for each dtype, and those of the others."""
+    if not found.gemm_rates:
         return "not measured: torch does not use this device"
-    return ", ".join(f"{rate:.0f} GFLOP/s {dtype}" for dtype, rate in found.gemm_peak.items())
+    lines = []
+    for dtype, rates in found.gemm_rates.items():
+        (best, rate), *others = sorted(rates.items(), key=lambda item: -item[1])
+        rest = "".join(f"; {name} {other:.0f}" for name, other in others)
+        lines.append(f"{rate:.0f} GFLOP/s {dtype} ({best}{rest})")
+    return ", ".join(lines)
+
+
+def _variables(found: Bench) -> str:
+    values = found.environment.items()
+    return ", ".join(f"{name} {value or 'not set'}" for name, value in values)
+
+
+def _whole(found: Bench) -> list[str]:
+    """The table of whole jobs."""
+    whole = found.whole
+    if not whole.own:
+        return [f"  whole jobs (imports, SCF, DF-MP2) were not timed: {whole.why_not}"]
+    rows = [("dfmp2 run", *_times(whole.own), "", "")]
+    for one in whole.beside:
+        span = f"{min(one.ratios):.2f}-{max(one.ratios):.2f}"
+        rows.append((WHOLE[one.peer], *_times(one.theirs), f"{median(one.ratios):.2f}", span))
+    head = ("whole job, SCF included", *PROGRAMS[1:5])
+    return columns(head, rows, right=head[1:])
+
+
+def _whole_data(found: Bench) -> dict[str, Any]:
+    whole = found.whole
+    return {
+        "why_not": whole.why_not,
+        "dfmp2": [asdict(run) for run in whole.own],
+        "peers": {
+            one.peer: {
+                "runs": [asdict(run) for run in one.theirs],
+                "ratios": one.ratios,
+                "median_ratio": median(one.ratios),
+            }
+            for one in whole.beside
+        },
+    }

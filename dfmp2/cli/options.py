@@ -10,7 +10,7 @@ import click
 
 from dfmp2 import defaults
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS, REFERENCES, UNITS
+from dfmp2.settings import BACKENDS, BLAS, CHECKS, INTEGRALS, REFERENCES, SCF_ALGORITHMS, UNITS
 
 __all__ = [
     "Integer",
@@ -132,6 +132,14 @@ scf_options = _stack(
         help="Auxiliary basis of --density-fit. Default: PySCF's JK set of the basis.",
     ),
     click.option(
+        "--scf-algorithm",
+        type=click.Choice(SCF_ALGORITHMS),
+        default=defaults.SCF_ALGORITHM,
+        show_default=True,
+        help="corrected: exact integrals, with most iterations in fitted ones. direct: PySCF's "
+        "ordinary SCF. fitted: the same as --density-fit.",
+    ),
+    click.option(
         "--conv-tol",
         type=POSITIVE,
         default=defaults.CONV_TOL,
@@ -151,7 +159,7 @@ scf_options = _stack(
         default=defaults.CHECK_REFERENCE,
         show_default=True,
         help="Check that orbitals, orbital energies and total energy belong together: with random "
-        "elements of the Fock matrix, or all of them (full; always for chkfiles).",
+        "vectors on the Fock matrix, or all of it (full; always for chkfiles), or not (off).",
     ),
     click.option(
         "--check-stability",
@@ -160,10 +168,34 @@ scf_options = _stack(
     ),
 )
 
-molecule_options = _stack(geometry_options, scf_options)
+double_hybrid_options = _stack(
+    click.option(
+        "--xc",
+        metavar="NAME",
+        help="Energy of a double hybrid, such as B2PLYP or DSD-PBEP86-D3BJ, with RKS or UKS. "
+        "`dfmp2 show --methods` lists them.",
+    ),
+    click.option(
+        "--grid",
+        type=click.IntRange(0, 9),
+        default=defaults.GRID,
+        show_default=True,
+        help="Level of PySCF's grid for the functional of --xc.",
+    ),
+    click.option(
+        "--no-dispersion",
+        "dispersion",
+        is_flag=True,
+        flag_value=False,
+        default=True,
+        help="Leave out the dispersion energy of a double hybrid that ends in -D3BJ or -D4.",
+    ),
+)
+
+molecule_options = _stack(geometry_options, scf_options, double_hybrid_options)
 
 
-def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
+def _settings(accuracy: float | None, fused: bool | None, blas: str | None) -> Callable[[F], F]:
     """Options that may change when a run is continued."""
     return _stack(
         click.option(
@@ -173,6 +205,14 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
             help="Memory for the DF-MP2 part, in 10^6 bytes. Default: PySCF's (4000).",
         ),
         machine_options,
+        click.option(
+            "--blas",
+            type=click.Choice(BLAS),
+            default=blas,
+            show_default=True,
+            help="Library of the matrix products on the CPU. auto: the faster one of torch's and "
+            "NumPy's, measured at the start of a long run.",
+        ),
         click.option(
             "--precision",
             type=click.Choice([name.value for name in Precision]),
@@ -197,7 +237,7 @@ def _settings(accuracy: float | None, fused: bool | None) -> Callable[[F], F]:
     )
 
 
-settings_options = _settings(None, None)
+settings_options = _settings(None, None, None)
 
 calculation_options = _stack(
     click.option("--auxbasis", help="Auxiliary basis. Default: the RI-MP2 set of the basis."),
@@ -220,7 +260,7 @@ calculation_options = _stack(
         "--scale-os", type=_Finite(), help="Weight of the opposite-spin energy in the result."
     ),
     click.option("--scale-ss", type=_Finite(), help="Weight of the same-spin energy."),
-    _settings(defaults.ACCURACY, defaults.FUSED),
+    _settings(defaults.ACCURACY, defaults.FUSED, defaults.BLAS),
 )
 
 checkpoint_options = _stack(

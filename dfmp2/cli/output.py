@@ -19,6 +19,7 @@ from dfmp2.runfile.opening import SUFFIX
 if TYPE_CHECKING:
     from dfmp2.interfaces.validation import Comparison
     from dfmp2.workflow.jobs import Done
+    from dfmp2.workflow.time_forecast import TimeForecast
 
 __all__ = ["JsonOutput", "compare_done", "report_done"]
 
@@ -153,11 +154,24 @@ def _refuse_input(target: Path, inputs: list[str]) -> None:
         )
 
 
-def report_done(done: Done, output: JsonOutput, verbose: bool) -> None:
-    """Print the table of a finished job and add it to the JSON."""
+def report_done(
+    done: Done, output: JsonOutput, verbose: bool, expected: TimeForecast | None = None
+) -> None:
+    """Print the table of a finished job and add it to the JSON.
+
+    Parameters
+    ----------
+    done : Done
+    output : JsonOutput
+    verbose : bool
+        Also list the operations.
+    expected : TimeForecast, optional
+        Printed beside the measured times.
+    """
     from dfmp2.cli.table import operations_text, summary
 
-    output.echo(summary(done.result, origin=done.result.read_from or ""))
+    origin = done.result.read_from or ""
+    output.echo(summary(done.result, origin, done.solution.seconds, None if origin else expected))
     if verbose:
         output.echo(operations_text(done.result))
     output.add(done.result.to_qcschema())

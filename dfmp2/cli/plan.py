@@ -27,13 +27,20 @@ __all__ = ["plan"]
 @calculation_options
 @integrals_option
 @checkpoint_options
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Measure the rates of this machine on samples of the work, in less than 10 s per "
+    "molecule, for the forecast of time. Default: the rates of earlier runs.",
+)
 @traceback_option
-def plan(threads: int | None, **options: Any) -> None:
-    """Show the memory, disk, blocks and work of `dfmp2 run` with the same options.
+def plan(threads: int | None, measure: bool, **options: Any) -> None:
+    """Show the memory, disk, blocks, work and time of `dfmp2 run` with the same options.
 
     Nothing is computed, not even the SCF. The backend may be missing on this machine. The memory is
     a forecast for DF-MP2, above the memory of the process at its start. If the memory limit is too
-    small, the error names the smallest one that is enough.
+    small, the error names the smallest one that is enough. The time is a forecast for SCF and
+    DF-MP2, from the rates of earlier runs on this machine or from new ones (--measure).
     """
     prepare_process(threads)
     from dfmp2.backends.compiled import compiled_before
@@ -43,6 +50,7 @@ def plan(threads: int | None, **options: Any) -> None:
     from dfmp2.errors import BackendUnavailable
     from dfmp2.workflow.jobs import forecast_job, require_disk
     from dfmp2.workflow.prepare import choose
+    from dfmp2.workflow.time_forecast import forecast_of_time
 
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)
@@ -61,9 +69,10 @@ def plan(threads: int | None, **options: Any) -> None:
     def work(job: Job, _: Reporter) -> None:
         needed = forecast_job(job, choice)
         require_disk(needed.plan, job.settings)
-        aux = needed.aux
         on_nki = known is not None
-        echo(plan_text(job.name, needed.plan, f"{aux} ({aux.reason})", backend, on_nki))
+        aux, times = needed.aux, forecast_of_time(job, choice, needed, measure)
+        named = f"{aux} ({aux.reason})"
+        echo(plan_text(job.name, needed.plan, named, backend, on_nki, times))
         if known is not None:
             from dfmp2.workflow.programs import needed_programs
 

@@ -8,6 +8,7 @@ import sys
 from dfmp2.cli import THREADS
 from dfmp2.cli.configuration import ignore_configuration
 from dfmp2.cli.streams import print_line
+from dfmp2.references.pyscf_blas import load_pyscf
 
 __all__ = ["prepare_process"]
 
@@ -21,7 +22,8 @@ def prepare_process(threads: int | None) -> None:
     """Limit the threads of all libraries, and keep the user's settings of PySCF out of the numbers.
 
     Libraries read the number when they are loaded. In a process that loaded them with another one,
-    this is said on stderr, as are environment variables with a name that is not read.
+    this is said on stderr, as are environment variables with a name that is not read. PySCF is
+    imported, with kernels of its BLAS that fit the processor.
 
     Parameters
     ----------
@@ -47,6 +49,7 @@ def prepare_process(threads: int | None) -> None:
             f"{', '.join(sorted(VARIABLES))}"
         )
     ignore_configuration()
+    load_pyscf()
 
 
 def _loaded_with() -> dict[str, int]:

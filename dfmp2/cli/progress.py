@@ -13,7 +13,13 @@ from dfmp2.cli.streams import print_line
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from dfmp2.references.converge import ScfStep
+
 __all__ = ["Reporter", "reporting"]
+
+
+SHORT = 1.0
+"""Seconds. The iterations of a shorter SCF are not listed."""
 
 
 class Reporter:
@@ -65,6 +71,26 @@ class Reporter:
             self._bar.update(self._tasks[stage], completed=done)
         elif done == total:
             print_line(f"{label} done after {time.perf_counter() - start:.1f} s")
+
+    def iteration(self, step: ScfStep) -> None:
+        """Show an iteration of the SCF: on a terminal each one, otherwise those that take long.
+
+        Parameters
+        ----------
+        step : ScfStep
+        """
+        kind = "exact" if step.exact else "fitted"
+        text = (
+            f"{self._name}: SCF, {kind} iteration {step.number}: E = {step.energy:.8f} Eh, "
+            f"gradient {step.gradient:.1e} Eh"
+        )
+        now = time.perf_counter()
+        start = self._started.setdefault("SCF", now)
+        if self._bar is not None:
+            if "SCF" in self._tasks:
+                self._bar.update(self._tasks["SCF"], description=text)
+        elif step.exact and not self._quiet and now - start > SHORT:
+            print_line(f"{text}, {now - start:.1f} s")
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def resume(
     with JsonOutput(json_target, [file]) as output:
         with reporting(quiet) as report, printing_warnings(Path(file).name):
             report.start(Path(file).name)
-            done = resume_job(file, changes, report)
+            done = resume_job(file, changes, report, report.iteration)
         report_done(done, output, verbose)
         if validate or validate_exact:
             require_agreement([compare_done(done, tolerance, validate_exact, output)])

@@ -79,6 +79,8 @@ def run(
     from dfmp2.interfaces.validation import Comparison, require_agreement
     from dfmp2.workflow.jobs import run_job
     from dfmp2.workflow.prepare import choose
+    from dfmp2.workflow.rates import keep_rates
+    from dfmp2.workflow.time_forecast import time_from_earlier_runs
 
     require_used(tolerance, validate or validate_exact)
     output = JsonOutput(json_target, files_of(options))
@@ -88,8 +90,10 @@ def run(
     comparisons: list[Comparison] = []
 
     def work(job: PlannedJob, report: Reporter) -> None:
-        done = run_job(job, report)
-        report_done(done, output, verbose)
+        expected = time_from_earlier_runs(job, job.choice, job.known)
+        done = run_job(job, report, report.iteration)
+        report_done(done, output, verbose, expected)
+        keep_rates(done, job)
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))
 

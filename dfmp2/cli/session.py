@@ -58,6 +58,7 @@ def settings_of(options: dict[str, Any]) -> Settings:
         If a value is not understood, or two options contradict each other.
     """
     from dfmp2.molecules.basis import parse_basis
+    from dfmp2.references.double_hybrids import double_hybrid
     from dfmp2.references.frozen import parse_frozen
 
     keep = not options.get("no_checkpoint", False)
@@ -69,11 +70,21 @@ def settings_of(options: dict[str, Any]) -> Settings:
             f"--checkpoint {checkpoint} is one run file, but there are {len(molecules)} molecules; "
             "leave it out, so that each molecule has its own run file"
         )
+    algorithm = options.get("scf_algorithm", "fitted")
+    if options.get("density_fit") and algorithm != "fitted" and "scf_algorithm" in _given():
+        raise InputError(
+            f"--density-fit contradicts --scf-algorithm {algorithm}, which has exact integrals; "
+            "leave one out"
+        )
     by_element = {"basis", "scf_auxbasis", "auxbasis", "ecp"} & set(options)
     bases: dict[str, Any] = {name: parse_basis(options[name]) for name in by_element}
-    frozen = parse_frozen(options["frozen"])
-    chosen = {**options, **bases, "frozen": frozen, "keep": keep, "scale": _scale(options)}
-    return Settings.chosen(chosen)
+    frozen, xc = parse_frozen(options["frozen"]), options.get("xc")
+    if xc is not None:
+        xc = double_hybrid(xc).name
+    elif {"grid", "dispersion"} & _given():
+        raise InputError("--grid and --no-dispersion are for the double hybrid of --xc; add --xc")
+    chosen = {**options, **bases, "frozen": frozen, "keep": keep, "xc": xc}
+    return Settings.chosen({**chosen, "scale": _scale(options)})
 
 
 def _scale(options: dict[str, Any]) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ __all__ = ["show"]
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="FILE...")
 @click.option(
     "--plot",
     "target",
@@ -21,10 +21,13 @@ __all__ = ["show"]
     help="Plot the pair energies and the time per stage of one result. Needs matplotlib.",
 )
 @click.option("--check", is_flag=True, help="Also compare B of a run file with its checksums.")
+@click.option("--methods", is_flag=True, help="Print all methods with factors and sources.")
 @click.option(
     "--verbose", is_flag=True, help="List versions, and operations with device and calls."
 )
-def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool) -> None:
+def show(
+    files: tuple[str, ...], target: str | None, check: bool, methods: bool, verbose: bool
+) -> None:
     """Print the content of FILE: a run file, or a JSON file of `dfmp2 run --json`.
 
     If a run is not finished, its progress is printed, also while the run is going on. Values that
@@ -38,6 +41,12 @@ def show(files: tuple[str, ...], target: str | None, check: bool, verbose: bool)
     from dfmp2.runfile.file import is_run_file
     from dfmp2.runfile.status import read_status
 
+    if methods:
+        from dfmp2.cli.methods_table import methods_text
+
+        echo(methods_text())
+    elif not files:
+        raise click.UsageError("Missing argument 'FILE...'.")
     if target is not None:
         from dfmp2.cli.figure import check_target
         from dfmp2.cli.pair_figure import PairData, plot

@@ -152,7 +152,10 @@ def _reference(fields: dict[str, Any]) -> str:
     auxbasis = _basis(auxbasis) if isinstance(auxbasis, dict) else auxbasis or "JK set"
     fitted = f"density-fitted, {auxbasis}"
     integrals = fitted if fields["density_fit"] else "exact integrals"
-    return f"{fields['reference'].upper()}, {integrals}, conv_tol {fields['conv_tol']:g}"
+    functional = f" ({fields['xc']}, grid level {fields['grid']})" if "xc" in fields else ""
+    return (
+        f"{fields['reference'].upper()}{functional}, {integrals}, conv_tol {fields['conv_tol']:g}"
+    )
 
 
 def _settings(calculation: dict[str, Any]) -> str:

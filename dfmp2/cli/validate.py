@@ -62,7 +62,7 @@ def validate(
     comparisons: list[Comparison] = []
 
     def work(job: PlannedJob | StoredJob, report: Reporter) -> None:
-        solution = job.converge()
+        solution = job.converge(report.iteration)
         report("SCF", 1, 1)
         result = job.result if isinstance(job, StoredJob) else compute_job(job, solution, report)
         limit = default_tolerance(result) if tolerance is None else tolerance

@@ -14,6 +14,7 @@ from pathlib import Path
 from dfmp2.doctor.finding import Asked, Finding
 from dfmp2.doctor.host import (
     check_aws_simulator,
+    check_blas,
     check_cuda,
     check_h5py,
     check_numba_cache,
@@ -59,6 +60,7 @@ CHECKS: tuple[Callable[[Asked], Finding], ...] = (
     check_cuda,
     check_threads,
     check_pyscf,
+    check_blas,
     check_numba_cache,
     check_h5py,
 )

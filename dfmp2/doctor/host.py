@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from functools import partial
@@ -19,9 +20,11 @@ from dfmp2.doctor.finding import (
 )
 from dfmp2.doctor.verdict import TOLERANCE, product_error
 from dfmp2.errors import DFMP2Error
+from dfmp2.references.pyscf_blas import CORETYPE, KERNELS, has_avx2
 
 __all__ = [
     "check_aws_simulator",
+    "check_blas",
     "check_cuda",
     "check_h5py",
     "check_numba_cache",
@@ -29,6 +32,10 @@ __all__ = [
     "check_simulator",
     "check_threads",
 ]
+
+SLOW = ("Barcelona", "Bobcat", "Bulldozer", "Core2", "Katmai", "Nehalem", "Opteron", "Penryn",
+        "Piledriver", "Prescott", "Sandybridge", "Steamroller")  # fmt: skip
+"""Kernels of OpenBLAS without AVX2."""
 
 REINSTALL = "install dfmp2 again"
 
@@ -99,6 +106,32 @@ def check_threads(asked: Asked) -> Finding:
         return Finding("threads", "warn", f"{found}: more threads than CPUs",
                        f"dfmp2 run --threads {cpus}, or OMP_NUM_THREADS={cpus}")  # fmt: skip
     return Finding("threads", "ok", found)
+
+
+def check_blas(asked: Asked) -> Finding:
+    """The kernels that each BLAS of this process has chosen for the processor."""
+    from threadpoolctl import threadpool_info
+
+    with contextlib.suppress(ImportError, OSError):  # another check says so
+        importlib.import_module("pyscf.lib")
+    kernels, parts = {}, []
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            path = library["filepath"]
+            owner = next((n for n in ("numpy", "scipy", "pyscf", "torch") if f"/{n}" in path), path)
+            kernels[owner] = library.get("architecture")
+            name = f"{library['internal_api']} {library['version'] or ''}".strip()
+            parts.append(f"{owner}: {name}, {kernels[owner] or 'unknown'} kernels")
+    text = "; ".join(parts) or "none that threadpoolctl knows"
+    remedy = (
+        f"in a script, import numpy and scipy.linalg, set os.environ['{CORETYPE}'] = '{KERNELS}', "
+        "then import pyscf"
+    )
+    if kernels.get("pyscf") in SLOW and has_avx2(asked.root / "proc/cpuinfo"):
+        return Finding("BLAS", "warn", f"{text}; those of PySCF are for old processors", remedy)
+    if kernels.get("pyscf") == KERNELS:
+        text += f"; for these kernels of pyscf {remedy}"
+    return Finding("BLAS", "ok", text)
 
 
 def _check_import(name: str, asked: Asked) -> Finding:

@@ -1,16 +1,18 @@
 """A check of the Fock matrix by random vectors, from the integrals that MP2 computes anyway.
 
-For random combinations x, y of the orbitals, x^T (C^T F C - diag(e)) y must be zero. Each block of
-(mn|P) is multiplied with the vectors when it is made:
+R = C^T F C - diag(e) must be zero for all orbitals. Random vectors x, y of all orbitals give
+M = x^T R y. Each block of (mn|P) is multiplied with the vectors when it is made:
 
     J[P,x,y] = sum_mn x_m (mn|P) y_n
     K[P,x,i] = sum_mn x_m (mn|P) C_ni
     D[P] = 2 sum_i (ii|P)
 
-With the metric, Coulomb and exchange follow from these small arrays. The cost is one pass over the
-integrals while they are in the cache. Errors of the density fitting stay far below
-the faults that are looked for. Where the residual is too large, the caller decides with the exact
-Fock matrix.
+With the metric, Coulomb and exchange follow from these small arrays. The signs of the vectors are
+different for each orbital. Summed with the signs of the orbitals p and q, M therefore gives R_pq,
+plus noise from all other elements. Without a fault these are errors of the density fitting, and the
+noise is small. A few vectors are enough to see a fault of one orbital. The cost is one pass over
+the integrals while they are in the cache. Where an element is too large, the caller decides with
+the exact Fock matrix.
 """
 
 from __future__ import annotations
@@ -21,60 +23,129 @@ from numpy.typing import NDArray
 from dfmp2.backends.numba_cache import compiled
 from dfmp2.backends.protocol import Array, Tensor
 from dfmp2.fitting.metric import Metric
-from dfmp2.references.solution import ScfSolution
+from dfmp2.references.solution import ScfSolution, SpinOrbitals
 
 __all__ = ["SHARP", "FockProbe"]
 
 SEED = 20_240_229
 """Of the random numbers, so that a run can be repeated."""
 
-SHARP = 2e-3
-"""Hartree per orbital. The density fitting of RI sets reaches 7e-4."""
+VECTORS = 12
+"""Vectors, at least; an even number. The cost is proportional to it, and the noise to its inverse
+and to the root of the number of orbitals."""
+
+SHARP = 5e-3
+"""Hartree, for orbitals at the gap. Errors of the density fitting and the noise reach 3.6e-3."""
+
+ROWS = 256
+"""Orbitals whose elements are in memory together."""
 
 
 def _multiply(triangles, density, vectors, d, half):  # type: ignore[no-untyped-def]
-    """Multiply lower triangles with the density and with both vectors, in one pass over them.
+    """Multiply lower triangles with the density and with all vectors, in one pass over them.
 
-    The threads of a BLAS are not used: they would compete with those that make the integrals.
+    The threads of a BLAS are not used: they would compete with those that make the integrals. Four
+    rows and two vectors at a time need few loads and stores for each multiplication.
 
     Parameters
     ----------
     triangles : ndarray, shape (npart, nao (nao + 1) / 2), float64
     density : ndarray, shape (nao (nao + 1) / 2,), float64
         With the factor 2 of both halves.
-    vectors : ndarray, shape (2, nao), float64
+    vectors : ndarray, shape (an even number, nao), float64
     d : ndarray, shape (npart,), float64
         Written: sum_mn D_mn (mn|P).
-    half : ndarray, shape (npart, 2, nao), float64
-        Zero; written: sum_n (mn|P) x_n.
+    half : ndarray, shape (npart, number of vectors, nao), float64
+        Written: sum_n (mn|P) x_n.
     """
+    count, nao = vectors.shape
     for p in range(triangles.shape[0]):
-        first, total = 0, 0.0
-        for m in range(vectors.shape[1]):
-            line, weights = triangles[p, first : first + m], density[first : first + m]
-            x, y, to_x, to_y = vectors[0, :m], vectors[1, :m], half[p, 0, :m], half[p, 1, :m]
-            own_x, own_y = vectors[0, m], vectors[1, m]
-            sum_x, sum_y = 0.0, 0.0
-            for n in range(m):
-                value = line[n]
-                total += value * weights[n]
-                sum_x += value * x[n]
-                sum_y += value * y[n]
-                to_x[n] += value * own_x
-                to_y[n] += value * own_y
-            value = triangles[p, first + m]
-            total += value * density[first + m]
-            half[p, 0, m] = sum_x + value * own_x
-            half[p, 1, m] = sum_y + value * own_y
-            first += m + 1
+        line, total = triangles[p], 0.0
+        m, size = 0, nao % 4  # the first rows are too short for four at a time
+        while m < nao:
+            r0 = m * (m + 1) // 2
+            r1 = r0 + m + 1
+            r2 = r1 + m + 2
+            r3 = r2 + m + 3
+            for n in range(r0, (m + size) * (m + size + 1) // 2):
+                total += line[n] * density[n]
+            half[p, :, m : m + size] = 0.0
+            if m > 0:
+                row0, row1 = line[r0 : r0 + m], line[r1 : r1 + m]
+                row2, row3 = line[r2 : r2 + m], line[r3 : r3 + m]
+                for v in range(0, count, 2):
+                    x, y, to_x, to_y = vectors[v], vectors[v + 1], half[p, v], half[p, v + 1]
+                    x0, x1, x2, x3 = x[m], x[m + 1], x[m + 2], x[m + 3]
+                    y0, y1, y2, y3 = y[m], y[m + 1], y[m + 2], y[m + 3]
+                    s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
+                    for n in range(m):
+                        a0, a1, a2, a3 = row0[n], row1[n], row2[n], row3[n]
+                        xn, yn = x[n], y[n]
+                        s0 += a0 * xn
+                        s1 += a1 * xn
+                        s2 += a2 * xn
+                        s3 += a3 * xn
+                        t0 += a0 * yn
+                        t1 += a1 * yn
+                        t2 += a2 * yn
+                        t3 += a3 * yn
+                        to_x[n] += a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+                        to_y[n] += a0 * y0 + a1 * y1 + a2 * y2 + a3 * y3
+                    to_x[m], to_x[m + 1], to_x[m + 2], to_x[m + 3] = s0, s1, s2, s3
+                    to_y[m], to_y[m + 1], to_y[m + 2], to_y[m + 3] = t0, t1, t2, t3
+            for r in range(m, m + size):  # the triangle where these rows meet their own columns
+                first = r * (r + 1) // 2
+                for v in range(count):
+                    for n in range(m, r):
+                        half[p, v, r] += line[first + n] * vectors[v, n]
+                        half[p, v, n] += line[first + n] * vectors[v, r]
+                    half[p, v, r] += line[first + r] * vectors[v, r]
+            m, size = m + size, 4
         d[p] = total
 
 
 multiply = compiled(_multiply)
 
 
+class _Spin:
+    """The vectors of the orbitals of one spin, and what they gave."""
+
+    def __init__(self, spin: SpinOrbitals, one_electron: NDArray[np.float64], naux: int) -> None:
+        self._energies = spin.mo_energy
+        self._random = _random_numbers(len(spin.occupied))
+        self._weights = self._random * _sizes(spin.mo_energy, spin.occupied)[:, None]
+        self.vectors = spin.mo_coeff @ self._weights
+        self._one = self.vectors.T @ one_electron @ self.vectors
+        self.orbitals = np.ascontiguousarray(spin.mo_coeff[:, spin.occupied])
+        count = self.vectors.shape[1]
+        self._j = np.zeros((naux, count, count))
+        self.k = np.zeros((count, naux, self.orbitals.shape[1]))
+
+    def put(self, rows: slice, half: Array) -> None:
+        """Take sum_n (mn|P) x_n of the auxiliary functions `rows`."""
+        self._j[rows] = half @ self.vectors
+        self.k[:, rows] = (half @ self.orbitals).swapaxes(0, 1)
+
+    def worst(self, d_fitted: Array) -> float:
+        """Largest element of C^T F C - diag(e) of this spin, as of `FockProbe.worst`."""
+        count = len(self.k)
+        rows = self.k.reshape(count, -1)
+        found = self._one + np.tensordot(d_fitted, self._j, axes=1) - rows @ rows.T
+        found -= (self._weights.T * self._energies) @ self._weights
+        size = self._weights.T @ self._weights
+        mean = float(np.trace(found) / np.trace(size))
+        found -= mean * size
+        np.fill_diagonal(found, 0.0)  # sums of the whole diagonal of R, which say nothing of one p
+        found /= count * (count - 1)
+        elements = [0.0]
+        for p in range(0, len(self._random), ROWS):
+            part = self._random[p : p + ROWS] @ found @ self._random.T
+            elements.append(float(np.abs(part).max()))
+        return max(2 * abs(mean), *elements)
+
+
 class FockProbe:
-    """The Fock matrix of a closed shell in a few random vectors.
+    """The Fock matrices in a few random vectors of the orbitals of each spin.
 
     Parameters
     ----------
@@ -86,25 +157,23 @@ class FockProbe:
     """
 
     def __init__(self, solution: ScfSolution, one_electron: NDArray[np.float64], naux: int) -> None:
-        self._energies, self._occupied = solution.mo_energy, solution.mo_occ > 0
-        self._weights = _random_vectors(self._energies, self._occupied)
-        self._vectors = solution.mo_coeff @ self._weights
-        self._one = self._vectors.T @ one_electron @ self._vectors
-        self._orbitals = np.ascontiguousarray(solution.mo_coeff[:, self._occupied])
-        self._density = 2 * self._orbitals @ self._orbitals.T
+        self._spins = [_Spin(spin, one_electron, naux) for spin in solution.spins]
+        electrons = 2 / len(self._spins)  # of one orbital
+        orbitals = np.hstack([spin.orbitals for spin in self._spins])
+        self._density: Array = electrons * orbitals @ orbitals.T
+        self._vectors = np.hstack([spin.vectors for spin in self._spins])
         self._columns = np.ascontiguousarray(self._vectors.T)
-        nao, count = self._vectors.shape
+        nao = len(self._vectors)
         pairs = 2 * self._density - np.diag(self._density.diagonal())  # m > n is packed once
         self._triangle = pairs[np.tril_indices(nao)]
-        self._d = np.zeros((naux, 1))
-        self._j = np.zeros((naux, count, count))
-        self._k = np.zeros((naux, count, self._orbitals.shape[1]))
+        self._d = np.zeros(naux)
+        self._d_fitted = self._d
         self._seen = np.zeros(naux, dtype=bool)
 
     def packed(self, p0: int, triangles: Array) -> None:
         """Multiply lower triangles [P,mn] of the auxiliary functions from `p0` on."""
-        half = np.zeros((len(triangles), *self._columns.shape))
-        d = self._d[p0 : p0 + len(triangles), 0]
+        half = np.empty((len(triangles), *self._columns.shape))
+        d = self._d[p0 : p0 + len(triangles)]
         multiply(triangles, self._triangle, self._columns, d, half)
         self._put(p0, half)
 
@@ -114,11 +183,14 @@ class FockProbe:
         half = (eri @ vectors).transpose(1, 2).cpu().numpy()
         self._put(p0, half)
         density = eri.new_tensor(self._density)
-        self._d[p0 : p0 + len(half), 0] = (eri.flatten(1) @ density.flatten()).cpu().numpy()
+        self._d[p0 : p0 + len(half)] = (eri.flatten(1) @ density.flatten()).cpu().numpy()
 
     def _put(self, p0: int, half: Array) -> None:
-        rows = slice(p0, p0 + len(half))
-        self._j[rows], self._k[rows] = half @ self._vectors, half @ self._orbitals
+        rows, first = slice(p0, p0 + len(half)), 0
+        for spin in self._spins:
+            count = spin.vectors.shape[1]
+            spin.put(rows, half[:, first : first + count])
+            first += count
         self._seen[rows] = True
 
     @property
@@ -127,50 +199,51 @@ class FockProbe:
         return bool(self._seen.all())
 
     def fit(self, metric: Metric) -> None:
-        """Multiply with the factor of the metric, which fitted integrals hold already."""
+        """Multiply with the metric, which fitted integrals hold already."""
         import torch
 
-        naux = len(self._d)
-        parts = [self._d, self._j.reshape(naux, -1), self._k.reshape(naux, -1)]
-        stacked = torch.from_numpy(np.concatenate(parts, axis=1))
-        factor = torch.from_numpy(metric.factor)
-        if metric.kind == "cholesky":
-            fitted = torch.linalg.solve_triangular(factor, stacked, upper=False)
-        else:
-            fitted = factor @ stacked
-        d, j, k = np.split(fitted.numpy(), np.cumsum([p.shape[1] for p in parts[:2]]), axis=1)
-        self._d, self._j, self._k = d, j.reshape(self._j.shape), k.reshape(self._k.shape)
+        factor, d = torch.from_numpy(metric.factor), torch.from_numpy(self._d)[:, None]
+        cholesky = metric.kind == "cholesky"
+        fitted = torch.cholesky_solve(d, factor) if cholesky else factor.T @ (factor @ d)
+        self._d_fitted = fitted[:, 0].numpy()
+        for spin in self._spins:
+            k = torch.from_numpy(spin.k)
+            for x in range(len(k)):
+                k[x] = (
+                    torch.linalg.solve_triangular(factor, k[x], upper=False)
+                    if cholesky
+                    else factor @ k[x]
+                )
 
     def worst(self) -> float:
-        """Largest residual per orbital, hartree. Above `SHARP` it is more than a fitting error.
+        """Largest element of C^T F C - diag(e), hartree. Above `SHARP` it is more than noise.
 
-        The mean over the orbitals and the rest are compared apart. Errors of the density
-        fitting have the same sign for all orbitals, so the first grows with their number, and the
-        second with its square root.
+        Elements of virtual orbitals are divided by the root of 1 + |e - e(LUMO)| of each of the
+        two. The mean of the diagonal is compared apart, because most errors of the density fitting
+        have the same sign there.
         """
-        coulomb = np.tensordot(self._d[:, 0], self._j, axes=1)
-        exchange = np.einsum("Pxi,Pyi->xy", self._k, self._k, optimize=True)
-        claimed = (self._weights.T * self._energies) @ self._weights
-        residual = self._one + coulomb - exchange - claimed
-        size = self._weights.T @ self._weights
-        mean = float(np.trace(residual) / np.trace(size))
-        count = max(float(np.trace(size)) / 2, 1.0)
-        rest = float(np.linalg.norm(residual - mean * size)) / np.sqrt(count)
-        return max(abs(mean), float(rest) / 2)
+        return max(spin.worst(self._d_fitted) for spin in self._spins)
 
 
-def _random_vectors(energies: Array, occupied: NDArray[np.bool_]) -> Array:
-    """Two vectors of all orbitals, shape (nmo, 2).
+def _random_numbers(orbitals: int) -> Array:
+    """Signs and sizes of the orbitals in the vectors, shape (orbitals, vectors), mean square 1.
 
-    No number is small, so that a wrong energy of any orbital is seen, and their sizes differ, so
-    that two orbitals that are exchanged are seen. Orbitals far from the gap have smaller weights:
-    they matter less to MP2, and density fitting is less exact for them.
+    No number is small, so that each orbital is seen. The sizes differ, so that orbitals with the
+    same signs are told apart.
     """
-    random = np.random.default_rng(SEED)
-    found = random.choice([-1.0, 1.0], (len(energies), 2))
+    random, count = np.random.default_rng(SEED), max(VECTORS, 2 * round(np.sqrt(orbitals) / 4))
+    found = random.choice([-1.0, 1.0], (orbitals, count))
     found *= random.uniform(0.6, 1.4, found.shape)
-    for space, edge in ((occupied, np.max), (~occupied, np.min)):
-        own = energies[space]
-        if len(own):
-            found[space] /= np.sqrt(1 + np.abs(own - edge(own)))[:, None]
+    found *= np.sqrt(count) / np.linalg.norm(found, axis=1, keepdims=True)
+    return found
+
+
+def _sizes(energies: Array, occupied: NDArray[np.bool_]) -> Array:
+    """Weights of the orbitals, shape (nmo,): smaller for virtual orbitals far from the gap.
+
+    These matter less to MP2, and density fitting is less exact for them.
+    """
+    found = np.ones(len(energies))
+    virtual = energies[~occupied]
+    found[~occupied] = 1 / np.sqrt(1 + np.abs(virtual - virtual.min(initial=np.inf)))
     return found

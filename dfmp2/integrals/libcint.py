@@ -1,12 +1,12 @@
 """Three-centre integrals (mn|P) by libcint, in blocks of auxiliary shells.
 
-Only the packed lower triangle of mn is computed. libcint screens negligible shell pairs. Blocks
-consist of whole auxiliary shells, because libcint cannot split a shell.
+Only the packed lower triangle of mn is computed. libcint leaves out negligible products of
+primitive functions. Blocks consist of whole auxiliary shells, because libcint cannot split a shell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from math import ceil
@@ -23,6 +23,11 @@ __all__ = ["LIBCINT", "Libcint", "ThreeCentreIntegrals"]
 PARTS = 8
 """Parts of a block per thread. A thread that is finished takes the next part, so that the work is
 balanced."""
+
+CUTOFF = 40.0
+"""libcint leaves out products of primitive functions below exp(-40) = 4e-18. Its own value is 60.
+Integrals of (H2O)10/cc-pVTZ then take 10 to 14 % less time and change by at most 6e-19 Eh, which is
+far below their rounding errors."""
 
 
 class ThreeCentreIntegrals:
@@ -60,28 +65,60 @@ class ThreeCentreIntegrals:
         self._env = mole.conc_env(
             mol._atm, mol._bas, mol._env, auxmol._atm, auxmol._bas, auxmol._env
         )
+        atm, bas, env = self._env
+        env[mole.PTR_EXPCUTOFF] = env[mole.PTR_EXPCUTOFF] or CUTOFF  # a user may have set it
         self._nbas = mol.nbas
         self._nao = int(mol.nao_nr())
         self._loc = moleintor.make_loc(self._env[1], self._intor)
         # Only orbital shells form pairs here. Pair data of the auxiliary shells take tens of MB.
-        atm, bas, env = self._env
         self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         self._aux_loc = auxmol.ao_loc_nr()
         self.blocks = shell_blocks(self._aux_loc, block, shells)
-        largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
+        self._largest = max((b.p1 - b.p0 for b in self.blocks), default=0)
         self._triangle = self._nao * (self._nao + 1) // 2
-        self._packed = np.empty(largest * self._triangle)
-        self._unpacked = np.empty(largest * self._nao * self._nao)
 
     def __iter__(self) -> Iterator[tuple[AuxBlock, Array]]:
         """Yield each block with its integrals [P,m,n] in hartree.
 
         The next block uses the same memory.
         """
-        nao = self._nao
-        unpacked = self._unpacked.reshape(-1, nao, nao)
-        for block, _ in self._made(lambda _: self._packed, unpacked):
+        packed = np.empty(self._largest * self._triangle)
+        unpacked = np.empty((self._largest, self._nao, self._nao))
+        for block, _ in self._made(lambda _: packed, unpacked):
             yield block, unpacked[: block.p1 - block.p0]
+
+    def maker(self) -> Callable[[AuxBlock], Iterator[Array]]:
+        """The integrals of a block in one thread, with memory of this thread.
+
+        Returns
+        -------
+        callable
+            make(block) computes a block and returns its [m,n], one after the other in the same
+            memory.
+        """
+        from pyscf import lib
+
+        lib.num_threads(1)  # of this thread
+        packed = np.empty((self._largest, self._triangle))
+        square = np.empty((self._nao, self._nao))
+
+        def make(block: AuxBlock) -> Iterator[Array]:
+            own = packed[: block.p1 - block.p0]
+            self._make(block, own)
+            return (lib.unpack_tril(one, out=square) for one in own)
+
+        return make
+
+    def _make(self, part: AuxBlock, packed: Array) -> None:
+        from pyscf.gto import moleintor
+
+        nbas = self._nbas
+        shells = (0, nbas, 0, nbas, nbas + part.shell0, nbas + part.shell1)
+        moleintor.getints3c(
+            self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, packed
+        )
+        if self._probe is not None:
+            self._probe.packed(part.p0, packed)
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, Array]]:
         """Yield each block with its lower triangles [P,mn], written to the buffer of the block."""
@@ -94,19 +131,13 @@ class ThreeCentreIntegrals:
         call, which slows down the next work.
         """
         from pyscf import lib
-        from pyscf.gto import moleintor
 
-        nbas, loc = self._nbas, self._aux_loc
+        loc = self._aux_loc
         threads = int(lib.num_threads())
 
         def make(part: AuxBlock, packed: Array, first: int) -> None:
-            shells = (0, nbas, 0, nbas, nbas + part.shell0, nbas + part.shell1)
             own = slice(part.p0 - first, part.p1 - first)
-            moleintor.getints3c(
-                self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, packed[own]
-            )
-            if self._probe is not None:
-                self._probe.packed(part.p0, packed[own])
+            self._make(part, packed[own])
             if unpacked is not None:
                 lib.unpack_tril(packed[own], out=unpacked[own])
 

@@ -22,8 +22,10 @@ from dfmp2.interfaces.scanner import require_follows_molecule, scanner_of
 from dfmp2.interfaces.values import accepted
 from dfmp2.interfaces.with_df import auxbasis_of, require_density_fitting
 from dfmp2.planning.plan import Plan
+from dfmp2.references.double_hybrids import double_hybrid
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.frozen import frozen_orbitals
+from dfmp2.references.kohn_sham import require_functional, with_functional
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
@@ -68,6 +70,10 @@ class DFMP2(CheckedAttributes):
         density-fitted SCF.
     mo_coeff, mo_occ : ndarray, optional
         Canonical orbitals to use instead of the mean field's.
+    xc : str, optional
+        Name of a double hybrid, such as "B2PLYP" or "DSD-PBEP86-D3BJ" (`dfmp2 show --methods` lists
+        them). `mf` is a `dft.RKS` or `dft.UKS` with the functional of its Kohn-Sham part, or of
+        its orbitals (XYG3).
 
     Notes
     -----
@@ -84,6 +90,9 @@ class DFMP2(CheckedAttributes):
         Largest acceptable energy error from reduced precision, hartree.
     backend, device : str or None
         See `dfmp2.set_backend`; None takes the default.
+    blas : str
+        Library of the matrix products on the CPU: "auto" (default, the faster one, which long runs
+        measure), "torch" or "numpy".
     max_memory : float
         MB above the resident memory at the start; PySCF's value of the mean field.
     fused : bool
@@ -92,12 +101,17 @@ class DFMP2(CheckedAttributes):
         Parameters of regularised MP2 (1/hartree), whose energies the same pass gives.
     scale : tuple of float or None
         Weights of opposite and same spin. `e_corr` and `e_tot` are those of the scaled method then.
+    dispersion : bool
+        Add the dispersion energy of a double hybrid whose name ends in -D3BJ or -D4 (default).
     allow_ks : bool
-        Take a Kohn-Sham reference as it is, for the second-order term of a double hybrid.
+        Take a Kohn-Sham reference as it is: the second-order energy without weights.
     check_reference : str
         Check that orbitals, orbital energies and total energy of the mean field belong together:
-        "auto" (default) with random elements of the Fock matrix, which costs little, "full" with
-        the whole Fock matrix, "off" not at all.
+        "auto" (default) with random vectors on the Fock matrix, which costs little and sees single
+        orbitals (high virtual ones less sharply), "full" with the whole Fock matrix, "off" only for
+        NaN and infinity. With "auto",
+        Kohn-Sham orbitals are compared with the whole Kohn-Sham matrix up to 120 basis functions.
+        Beyond, only their orthonormality is checked; the result says so.
     check_stability : bool
         Warn if the SCF has a solution of lower energy (internal stability).
     integrals : str
@@ -115,7 +129,11 @@ class DFMP2(CheckedAttributes):
     name : str
         Name of the molecule in the result and in the run file.
     e_hf, e_corr, e_corr_os, e_corr_ss, e_tot, e_tot_scs, e_tot_sos : float
-        Energies of the finished run, hartree.
+        Energies of the finished run, hartree. Of a double hybrid, `e_hf` is the energy of its
+        Kohn-Sham part, `e_corr` the weighted second-order energy, and `e_tot` the sum with the
+        dispersion energy; `e_tot_scs` and `e_tot_sos` do not exist.
+    e_dispersion : float
+        Dispersion energy of a double hybrid, hartree; 0 for others.
     e_corr_singles : float
         Energy of the single excitations of an ROHF, contained in `e_corr`; 0 for others. Hartree.
     energies : dict
@@ -154,6 +172,7 @@ class DFMP2(CheckedAttributes):
         auxbasis: Any = None,
         mo_coeff: NDArray[np.float64] | None = None,
         mo_occ: NDArray[np.float64] | None = None,
+        xc: str | None = None,
     ) -> None:
         require_mean_field(mf)
         if isinstance(auxbasis, np.ndarray):
@@ -168,7 +187,7 @@ class DFMP2(CheckedAttributes):
         self._mo_coeff: NDArray[np.float64] | None = None
         self._mo_occ: NDArray[np.float64] | None = None
         self.verbose, self.stdout, self.max_memory = mf.verbose, mf.stdout, mf.max_memory
-        self.frozen, self.auxbasis = frozen, auxbasis
+        self.frozen, self.auxbasis, self.xc = frozen, auxbasis, xc
         self.mo_coeff, self.mo_occ = mo_coeff, mo_occ
         self.progress: Progress = silent
         self.name = "molecule"
@@ -221,7 +240,7 @@ class DFMP2(CheckedAttributes):
                 require_provided(name)
         settings = self._settings()
         choice = choose(settings)
-        solution = self._solution(mo_coeff)
+        solution = self._reference(mo_coeff)
         if mo_energy is not None:
             _require_same(mo_energy, solution.mo_energy)
         settings = self._with_auxbasis(settings, solution)
@@ -254,7 +273,7 @@ class DFMP2(CheckedAttributes):
             As `kernel`; ResourceError if `max_memory` is too small.
         """
         coeff, occ = self._mo_coeff, self._mo_occ
-        solution = read_mean_field(self._scf, coeff, occ, self.allow_ks, "off")
+        solution = read_mean_field(self._scf, coeff, occ, self._takes_ks, "off")
         settings = self._with_auxbasis(self._settings(), solution)
         return forecast(solution.mol, settings, solution).plan
 
@@ -389,7 +408,7 @@ class DFMP2(CheckedAttributes):
 
     def get_e_hf(self, mo_coeff: NDArray[np.float64] | None = None) -> float:
         """Energy of the reference, hartree, also before the run."""
-        return self._solution(mo_coeff).e_tot
+        return self._reference(mo_coeff).e_tot
 
     def dump_flags(self, verbose: int | None = None) -> DFMP2:
         """Print the options at verbose level 4, as PySCF's classes do."""
@@ -418,16 +437,35 @@ class DFMP2(CheckedAttributes):
             )
         return replace(settings, auxbasis=auxbasis_of(self._with_df, solution))
 
-    def _solution(self, mo_coeff: NDArray[np.float64] | None = None) -> ScfSolution:
+    @property
+    def _takes_ks(self) -> bool:
+        return bool(self.allow_ks or self.xc is not None)
+
+    def _reference(self, mo_coeff: NDArray[np.float64] | None = None) -> ScfSolution:
+        """The orbitals, with the energy of the Kohn-Sham part of a double hybrid."""
+        if self.xc is None:
+            return self._solution(mo_coeff)
+        hybrid = double_hybrid(self.xc)
+        require_functional(self._scf, hybrid)
+        # Random elements of the Fock matrix need the density functional, so all are checked.
+        check = "full" if self.check_reference == "auto" else self.check_reference
+        solution = self._solution(mo_coeff, check)
+        return with_functional(solution, self._scf, hybrid)
+
+    def _solution(
+        self, mo_coeff: NDArray[np.float64] | None = None, check: str | None = None
+    ) -> ScfSolution:
         coeff = self._mo_coeff if mo_coeff is None else accepted("mo_coeff", mo_coeff)
-        check, own = self.check_reference, coeff is None and self._mo_occ is None
-        solution = read_mean_field(self._scf, coeff, self._mo_occ, self.allow_ks, check)
+        check, own = check or self.check_reference, coeff is None and self._mo_occ is None
+        solution = read_mean_field(self._scf, coeff, self._mo_occ, self._takes_ks, check)
         return with_stability(solution, self._scf) if self.check_stability and own else solution
 
     def _log(self, result: Result) -> None:
         log = logger.new_logger(self)
-        log.note("E(DF-MP2) = %.15g  E_corr = %.15g", result.e_tot, result.e_corr)
-        log.note("E(SCS-DF-MP2) = %.15g", result.e_tot_scs)
+        name = result.double_hybrid or "DF-MP2"
+        log.note("E(%s) = %.15g  E_corr = %.15g", name, result.e_tot, result.e_corr)
+        if result.double_hybrid is None:
+            log.note("E(SCS-DF-MP2) = %.15g", result.e_tot_scs)
         labels = result.labels
         log.info("auxiliary basis %s (%s)", labels["auxbasis"], labels["auxbasis_reason"])
         log.info("ran on %s", result.provenance.device_line())
@@ -516,6 +554,7 @@ class DFMP2(CheckedAttributes):
     pair_energies = property(lambda self: self._finished().pair_energies)
     e_corr_singles = property(lambda self: self._finished().e_singles)
     energies = property(lambda self: self._finished().energies)
+    e_dispersion = property(lambda self: self._finished().e_dispersion)
     spin_square = property(lambda self: self._finished().spin_square)
     emp2 = e_corr
     emp2_scs = property(lambda self: self.e_tot_scs - self.e_hf)

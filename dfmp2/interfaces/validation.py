@@ -3,6 +3,7 @@
 `pyscf.mp.dfmp2` and `pyscf.mp.dfump2` share the integrals (libcint), the orbitals and the auxiliary
 basis with dfmp2, and nothing else. Conventional MP2, without fitting, gives the fitting error.
 PySCF has no single excitations of an ROHF, so those of the result are added to its energies.
+For Kohn-Sham orbitals a plain sum over PySCF's integrals takes the place of these programs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from dfmp2 import defaults
 from dfmp2.errors import ValidationError
+from dfmp2.interfaces.explicit_sum import explicit_energies
 from dfmp2.references.mean_field import as_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
@@ -48,6 +50,7 @@ class Comparison:
         Conventional MP2, where it was asked for.
     hf_difference : float
         Reference energy of the result minus that of the SCF it is compared on.
+    reference : {"HF", "KS"}
     """
 
     name: str
@@ -56,6 +59,7 @@ class Comparison:
     tolerance: float
     e_corr_exact: float | None = None
     hf_difference: float = 0.0
+    reference: str = "HF"
 
     @property
     def difference(self) -> float:
@@ -96,6 +100,16 @@ def compare(
 
     frozen = result.frozen
     hf_difference = result.e_hf - solution.e_tot
+    if result.reference.endswith("KS"):
+        return Comparison(
+            name=result.molecule.name,
+            e_corr=result.e_corr,
+            e_corr_pyscf=_weighted(solution, result, result.molecule.auxbasis),
+            tolerance=tolerance,
+            e_corr_exact=_weighted(solution, result, None) if exact else None,
+            hf_difference=hf_difference,
+            reference="KS",
+        )
     e_corr, singles = result.energies["MP2"]["correlation"], result.e_singles
     if not result.e_corr_os and not result.e_corr_ss:
         zero = singles if exact else None  # nothing to correlate; PySCF refuses such molecules
@@ -117,6 +131,13 @@ def compare(
         e_corr_exact=e_exact,
         hf_difference=hf_difference,
     )
+
+
+def _weighted(solution: ScfSolution, result: Result, auxbasis: Any) -> float:
+    """The second-order energy with the weights of a result, from a plain sum."""
+    opposite, same = result.scale or (1.0, 1.0)
+    e_os, e_ss = explicit_energies(solution, result.frozen, auxbasis)
+    return opposite * e_os + same * e_ss
 
 
 def pyscf_dfmp2(
@@ -167,7 +188,8 @@ def require_agreement(comparisons: list[Comparison]) -> None:
     failed = [c for c in comparisons if not c.agrees]
     if failed:
         lines = ", ".join(
-            f"{c.name} by {c.difference:.2e} Eh (E(HF) by {c.hf_difference:.2e})" for c in failed
+            f"{c.name} by {c.difference:.2e} Eh (E({c.reference}) by {c.hf_difference:.2e})"
+            for c in failed
         )
         raise ValidationError(
             f"the energy differs from PySCF's: {lines} (tolerance {failed[0].tolerance:g} Eh)"

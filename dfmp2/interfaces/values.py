@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from dfmp2.errors import InputError
+from dfmp2.references.double_hybrids import double_hybrid
 from dfmp2.results.stages import Precision
-from dfmp2.settings import BACKENDS, CHECKS, INTEGRALS
+from dfmp2.settings import BACKENDS, BLAS, CHECKS, INTEGRALS
 from dfmp2.tensors.problem import silent
 
 __all__ = ["accepted"]
@@ -100,12 +101,14 @@ _RULES = {
     "accuracy": _Rule("a finite number above 0 (hartree)", lambda v: _number(v) and 0 < v < inf),
     "allow_ks": _flag(),
     "backend": _choice(BACKENDS, none=True),
+    "blas": _choice(BLAS),
     "check_reference": _choice(CHECKS),
     "check_stability": _flag(),
     "checkpoint": _Rule("a path of a run file, or None", _or_none(_path)),
     "checkpoint_interval": _Rule(
         "a finite number of seconds, 0 or more", lambda v: _number(v) and 0 <= v < inf
     ),
+    "dispersion": _flag(),
     "device": _Rule(
         "a name such as 'cpu', 'cuda' or 'cuda:0', with a simulator 'bundled' or 'aws', or None",
         _or_none(_text),
@@ -137,6 +140,11 @@ _RULES = {
         "two numbers, the weights of opposite and same spin, or None",
         _or_none(lambda v: _pair(v) and all(_number(one) and isfinite(one) for one in v)),
         lambda v: None if v is None else (float(v[0]), float(v[1])),
+    ),
+    "xc": _Rule(
+        "the name of a double hybrid, or None",
+        _or_none(_text),
+        lambda value: None if value is None else double_hybrid(value).name,
     ),
 }
 

@@ -186,10 +186,12 @@ class _Bytes:
     t: int
     per_aux: int
     per_aux_disk: int
+    squares: int
     tables: int
 
     def peak_in_memory(self, aux_block: int) -> int:
-        return OVERHEAD + self.b + max(aux_block * self.per_aux, self.metric, self.t)
+        transform = aux_block * self.per_aux + self.squares
+        return OVERHEAD + self.b + max(transform, self.metric, self.t)
 
     def peak_on_disk(self, aux_block: int, rows: int, solve_rows: int) -> int:
         solve = self.metric + (solve_rows + 1) * self.row
@@ -200,9 +202,12 @@ class _Bytes:
 def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Bytes:
     nao, nocc, nvir, naux = sizes.nao, sizes.nocc, sizes.nvir, sizes.naux
     d, elements = BYTES_PER_DOUBLE, sizes.elements
-    # per auxiliary function: packed, unpacked, first and second half-transformed integrals
+    # per auxiliary function: packed, first and second half-transformed integrals. Those of libcint
+    # are unpacked one by one if several threads put them into B in memory, else block by block.
     packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
-    per_aux = d * (packed + (0 if on_gpu else nao * nao + nocc * nao + elements))
+    per_aux = d * (packed + (0 if on_gpu else nocc * nao + elements))
+    unpacked = 0 if on_gpu else d * nao * nao
+    by_block = metric_done or threads == 1
     width = gemm_width(nvir)
     t = max(T_BLOCK, d * nvir * width) + (d * width * naux if width > nvir else 0)
     return _Bytes(
@@ -210,8 +215,10 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
         row=d * nvir * naux,
         metric=0 if metric_done else 2 * d * naux * naux,  # (P|Q) and its factor
         t=0 if on_gpu else threads * t,
-        per_aux=per_aux,
-        per_aux_disk=per_aux + 2 * d * elements,  # the block of B, and in the file's order
+        per_aux=per_aux + (unpacked if by_block else 0),
+        # with the block of B, and once more in the order of the file
+        per_aux_disk=per_aux + unpacked + 2 * d * elements,
+        squares=0 if by_block else threads * unpacked,
         tables=4 * nocc * naux,  # checksums
     )
 
@@ -232,7 +239,7 @@ def make_plan(
     max_memory : float
         Memory limit in MB (10^6 bytes), above the resident memory at the start of DF-MP2.
     threads : int
-        CPU threads. Each has a block of T.
+        CPU threads. Each has a block of T. 1 where NKI kernels transform whole blocks.
     aux_block : int, optional
         Auxiliary functions per integral block, instead of the best number.
     metric_done : bool
@@ -261,8 +268,11 @@ def make_plan(
     in_memory = least_in_memory <= budget
     _require_budget(size, max_memory, smallest, only_in_memory=metric_done or on_gpu)
     if aux_block is None:
-        best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * sizes.nao**2), smallest)
-        held, each = (size.b, size.per_aux) if in_memory else (size.tables, size.per_aux_disk)
+        held, each = (size.b + size.squares, size.per_aux)
+        if not in_memory:
+            held, each = (size.tables, size.per_aux_disk)
+        at_once = threads * smallest if in_memory and size.squares else smallest
+        best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * sizes.nao**2), at_once)
         aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, sizes.naux)))
     i_rows, j_rows, solve_rows = _rows_from_disk(sizes, size, budget)
     if in_memory:
@@ -276,7 +286,9 @@ def make_plan(
         memory = {"rows of B[i,P,a]": (i_rows + 2 * j_rows) * size.row, "checksums": size.tables}
     memory |= {
         "metric and its factor": size.metric,
-        "integral block": aux_block * (size.per_aux if in_memory else size.per_aux_disk),
+        "integral block": (
+            aux_block * size.per_aux + size.squares if in_memory else aux_block * size.per_aux_disk
+        ),
         "T blocks": size.t,
         "libraries": OVERHEAD,
     }

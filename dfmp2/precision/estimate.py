@@ -174,7 +174,7 @@ def place_fitted(reference: Reference, accuracy: float) -> Placement:
     -------
     Placement
     """
-    error = _pair_error(reference.nocc / len(reference.spins))
+    error = _pair_error(reference.electron_pairs)
     on_host = {Stage.AO2MO: "the SCF's integrals are there"}
     if error > accuracy:
         on_host[Stage.PAIRS] = f"float32 would cost {error:.0e} Eh"

@@ -4,8 +4,8 @@ MP2 cannot see that they do not: it gives another number without a message. Ther
 
 - C^T S C = 1, and no number is NaN or infinite (`require_orthonormal`);
 - E_nuc + sum_i (e_i + h_ii) = E_tot, which needs no two-electron integrals;
-- the Fock matrix: a few random elements of it during the DF-MP2 run (see
-  `dfmp2.integrals.fock_probe`), or all of it (`require_solution`).
+- the Fock matrix: with random vectors during the DF-MP2 run (see `dfmp2.integrals.fock_probe`), or
+  all of it (`require_solution`).
 
 The two-electron part of the Fock matrix is always that of the molecule, and not the mean field's
 own: MP2 uses the integrals of the molecule, so an SCF with other integrals is no reference for it.
@@ -47,24 +47,29 @@ by the Fock matrix."""
 
 FOCK = 5e-3
 """Hartree. Largest element of C^T F C - diag(e). Density fitting and seminumerical exchange change
-elements by up to 1e-3, a real fault by 5e-2 and more."""
+elements by up to 3e-3, a real fault by 5e-2 and more."""
+
+OWN_FOCK = 5e-4
+"""The same where the Fock matrix is made from the integrals of the SCF itself. It leaves room for
+rounding and for an SCF that is converged to PySCF's default (orbital gradient 3e-5)."""
 
 ENERGY, ENERGY_PER_ATOM = 1e-3, 1e-4
 """Hartree. Largest error of a total energy that other integrals may have given: those of a
 density-fitted SCF, whose chkfile does not name its set, or of seminumerical exchange."""
 
 HELD = 120
-"""Atomic orbitals. Up to this number a Fock matrix from integrals in memory takes 0.1 s."""
+"""Atomic orbitals. Up to this number a Fock matrix from integrals in memory takes 0.1 s, and that
+of a Kohn-Sham method about a second."""
 
 FULL = "orthonormality, total energy and the whole Fock matrix"
 CHEAP = "orthonormality, total energy and random elements of the Fock matrix"
 WITHOUT_FOCK = "orthonormality and total energy"
-KOHN_SHAM = "orthonormality only, because the orbitals are Kohn-Sham orbitals"
+KOHN_SHAM = "orthonormality only, because Kohn-Sham orbitals of this size need check_reference full"
 OFF = "off"
 
 ADVICE = (
     "run the SCF again without changing its results (probable causes: orbitals or energies set by "
-    "hand, a level shift, another unit, Kohn-Sham orbitals), or use check_reference 'off'"
+    "hand, a level shift, another unit, orbitals of another method), or use check_reference 'off'"
 )
 
 
@@ -76,14 +81,11 @@ class FockFaults:
     ----------
     gradient : float
         Largest element between an occupied and a virtual orbital.
-    worst : float
-        Largest element of C^T F C - diag(e).
     text : str
         Describes the largest fault. Empty if there is none.
     """
 
     gradient: float
-    worst: float
     text: str
 
 
@@ -93,7 +95,7 @@ def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
     Parameters
     ----------
     solution : ScfSolution
-    mf : pyscf.scf.hf.RHF
+    mf : pyscf.scf.hf.SCF
         The mean field with these orbitals.
     how : {"auto", "full", "off"}
 
@@ -115,42 +117,70 @@ def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
     if solution.kind == "ROHF":
         require_rohf(solution, mf)
         return replace(solution, check=ReferenceCheck(FULL))
-    if how == "auto" and solution.kind.endswith("KS"):
-        return replace(solution, check=ReferenceCheck(KOHN_SHAM))
-    exact = partial(require_solution, solution, mf)
-    if how == "auto" and not solution.open_shell:
+    kohn_sham = solution.kind.endswith("KS")
+    if how == "auto" and not kohn_sham:
         one_electron, difference = _sum_rule(solution, mf)
-        if abs(difference) <= SUM_RULE and _own_fock_fits(solution, mf, one_electron):
+        own = _held_potential(solution, mf)
+        limit = _limit(solution)
+        fits = own is None or np.abs(_residual(solution, one_electron + own)).max() <= limit
+        if abs(difference) <= SUM_RULE and fits:
+            exact = partial(require_solution, solution, mf)
             return replace(solution, check=ReferenceCheck(CHEAP, one_electron, exact))
-    exact()
+    elif how == "auto" and solution.mo_coeff.shape[-2] > HELD:
+        return replace(solution, check=ReferenceCheck(KOHN_SHAM))
+    require_solution(solution, mf)
     return replace(solution, check=ReferenceCheck(FULL))
 
 
-def _own_fock_fits(solution: ScfSolution, mf: Any, one_electron: NDArray[np.float64]) -> bool:
-    """Whether the Fock matrix of the integrals that the SCF of a small molecule holds fits.
+def _limit(solution: ScfSolution) -> float:
+    """Largest element of C^T F C - diag(e) with the integrals of the SCF itself, hartree.
 
-    True where there are none. It sees each orbital, which random elements do not.
+    PySCF converges the orbital gradient to the root of the threshold of the energy.
+    """
+    return min(FOCK, max(OWN_FOCK, 3 * float(np.sqrt(solution.conv_tol))))
+
+
+def _residual(solution: ScfSolution, fock: NDArray[np.float64]) -> NDArray[np.float64]:
+    """C^T F C - diag(e), shape (nmo, nmo), or (2, nmo, nmo) of both spins."""
+    coeff = solution.mo_coeff
+    diagonal = solution.mo_energy[..., None] * np.eye(solution.nmo)
+    found: NDArray[np.float64] = coeff.swapaxes(-1, -2) @ fock @ coeff - diagonal
+    return found
+
+
+def _density(solution: ScfSolution) -> NDArray[np.float64]:
+    """The density matrix, shape (nao, nao), or (2, nao, nao) of both spins."""
+    coeff = solution.mo_coeff
+    density: NDArray[np.float64] = (coeff * solution.mo_occ[..., None, :]) @ coeff.swapaxes(-1, -2)
+    return density
+
+
+def _held_potential(solution: ScfSolution, mf: Any) -> NDArray[np.float64] | None:
+    """The two-electron part of the Fock matrix, where the SCF of a small molecule holds integrals.
+
+    They are those of its own Fock matrix, so they show faults below the error of a density fitting.
     """
     from pyscf import df, scf
 
-    nao, occupied = len(solution.mo_coeff), solution.mo_occ > 0
+    nao = solution.mo_coeff.shape[-2]
     own, fitting = getattr(mf, "_eri", None), solution.with_df
-    density = 2 * solution.mo_coeff[:, occupied] @ solution.mo_coeff[:, occupied].T
+    density = _density(solution)
     if nao > HELD:
-        return True
+        return None
     if isinstance(fitting, df.DF):
         cderi = fitting._cderi
         held = isinstance(cderi, np.ndarray) and cderi.shape[-1] == nao * (nao + 1) // 2
         if not held or getattr(mf, "only_dfj", False):
-            return True
+            return None
         coulomb, exchange = fitting.get_jk(density, hermi=1)
     elif isinstance(own, np.ndarray):
         coulomb, exchange = scf.hf.dot_eri_dm(own, density, hermi=1)
     else:
-        return True
-    fock = solution.mo_coeff.T @ (one_electron + coulomb - exchange / 2) @ solution.mo_coeff
-    fock[np.diag_indices_from(fock)] -= solution.mo_energy
-    return bool(np.abs(fock).max(initial=0.0) <= FOCK)
+        return None
+    potential: NDArray[np.float64] = (
+        coulomb.sum(axis=0) - exchange if solution.open_shell else coulomb - exchange / 2
+    )
+    return potential
 
 
 def require_finite(solution: ScfSolution) -> None:
@@ -194,18 +224,20 @@ def require_orthonormal(solution: ScfSolution) -> None:
 
 
 def _sum_rule(solution: ScfSolution, mf: Any) -> tuple[NDArray[np.float64], float]:
-    """The one-electron part of the Fock matrix, and E_nuc + sum_i (e_i + h_ii) - E_tot."""
+    """The one-electron part of the Fock matrix, and E_nuc + sum_i (e_i + h_ii) - E_tot.
+
+    The sum is that over electrons, divided by two.
+    """
     hcore = np.asarray(mf.get_hcore())
-    occupied = solution.mo_occ > 0
-    orbitals = solution.mo_coeff[:, occupied]
-    energy = float(mf.energy_nuc()) + float(solution.mo_energy[occupied].sum())
-    energy += float(((hcore @ orbitals) * orbitals).sum())
+    density = _density(solution).reshape(-1, *hcore.shape).sum(axis=0)
+    energy = float(mf.energy_nuc()) + float((solution.mo_occ * solution.mo_energy).sum()) / 2
+    energy += float((hcore * density).sum()) / 2
     summary = getattr(mf, "scf_summary", None) or {}
     energy += float(summary.get("dispersion", 0.0)) + float(summary.get("e_cds", 0.0))
     solvent: Any = getattr(mf, "with_solvent", None)
     potential: Any = getattr(solvent, "v", None)
     if np.shape(potential) == hcore.shape:  # the energy of a solvent is not half of its potential's
-        energy += float(solvent.e) - float(((potential @ orbitals) * orbitals).sum())
+        energy += float(solvent.e) - float((potential * density).sum()) / 2
         hcore = hcore + potential
     return hcore, energy - solution.e_tot
 
@@ -263,12 +295,13 @@ def require_solution(solution: ScfSolution, mf: Any) -> None:
     Raises
     ------
     InputError
-        If an element of C^T F C - diag(e) exceeds `FOCK`, or the energy differs.
+        If an element of C^T F C - diag(e) is too large, or the energy differs.
     """
     faults = fock_faults(solution, mf, same_integrals=SGX not in solution.hamiltonian)
     if faults.text:
+        method = "Kohn-Sham" if solution.kind.endswith("KS") else "Hartree-Fock"
         raise InputError(
-            "orbitals, orbital energies and total energy do not belong to one Hartree-Fock "
+            f"orbitals, orbital energies and total energy do not belong to one {method} "
             f"solution of this molecule: {faults.text}; {ADVICE}"
         )
 
@@ -283,22 +316,19 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
     same_integrals : bool
         Whether the SCF had the integrals that are used here. Its total energy must be the same.
     """
-    coeff, energy, occ = solution.mo_coeff, solution.mo_energy, solution.mo_occ
-    density = (coeff * occ[..., None, :]) @ coeff.swapaxes(-1, -2)
+    occ, density = solution.mo_occ, _density(solution)
     potential = _potential(solution, mf, density)
-    fock = coeff.swapaxes(-1, -2) @ mf.get_fock(vhf=potential, dm=density) @ coeff
-    own = np.diagonal(fock, axis1=-2, axis2=-1).copy()
-    size = np.abs(fock - energy[..., None] * np.eye(solution.nmo))
-    between = (occ > 0)[..., :, None] & (occ == 0)[..., None, :]
-    gradient = float(size[between].max(initial=0.0))
+    residual = _residual(solution, mf.get_fock(vhf=potential, dm=density))
+    size = np.abs(residual)
     worst = float(size.max(initial=0.0))
     text = ""
-    if not worst <= FOCK:
+    if not worst <= (_limit(solution) if same_integrals else FOCK):
         *spin, p, q = (int(x) for x in np.unravel_index(int(np.nanargmax(size)), size.shape))
         p, q = sorted((p, q))
-        energy, own = energy[tuple(spin)], own[tuple(spin)]
+        energy = float(solution.mo_energy[(*spin, p)])
+        own = energy + float(residual[(*spin, p, p)])
         text = (
-            f"orbital {p} has the energy {energy[p]:.4f} Eh, but {own[p]:.4f} in the Fock matrix"
+            f"orbital {p} has the energy {energy:.4f} Eh, but {own:.4f} in the Fock matrix"
             if p == q
             else f"the Fock matrix couples the orbitals {p} and {q} by {worst:.2g} Eh"
         )
@@ -307,7 +337,8 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
         limit = SUM_RULE if same_integrals else ENERGY + ENERGY_PER_ATOM * solution.mol.natm
         if not abs(total - solution.e_tot) <= limit:
             text = f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have {total:.6f} Eh"
-    return FockFaults(gradient, worst, text)
+    between = (occ > 0)[..., :, None] & (occ == 0)[..., None, :]
+    return FockFaults(float(size[between].max(initial=0.0)), text)
 
 
 def _potential(solution: ScfSolution, mf: Any, density: NDArray[np.float64]) -> Any:

@@ -16,6 +16,7 @@ from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceErro
 from dfmp2.references.check import FULL, checked, require_finite, require_orthonormal
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx
+from dfmp2.references.kohn_sham import grid_of
 from dfmp2.references.semicanonical import semicanonical
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 
@@ -64,30 +65,35 @@ def read_mean_field(
     """
     kind = _kind(mf, allow_ks)
     own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
-    coeff = np.asarray(mf.mo_coeff if mo_coeff is None else mo_coeff)
-    occ = np.asarray(mf.mo_occ if mo_occ is None else mo_occ)
-    _check_orbitals(mf, kind, coeff, occ)
-    energy, fock = np.asarray(mf.mo_energy) if own else np.zeros(occ.shape), None
+    _require_orbitals(mf)
+    spin = 1 if kind.startswith("U") else 0
+    coeff = _numbers("mo_coeff", mf.mo_coeff if mo_coeff is None else mo_coeff, 2 + spin)
+    occ = _numbers("mo_occ", mf.mo_occ if mo_occ is None else mo_occ, 1 + spin)
+    energy = _numbers("mo_energy", mf.mo_energy, 1 + spin)
+    _check_orbitals(mf, kind, coeff, energy, occ)
+    energy, fock = energy if own else np.zeros(occ.shape), None
     if kind == "ROHF":
         coeff, energy, occ, fock = semicanonical(mf, coeff, occ)
     solution = ScfSolution(
         mol=mf.mol,
         kind=kind,
-        e_tot=float("nan" if mf.e_tot is None else mf.e_tot),
+        e_tot=float(_numbers("e_tot", float("nan") if mf.e_tot is None else mf.e_tot, 0)),
         mo_coeff=coeff,
         mo_energy=energy,
         mo_occ=occ,
         fock=fock,
-        conv_tol=float(mf.conv_tol),
+        conv_tol=float(_numbers("conv_tol", mf.conv_tol, 0)),
         with_df=None if is_sgx(mf) else getattr(mf, "with_df", None) or None,
         hamiltonian=decorations(mf),
+        functional=str(mf.xc) if kind.endswith("KS") else "",
+        grid=grid_of(mf) if kind.endswith("KS") else None,
     )
     require_finite(solution)
     if own:
         return checked(solution, mf, check)
     require_orthonormal(solution)
-    energy, e_tot = _rebuilt(mf, coeff, occ)
-    return replace(solution, mo_energy=energy, e_tot=e_tot, check=ReferenceCheck(FULL))
+    rebuilt, e_tot = _rebuilt(mf, coeff, occ)
+    return replace(solution, mo_energy=rebuilt, e_tot=e_tot, check=ReferenceCheck(FULL))
 
 
 def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any:
@@ -140,7 +146,8 @@ def _kind(mf: Any, allow_ks: bool) -> str:
         if not allow_ks:
             raise UnsupportedReferenceError(
                 f"{name}: Kohn-Sham orbitals are no Hartree-Fock reference; converge mf.to_hf() "
-                "instead, or set allow_ks=True for the second-order term of a double hybrid"
+                "instead, or name a double hybrid with xc; allow_ks=True gives the second-order "
+                "term without weights"
             )
         if kind == "ROHF":
             raise UnsupportedReferenceError(
@@ -155,9 +162,8 @@ def is_periodic(mol: Any) -> bool:
     return any(kind.__name__ == "Cell" for kind in type(mol).__mro__)
 
 
-def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) -> None:
-    spin = (2,) if kind.startswith("U") else ()
-    if mf.mo_coeff is None or coeff.dtype == object:
+def _require_orbitals(mf: Any) -> None:
+    if mf.mo_coeff is None:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
     if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
         raise NotConvergedError(
@@ -167,18 +173,49 @@ def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) 
         )
     if not mf.converged:
         raise NotConvergedError(
-            "the SCF is not converged, so MP2 on it has no meaning; raise mf.max_cycle, or try "
-            "mf = mf.newton() or a level shift, and run it again"
+            "the SCF is not converged (mf.converged is False), so MP2 on it has no meaning. After "
+            "to_rhf() or to_hf(), which clear it, run mf.kernel(mf.make_rdm1()); else raise "
+            "mf.max_cycle, or try mf = mf.newton() or a level shift, and run it again"
         )
+
+
+_SHAPES = {
+    "mo_coeff": "numbers of shape (nao, nmo), or (2, nao, nmo) of a UHF",
+    "mo_energy": "one number per orbital (and spin of a UHF)",
+    "mo_occ": "one number per orbital (and spin of a UHF)",
+}
+
+
+def _numbers(name: str, value: Any, ndim: int) -> NDArray[Any]:
+    """An attribute as an array of float64. Complex orbitals stay: they are refused elsewhere."""
+    kind = _SHAPES.get(name, "one number")
+    try:
+        found = np.asarray(value)
+        if found.dtype.kind not in ("fiubc" if name == "mo_coeff" else "fiub"):
+            raise TypeError(f"type {found.dtype}")
+        if found.ndim != ndim:
+            raise ValueError(f"shape {found.shape}")
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} of the SCF must be {kind}, found {type(value).__name__} ({error}); run "
+            "mf.kernel() again"
+        ) from error
+    return found if found.dtype.kind == "c" else found.astype(np.float64, copy=False)
+
+
+def _check_orbitals(
+    mf: Any, kind: str, coeff: NDArray[Any], energy: NDArray[Any], occ: NDArray[np.float64]
+) -> None:
+    spin = (2,) if kind.startswith("U") else ()
     if np.iscomplexobj(coeff):
         raise UnsupportedReferenceError(
             "the orbitals are complex; dfmp2 treats real orbitals only (take mo_coeff.real if "
             "their imaginary part is zero)"
         )
-    if np.shape(mf.mo_energy) != np.shape(mf.mo_occ) or occ.shape[:-1] != spin:
+    if energy.shape != np.shape(mf.mo_occ):
         raise InputError(
-            f"mo_energy has shape {np.shape(mf.mo_energy)} and mo_occ {np.shape(mf.mo_occ)}; one "
-            "number per orbital is needed, run mf.kernel() again"
+            f"mo_energy has shape {energy.shape} and mo_occ {np.shape(mf.mo_occ)}; one number per "
+            "orbital is needed, run mf.kernel() again"
         )
     if coeff.shape != (*spin, mf.mol.nao_nr(), occ.shape[-1]):
         raise InputError(
@@ -194,7 +231,8 @@ def _check_orbitals(mf: Any, kind: str, coeff: NDArray[Any], occ: NDArray[Any]) 
     allowed = {"R": (0, 2), "U": (0, 1)}[kind[0]] if kind != "ROHF" else (0, 1, 2)
     if not np.isin(occ, allowed).all():
         distance = np.abs(occ.ravel()[:, None] - np.array(allowed)).min(axis=1)
-        odd = sorted({float(n) for n in occ.ravel()[np.argsort(-distance)[:3]] if n not in allowed})
+        largest = occ.ravel()[np.argsort(-distance)[:3]]
+        odd = sorted({float(n) for n in largest if n not in allowed})
         raise UnsupportedReferenceError(
             f"occupations {odd} are not among {allowed}; switch smearing off, or use an "
             "open-shell or multireference method"

@@ -84,6 +84,11 @@ class Reference:
         return sum(spin.nocc for spin in self.spins)
 
     @property
+    def electron_pairs(self) -> float:
+        """Number of correlated electrons, divided by two."""
+        return self.nocc / len(self.spins)
+
+    @property
     def empty(self) -> bool:
         """Whether there is no pair of electrons to correlate, or no virtual orbital."""
         alone = len(self.spins) > 1 and self.nocc < 2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dfmp2 import defaults
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.check import FULL, require_orthonormal
+from dfmp2.references.converge import Report, converge
+from dfmp2.references.double_hybrids import double_hybrid_of
+from dfmp2.references.kohn_sham import KINDS, grid_of, new_kohn_sham, with_functional
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
@@ -21,6 +26,7 @@ def run_scf(
     settings: Settings,
     gradient_tol: float = defaults.GRADIENT_TOL,
     x2c: bool = False,
+    progress: Report | None = None,
 ) -> ScfSolution:
     """Converge a Hartree-Fock calculation.
 
@@ -28,12 +34,14 @@ def run_scf(
     ----------
     mol : pyscf.gto.Mole
     settings : Settings
-        Read: `reference`, `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`,
-        `check_reference`, `check_stability`.
+        Read: `reference`, `scf_algorithm`, `density_fit`, `scf_auxbasis`, `conv_tol`, `max_cycle`,
+        `check_reference`, `check_stability`, `xc`, `grid`.
     gradient_tol : float
         Threshold of the orbital gradient, hartree.
     x2c : bool
         Use the spin-free X2C Hamiltonian (sfX2C1e).
+    progress : callable, optional
+        Called with each `dfmp2.references.converge.ScfStep`.
 
     Returns
     -------
@@ -53,8 +61,12 @@ def run_scf(
         mf = mf.sfx2c1e()
     mf.conv_tol, mf.conv_tol_grad = settings.conv_tol, gradient_tol
     mf.max_cycle = settings.max_cycle
+    hybrid, how = double_hybrid_of(settings), None
     try:
-        mf.kernel()
+        if hybrid is None:
+            how = converge(mf, settings.scf_algorithm, progress=progress)
+        else:
+            mf.kernel()
     except np.linalg.LinAlgError as error:
         raise InputError(
             f"PySCF cannot do the SCF in this basis ({error}); the basis is linearly dependent: "
@@ -71,7 +83,17 @@ def run_scf(
             "iterations; raise --max-cycle, or converge it in PySCF and pass its chkfile"
         )
     mf._eri = None  # the check of the reference keeps the mean field, but needs no memory for these
-    solution = read_mean_field(mf, check=settings.check_reference)
+    corrected = how is not None and how.algorithm == "corrected"
+    if corrected and settings.check_reference != "off" and "ROHF" not in type(mf).__name__:
+        solution = read_mean_field(mf, check="off")
+        require_orthonormal(solution)  # energies and e_tot are those of its last Fock matrix
+        solution = replace(solution, check=ReferenceCheck(FULL))
+    else:
+        solution = read_mean_field(mf, allow_ks=how is None, check=settings.check_reference)
+    if how is not None:
+        solution = replace(solution, how=how, notes=how.notes)
+    if hybrid is not None:
+        solution = with_functional(solution, mf, hybrid)
     return with_stability(solution, mf) if settings.check_stability else solution
 
 
@@ -90,20 +112,30 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
     -------
     ScfSolution
     """
-    with_df = getattr(new_scf(mol, settings), "with_df", None)
+    mf = new_scf(mol, settings)
+    with_df = getattr(mf, "with_df", None)
     if with_df is not None and settings.integrals == "scf":
         with_df.build()
     check = ReferenceCheck("not repeated for the orbitals in the run file")
-    kind = scf_kind(mol, settings.reference).upper()
-    return ScfSolution(mol=mol, kind=kind, with_df=with_df, check=check, **orbitals)
+    how, kind = orbitals["how"], scf_kind(mol, settings.reference)
+    notes = () if how is None else how.notes
+    if settings.xc is not None:
+        orbitals = {**orbitals, "functional": mf.xc, "grid": grid_of(mf)}
+        kind = KINDS[kind]
+    return ScfSolution(
+        mol=mol, kind=kind.upper(), with_df=with_df, check=check, notes=notes, **orbitals
+    )
 
 
 def new_scf(mol: Any, settings: Settings) -> Any:
-    """A silent Hartree-Fock object of the kind that `settings.reference` names, not yet run."""
+    """A silent SCF object of the kind that `settings` name, not yet run."""
     from pyscf import scf
 
-    kinds = {"rhf": scf.hf.RHF, "uhf": scf.uhf.UHF, "rohf": scf.rohf.ROHF}
-    mf = kinds[scf_kind(mol, settings.reference)](mol)
+    kind, hybrid = scf_kind(mol, settings.reference), double_hybrid_of(settings)
+    if hybrid is not None:
+        mf = new_kohn_sham(mol, kind, hybrid, settings)
+    else:
+        mf = {"rhf": scf.hf.RHF, "uhf": scf.uhf.UHF, "rohf": scf.rohf.ROHF}[kind](mol)
     if settings.density_fit:
         mf = mf.density_fit(auxbasis=settings.scf_auxbasis)
     mf.verbose = 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
+from dfmp2.references.converge import Convergence
 from dfmp2.references.hamiltonian import SGX
 
 __all__ = ["ReferenceCheck", "ScfSolution", "SpinOrbitals"]
@@ -87,6 +88,14 @@ class ScfSolution:
         Warnings that belong to the result.
     fock : ndarray, shape (2, nmo, nmo), float64, hartree, or None
         Fock matrices of both spins in the semicanonical orbitals of an ROHF.
+    how : Convergence or None
+        The iterations, where dfmp2 did the SCF.
+    seconds : float or None
+        Wall time of the SCF. None if it was not done now.
+    functional : str
+        Density functional of Kohn-Sham orbitals; empty for Hartree-Fock.
+    grid : int, str or None
+        Its grid: a level of PySCF's grids, or a text for another one.
     """
 
     mol: Any
@@ -102,6 +111,10 @@ class ScfSolution:
     check: ReferenceCheck = field(default_factory=lambda: ReferenceCheck("not recorded"))
     notes: tuple[str, ...] = ()
     fock: NDArray[np.float64] | None = None
+    how: Convergence | None = None
+    seconds: float | None = None
+    functional: str = ""
+    grid: int | str | None = None
 
     @property
     def nmo(self) -> int:
@@ -136,15 +149,19 @@ class ScfSolution:
     def label(self) -> str:
         """The SCF in one line."""
         named = f"; with {', '.join(self.hamiltonian)}" if self.hamiltonian else ""
+        kind = self.kind
+        if self.functional:
+            grid = f"level {self.grid}" if isinstance(self.grid, int) else self.grid
+            kind += f" ({self.functional}; grid {grid})"
         if self.read_from is not None:
-            return f"{self.kind}, read from {self.read_from}{named}"  # not how it was converged
+            return f"{kind}, read from {self.read_from}{named}"  # not how it was converged
         integrals = "exact integrals"
         if self.with_df is not None:
             auxbasis = self.with_df.auxbasis
             integrals = f"density-fitted, {basis_label(auxbasis) if auxbasis else 'JK set'}"
         elif SGX in self.hamiltonian:
             integrals = "seminumerical exchange"
-        return f"{self.kind}, {integrals}, conv_tol {self.conv_tol:g}{named}"
+        return f"{kind}, {integrals}, conv_tol {self.conv_tol:g}{named}"
 
     @property
     def fitting(self) -> dict[str, Any]:

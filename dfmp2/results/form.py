@@ -73,13 +73,23 @@ _FORM = {
 }
 """What ``extras.dfmp2`` must hold. Other keys may stand beside these, and have any value."""
 
+_GEMM = {"dtype": str, "library": str, "gflops": dict, "reason": str}
 _OPTIONAL = {
     "hamiltonian": [str],
+    "scf": {
+        "algorithm": str,
+        "exact_builds": int,
+        "fitted_iterations": int,
+        "seconds": float,
+        "reason": str,
+        "failed": bool,
+    },
     "digest": str,
     "e_tot_scs": float,
     "e_tot_sos": float,
     "e_singles": float,
     "spin_square": float,
+    "e_dispersion": float,
     "regularised": [{"kappa": float, "e_os": float, "e_ss": float}],
 }
 
@@ -101,11 +111,19 @@ def check_form(own: Any) -> None:
     ValueError
         If lengths or indices contradict each other, or a number is not finite.
     """
-    _check(own, _FORM, "extras.dfmp2")
+    form = dict(_FORM)
+    if "e_ks" in own:  # the reference is not Hartree-Fock
+        form["e_ks"] = form.pop("e_hf")
+    _check(own, form, "extras.dfmp2")
     _check(own, {key: kind for key, kind in _OPTIONAL.items() if key in own}, "extras.dfmp2")
+    _check(own["provenance"].get("gemm", []), [_GEMM], "provenance.gemm")
+    for made in own["provenance"].get("gemm", []):
+        _check(made["gflops"], dict.fromkeys(made["gflops"], float), "provenance.gemm.gflops")
     for part in ("labels", "versions"):
         _check(own[part], dict.fromkeys(own[part], str), part)
     _check(own["memory_mb"], dict.fromkeys(own["memory_mb"], float), "memory_mb")
+    if "xc" in own["settings"]:
+        _check(own["settings"], {"xc": str, "pt2_scale": [float]}, "settings")
     if own["settings"]["precision"] not in ("fp64", "fp32", "auto"):
         raise ValueError(f"settings.precision is {own['settings']['precision']!r}")
     nocc = _check_orbitals(own)

@@ -14,7 +14,7 @@ from typing import Any
 
 from dfmp2.results.stages import Stage
 
-__all__ = ["Failure", "Operation", "Provenance", "StageTime", "Where"]
+__all__ = ["Failure", "GemmLibrary", "Operation", "Provenance", "StageTime", "Where"]
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,32 @@ class Failure:
     count: int
 
 
+@dataclass(frozen=True)
+class GemmLibrary:
+    """The library that multiplied matrices in one dtype.
+
+    Attributes
+    ----------
+    dtype : str
+    library : str
+        Name, version and kernels.
+    gflops : dict of str to float
+        GFLOP/s of all threads by library. Empty if they were not measured.
+    reason : str
+    """
+
+    dtype: str
+    library: str
+    gflops: dict[str, float]
+    reason: str
+
+    def __str__(self) -> str:
+        if self.library not in self.gflops:
+            return f"{self.library} ({self.reason})"
+        others = [f"; {name} {r:.0f}" for name, r in self.gflops.items() if name != self.library]
+        return f"{self.library}, {self.gflops[self.library]:.0f} GFLOP/s" + "".join(others)
+
+
 @dataclass
 class Provenance:
     """The operations and stages of one run, in the order of their first use.
@@ -101,12 +127,15 @@ class Provenance:
     reason : str
         Why the backend was chosen.
     failures : list of Failure
+    gemm : list of GemmLibrary
+        Empty if no CPU was to multiply matrices, and in files of earlier versions.
     """
 
     operations: list[Operation] = field(default_factory=list)
     stages: list[StageTime] = field(default_factory=list)
     reason: str = ""
     failures: list[Failure] = field(default_factory=list)
+    gemm: list[GemmLibrary] = field(default_factory=list)
     _stage: str = ""
 
     @contextmanager
@@ -117,10 +146,7 @@ class Provenance:
         ----------
         name : Stage
         """
-        timed = next((s for s in self.stages if s.name == name), None)
-        if timed is None:
-            timed = StageTime(name.value)
-            self.stages.append(timed)
+        timed = self._timed(name)
         outer, self._stage = self._stage, name.value
         start = time.perf_counter()
         try:
@@ -159,6 +185,24 @@ class Provenance:
         for stage in self.stages:
             if stage.name == self._stage:
                 stage.flops += flops
+
+    def spend(self, name: Stage, seconds: float) -> None:
+        """Add wall time to a stage, where stages share a time.
+
+        Parameters
+        ----------
+        name : Stage
+        seconds : float
+        """
+        self._timed(name).seconds += seconds
+
+    def _timed(self, name: Stage) -> StageTime:
+        """The time of a stage. A new one if there is none."""
+        timed = next((s for s in self.stages if s.name == name), None)
+        if timed is None:
+            timed = StageTime(name.value)
+            self.stages.append(timed)
+        return timed
 
     def _row(self, stage: str, operation: str, where: Where, dtype: str) -> Operation:
         """The row of an operation. A new row if there is none."""
@@ -199,6 +243,14 @@ class Provenance:
             line += f"; FELL BACK to torch {count} times ({errors})"
         return line
 
+    def gemm_line(self) -> str:
+        """The libraries that multiplied matrices on the CPU, in one line; empty if none did."""
+        if not any(row.where.mode == "cpu" for row in self.operations):
+            return ""
+        if len({str(made) for made in self.gemm}) == 1:
+            return str(self.gemm[0])
+        return " | ".join(f"{made.dtype}: {made}" for made in self.gemm)
+
     def merge(self, other: Provenance) -> None:
         """Add the provenance of another session. Its reason replaces the present one.
 
@@ -220,6 +272,8 @@ class Provenance:
                 known.seconds += stage.seconds
                 known.flops += stage.flops
         self.failures += [Failure(f.operation, f.error, f.count) for f in other.failures]
+        known_libraries = {(made.dtype, made.library) for made in self.gemm}
+        self.gemm += [m for m in other.gemm if (m.dtype, m.library) not in known_libraries]
         self.reason = other.reason
 
     def to_dict(self) -> dict[str, Any]:
@@ -229,6 +283,7 @@ class Provenance:
             "stages": [asdict(stage) for stage in self.stages],
             "reason": self.reason,
             "failures": [asdict(failure) for failure in self.failures],
+            "gemm": [asdict(made) for made in self.gemm],
         }
 
     @classmethod
@@ -241,4 +296,5 @@ class Provenance:
             stages=[StageTime(**stage) for stage in data["stages"]],
             reason=data["reason"],
             failures=[Failure(**failure) for failure in data["failures"]],
+            gemm=[GemmLibrary(**made) for made in data.get("gemm", ())],
         )

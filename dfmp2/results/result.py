@@ -36,7 +36,7 @@ class Result:
     molecule : PlainMolecule
     reference : {"RHF", "UHF", "ROHF", "RKS", "UKS"}
     e_hf : float
-        Energy of the reference.
+        Energy of the reference; of the Kohn-Sham part of a double hybrid.
     e_os_pairs, e_ss_pairs : ndarray, shape (nocc, nocc), float64, hartree
         Opposite- and same-spin pair energies, symmetric. The sum over all elements is the energy.
         The orbitals of an open shell are those of alpha, then those of beta.
@@ -61,6 +61,9 @@ class Result:
         Run file, device and time, if the result was read and not computed. Not in the JSON.
     hamiltonian : tuple of str
         What makes the Hamiltonian another one than that of the plain molecule, such as "sfX2C1e".
+    scf : dict
+        How dfmp2 did the SCF: algorithm, exact_builds, fitted_iterations, seconds, and reason where
+        it was another algorithm than asked for. Empty if it was not done by dfmp2.
     has_digest : bool
         False for a result that was read from a file without a digest, as version 0.1.0 wrote it:
         a change of its numbers cannot be seen. Not in the JSON.
@@ -70,6 +73,8 @@ class Result:
         Energies of kappa-regularised MP2.
     spin_square : float or None
         <S^2> of the reference of an open shell.
+    e_dispersion : float
+        Dispersion energy of a double hybrid, contained in `e_tot`.
 
     Raises
     ------
@@ -93,19 +98,22 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     read_from: str | None = None
     hamiltonian: tuple[str, ...] = ()
+    scf: dict[str, Any] = field(default_factory=dict)
     has_digest: bool = True
     e_singles: float = 0.0
     regularised: tuple[Regularised, ...] = ()
     spin_square: float | None = None
+    e_dispersion: float = 0.0
 
     def __post_init__(self) -> None:
         energies = [self.e_hf, self.e_corr_os, self.e_corr_ss, self.e_singles]
+        energies.append(self.e_dispersion)
         energies += [e for one in self.regularised for e in (one.e_os, one.e_ss)]
         if not np.isfinite(energies).all():
             raise ValidationError(
-                f"{self.molecule.name}: the energies are not finite numbers (E(HF) {self.e_hf}, "
-                f"E(MP2) correlation {self.e_corr}); check the orbital energies, and use precision "
-                "fp64"
+                f"{self.molecule.name}: the energies are not finite numbers (reference "
+                f"{self.e_hf}, correlation {self.e_corr}); check the orbital energies, and use "
+                "precision fp64"
             )
 
     @property
@@ -119,14 +127,24 @@ class Result:
         return float(self.e_ss_pairs.sum())
 
     @property
+    def double_hybrid(self) -> str | None:
+        """Name of the double hybrid; with a remark if its dispersion was left out."""
+        name = self.settings.get("xc")
+        left_out = name is not None and name.endswith(("-D3BJ", "-D4"))
+        left_out &= self.settings.get("dispersion") is False
+        return f"{name} without dispersion" if left_out else name
+
+    @property
     def scale(self) -> tuple[float, float] | None:
-        """Weights of opposite and same spin that the user chose for `e_corr`."""
-        chosen = self.settings.get("scale")
+        """Weights of opposite and same spin in `e_corr`: the user's, or of the double hybrid."""
+        chosen = self.settings.get("scale" if self.double_hybrid is None else "pt2_scale")
         return None if chosen is None else (float(chosen[0]), float(chosen[1]))
 
     @property
     def method(self) -> str:
         """Key of `energies` of the method that `e_corr` and `e_tot` belong to."""
+        if self.double_hybrid is not None:
+            return self.double_hybrid
         return "MP2" if self.scale is None else scaled_name(self.scale)
 
     @property
@@ -136,23 +154,32 @@ class Result:
 
     @property
     def e_tot(self) -> float:
-        """Reference plus correlation energy."""
-        return self.e_hf + self.e_corr
+        """Reference plus correlation energy, plus the dispersion energy of a double hybrid."""
+        return self.e_hf + self.e_corr + self.e_dispersion
 
     @property
     def e_tot_scs(self) -> float:
         """Total SCS-MP2 energy."""
-        return self.energies["SCS-MP2"]["total"]
+        return self._total("SCS-MP2")
 
     @property
     def e_tot_sos(self) -> float:
         """Total SOS-MP2 energy."""
-        return self.energies["SOS-MP2"]["total"]
+        return self._total("SOS-MP2")
+
+    def _total(self, method: str) -> float:
+        if self.double_hybrid is not None:
+            raise AttributeError(f"{method} is not defined for the double hybrid {self.method}")
+        return self.energies[method]["total"]
 
     @property
     def energies(self) -> dict[str, dict[str, float]]:
         """Correlation and total energy of each method, from one pass over the pairs."""
         e_os, e_ss = self.e_corr_os, self.e_corr_ss
+        if self.double_hybrid is not None and self.scale is not None:
+            energy = self.scale[0] * e_os + self.scale[1] * e_ss
+            total = self.e_hf + energy + self.e_dispersion
+            return {self.double_hybrid: {"correlation": energy, "total": total}}
         found = {one.name: one.energy(e_os, e_ss) for one in VARIANTS}
         if self.scale is not None:
             found[scaled_name(self.scale)] = self.scale[0] * e_os + self.scale[1] * e_ss
@@ -164,6 +191,17 @@ class Result:
                 "total": self.e_hf + (energy + self.e_singles),
             }
             for name, energy in found.items()
+        }
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """What the energy of a double hybrid is the sum of, hartree: weighted, all of it."""
+        opposite, same = self.scale or (1.0, 1.0)
+        return {
+            "ks": self.e_hf,
+            "pt2_opposite_spin": opposite * self.e_corr_os,
+            "pt2_same_spin": same * self.e_corr_ss,
+            "dispersion": self.e_dispersion,
         }
 
     @property
@@ -214,13 +252,17 @@ class Result:
                 "fix_orientation": True,
             },
             "driver": "energy",
-            "model": {"method": "df-mp2", "basis": names["basis"]},
+            "model": {"method": (self.double_hybrid or "df-mp2").lower(), "basis": names["basis"]},
             "keywords": {key: value for key, value in self.settings.items() if value is not None},
             "properties": {
                 "return_energy": self.e_tot,
                 "scf_total_energy": self.e_hf,
                 "mp2_correlation_energy": self.e_corr,
-                "mp2_total_energy": self.e_tot,
+                **(
+                    {"mp2_total_energy": self.e_tot}
+                    if self.double_hybrid is None
+                    else {"scf_dispersion_correction_energy": self.e_dispersion}
+                ),
                 "mp2_same_spin_correlation_energy": self.e_corr_ss,
                 "mp2_opposite_spin_correlation_energy": self.e_corr_os,
                 **({"mp2_singles_energy": self.e_singles} if self.reference == "ROHF" else {}),
@@ -252,9 +294,7 @@ class Result:
                 "cart": mol.cart,
             },
             "reference": self.reference,
-            "e_hf": self.e_hf,
-            "e_tot_scs": self.e_tot_scs,
-            "e_tot_sos": self.e_tot_sos,
+            "e_ks" if self.reference.endswith("KS") else "e_hf": self.e_hf,
             "e_os_pairs": self.e_os_pairs.tolist(),
             "e_ss_pairs": self.e_ss_pairs.tolist(),
             "occupied": _lists(self.occupied),
@@ -268,9 +308,14 @@ class Result:
             "versions": self.versions,
             "hamiltonian": list(self.hamiltonian),
             "energies": self.energies,
+            **({"scf": self.scf} if self.scf else {}),
         }
         if self.open_shell:
             extras |= {"e_singles": self.e_singles, "spin_square": self.spin_square}
+        if self.double_hybrid is None:
+            extras |= {"e_tot_scs": self.e_tot_scs, "e_tot_sos": self.e_tot_sos}
+        else:
+            extras |= {"e_dispersion": self.e_dispersion, "parts": self.parts}
         if self.regularised:
             extras["regularised"] = [asdict(one) for one in self.regularised]
         try:
@@ -308,7 +353,7 @@ class Result:
             result = cls(
                 molecule=PlainMolecule.from_plain(own["molecule"]),
                 reference=own["reference"],
-                e_hf=float(own["e_hf"]),
+                e_hf=float(own["e_ks"] if "e_ks" in own else own["e_hf"]),
                 e_os_pairs=_square(own["e_os_pairs"]),
                 e_ss_pairs=_square(own["e_ss_pairs"]),
                 occupied=_tuples(own["occupied"]),
@@ -321,10 +366,12 @@ class Result:
                 notes=tuple(own["notes"]),
                 versions=own["versions"],
                 hamiltonian=tuple(own.get("hamiltonian", ())),
+                scf=own.get("scf", {}),
                 has_digest="digest" in own,
                 e_singles=float(own.get("e_singles", 0.0)),
                 regularised=tuple(Regularised(**one) for one in own.get("regularised", ())),
                 spin_square=own.get("spin_square"),
+                e_dispersion=float(own.get("e_dispersion", 0.0)),
             )
             _require_unchanged(data, result, source)
         except ValidationError as error:

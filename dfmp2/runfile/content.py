@@ -7,13 +7,14 @@ PySCF and the same basis set under the stored name.
 from __future__ import annotations
 
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError, NotConvergedError
+from dfmp2.references.converge import Convergence
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.result import Result
 from dfmp2.runfile.failures import START_OVER
@@ -66,6 +67,7 @@ def store_scf(file: RunFile, solution: ScfSolution) -> None:
         "centroids_crc32": zlib.crc32(centroids.tobytes()),
         "conv_tol": solution.conv_tol,
         "read_from": solution.read_from,
+        "how": None if solution.how is None else asdict(solution.how),
     }
     file.save()
     file.sync()
@@ -84,6 +86,7 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
         mo_coeff, shape (nao, nmo); mo_energy, shape (nmo,), hartree; mo_occ, shape (nmo,); for an
         open shell with the spin as first index; of an ROHF also fock, shape (2, nmo, nmo), hartree;
         all float64. e_tot and conv_tol in hartree. read_from, the chkfile of the orbitals, or None.
+        how, the `Convergence`, or None.
         None if no orbitals are stored.
 
     Raises
@@ -105,6 +108,7 @@ def load_scf(file: RunFile) -> dict[str, Any] | None:
         "e_tot": energy,
         "conv_tol": stored["conv_tol"],
         "read_from": stored["read_from"],
+        "how": Convergence(**how) if (how := stored.get("how")) else None,
     }
 
 

@@ -12,19 +12,21 @@ works in float64, because the condition number of the metric multiplies any earl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.protocol import Array, Backend, Engine, Tensor
+from dfmp2.backends.protocol import Array, Backend, Engine, Target, Tensor
 from dfmp2.backends.recording import moved
+from dfmp2.backends.torch import AUX_AT_ONCE, TorchBackend
 from dfmp2.errors import CheckpointError
 from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
 from dfmp2.integrals.blocks import AuxBlock, BlockedIntegrals
+from dfmp2.integrals.libcint import Libcint, ThreeCentreIntegrals
 from dfmp2.planning.plan import ranges
 from dfmp2.references.reference import SpinBlock
 from dfmp2.results.stages import Stage
@@ -172,21 +174,64 @@ class _Build:
         checkpoint, backend = self._checkpoint, self._backend
         targets = self._targets(spins)
         unkept: list[AuxBlock] = []
+        with closing(self._transformed(targets, there)) as blocks:
+            for block in blocks:
+                unkept.append(block)
+                if rows is not None and checkpoint.keeps_b():
+                    with backend.stage(Stage.WRITE_B, like=Stage.AO2MO):
+                        checkpoint.enter()
+                        for one in unkept:
+                            self._put_raw(rows, one, [b[:, one.p0 : one.p1] for *_, b in targets])
+                        checkpoint.commit()
+                    unkept.clear()
+
+    def _transformed(self, targets: list[Target], there: NDArray[np.bool_]) -> Generator[AuxBlock]:
+        """Both half transforms into B; yields each block when it is there."""
+        backend = self._backend
+        with backend.stage(Stage.AO2MO):
+            home = backend.current
+        if isinstance(self._source, Libcint) and isinstance(home, TorchBackend):
+            yield from self._in_threads(home, targets, there)
+            return
         for block, eri in self._integrals(there):
             with self._counted(Stage.AO2MO, self._share(block)):
                 tensor = backend.asarray(eri)
                 for c_occ, c_vir, b in targets:
                     backend.ao2mo(tensor, c_occ, c_vir, b[:, block.p0 : block.p1])
-            unkept.append(block)
-            if rows is not None and checkpoint.keeps_b():
-                with backend.stage(Stage.WRITE_B, like=Stage.AO2MO):
-                    checkpoint.enter()
-                    for one in unkept:
-                        self._put_raw(rows, one, [b[:, one.p0 : one.p1] for *_, b in targets])
-                    checkpoint.commit()
-                unkept.clear()
+            yield block
 
-    def _targets(self, spins: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _in_threads(
+        self, home: TorchBackend, targets: list[Target], there: NDArray[np.bool_]
+    ) -> Generator[AuxBlock]:
+        """Each thread makes and transforms a few auxiliary functions, without waiting for others.
+
+        The stages of both steps share the wall time as the threads do.
+        """
+        backend, stage = self._backend, self._source.stage
+        threads, most = home.threads, self._plan.aux_block
+        size = max(1, min(AUX_AT_ONCE, most // threads))
+        with backend.stage(stage):
+            integrals = cast("ThreeCentreIntegrals", self._blocks(there, size))
+        workers = max(1, min(threads, most // max(size, self._aux.largest_shell)))
+        total, start = len(integrals.blocks), time.perf_counter()
+        working = home.ao2mo_in_threads(integrals, targets, workers)
+        with closing(working):
+            for count, (number, made, transformed) in enumerate(working, start=1):
+                block = integrals.blocks[number]
+                seconds = time.perf_counter() - start
+                own = seconds * transformed / max(made + transformed, 1e-9)
+                flops = self._share(block) * self._plan.flops[Stage.AO2MO.value]
+                backend.provenance.spend(stage, seconds - own)
+                backend.provenance.spend(Stage.AO2MO, own)
+                with backend.stage(Stage.AO2MO):
+                    backend.record("ao2mo", targets[0][-1].dtype, own, flops)
+                self._seconds += own
+                self._flops += flops
+                yield block
+                self._progress(Stage.INTEGRALS_AND_AO2MO.value, count, total)
+                start = time.perf_counter()
+
+    def _targets(self, spins: list[Tensor]) -> list[Target]:
         """Coefficients and B of the orbitals that are left, for each spin that has some."""
         found = []
         with self._backend.stage(self._stage):
@@ -214,7 +259,7 @@ class _Build:
         backend = self._backend
         targets = self._targets(spins)
         with backend.stage(self._stage):
-            integrals = self._blocks(there)
+            integrals = self._blocks(there, self._plan.aux_block)
             total = len(integrals.blocks)
 
             def report(blocks: int) -> None:
@@ -274,7 +319,7 @@ class _Build:
     def _integrals(self, there: NDArray[np.bool_]) -> Iterator[tuple[AuxBlock, Array]]:
         """(mn|P) of the auxiliary shells that are not there, timed, with progress."""
         with self._backend.stage(self._source.stage):
-            integrals = self._blocks(there)
+            integrals = self._blocks(there, self._plan.aux_block)
             blocks = iter(integrals)
         for done in range(len(integrals.blocks)):
             with self._backend.stage(self._source.stage):
@@ -282,11 +327,11 @@ class _Build:
             yield made
             self._progress(Stage.INTEGRALS_AND_AO2MO.value, done + 1, len(integrals.blocks))
 
-    def _blocks(self, there: NDArray[np.bool_]) -> BlockedIntegrals:
+    def _blocks(self, there: NDArray[np.bool_], size: int) -> BlockedIntegrals:
         loc = self._aux.mol.ao_loc_nr()
         shells = [s for s in range(len(loc) - 1) if not there[loc[s] : loc[s + 1]].all()]
         mol, auxmol = self._mol, self._aux.mol
-        return self._source.integrals(mol, auxmol, self._plan.aux_block, shells, self._probe)
+        return self._source.integrals(mol, auxmol, size, shells, self._probe)
 
     def _metric(self) -> Metric:
         """The factor that the rows in the file were fitted with, or a new one."""

@@ -93,6 +93,7 @@ def compute(
                 return stored
         backend = prepared.choice.selection.backend
         backend.warm_up()
+        _choose_libraries(prepared)
         gpu = None
         if plan.device_memory:
             from dfmp2.backends.cuda import GpuPeak
@@ -120,6 +121,16 @@ def compute(
         if file is not None:
             store_result(file, result)
         return result
+
+
+def _choose_libraries(prepared: Prepared) -> None:
+    """Choose what multiplies matrices on the CPU, if it computes."""
+    on_cpu, precision = prepared.choice.selection.on_cpu, prepared.choice.precision
+    if on_cpu is not None and not prepared.reference.empty:
+        plan = prepared.plan
+        dtypes = ["float64"] if precision is Precision.FP64 else ["float64", "float32"]
+        flops = sum(plan.flops.values())
+        on_cpu.choose_libraries(prepared.settings.blas, plan.sizes, flops, dtypes)
 
 
 def _empty(prepared: Prepared) -> Outcome:
@@ -172,7 +183,10 @@ class _Calculation:
         return self._by_torch(selection.host, Precision.FP64, again)
 
     def _session(self, backend: Backend, precision: Precision) -> Provenance:
-        provenance = Provenance(reason=self.prepared.choice.selection.reason)
+        selection = self.prepared.choice.selection
+        provenance = Provenance(reason=selection.reason)
+        if selection.on_cpu is not None:
+            provenance.gemm += selection.on_cpu.libraries
         accuracy = self.prepared.settings.accuracy
         self.checkpoint.begin(provenance, backend.where, precision, accuracy)
         return provenance
@@ -204,7 +218,7 @@ class _Calculation:
         reference = self.prepared.reference
         backend, aux = RecordingBackend(torch, provenance), self._aux("plain")
         checkpoint.begin_b("plain", Precision.FP64)
-        expected = expected_error(reference)
+        expected = expected_error(reference.electron_pairs)
         too_rough = checkpoint.rejected(PairArithmetic.FP32, accuracy)
         if precision is Precision.FP64 or (
             precision is Precision.AUTO and (too_rough or expected > accuracy)

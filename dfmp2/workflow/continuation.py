@@ -100,6 +100,8 @@ def run_file_of(prepared: Prepared, path: str, own_orbitals: bool) -> Iterator[R
         **orbital_fields(solution.mo_coeff, np.concatenate(energies)),
         **energy_fields(solution.e_tot, solution.hamiltonian),
     }
+    if prepared.settings.xc is not None:
+        fields["grid"] = solution.grid
     content = input_of(prepared.name, solution.mol, prepared.aux, reference.frozen, fields)
     with open_run(
         path, run_shape(prepared.plan.sizes, prepared.settings, solution), content

@@ -7,6 +7,7 @@ does a job with its run file.
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 from dfmp2.errors import ResourceError
 from dfmp2.foreign_errors import translated
 from dfmp2.planning.plan import Plan
+from dfmp2.references.converge import Report
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
+from dfmp2.references.kohn_sham import KINDS
 from dfmp2.references.scf import run_scf, scf_kind, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
@@ -77,14 +80,23 @@ class Job:
     notes: tuple[str, ...] = ()
 
     @translated("the SCF")
-    def converge(self) -> ScfSolution:
+    def converge(self, progress: Report | None = None) -> ScfSolution:
         """The converged orbitals; runs the SCF unless there are some.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with each `dfmp2.references.converge.ScfStep`.
 
         Raises
         ------
         NotConvergedError
         """
-        return self.solution or run_scf(self.mol, self.settings)
+        if self.solution is not None:
+            return self.solution
+        start = time.perf_counter()
+        found = run_scf(self.mol, self.settings, progress=progress)
+        return replace(found, seconds=time.perf_counter() - start)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,14 +106,15 @@ class StoredJob(Job):
     result: Result
 
     @translated("the SCF")
-    def converge(self) -> ScfSolution:
-        """The orbitals of the same Hamiltonian.
+    def converge(self, progress: Report | None = None) -> ScfSolution:
+        """The orbitals of the same Hamiltonian, as of `Job.converge`.
 
         Raises
         ------
         NotConvergedError
         """
-        return run_scf(self.mol, self.settings, x2c=REPEATABLE in self.result.hamiltonian)
+        x2c = REPEATABLE in self.result.hamiltonian
+        return run_scf(self.mol, self.settings, x2c=x2c, progress=progress)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -194,7 +207,7 @@ def compute_job(job: PlannedJob, solution: ScfSolution, progress: Progress) -> R
     return compute(job.prepared(solution), progress=progress)
 
 
-def run_job(job: PlannedJob, progress: Progress) -> Done:
+def run_job(job: PlannedJob, progress: Progress, iterations: Report | None = None) -> Done:
     """Do a job, or what is left of it.
 
     Parameters
@@ -202,6 +215,8 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
     job : PlannedJob
     progress : callable
         Called with the name of a stage, the number of finished steps, and all steps.
+    iterations : callable, optional
+        Called with each `dfmp2.references.converge.ScfStep`.
 
     Returns
     -------
@@ -220,16 +235,23 @@ def run_job(job: PlannedJob, progress: Progress) -> Done:
     if job.solution is not None and settings.check_stability:
         job = replace(job, solution=with_stability(job.solution))
     if not settings.keep:
-        solution = job.converge()
+        solution = job.converge(iterations)
         progress("SCF", 1, 1)
         return Done(compute_job(job, solution, progress), solution)
     content = _content(job)
     path = settings.checkpoint or default_path(job.name, content["fields"])
-    file = open_run(path, run_shape(sizes, settings, job.solution), content, settings.restart)
-    return finish_job(file, job, progress, resuming=False)
+    shape = run_shape(sizes, settings, job.solution)
+    file = open_run(path, shape, content, settings.restart)
+    return finish_job(file, job, progress, resuming=False, iterations=iterations)
 
 
-def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: bool) -> Done:
+def finish_job(
+    file: RunFile,
+    job: PlannedJob,
+    progress: Progress,
+    resuming: bool,
+    iterations: Report | None = None,
+) -> Done:
     try:
         orbitals = load_scf(file)
         if orbitals is not None:
@@ -239,7 +261,7 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
                     solution, hamiltonian=given.hamiltonian, check=given.check, notes=given.notes
                 )
         else:
-            solution = job.converge()
+            solution = job.converge(iterations)
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped
                 known = resized(solution, job.settings, job.known)
                 job, old = replace(job, known=known), file
@@ -256,7 +278,10 @@ def finish_job(file: RunFile, job: PlannedJob, progress: Progress, resuming: boo
 def _content(job: PlannedJob) -> dict[str, Any]:
     """The input of a job as its run file stores it."""
     settings = job.settings
-    fields = {"reference": scf_kind(job.mol, settings.reference), **settings.identity()}
+    kind = scf_kind(job.mol, settings.reference)
+    fields = {"reference": kind, **settings.identity()}
+    if settings.xc is not None:
+        fields |= {"reference": KINDS[kind], "grid": settings.grid}
     if job.solution is None:
         fields |= {"density_fit": settings.density_fit, "conv_tol": settings.conv_tol}
         fields["scf_auxbasis"] = basis_field(settings.scf_auxbasis)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dfmp2.backends.protocol import Array
 from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import built_basis, describe_molecule
+from dfmp2.references.double_hybrids import double_hybrid_of
 from dfmp2.references.frozen import plain_frozen
 from dfmp2.references.reference import Indices, Reference
 from dfmp2.results.provenance import Provenance
@@ -14,7 +15,7 @@ from dfmp2.results.result import Result
 from dfmp2.results.stages import Precision
 from dfmp2.results.variants import Regularised
 from dfmp2.results.versions import versions
-from dfmp2.settings import Frozen
+from dfmp2.settings import Frozen, Settings
 from dfmp2.workflow.prepare import Prepared
 
 __all__ = ["Outcome", "frozen_label", "nothing_to_correlate", "result_of"]
@@ -71,7 +72,7 @@ def result_of(
     mol, aux = reference.mol, prepared.aux
     e_os, e_ss, *regularised = outcome.energies
     sums = [float(energies.sum()) for energies in regularised]
-    open_shell = len(reference.spins) > 1
+    open_shell, hybrid = len(reference.spins) > 1, double_hybrid_of(settings)
     return Result(
         molecule=describe_molecule(prepared.name, mol, aux.mol, aux.spec),
         reference=reference.kind,
@@ -79,6 +80,7 @@ def result_of(
         e_os_pairs=e_os,
         e_ss_pairs=e_ss,
         e_singles=reference.e_singles,
+        e_dispersion=prepared.e_dispersion,
         regularised=tuple(
             Regularised(kappa, *sums[2 * k : 2 * k + 2]) for k, kappa in enumerate(settings.kappa)
         ),
@@ -98,6 +100,7 @@ def result_of(
             "scf": solution.label,
             "reference_check": solution.check.made,
             **({"electrons": prepared.stated} if prepared.stated else {}),
+            **_double_hybrid_labels(settings),
         },
         settings={
             **settings.identity(),
@@ -107,13 +110,28 @@ def result_of(
             **solution.fitting,
             "integrals": settings.integrals,
             "conv_tol": solution.conv_tol,
+            **({"grid": solution.grid} if solution.functional else {}),
+            **({"pt2_scale": [hybrid.opposite, hybrid.same]} if hybrid is not None else {}),
         },
         memory=memory,
         hamiltonian=solution.hamiltonian,
+        scf={} if solution.how is None else asdict(solution.how),
         provenance=outcome.provenance,
         notes=notes,
         versions=versions(),
     )
+
+
+def _double_hybrid_labels(settings: Settings) -> dict[str, str]:
+    hybrid = double_hybrid_of(settings)
+    if hybrid is None:
+        return {}
+    on = f", with {hybrid.remark}" if hybrid.remark else ""
+    labels = {"functional": f"{hybrid.xc} ({hybrid.source}){on}", "dispersion": "none"}
+    if hybrid.dispersion is not None:
+        named = f"{hybrid.dispersion} ({hybrid.dispersion.source})"
+        labels["dispersion"] = named if settings.dispersion else "left out (--no-dispersion)"
+    return labels
 
 
 def frozen_label(asked: Frozen, frozen: tuple[Indices, ...]) -> str:

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dfmp2.backends.selection import Selection, computes_on_cuda, select
+from dfmp2.backends.selection import Selection, computes_on_cuda, computes_on_nki, select
 from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
+from dfmp2.methods.dispersion import dispersion_energy, require_program
 from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.references.double_hybrids import Dispersion, double_hybrid_of
 from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.reference import Indices, make_reference
 from dfmp2.references.scf import new_scf, scf_kind
@@ -89,6 +91,11 @@ def choose(settings: Settings) -> Choice:
     selection = select(settings.backend, settings.device)
     if selection.is_nki and settings.kappa:
         selection = _without_nki(selection)
+    if settings.blas == "numpy" and selection.on_cpu is None:
+        raise InputError(
+            f"blas numpy: this run is on {selection.backend.where}, which NumPy cannot use; leave "
+            "blas at auto, or use device cpu (--device cpu)"
+        )
     if not selection.is_nki:
         return Choice(selection, asked or Precision.FP64)
     if asked not in (None, Precision.AUTO):
@@ -161,10 +168,15 @@ def forecast(
     Raises
     ------
     InputError
-        If `frozen` or `auxbasis` do not fit the molecule.
+        If `frozen` or `auxbasis` do not fit the molecule, or `xc` the other settings.
     ResourceError
         If the memory of the host or of the GPU is too small.
+    BackendUnavailable
+        If the program for the dispersion energy is missing.
     """
+    dispersion = _dispersion(settings)
+    if dispersion is not None and choice is not None:  # a plan may be made on another machine
+        require_program(dispersion)
     notes = warn_missing_ecp(mol)
     aux = choose_auxbasis(mol, settings.auxbasis)
     for remark in aux.remarks:
@@ -178,6 +190,11 @@ def forecast(
         backend = cast("TorchBackend", choice.selection.backend)
         require_memory(found.plan, backend.device, backend.where.device)
     return replace(found, notes=(*notes, *aux.remarks))
+
+
+def _dispersion(settings: Settings) -> Dispersion | None:
+    hybrid = double_hybrid_of(settings)
+    return None if hybrid is None or not settings.dispersion else hybrid.dispersion
 
 
 def resized(solution: ScfSolution, settings: Settings, known: Forecast) -> Forecast:
@@ -232,7 +249,7 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
     plan = make_plan(
         sizes,
         float(budget),
-        lib.num_threads(),
+        1 if computes_on_nki(settings.backend, settings.device) else lib.num_threads(),
         metric_done=settings.integrals == "scf",
         on_gpu=computes_on_cuda(settings.backend, settings.device),
     )
@@ -272,6 +289,8 @@ class Prepared(Problem):
         Warnings that belong to the result.
     stated : str
         Charge and spin, and where they came from, if a geometry file or an option states them.
+    e_dispersion : float
+        Dispersion energy of a double hybrid, hartree.
     """
 
     name: str
@@ -279,6 +298,7 @@ class Prepared(Problem):
     choice: Choice
     notes: tuple[str, ...]
     stated: str = ""
+    e_dispersion: float = 0.0
 
 
 @translated("setting up DF-MP2")
@@ -310,6 +330,7 @@ def prepare(
     nocc, nvir = sizes.blocks[0]
     if solution.nmo - len(known.frozen[0]) != nocc + nvir:
         known = resized(solution, settings, known)
+    dispersion = _dispersion(settings)
     return Prepared(
         settings=settings,
         reference=make_reference(solution, known.frozen),
@@ -320,4 +341,5 @@ def prepare(
         solution=solution,
         choice=choice,
         notes=(*known.notes, *solution.notes),
+        e_dispersion=0.0 if dispersion is None else dispersion_energy(solution.mol, dispersion),
     )

@@ -26,7 +26,9 @@ __all__ = ["read_jobs"]
 
 _OF_THE_MOLECULE = ("basis", "charge", "spin", "unit", "ecp")
 
-_OF_THE_SCF = ("density_fit", "scf_auxbasis", "conv_tol")
+_OF_THE_SCF = (
+    "density_fit", "scf_auxbasis", "scf_algorithm", "conv_tol", "xc", "grid", "dispersion",
+)  # fmt: skip
 
 _FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
 
@@ -155,12 +157,15 @@ def _refuse_fixed(
     asked = given if settings.basis is None else given | {"basis"}
     for name in fixed:
         if name in asked:
-            option = "--fused-energy" if name == "fused" else f"--{name.replace('_', '-')}"
+            option = {"fused": "--fused-energy", "dispersion": "--no-dispersion"}.get(
+                name, f"--{name.replace('_', '-')}"
+            )
             raise InputError(f"{source}; leave {option} out, or give the geometry")
 
 
 def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
-    if result.reference.endswith("KS"):
+    xc, grid = result.settings.get("xc"), result.settings.get("grid")
+    if result.reference.endswith("KS") and xc is None:
         raise UnsupportedReferenceError(
             f"{source}: a {result.reference} reference cannot be computed again from its result"
         )
@@ -169,9 +174,17 @@ def _stored_job(result: Result, settings: Settings, source: str) -> StoredJob:
             f"{source}: was computed with {unknown}, which a JSON result does not describe, so its "
             "SCF cannot be repeated; compare in the script that made it"
         )
+    if xc is not None:
+        if not isinstance(grid, int):
+            raise UnsupportedReferenceError(
+                f"{source}: was computed with another grid than those of --grid ({grid}), so its "
+                "SCF cannot be repeated; compare in the script that made it"
+            )
+        settings = replace(settings, xc=xc, grid=grid)
+    reference = result.reference.lower()
     again = replace(
         settings,
-        reference=result.reference.lower(),
+        reference={"rks": "rhf", "uks": "uhf"}.get(reference, reference),
         density_fit=bool(result.settings["density_fit"]),
         scf_auxbasis=result.settings.get("scf_auxbasis"),
         conv_tol=min(float(result.settings["conv_tol"]), defaults.CONV_TOL),

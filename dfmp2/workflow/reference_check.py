@@ -46,7 +46,7 @@ def remarks(reference: Reference, e_corr: float) -> list[str]:
             "reliable for such a reference; check the SCF (check_stability, --check-stability), or "
             "use another method"
         )
-    electrons = 2 * reference.nocc // len(reference.spins)
+    electrons = round(2 * reference.electron_pairs)
     if -e_corr > LARGE_CORRELATION * electrons:
         found.append(
             f"the correlation energy is {e_corr:.3f} Eh for {electrons} electrons, more than is "

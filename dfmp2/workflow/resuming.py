@@ -8,6 +8,7 @@ from typing import Any
 from dfmp2.errors import CheckpointError, DFMP2Error
 from dfmp2.molecules.build import rebuild_mole
 from dfmp2.molecules.plain import PlainMolecule
+from dfmp2.references.converge import Report
 from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.identity import difference, fields_of
 from dfmp2.settings import Settings
@@ -18,7 +19,9 @@ from dfmp2.workflow.prepare import choose
 __all__ = ["resume_job"]
 
 
-def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
+def resume_job(
+    path: str, changes: dict[str, Any], progress: Progress, iterations: Report | None = None
+) -> Done:
     """Continue a run file, also with other settings.
 
     Parameters
@@ -26,7 +29,7 @@ def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
     path : str
     changes : dict
         Settings that replace the stored ones.
-    progress : callable
+    progress, iterations : callable
         As for `run_job`.
 
     Returns
@@ -48,7 +51,7 @@ def resume_job(path: str, changes: dict[str, Any], progress: Progress) -> Done:
     except DFMP2Error:
         file.close()
         raise
-    return finish_job(file, planned, progress, resuming=True)
+    return finish_job(file, planned, progress, resuming=True, iterations=iterations)
 
 
 def _job_of(file: RunFile, changes: dict[str, Any]) -> Job:

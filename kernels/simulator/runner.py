@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dfmp2.errors import BackendUnavailable
 
+from ..blas import single_thread
 from .account import Account
 from .allocate import from_array, whole
-from .blas import single_thread
 from .dtypes import as_dtype
 from .errors import refuse
 from .generations import Generation, current_generation

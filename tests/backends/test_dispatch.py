@@ -29,6 +29,8 @@ from tests.backends.fakes import (
 )
 from tests.systems import mean_field, reference_of
 
+pytestmark = pytest.mark.usefixtures("small_auxbasis")
+
 TABLE = """
 asked      USE_SIMULATOR  none       placeholder  old        no-device  device
 auto       unset          cpu        cpu          cpu        cpu        device

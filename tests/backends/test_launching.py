@@ -31,6 +31,8 @@ from dfmp2.workflow.labels import Outcome
 from tests.backends.fakes import FakeDevice, Fault
 from tests.systems import ROOT, mean_field, prepared
 
+pytestmark = pytest.mark.usefixtures("small_auxbasis")
+
 ENERGY = 1e-6
 """Hartree: the accuracy that float32 is placed for."""
 

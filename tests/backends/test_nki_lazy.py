@@ -34,6 +34,7 @@ from dfmp2.workflow.labels import Outcome
 from tests.backends.fakes import SIMULATE
 
 pytestmark = [
+    pytest.mark.usefixtures("small_auxbasis"),
     pytest.mark.xla,
     pytest.mark.filterwarnings("default::DeprecationWarning"),  # of torch_xla's own imports
     pytest.mark.filterwarnings("default::FutureWarning"),

@@ -5,6 +5,7 @@ That its numbers are right is tested in test_operations.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Iterator
 from threading import Thread
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from dfmp2.backends.protocol import PairBlock
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable
+from dfmp2.integrals.blocks import AuxBlock
 from tests.backends.problems import (
     assert_energies,
     assert_pair_energies,
@@ -78,7 +80,7 @@ def test_half_transformed_integrals_take_what_is_planned(
     """Those of all threads together are those of the block, but for one function per thread."""
     nao, nocc, nvir = 6, 2, 4
     backend = TorchBackend("cpu")
-    backend._threads = threads
+    backend.threads = threads
     b = backend.empty_b(nocc, nblock, nvir)
     taken: list[int] = []
     poisoned = torch.empty
@@ -93,6 +95,60 @@ def test_half_transformed_integrals_take_what_is_planned(
     assert workers == min(threads, nblock)
     assert 0 < sum(taken) <= (nblock + workers - 1) * nocc * (nao + nvir)
     assert (b == nao * nao).all()
+
+
+class Played:
+    """Integrals of ones in blocks of two functions. The block `broken` cannot be made."""
+
+    def __init__(self, blocks: int, broken: int = -1) -> None:
+        self.blocks = [AuxBlock(-1, -1, p, p + 2) for p in range(0, 2 * blocks, 2)]
+        self.broken, self.made = broken, 0
+
+    def maker(self) -> Callable[[AuxBlock], Iterator[np.ndarray]]:
+        def make(block: AuxBlock) -> Iterator[np.ndarray]:
+            if block.p0 == 2 * self.broken:
+                raise OSError("no integrals")
+            self.made += 1
+            return (np.ones((6, 6)) for _ in range(2))
+
+        return make
+
+
+def in_threads(integrals: Played) -> tuple[torch.Tensor, Generator[tuple[int, float, float]]]:
+    backend = TorchBackend("cpu")
+    b = backend.empty_b(2, 2 * len(integrals.blocks), 4)
+    target = (torch.ones(6, 2).double(), torch.ones(6, 4).double(), b)
+    return b, backend.ao2mo_in_threads(integrals, [target], 2)
+
+
+def test_integrals_are_made_and_transformed_in_threads() -> None:
+    """Without it, a block could be left out, or be reported before it is there."""
+    b, working = in_threads(Played(20))
+    seen = set()
+    for number, made, transformed in working:
+        assert (b[:, 2 * number : 2 * number + 2] == 36).all()
+        assert made >= 0
+        assert transformed > 0
+        seen.add(number)
+    assert seen == set(range(20))
+
+
+def test_error_in_a_thread_ends_all_threads() -> None:
+    """Without it, the others would go on, or the error would be lost and a part of B be missing."""
+    integrals = Played(1000, broken=3)
+    _, working = in_threads(integrals)
+    with pytest.raises(OSError, match="no integrals"):
+        list(working)
+    assert integrals.made < 1000
+
+
+def test_threads_end_where_nobody_waits() -> None:
+    """After an error in the run file, integrals that nobody needs would be made to the last."""
+    integrals = Played(20_000)
+    _, working = in_threads(integrals)
+    next(working)
+    working.close()
+    assert integrals.made < 20_000
 
 
 @ON_TORCH

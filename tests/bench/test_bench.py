@@ -18,7 +18,7 @@ from dfmp2.backends.selection import select
 from dfmp2.bench import own as bench_own
 from dfmp2.bench import reduction as bench_reduction
 from dfmp2.bench.compare import SCF_REMARK, bench, make_setup, orbitals
-from dfmp2.bench.machine import gemm_rate
+from dfmp2.bench.machine import gemm_rates
 from dfmp2.bench.own import require_device
 from dfmp2.bench.pairs import Pairs, Run, interleave
 from dfmp2.bench.peers import PEERS, Psi4, Setup, find_peers
@@ -38,7 +38,9 @@ RATES = {"float64": 100.0, "float32": 200.0}
 @pytest.fixture(autouse=True)
 def _no_gemm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a fixed GEMM rate, so that it is not measured before each run."""
-    monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: RATES[dtype])
+    monkeypatch.setattr(
+        bench_own, "gemm_rates", lambda device, dtype: {"slow": 1.0, "fast": RATES[dtype]}
+    )
 
 
 def planned(job: Job) -> PlannedJob:
@@ -75,6 +77,7 @@ class Fake:
     calls: list[str]
     energies: list[float] = field(default_factory=list)
     version: str = "1"
+    blas: str = "none"
     tolerance: float = 1e-8
     error: float = 0.0
 
@@ -188,7 +191,7 @@ def test_bench_of_water() -> None:
         assert pairs.theirs[0].peak is not None
         assert pairs.ratios[0] == pairs.theirs[0].seconds / pairs.own[0].seconds > 0
     assert SCF_REMARK in found.scf
-    assert found.gemm_peak == RATES
+    assert found.gemm_rates == {dtype: {"slow": 1.0, "fast": r} for dtype, r in RATES.items()}
     stages = {stage.name: stage for stage in found.stages}
     assert list(stages) == [stage.name for stage in found.result.provenance.stages]
     pair_stage = stages["pair energies"]
@@ -261,9 +264,11 @@ def test_a_simulator_is_refused(by_variable: bool, monkeypatch: pytest.MonkeyPat
         require_device(choose(calculation))
 
 
-def test_gemm_rate_is_that_of_a_gemm() -> None:
+def test_gemm_rates_are_those_of_every_library() -> None:
     for dtype in ("float64", "float32"):
-        assert 0.1 < gemm_rate("cpu", dtype) < 1e5
+        found = gemm_rates("cpu", dtype)
+        assert set(found) == {"torch", "NumPy", "SciPy"}
+        assert all(0.1 < rate < 1e5 for rate in found.values())
 
 
 # Choice of peers

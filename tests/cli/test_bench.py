@@ -15,11 +15,12 @@ from pyscf import lib
 
 from dfmp2.bench import machine as bench_machine
 from dfmp2.bench import own as bench_own
+from dfmp2.bench import whole as bench_whole
 from dfmp2.bench.pairs import Run
 from dfmp2.bench.peers import PEERS, Pyscf
 from tests.cli.common import AMMONIA, WATER, dfmp2, fact
 
-SHORT = ("--basis", "sto-3g", "--pairs", 1, "--device", "cpu", "--quiet")
+SHORT = ("--basis", "sto-3g", "--pairs", 1, "--device", "cpu", "--quiet", "--jobs", 0)
 
 
 @pytest.fixture
@@ -27,7 +28,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use fixed start-up times and a fixed GEMM rate, because measuring them takes long."""
     found = bench_machine.StartUp(imports=1.5, compiled_first=2.5, compiled_later=0.25)
     monkeypatch.setattr(bench_machine, "start_up", lambda: found)
-    monkeypatch.setattr(bench_own, "gemm_rate", lambda device, dtype: 64.0)
+    monkeypatch.setattr(
+        bench_own, "gemm_rates", lambda device, dtype: {"torch": 32.0, "NumPy": 64.0}
+    )
 
 
 @pytest.mark.usefixtures("started")
@@ -40,7 +43,8 @@ def test_text_has_device_ratio_stages_and_start_up() -> None:
     assert fact(text, "ran on").endswith(f"{torch.get_num_threads()} threads (pytorch, cpu)")
     assert text.index("ran on") < text.index("peer/dfmp2")
     assert fact(text, "threads") == str(lib.num_threads())
-    assert re.fullmatch(r"[1-9]\d* GFLOP/s float64", fact(text, "GEMM peak"))
+    assert fact(text, "GEMM peak") == "64 GFLOP/s float64 (NumPy; torch 32)"
+    assert "not timed: not asked for" in text
     assert "density-fitted" in fact(text, "SCF")
     assert "converged for timings only" in fact(text, "SCF")
     (row,) = [line for line in text.splitlines() if line.startswith("  pyscf ")]
@@ -92,6 +96,29 @@ def test_json_and_plot(tmp_path: Path) -> None:
 def test_json_on_stdout_has_no_other_text() -> None:
     done = dfmp2("bench", WATER, *SHORT, "--peer", "pyscf", "--json", "-")
     assert json.loads(done.stdout)["molecules"][0]["name"] == "water"
+
+
+@pytest.mark.usefixtures("started")
+def test_whole_jobs_and_blas_stand_beside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The ratio of the DF-MP2 part alone flatters: the SCF takes most of the time."""
+    monkeypatch.setattr(bench_whole, "_own", lambda job, setup: Run(2.0, -0.5))
+    monkeypatch.setattr(bench_whole, "JOBS", {"pyscf": lambda setup: Run(5.0, -0.5)})
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    target = tmp_path / "bench.json"
+    options = ("--jobs", 2, "--peer", "pyscf", "--json", target)
+    text = dfmp2("bench", WATER, *SHORT[:-2], *options).stdout
+    assert re.search(r"^  dfmp2 run +2\.000 ", text, re.M)
+    assert re.search(r"^  PySCF script +5\.000 +5\.000-5\.000 +2\.50 ", text, re.M)
+    variables = "OPENBLAS_CORETYPE Haswell, OPENBLAS_L2_SIZE not set"
+    assert fact(text, "OpenBLAS variables") == variables
+    assert "torch's" in fact(text, "BLAS of dfmp2")
+    (water,) = json.loads(target.read_text())["molecules"]
+    assert water["whole_jobs"]["peers"]["pyscf"]["ratios"] == [2.5, 2.5]
+    assert len(water["whole_jobs"]["dfmp2"]) == 2
+    assert set(water["blas"]) == {"dfmp2", "pyscf"}
+    assert water["environment"]["OPENBLAS_CORETYPE"] == "Haswell"
+    assert water["gemm_gflops"] == {"float64": {"torch": 32.0, "NumPy": 64.0}}
+    assert water["gemm_peak_gflops"] == {"float64": 64.0}
 
 
 @pytest.mark.usefixtures("started")

@@ -24,7 +24,7 @@ STAGES = {
     "auxiliary basis": "dfmp2.workflow.prepare.choose_auxbasis",
     "run file": "dfmp2.workflow.jobs.open_run",
     "SCF": "pyscf.scf.hf.SCF.kernel",
-    "integrals": "dfmp2.integrals.libcint.ThreeCentreIntegrals._made",
+    "integrals": "dfmp2.integrals.libcint.ThreeCentreIntegrals._make",
     "metric": "dfmp2.tensors.build.factor_metric",
     "arithmetic": "dfmp2.backends.torch.TorchBackend.pair_energy",
     "commit": "dfmp2.runfile.checkpoint.store_pairs",

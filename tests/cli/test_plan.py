@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dfmp2 import DFMP2
+from dfmp2.workflow import scf_time, stage_time
 from tests.cli.common import AMMONIA, WATER, dfmp2, fact, file_with
 from tests.systems import INPUTS, mean_field
 
@@ -81,3 +82,27 @@ def test_unwritable_json_is_found_before_the_scf(tmp_path: Path) -> None:
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", target)
     assert done.exit_code == 6
     assert f"{target}: cannot be written (Not a directory)" in done.stderr
+
+
+def test_forecast_of_time_without_an_scf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without rates there is no number, and rates are measured only if that is asked for."""
+    text = dfmp2("plan", WATER, "--basis", "sto-3g", "--device", "cpu").stdout
+    assert fact(text, "time (forecast)") == "no rates yet (use --measure, or run once)"
+    assert "time, " not in text
+    monkeypatch.setattr(scf_time, "SECONDS", 0.02)
+    monkeypatch.setattr(stage_time, "SECONDS", 0.01)
+    options = ("--basis", "sto-3g", "--device", "cpu", "--measure")
+    text = dfmp2("plan", WATER, *options).stdout
+    assert re.fullmatch(r"from rates measured now in \d\.\d s", fact(text, "time (forecast)"))
+    for stage in ("integrals", "AO->MO", "metric", "metric solve", "pair energies"):
+        assert re.fullmatch(r"0\.\d{3} s", fact(text, f"time, {stage}"))
+    assert re.fullmatch(r"\S+ s \(14 iterations\)", fact(text, "time, SCF in all"))
+    assert re.fullmatch(r"0\.\d{3} s", fact(text, "time, DF-MP2 part in all"))
+
+
+def test_only_the_cpu_is_measured() -> None:
+    options = ("--basis", "sto-3g", "--measure", "--backend", "simulator")
+    done = dfmp2("plan", WATER, *options)
+    assert done.exit_code == 2
+    assert "--measure times backend pytorch on the CPU" in done.stderr
+    assert dfmp2("plan", WATER, *options[:2], *options[3:]).exit_code == 0

@@ -61,6 +61,7 @@ def test_table() -> None:
     assert fact(text, "precision") == "fp64"
     assert fact(text, "pair energies") == "fused"
     assert f"{torch.get_num_threads()} threads (pytorch, cpu)" in fact(text, "ran on")
+    assert fact(text, "GEMM").endswith(" (not measured: the run is small)")
     assert fact(text, "chosen because").startswith("backend auto: pytorch on cpu")
     memory = r"(\d+ MB|not measured) above the SCF's \(forecast \d+ MB, limit 4000 MB\)"
     assert re.fullmatch(memory, fact(text, "peak memory"))
@@ -329,6 +330,16 @@ def test_an_open_shell_chkfile(kind: str, tmp_path: Path) -> None:
 # JSON
 
 
+def test_library_of_the_matrix_products(tmp_path: Path) -> None:
+    """Without it, the library could be missing in a stored result, or be another than asked for."""
+    hydrogen, file = file_with(tmp_path, "h2.xyz", H2), tmp_path / "h2.h5"
+    options = ("--basis", "sto-3g", "--device", "cpu", "--checkpoint", file)
+    named = fact(dfmp2("run", hydrogen, *options, "--blas", "numpy").stdout, "GEMM")
+    assert named.startswith("NumPy's ")
+    assert named.endswith(" (asked for)")
+    assert fact(dfmp2("show", file).stdout, "GEMM") == named
+
+
 def test_json_is_a_qcschema_result(tmp_path: Path) -> None:
     target = tmp_path / "water.json"
     done = dfmp2("run", WATER, "--basis", "cc-pvdz", "--json", target, "--frozen", 1)
@@ -394,3 +405,20 @@ def test_round_trip(tmp_path: Path) -> None:
     assert result.to_qcschema() == stored(target)
     mp = DFMP2(mean_field("water")).run()
     np.testing.assert_allclose(result.pair_energies, mp.pair_energies, rtol=0, atol=1e-9)
+
+
+def test_forecast_stands_beside_the_time_of_the_second_run() -> None:
+    """It is that of the first run, because the work is the same."""
+    options = ("--basis", "sto-3g", "--device", "cpu", "--no-checkpoint")
+    first, second = (dfmp2("run", WATER, *options).stdout for _ in range(2))
+    assert "forecast" not in fact(first, "time of the SCF")
+    took = fact(first, "time of the SCF")
+    assert fact(second, "time of the SCF").endswith(f" (forecast {took})")
+    row = r"^  {} +(\S+) +\S+(?: +(\S+))?$"
+    for stage in ("AO->MO", "integrals", "pair energies"):
+        before = re.search(row.format(stage), first, re.M)
+        after = re.search(row.format(stage), second, re.M)
+        assert before
+        assert after
+        assert before[2] is None
+        assert after[2] == before[1]

@@ -18,6 +18,7 @@ from dfmp2.doctor import packages as packages_module
 from dfmp2.doctor.finding import Asked
 from dfmp2.doctor.host import (
     check_aws_simulator,
+    check_blas,
     check_cuda,
     check_h5py,
     check_numba_cache,
@@ -564,3 +565,27 @@ def test_a_device_that_computes_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert not usable(list(findings.values()))
     assert "wrong by" in findings["first operation"].message
     assert findings["first operation"].remedy.endswith("choose another")
+
+
+@pytest.mark.parametrize(
+    ("kernels", "flags", "status"),
+    [("Haswell", "avx2", "ok"), ("Barcelona", "avx2", "warn"), ("Barcelona", "sse2", "ok")],
+)
+def test_kernels_of_each_blas(
+    kernels: str, flags: str, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        {"user_api": "blas", "internal_api": "openblas", "version": "0.3.31",
+         "architecture": "SkylakeX", "filepath": "/site-packages/numpy.libs/libopenblas.so"},
+        {"user_api": "blas", "internal_api": "openblas", "version": None,
+         "architecture": kernels, "filepath": "/site-packages/pyscf/lib/libopenblas.so"},
+        {"user_api": "openmp", "internal_api": "openmp", "version": None, "filepath": "/libgomp"},
+    ]  # fmt: skip
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: found)
+    files(tmp_path, proc__cpuinfo=f"flags : sse2 {flags} fma\n")
+    finding = check_blas(machine(tmp_path))
+    assert finding.status == status
+    assert "numpy: openblas 0.3.31, SkylakeX kernels" in finding.message
+    assert f"pyscf: openblas, {kernels} kernels" in finding.message
+    remedy = "set os.environ['OPENBLAS_CORETYPE'] = 'Haswell', then import pyscf"
+    assert (remedy in str(finding)) == (flags == "avx2")

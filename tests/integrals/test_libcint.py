@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +38,36 @@ def test_integral_blocks_agree_with_pyscf(block: int, cart: bool, threads: int) 
     assert covered == auxmol.nao_nr() == len(expected)
     metric = metric_integrals(auxmol)
     np.testing.assert_allclose(metric, df.incore.fill_2c2e(mol, auxmol), rtol=0, atol=1e-12)
+
+
+def test_integrals_made_by_one_thread() -> None:
+    """Without it, a thread could leave the triangle of another function in its square."""
+    mol = molecule(WATER, "cc-pvdz")
+    integrals = ThreeCentreIntegrals(mol, choose_auxbasis(mol).mol, 7)
+    make = integrals.maker()
+    for block, eri in integrals:
+        made = [one.copy() for one in make(block)]
+        np.testing.assert_array_equal(made, eri)
+
+
+def test_what_libcint_leaves_out() -> None:
+    """Without it, a cutoff for speed could change energies, or replace that of a user.
+
+    A primitive function has at most 26 partners in this basis, and sums of few products below
+    4e-18 remain below the rounding of integrals of order one.
+    """
+    mol = molecule("H 0 0 0; F 0 0 0.92; F 3 3 3; H 5 5 5", "cc-pvdz")
+    auxmol = choose_auxbasis(mol).mol
+    fast = _all_integrals(mol, auxmol)
+    before = mol._env.copy()
+    with mol.with_integral_screen(1e-26):  # as libcint's own exp(-60)
+        difference = np.abs(_all_integrals(mol, auxmol) - fast).max()
+    np.testing.assert_array_equal(mol._env, before)
+    assert 0 < difference < 1e-16
+
+
+def _all_integrals(mol: Any, auxmol: Any) -> np.ndarray:
+    return np.concatenate([eri.copy() for _, eri in ThreeCentreIntegrals(mol, auxmol, 100)])
 
 
 def test_cartesian_functions_and_point_groups() -> None:

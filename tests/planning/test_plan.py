@@ -79,6 +79,11 @@ def test_blocks_of_nki_kernels_are_large(nocc: int, nvir: int, naux: int, block:
     assert make_plan(Sizes(nocc + nvir, nocc, nvir, naux), 1e9).nki_block == block
 
 
+def test_each_thread_has_a_shell_of_its_own() -> None:
+    """Without it, threads would wait where a block has fewer shells than there are threads."""
+    assert make_plan(LARGE, 9000.0, threads=64).aux_block >= 64 * LARGE.aux_shell
+
+
 def test_more_memory_never_means_smaller_blocks() -> None:
     blocks = [make_plan(LARGE, budget).aux_block for budget in (2400.0, 2500.0, 2600.0, 9000.0)]
     assert blocks == sorted(blocks)

@@ -56,13 +56,16 @@ def _marked(case: tuple[str, str]) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for")  # expected
+@pytest.mark.parametrize("blas", ["torch", "numpy"])
 @pytest.mark.parametrize(("name", "basis"), [_marked(case) for case in CASES])
 def test_error_is_below_the_estimate_and_the_accuracy(
-    name: str, basis: str, request: pytest.FixtureRequest
+    name: str, basis: str, blas: str, request: pytest.FixtureRequest
 ) -> None:
+    """With each library of the matrix products, because each adds in another order."""
     mf = timing_orbitals(name, basis)
     exact = DFMP2(mf).set(backend="pytorch", device="cpu", precision="fp64").run()
-    mp = DFMP2(mf).set(backend="pytorch", device="cpu", precision="auto", accuracy=ACCURACY).run()
+    mp = DFMP2(mf).set(backend="pytorch", device="cpu", precision="auto", accuracy=ACCURACY)
+    mp.run(blas=blas)
     error = abs(mp.e_corr - exact.e_corr)
     label = mp.result.labels["precision"]
     request.node.user_properties.append(("error", f"{error:.1e} Eh; {label}"))  # for --junitxml

@@ -335,6 +335,66 @@ def test_one_orbital_of_a_small_molecule(fit: bool) -> None:
             DFMP2(mf).run()
 
 
+def _turned(p: int, q: int) -> Callable[[Any], None]:
+    """Two virtual orbitals mixed by five degrees."""
+    angle = np.deg2rad(5)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+
+    def change(mf: Any) -> None:
+        mf.mo_coeff[:, [p, q]] = mf.mo_coeff[:, [p, q]] @ turn
+
+    return change
+
+
+def _raised(orbital: int, by: float) -> Callable[[Any], None]:
+    def change(mf: Any) -> None:
+        mf.mo_energy[orbital] += by
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [_raised(7, 0.02), _raised(16, 0.02), _raised(20, 0.05), _turned(5, 6), _turned(13, 14)],
+    ids=["7 by 0.02", "16 by 0.02", "20 by 0.05", "5 and 6", "13 and 14"],
+)
+def test_random_vectors_see_each_orbital(
+    fault: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The integrals of a larger SCF are not held, so only the random vectors can see the fault.
+
+    Without it they were missed, and gave another MP2 energy without a message.
+    """
+    monkeypatch.setattr(check, "HELD", 0)
+    with pytest.raises(InputError, match="do not belong to one Hartree-Fock solution"):
+        DFMP2(_own(fault)()).run()
+
+
+def test_sign_of_an_orbital_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(mf: Any) -> None:
+        mf.mo_coeff[:, [2, 9]] *= -1
+
+    monkeypatch.setattr(check, "HELD", 0)
+    assert DFMP2(_own(change)()).run().result.labels["reference_check"] == CHEAP
+
+
+def test_kohn_sham_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Energies of another method passed as Kohn-Sham ones, and the result did not say so."""
+    from pyscf import dft
+
+    ks = dft.RKS(molecule(HF, basis="sto-3g"), xc="pbe")
+    ks.verbose, ks.chkfile, ks.grids.level = 0, None, 0
+    ks.run()
+    mp = DFMP2(ks).set(allow_ks=True, auxbasis="def2-svp-ri")
+    assert mp.run().result.labels["reference_check"] == FULL
+    ks.mo_energy = ks.mo_energy.copy()
+    ks.mo_energy[-1] += 0.05
+    with pytest.raises(InputError, match=r"to one Kohn-Sham solution .*: orbital 5 has the energy"):
+        mp.run()
+    monkeypatch.setattr(check, "HELD", 0)  # as in a larger molecule
+    assert "orthonormality only" in mp.run().result.labels["reference_check"]
+
+
 def test_a_total_energy_that_is_a_millihartree_off() -> None:
     mf = fresh()
     mf.e_tot += 1.2e-3

@@ -177,3 +177,33 @@ def test_mean_field_without_a_gap_is_refused() -> None:
     mf.mo_energy[5] = mf.mo_energy[4]
     with pytest.raises(InputError, match=r"virtual orbital 5 .* not above occupied orbital 4"):
         DFMP2(mf).set(check_reference="off").run()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("e_tot", "a"),
+        ("e_tot", 1j),
+        ("conv_tol", None),
+        ("mo_coeff", np.eye(24).astype(object)),
+        ("mo_coeff", [[1.0, 2.0], [3.0]]),
+        ("mo_energy", np.zeros(3)),
+        ("mo_energy", np.zeros(24, dtype=complex)),
+        ("mo_occ", np.full(24, "2")),
+    ],
+)
+def test_attributes_that_are_no_numbers_are_named(name: str, value: Any) -> None:
+    """They ended in errors of Python and NumPy, which name neither the attribute nor a remedy."""
+    mf = fresh()
+    setattr(mf, name, value)
+    with pytest.raises(InputError, match=rf"{name} .*run mf\.kernel\(\) again"):
+        DFMP2(mf).run()
+
+
+def test_converted_mean_field_has_to_run() -> None:
+    """PySCF clears `converged` in a conversion. "Not converged" alone sent users to max_cycle."""
+    from pyscf import scf
+
+    mf = scf.UHF(molecule("H 0 0 0; H 0 0 0.74")).set(verbose=0).run().to_rhf()
+    with pytest.raises(NotConvergedError, match=r"to_rhf\(\).*run mf\.kernel\(mf\.make_rdm1"):
+        DFMP2(mf).run()

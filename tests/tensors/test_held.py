@@ -26,6 +26,8 @@ from dfmp2.runfile.rows import Rows
 from dfmp2.tensors.held import InMemory
 from tests.systems import converge, mean_field, molecule
 
+pytestmark = pytest.mark.usefixtures("small_auxbasis")
+
 SAME = 1e-12
 """Hartree. Only the order of summation differs."""
 

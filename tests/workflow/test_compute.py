@@ -18,6 +18,7 @@ from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.selection import Selection
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable, InputError
+from dfmp2.results.provenance import Where
 from dfmp2.settings import Settings
 from dfmp2.workflow.compute import _Calculation
 from dfmp2.workflow.labels import Outcome
@@ -96,6 +97,16 @@ def test_refused_requests_compute_nothing(monkeypatch: Any) -> None:
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
     with pytest.raises(BackendUnavailable):
         DFMP2(mean_field("water")).set(backend="pytorch").run()
+
+
+def test_numpy_is_refused_where_it_cannot_compute(monkeypatch: Any) -> None:
+    """Without it, a user could believe that NumPy computes what a GPU does."""
+    gpu = TorchBackend("cpu")
+    gpu.where = Where("pytorch", "cuda", "a GPU")
+    monkeypatch.setattr("dfmp2.workflow.prepare.select", lambda *_: Selection(gpu, "a test"))
+    with pytest.raises(InputError, match="blas numpy: this run is on a GPU"):
+        choose(Settings(blas="numpy"))
+    choose(Settings(blas="auto"))
 
 
 def test_pair_energies_are_symmetric_and_all_computed() -> None:

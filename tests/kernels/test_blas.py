@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dfmp2.kernels.blas import blas_libraries, single_thread
 from dfmp2.kernels.simulator import SimulatorError, simulate
 from dfmp2.kernels.simulator import language as nl
-from dfmp2.kernels.simulator.blas import openblas, single_thread
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +20,10 @@ def two_threads() -> Iterator[None]:
         pytest.skip("NumPy does not use the OpenBLAS of its wheels")
     with openblas().limit(limits=2):
         yield
+
+
+def openblas() -> Any:
+    return blas_libraries().select(prefix="libscipy_openblas")
 
 
 def threads() -> int:
