@@ -1,11 +1,11 @@
 """Both half transforms of three-index integrals, fused: no intermediate in HBM.
 
 For each auxiliary P the first half multiplies blocks of eri[P] (stationary, 128 x 128) with C_occ
-(moving), so its result has nu on partitions and i in columns: exactly a stationary operand of the
-second half, whose moving operand is C_vir. No transpose is needed between them, only the copy from
-PSUM to SBUF that any product needs. Several P share one tile of the second half, 128 // nocc of
-them, so that its rows (P, i) fill the array. eri streams through SBUF once, by long contiguous
-rows; both coefficient matrices stay there.
+(moving). Its result has nu on partitions and i in columns, which is the layout of a stationary
+operand of the second half, whose moving operand is C_vir. No transpose is needed between them, only
+the copy from PSUM to SBUF that any product needs. 128 // nocc auxiliaries share one tile of the
+second half, so that its rows (P, i) fill the array. eri is read once, in long contiguous rows. Both
+coefficient matrices stay in SBUF.
 """
 
 from __future__ import annotations
@@ -163,13 +163,13 @@ def ao2mo(eri: Operand, c_occ: Operand, c_vir: Operand, launch: Launch | None = 
 
     b: Operand = None
     for o in range(po.number):
-        occ = slice(o * po.size, (o + 1) * po.size)
+        occ = po.part(o)
         for v in range(pv.number):
-            vir = slice(v * pv.size, (v + 1) * pv.size)
+            vir = pv.part(v)
             left = pad(c_occ[:, occ], (rows, po.size))
             right = pad(c_vir[:, vir], (rows, pv.size))
             for x in range(px.number):
-                aux = slice(x * px.size, (x + 1) * px.size)
+                aux = px.part(x)
                 part = launch(ao2mo_kernel, eri[aux], left, right)
                 if b is None:
                     b = zeros((px.padded, po.padded, pv.padded), part)

@@ -180,13 +180,10 @@ def batched_gemm(
     a_t = pad(a_t, (px.padded, rows, cols))
     b = pad(b, (px.padded, rows, n))
     kernel = packed_gemm_kernel if edge else batched_gemm_kernel
-    parts = [
-        launch(kernel, a_t[x * px.size : (x + 1) * px.size], b[x * px.size : (x + 1) * px.size])
-        for x in range(px.number)
-    ]
+    parts = [launch(kernel, a_t[px.part(x)], b[px.part(x)]) for x in range(px.number)]
     if px.number == 1:
         return as_float32(parts[0])[:items, :m]
     out = zeros((px.padded, m, n), parts[0])
     for x, part in enumerate(parts):
-        out[x * px.size : (x + 1) * px.size] = part[:, :m]
+        out[px.part(x)] = part[:, :m]
     return out[:items]

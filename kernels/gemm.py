@@ -2,11 +2,11 @@
 
 TensorE multiplies a stationary tile of at most 128 x 128 with a moving one of at most 128 x 512,
 contracting over partitions. A therefore arrives transposed (contraction on rows, in HBM already:
-4-byte transposing DMA is not supported) and is held in SBUF in blocks of 1024 rows, while strips
-of 512 columns of B pass by, the next one loading during the products of the present one. Each
-element of A and B is read once per block of the other; each output tile accumulates in one PSUM
-bank, leaves through VectorE and is written once. Larger problems are cut on the host into equal
-panels, so one compiled program serves them all.
+DMA does not transpose 4-byte types) and is held in SBUF in blocks of 1024 rows. For each block, B
+is loaded in strips of 512 columns, each during the products of the strip before. A is read once, B
+once per block of A. Each output tile accumulates in one PSUM bank, is copied to SBUF by VectorE and
+is written once. The host cuts larger problems into equal panels, so that one compiled program
+serves them all.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ __all__ = [
 def block_product(out: Operand, a_t: Operand, b: Operand, item: int) -> None:
     """out[item] = a_t[item]^T b[item], for HBM arrays of matrices [m,n], [k,m] and [k,n].
 
-    `item` counts whole matrices from the start of each array, 0 where an array is one matrix; k
-    is a multiple of 128. Called inside kernels only.
+    `item` counts matrices from the start of each array; it is 0 if the arrays are matrices. k is a
+    multiple of 128. Called inside kernels only.
     """
     rank = len(a_t.shape)
     k, m, n = a_t.shape[rank - 2], a_t.shape[rank - 1], b.shape[rank - 1]
@@ -122,8 +122,7 @@ def matrix_of_panels(
                 return total
             if whole is None:
                 whole = zeros((rows.padded, columns.padded), total)
-            m0, n0 = x * rows.size, y * columns.size
-            whole[m0 : m0 + rows.size, n0 : n0 + columns.size] = total
+            whole[rows.part(x), columns.part(y)] = total
     return whole
 
 
@@ -161,9 +160,8 @@ def gemm(
     a_t, b = pad(a_t, (pk.padded, pm.padded)), pad(b, (pk.padded, pn.padded))
 
     def part(x: int, y: int, z: int) -> Operand:
-        rows = slice(z * pk.size, (z + 1) * pk.size)
-        left = pad(a_t[rows, x * pm.size : (x + 1) * pm.size], (pk.size, pm.size))
-        right = pad(b[rows, y * pn.size : (y + 1) * pn.size], (pk.size, pn.size))
+        left = pad(a_t[pk.part(z), pm.part(x)], (pk.size, pm.size))
+        right = pad(b[pk.part(z), pn.part(y)], (pk.size, pn.size))
         return launch(gemm_kernel, left, right)
 
     return as_float32(matrix_of_panels(part, pm, pn, pk.number))[:m, :n]

@@ -53,7 +53,7 @@ def simulate(kernel: Kernel, *operands: Operand) -> Operand:
 
 
 def simulate_bundled(kernel: Kernel, *operands: Operand) -> Operand:
-    """Run `kernel` once in the bundled simulator, also where AWS's NKI is installed."""
+    """Run `kernel` once in the bundled simulator, also if AWS's NKI is installed."""
     return simulator.simulate(kernel)(*[np.ascontiguousarray(x) for x in operands])
 
 

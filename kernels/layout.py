@@ -1,7 +1,7 @@
 """Array layout on the host, for NumPy arrays and torch tensors alike.
 
-The host sides use only these and slicing, so a tensor that already lives on a device is padded
-and cut there and never visits the host. torch is not imported: a tensor brings its own methods.
+The host sides use only these functions and slicing. A tensor on a device is therefore padded and
+cut on the device. torch is not imported: the tensor's own methods are called.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def check_shapes(operation: str, letters: str, **arrays: Operand) -> None:
     Raises
     ------
     InputError
-        A wrong rank, a size of zero, or sizes that differ where their letters do not.
+        A wrong rank, a size of zero, or different sizes for equal letters.
     """
     sizes: dict[str, int] = {}
     fits = True

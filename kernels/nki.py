@@ -1,4 +1,4 @@
-"""The choice of NKI: AWS's package where it can be used, else the bundled simulator.
+"""The choice of NKI: AWS's package if it can be used, else the bundled simulator.
 
 Kernels import ``nki, nisa, nl`` from here, so one source serves both. AWS's package is used from
 version 0.3.0 on and only if it imports. The public registry holds a placeholder of the same name
@@ -60,9 +60,9 @@ if TYPE_CHECKING:
 else:
     nki, nisa, nl, nki_version, _why_not = _find()
 HAS_NKI: bool = _why_not is None
-"""True where AWS's package (>= 0.3.0) is used."""
+"""True if AWS's package (>= 0.3.0) is used."""
 
 
 def why_not() -> str | None:
-    """Return the reason why AWS's package is not used; None where it is."""
+    """Return the reason why AWS's package is not used; None if it is."""
     return _why_not

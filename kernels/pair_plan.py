@@ -127,7 +127,7 @@ def resident_bytes(nk: int, nstrip: int, p: int, b_tiles: int, s_tiles: int) -> 
 
 
 def plan_resident(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan | None:
-    """Sizes of the resident form for `slots` partners of each i; None where it does not fit.
+    """Sizes of the resident form for `slots` partners of each i; None if it does not fit.
 
     `limit` is the most instructions of a program.
     """
@@ -200,7 +200,7 @@ def plan_streamed(nvir: int, naux: int, limit: int) -> StreamedPlan:
 
 
 def choose_form(nvir: int, naux: int, slots: int, limit: int) -> ResidentPlan | StreamedPlan:
-    """The resident form where it fits, else the streamed one."""
+    """The resident form if it fits, else the streamed one."""
     return plan_resident(nvir, naux, slots, limit) or plan_streamed(nvir, naux, limit)
 
 

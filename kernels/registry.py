@@ -63,7 +63,8 @@ class Evidence:
     Attributes
     ----------
     version
-        Version of NKI or of the simulator that ran it; NumPy for the definition.
+        Version of NKI or of the simulator that ran it, the latter with its set of rules; NumPy
+        for the definition.
     source
         Digest of the source (`source_digest`).
     cases
@@ -179,7 +180,8 @@ def _definition_checks() -> dict[str, Callable[[], Outcome]]:
 def _launch(place: str) -> tuple[Launch, str]:
     """The function that runs kernels at `place`, and the version of NKI or the simulator."""
     if place == "bundled-simulator":
-        return simulate_bundled, f"bundled simulator {simulator.__version__}"
+        rules = f"{simulator.current_rule_set()} rules"
+        return simulate_bundled, f"bundled simulator {simulator.__version__}, {rules}"
     if not HAS_NKI:
         raise BackendUnavailable(f"{place} needs AWS's nki: {why_not()}")
     return simulate, f"nki {nki_version}"

@@ -1,9 +1,9 @@
 """Symmetric product C = A A^T on TensorE: the lower half of the tiles, mirrored on the host.
 
-One panel of A^T is both the stationary and the moving operand, so A is read from HBM once, in
-strips of 512 columns that load while earlier rows are multiplied. Row strip m multiplies columns
-0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it in the limit. The host makes the
-mirror; on the device it would cost transposes on TensorE and as many bytes again to HBM.
+One panel of A^T is both the stationary and the moving operand. A is therefore read from HBM once,
+in strips of 512 columns, each loaded while earlier rows are multiplied. Row strip m is multiplied
+with columns 0 .. m + 127 only: 9/16 of the work at 1024 rows, half of it for many rows. The host
+makes the mirror. On the device it would take transposes on TensorE and as many bytes again to HBM.
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ def syrk(a: Operand, transpose_a: bool = False, launch: Launch | None = None) ->
     a_t = pad(a_t, (pk.padded, pm.padded))
 
     def panel(z: int, x: int) -> Operand:
-        block = a_t[z * pk.size : (z + 1) * pk.size, x * pm.size : (x + 1) * pm.size]
-        return pad(block, (pk.size, pm.size))
+        return pad(a_t[pk.part(z), pm.part(x)], (pk.size, pm.size))
 
     def part(x: int, y: int, z: int) -> Operand:
         if x == y:

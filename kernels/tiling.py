@@ -38,6 +38,10 @@ class Panels(NamedTuple):
         """Length after padding."""
         return self.number * self.size
 
+    def part(self, number: int) -> slice:
+        """Elements of one panel."""
+        return slice(number * self.size, (number + 1) * self.size)
+
 
 def ceil_div(n: int, d: int) -> int:
     """Smallest integer >= n / d."""

@@ -1,12 +1,12 @@
 """Triangular solve A X = B, A lower, in which the device only multiplies.
 
 TensorE has no division, and a row-by-row substitution would use one partition at a time. The host
-inverts the 128 x 128 diagonal blocks in float64; the rest,
+therefore inverts the 128 x 128 diagonal blocks in float64. The rest,
 
     X_k = Inv_k (B_k - sum_{j<k} L_kj X_j),
 
 is two matrix products per block. X stays in SBUF from its first block to its last, so each block
-of L, B and X crosses HBM once. The steps over k depend on each other. Within a step, the sums of
+of L, B and X is transferred once. The steps over k depend on each other. Within a step, the sums of
 all strips of right-hand sides come before the last products, so VectorE subtracts for one strip
 while TensorE works on the next.
 """
@@ -175,11 +175,11 @@ def trsm(a: Operand, b: Operand, launch: Launch | None = None) -> Operand:
     b = pad(b, (pn.padded, pr.padded))
     x: Operand = None
     for p in range(pn.number):
-        rows, done = slice(p * pn.size, (p + 1) * pn.size), slice(0, p * pn.size)
+        rows, done = pn.part(p), slice(0, p * pn.size)
         rhs = b[rows] if p == 0 else b[rows] - gemm(full[rows, done], x[done], launch=launch)
         l_t, inv_t = _lower_operands(full[rows, rows])
         for y in range(pr.number):
-            cols = slice(y * pr.size, (y + 1) * pr.size)
+            cols = pr.part(y)
             part = launch(trsm_kernel, l_t, inv_t, pad(rhs[:, cols], (pn.size, pr.size)))
             if x is None:
                 x = zeros((pn.padded, pr.padded), part)

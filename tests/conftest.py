@@ -13,7 +13,7 @@ import os
 # machine from whatever computes. OpenMP reads this when it is loaded, so it stands before imports.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -189,6 +189,16 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def small_auxbasis(monkeypatch: pytest.MonkeyPatch) -> None:
     """No warning of a set that fits badly: it is small, so that kernels have little to do."""
     monkeypatch.setattr("dfmp2.fitting.auxbasis._unsuitable", lambda *_: ())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_rates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fixtures of a module, which run before those of a test, keep and find no rates either."""
+    with pytest.MonkeyPatch.context() as patch:
+        nowhere = tmp_path_factory.getbasetemp() / "file"
+        nowhere.touch()
+        patch.setattr("dfmp2.workflow.rates.rates_path", lambda: nowhere / "rates.json")
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -231,7 +231,8 @@ def _simulator(name: str, device: str | None, reason: str) -> Selection:
         runner = SimulatorRunner(nki.simulate, f"AWS nki.simulate {nki_version} on the CPU")
     else:
         target = simulator.current_generation().name
-        simulator.current_profile()  # a wrong DFMP2_NKI_PROFILE is found before the work starts
+        simulator.current_profile()  # a wrong variable is found before the work starts
+        simulator.current_rule_set()
         runner = SimulatorRunner(simulator.simulate, f"bundled simulator of {target} on the CPU")
     fall_back = name == "auto" and not require_nki()
     return Selection(NkiBackend(runner), reason, TorchBackend("cpu"), fall_back)

@@ -48,6 +48,9 @@ def kernels(shape: str | None, generations: tuple[str, ...], as_json: bool) -> N
     With --estimate, show instead estimated device times: engine cycles and DMA rates from AWS's
     documents, counted on the instructions of the kernels. A second, pessimistic estimate adds
     200 ns to every instruction of VectorE. They are not measured.
+
+    The environment variable DFMP2_SIMULATOR_RULES sets the rules of the bundled simulator: observed
+    (all, the default), or documented (without those that only reports from hardware support).
     """
     if shape is None:
         if generations:

@@ -177,7 +177,7 @@ double_hybrid_options = _stack(
     ),
     click.option(
         "--grid",
-        type=click.IntRange(0, 9),
+        type=Integer(0, 9),
         default=defaults.GRID,
         show_default=True,
         help="Level of PySCF's grid for the functional of --xc.",

@@ -13,7 +13,8 @@ from dfmp2.references.pyscf_blas import load_pyscf
 __all__ = ["prepare_process"]
 
 VARIABLES = {
-    "DFMP2_NKI_INSTRUCTIONS", "DFMP2_NKI_PROFILE", "DFMP2_REQUIRE_NKI", "DFMP2_USE_SIMULATOR",
+    "DFMP2_NKI_INSTRUCTIONS", "DFMP2_NKI_PROFILE", "DFMP2_REQUIRE_NKI", "DFMP2_SIMULATOR_RULES",
+    "DFMP2_USE_SIMULATOR",
 }  # fmt: skip
 """Environment variables that dfmp2 reads."""
 

@@ -103,11 +103,11 @@ def summary(
 
 
 def _scf_time(seconds: float | None, expected: TimeForecast | None) -> list[tuple[str, str]]:
-    if seconds is None:
+    """The time of the SCF beside its forecast, if there is one."""
+    if seconds is None or expected is None or expected.scf is None:
         return []
-    known = expected is not None and expected.scf is not None
-    forecast = f" (forecast {duration(expected.scf.total)})" if known else ""  # type: ignore[union-attr]
-    return [("time of the SCF", f"{duration(seconds)}{forecast}")]
+    text = f"{duration(seconds)} (forecast {duration(expected.scf.total)})"
+    return [("time of the SCF", text)]
 
 
 def _stages(result: Result, expected: Mapping[str, float]) -> list[str]:

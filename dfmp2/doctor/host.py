@@ -19,7 +19,7 @@ from dfmp2.doctor.finding import (
     why_unwritable,
 )
 from dfmp2.doctor.verdict import TOLERANCE, product_error
-from dfmp2.errors import DFMP2Error
+from dfmp2.errors import DFMP2Error, InputError
 from dfmp2.references.pyscf_blas import CORETYPE, KERNELS, has_avx2
 
 __all__ = [
@@ -47,14 +47,16 @@ def check_simulator(asked: Asked) -> Finding:
     from dfmp2.kernels import simulator
 
     try:
-        target = simulator.current_generation().name
+        settings = f"{simulator.current_generation().name}, {simulator.current_rule_set()} rules"
         off = product_error(NkiBackend(SimulatorRunner(simulator.simulate, "bundled simulator")))
+    except InputError as error:  # a wrong environment variable
+        return Finding("simulator", "fail", f"bundled: {error}", backends=SIMULATOR)
     except DFMP2Error as error:
         return Finding("simulator", "fail", f"bundled: {error}", REINSTALL, SIMULATOR)
     if not off < TOLERANCE["float32"]:
         return Finding("simulator", "fail", f"bundled: a product is wrong by {off:.1e}",
                        REINSTALL, SIMULATOR)  # fmt: skip
-    return Finding("simulator", "ok", f"bundled, of {target}: a product is right to {off:.0e}",
+    return Finding("simulator", "ok", f"bundled, of {settings}: a product is right to {off:.0e}",
                    backends=SIMULATOR)  # fmt: skip
 
 

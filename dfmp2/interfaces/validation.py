@@ -118,7 +118,7 @@ def compare(
     reference.kernel(with_t2=False)
     e_exact = None
     if exact:
-        kind = ump2.UMP2 if solution.open_shell else mp2.RMP2
+        kind = ump2.UMP2 if result.open_shell else mp2.RMP2
         conventional = kind(as_mean_field(solution), frozen=_for_pyscf(frozen))
         conventional.verbose = 0
         conventional.kernel(with_t2=False)
@@ -166,7 +166,7 @@ def pyscf_dfmp2(
     # PySCF would choose an auxiliary basis at once, and fails to for some orbital bases (6-31G**).
     fitted = as_mean_field(solution, max_memory)
     fitted.with_df = df.DF(solution.mol, auxbasis=auxbasis)
-    kind = dfump2.DFUMP2 if solution.open_shell else dfmp2.DFMP2
+    kind = dfump2.DFUMP2 if solution.mo_coeff.ndim == 3 else dfmp2.DFMP2
     reference = kind(fitted, frozen=_for_pyscf(frozen))
     reference.verbose = 0
     return reference

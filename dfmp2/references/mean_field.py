@@ -114,7 +114,7 @@ def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any
     """
     from pyscf import scf
 
-    mf = (scf.uhf.UHF if solution.open_shell else scf.hf.RHF)(solution.mol)
+    mf = (scf.uhf.UHF if solution.mo_coeff.ndim == 3 else scf.hf.RHF)(solution.mol)
     mf.verbose, mf.chkfile = 0, None
     if max_memory is not None:
         mf.max_memory = max_memory

@@ -31,6 +31,7 @@ from . import isa, language
 from .account import Account
 from .errors import SimulatorError, SubsetError
 from .generations import GENERATIONS, Generation, current_generation, generation
+from .rules import current_rule_set
 from .runner import Kernel, jit, shape_of, simulate, trace
 from .subset import check_subset
 from .subset_rules import current_profile
@@ -45,6 +46,7 @@ __all__ = [
     "check_subset",
     "current_generation",
     "current_profile",
+    "current_rule_set",
     "generation",
     "isa",
     "jit",

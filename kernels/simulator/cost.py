@@ -76,7 +76,7 @@ def vector(n: int) -> int:
 def tensor_tensor(n: int, both_sbuf: bool, wide: bool) -> int:
     """Return cycles of a two-tensor instruction.
 
-    N where one input is in PSUM or both are 16-bit, 2N where both are in SBUF.
+    N if one input is in PSUM or both are 16-bit, 2N if both are in SBUF.
     """
     return max(MIN_CYCLES, 2 * n if both_sbuf and wide else n)
 

@@ -61,5 +61,5 @@ def generation(name: str) -> Generation:
 
 
 def current_generation() -> Generation:
-    """Read the target from NEURON_PLATFORM_TARGET_OVERRIDE; trn2 where it is unset."""
+    """Read the target from NEURON_PLATFORM_TARGET_OVERRIDE; trn2 if it is unset."""
     return generation(os.environ.get("NEURON_PLATFORM_TARGET_OVERRIDE") or DEFAULT)

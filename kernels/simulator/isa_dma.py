@@ -54,7 +54,8 @@ def dma_copy(
         refuse(call, "dma-size", f"src {src.shape}, dst {dst.shape}")
     if src.strides[0] == 0 and src.shape[0] > 1 and not src.on_chip and dst.on_chip:
         run.account.unproven["dma_copy that repeats an HBM row over partitions"] += 1
-    if run.loop is not None and src.storage.is_argument and src.dynamic is None:
+    fixed = src.storage.is_argument and src.dynamic is None
+    if run.loop is not None and fixed and run.has("loop-input"):
         refuse(call, "loop-input", f"src is {src.storage.describe()} at a fixed offset")
     issue(run, call, "dma", 0, (src,), dst)
     reads, writes = not src.on_chip, not dst.on_chip

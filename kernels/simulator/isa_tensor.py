@@ -43,7 +43,7 @@ def _within_bank(call: str, run: Run, dst: NkiTensor) -> None:
 
 
 def _accumulates(call: str, run: Run, dst: NkiTensor, accumulate: Any) -> bool:
-    """Decide whether the product adds to the contents of dst, and refuse where it may not."""
+    """Decide whether the product adds to the contents of dst, and refuse if it may not."""
     if accumulate is False:
         return False
     storage = dst.storage

@@ -159,7 +159,7 @@ def tensor_scalar(
     names = (first.name, second.name if second else None)
     rsqrt = names == ("rsqrt", None)
     if "rsqrt" in names and not rsqrt:
-        refuse(call, "alu-op", "rsqrt stands alone, with operand0=0.0")
+        refuse(call, "alu-op", "rsqrt is the only operator of its instruction, with operand0=0.0")
     chosen = choose_engine(
         call, engine, "gpsimd" if rsqrt else "vector", ("vector", "scalar", "gpsimd")
     )

@@ -54,8 +54,10 @@ def tile(call: str, arg: str, t: Any) -> NkiTensor:
         return t
     if t.storage.space == "hbm":
         refuse(call, "engine-memory", f"{arg} is {t.storage.describe()}")
-    if t.dynamic is not None and current_run(call).target.version == 2:
-        refuse(call, "dynamic-operand", f"{arg} is {t} at a run-time offset")
+    if t.dynamic is not None:
+        run = current_run(call)
+        if run.target.version == 2 and run.has("dynamic-operand"):
+            refuse(call, "dynamic-operand", f"{arg} is {t} at a run-time offset")
     p = t.shape[0]
     if not 1 <= p <= 128:
         refuse(call, "partitions", f"{arg} spans {p} partitions")

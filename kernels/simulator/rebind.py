@@ -1,4 +1,4 @@
-"""Binding kernels to this simulator, also where they were written against AWS's package.
+"""Binding kernels to this simulator, also if they were written for AWS's package.
 
 Kernel modules import ``nki, nisa, nl`` once. Where AWS's package is installed, these names stand
 for AWS's modules. To run such a kernel here, the kernel and its helpers are copied, and the names
@@ -34,7 +34,7 @@ def plain_function(kernel: Any) -> Callable[..., Any]:
 
 
 def bind(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function`, or where it uses AWS's package a copy that uses the simulator."""
+    """Return `function`, or a copy that uses the simulator if it uses AWS's package."""
     if not isinstance(function, FunctionType) or not any(n in sys.modules for n in _AWS):
         return function
     bound = _BOUND.get(function)

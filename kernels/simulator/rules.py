@@ -3,21 +3,56 @@
 A rule has a name that errors and tests use, one sentence, and its source. Documents are named as
 in AWS's public Neuron SDK documentation (folder ``nki/``), SDK 2.29 to 2.32. "observed" marks what
 users saw on hardware and AWS does not document.
+
+There are two sets of rules. *observed* has all rules. *documented* leaves out those whose only
+source is such a report. The default is *observed*: a kernel that is refused without need can be run
+with the other set, but a kernel that only the compiler refuses is found late, on a machine with a
+device. The rules of "this package" are in both sets: they refuse what has no documented result, or
+what the simulator does not compute.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 
-__all__ = ["RULES", "Rule"]
+from dfmp2.errors import InputError
+
+__all__ = ["RULES", "RULE_SETS", "Rule", "current_rule_set", "from_environment"]
+
+RULE_SETS = ("observed", "documented")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule: its sentence and the document behind it."""
+    """One rule: its sentence and its source; `reported` if that is no document, only a report."""
 
     statement: str
     source: str
+    reported: bool = field(default=False, kw_only=True)
+
+    def is_in(self, rule_set: str) -> bool:
+        """Return whether the rule belongs to a set of `RULE_SETS`."""
+        return rule_set == "observed" or not self.reported
+
+
+def from_environment(variable: str, names: tuple[str, ...]) -> str:
+    """Read one of `names` from an environment variable; the first if it is unset.
+
+    Raises
+    ------
+    InputError
+        Another value.
+    """
+    name = os.environ.get(variable) or names[0]
+    if name not in names:
+        raise InputError(f"{variable} is {name!r}, not {' or '.join(names)}")
+    return name
+
+
+def current_rule_set() -> str:
+    """Read the set of rules as `from_environment` does, from DFMP2_SIMULATOR_RULES."""
+    return from_environment("DFMP2_SIMULATOR_RULES", RULE_SETS)
 
 
 _ARCH2 = "Trainium/Inferentia2 architecture guide (NeuronCore-v2)"
@@ -60,6 +95,7 @@ RULES: dict[str, Rule] = {
     "dynamic-operand": Rule(
         "on NeuronCore-v2 only DMA has run-time offsets, an operand of an engine has none",
         f"{_TRN1}: NCC_IBIR829, NCC_IBIR040",
+        reported=True,
     ),
     "offset-range": Rule(
         "a tensor with a run-time offset is smaller than 4 GiB: the offset has 32 bits",
@@ -157,9 +193,13 @@ RULES: dict[str, Rule] = {
         f"{_LOOPS}; {_TRN1}: NCC_IBIR092 for products of TensorE",
     ),
     "loop-scope": Rule("a tensor made in a loop body is not visible outside", _LOOPS),
-    "loop-nested": Rule("a loop body contains no loop", f"{_TRN1}: nested loops do not compile"),
+    "loop-nested": Rule(
+        "a loop body contains no loop", f"{_TRN1}: nested loops do not compile", reported=True
+    ),
     "loop-input": Rule(
-        "a loop body reads an argument of the kernel at a run-time offset", f"{_TRN1}: NCC_ISQI001"
+        "a loop body reads an argument of the kernel at a run-time offset",
+        f"{_TRN1}: NCC_ISQI001",
+        reported=True,
     ),
     "loop-register": Rule(
         "the counter of a loop is an offset: no Python condition or arithmetic on it", _LOOPS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
@@ -22,9 +23,10 @@ from .generations import Generation, current_generation
 from .liveness import check_capacity
 from .memory import Storage, hbm, shared_hbm
 from .rebind import bind, plain_function
+from .rules import current_rule_set
 from .state import Run, run_scope
 from .subset import check_subset
-from .subset_rules import PROFILES, current_profile
+from .subset_rules import current_profile
 from .tensor import NkiTensor
 
 __all__ = ["Kernel", "SimulatedKernel", "jit", "shape_of", "simulate", "trace"]
@@ -76,7 +78,7 @@ class SimulatedKernel:
         """Execute on arrays.
 
         Arrays that the kernel writes to are modified in place. Returns the arrays that the kernel
-        returns, a tuple where it returns several.
+        returns, a tuple if it returns several.
         """
         outputs, self.account = _run(self.kernel, args, kwargs, self.target, execute=True)
         return outputs
@@ -143,7 +145,7 @@ def _run(
 
     positional = [operand(name, a) for name, a in zip(names, args, strict=False)]
     named = {name: operand(name, a) for name, a in kwargs.items()}
-    run = Run(target or current_generation(), execute)
+    run = Run(target or current_generation(), current_rule_set(), execute)
     with run_scope(run), np.errstate(all="ignore"), single_thread():
         result = function(*positional, **named)
     tensors = _tensors(function.__name__, result)
@@ -157,12 +159,12 @@ def _run(
     return arrays if isinstance(result, (tuple, list)) else arrays[0], run.account
 
 
-_CHECKED: dict[str, WeakSet[Callable[..., Any]]] = {name: WeakSet() for name in PROFILES}
+_CHECKED: defaultdict[tuple[str, str], WeakSet[Callable[..., Any]]] = defaultdict(WeakSet)
 
 
 def _check_source(function: Callable[..., Any]) -> None:
-    """Check a kernel's source against the compiler's subset, once per function and profile."""
-    checked = _CHECKED[current_profile()]
+    """Check a kernel's source against the subset, once per function, profile and set of rules."""
+    checked = _CHECKED[current_profile(), current_rule_set()]
     if function not in checked:
         check_subset(function)
         checked.add(function)

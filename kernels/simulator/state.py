@@ -17,6 +17,7 @@ from .account import Account
 from .errors import refuse
 from .generations import Generation
 from .memory import Storage
+from .rules import RULES
 from .tensor import DynamicOffset, NkiTensor, Register
 
 __all__ = ["Run", "current_run", "issue", "psum_writers", "run_scope"]
@@ -27,6 +28,8 @@ class Run:
 
     Attributes
     ----------
+    rule_set : str
+        One of `dfmp2.kernels.simulator.rules.RULE_SETS`.
     execute : bool
         False when tracing: shapes and costs, no arithmetic.
     storages : list of Storage
@@ -38,14 +41,19 @@ class Run:
         was counted in an earlier iteration of its loop.
     """
 
-    def __init__(self, target: Generation, execute: bool) -> None:
+    def __init__(self, target: Generation, rule_set: str, execute: bool) -> None:
         self.target = target
+        self.rule_set = rule_set
         self.execute = execute
         self.clock = 0
         self.storages: list[Storage] = []
         self.loop: object = None
         self.times = 1
         self.account = Account(target)
+
+    def has(self, rule: str) -> bool:
+        """Return whether `rule` is in the set of rules of this run."""
+        return RULES[rule].is_in(self.rule_set)
 
 
 class _Current(threading.local):

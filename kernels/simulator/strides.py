@@ -18,7 +18,7 @@ def c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 def reshape_strides(
     shape: tuple[int, ...], strides: tuple[int, ...], new_shape: tuple[int, ...]
 ) -> tuple[int, ...] | None:
-    """Return strides that view the same elements as `new_shape`, or None where none do."""
+    """Return strides that view the same elements as `new_shape`; None if there are none."""
     old = [(n, s) for n, s in zip(shape, strides, strict=True) if n != 1]
     result: list[int] = []
     at = 0

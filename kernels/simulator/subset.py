@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from . import isa, language
 from .errors import SubsetError
+from .rules import RULE_SETS, current_rule_set
 from .subset_rules import SUBSET_RULES, current_profile
 from .subset_syntax import check_syntax
 
@@ -41,19 +42,22 @@ class Violation(NamedTuple):
 
 
 def check_subset(kernel: Any) -> None:
-    """Raise `SubsetError` for the first construct that the current profile would refuse.
+    """Raise `SubsetError` for the first construct that the current profile and rules refuse.
 
     Parameters
     ----------
     kernel : Kernel or function
         Decorated or not; its helpers are found through its globals.
     """
-    for found in violations(kernel, current_profile()):
+    for found in violations(kernel, current_profile(), current_rule_set()):
         raise SubsetError(f"{found.function}, line {found.line}", found.rule, found.detail)
 
 
-def violations(kernel: Any, profile: str) -> list[Violation]:
-    """Return everything in a kernel and its helpers that the front end `profile` would refuse."""
+def violations(kernel: Any, profile: str, rule_set: str = RULE_SETS[0]) -> list[Violation]:
+    """Return what the front end `profile` would refuse in a kernel and its helpers.
+
+    The rules are those of `rule_set`.
+    """
     function = getattr(kernel, "func", kernel)
     found: list[Violation] = []
     todo: list[Callable[..., Any]] = [function]
@@ -64,7 +68,8 @@ def violations(kernel: Any, profile: str) -> list[Violation]:
             continue
         seen.add(f)
         found.extend(_check_function(f, todo, f is function))
-    return [v for v in found if profile in SUBSET_RULES[v.rule].profiles]
+    rules = {v: SUBSET_RULES[v.rule] for v in found}
+    return [v for v in found if profile in rules[v].profiles and rules[v].is_in(rule_set)]
 
 
 def _definition(f: Callable[..., Any]) -> tuple[ast.FunctionDef, int]:

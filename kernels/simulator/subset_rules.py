@@ -2,17 +2,14 @@
 
 NKI has had two front ends, here called profiles. The *parser* reads the source of a kernel and
 knows a part of Python only: NKI 0.3 to 0.6, and 0.7 with NKI_COMPILER_FRONTEND=custom. The *tracer*
-of NKI 0.7 runs the kernel as Python.
+of NKI 0.7 runs the kernel as Python. The parser is the default, because it refuses more.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-from dfmp2.errors import InputError
-
-from .rules import Rule
+from .rules import Rule, from_environment
 
 __all__ = ["PROFILES", "SUBSET_RULES", "SubsetRule", "current_profile"]
 
@@ -27,17 +24,8 @@ class SubsetRule(Rule):
 
 
 def current_profile() -> str:
-    """Read the profile from DFMP2_NKI_PROFILE; parser, which refuses more, where it is unset.
-
-    Raises
-    ------
-    InputError
-        Another value.
-    """
-    name = os.environ.get("DFMP2_NKI_PROFILE") or PROFILES[0]
-    if name not in PROFILES:
-        raise InputError(f"DFMP2_NKI_PROFILE is {name!r}, not {' or '.join(PROFILES)}")
-    return name
+    """Read the profile as `from_environment` does, from DFMP2_NKI_PROFILE."""
+    return from_environment("DFMP2_NKI_PROFILE", PROFILES)
 
 
 _GUIDE = "NKI Language Guide"
@@ -57,16 +45,20 @@ SUBSET_RULES: dict[str, SubsetRule] = {
     "list-default": SubsetRule("a kernel takes tuples, no lists", _NOTES3),
     "identity": SubsetRule("== and != instead of is and is not", _NOTES3, _PARSER),
     "closure": SubsetRule(
-        "variables of an enclosing function are unbound on hardware", _OBSERVED, _PARSER
+        "variables of an enclosing function are unbound on hardware",
+        _OBSERVED,
+        _PARSER,
+        reported=True,
     ),
     "inner-function": SubsetRule(
         "the parser accepts an inner function only as the body of a device loop, and this "
         "package models that for the tracer only",
         f"{_OBSERVED}; nki.language API reference, fori_loop",
         _PARSER,
+        reported=True,
     ),
     "lambda": SubsetRule(
-        "no lambda: only functions defined by name are inlined", _OBSERVED, _PARSER
+        "no lambda: only functions defined by name are inlined", _OBSERVED, _PARSER, reported=True
     ),
     "nested-jit": SubsetRule(
         "only the kernel carries nki.jit, not the functions it calls", _NOTES2

@@ -90,7 +90,12 @@ def test_a_split_b_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"), [("DFMP2_NKI_INSTRUCTIONS", "70000"), ("DFMP2_NKI_PROFILE", "tracing")]
+    ("variable", "value"),
+    [
+        ("DFMP2_NKI_INSTRUCTIONS", "70000"),
+        ("DFMP2_NKI_PROFILE", "tracing"),
+        ("DFMP2_SIMULATOR_RULES", "all"),
+    ],
 )
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_wrong_settings_are_found_before_the_work(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import torch
 from pyscf import lib
 
 from dfmp2.cli import streams
+from dfmp2.cli.process import VARIABLES
 from dfmp2.errors import OutputError
 from tests.cli.common import dfmp2, energy, file_with
 from tests.systems import ROOT
@@ -259,3 +261,10 @@ def test_json_spares_the_other_files_of_the_command(helium: Path) -> None:
         assert done.exit_code == 2
         assert "another file of this command" in done.stderr
     assert own.read_text().startswith("BASIS")
+
+
+def test_every_variable_that_is_read_is_known() -> None:
+    """One that was added without a word here was called unknown although it is read."""
+    sources = [*(ROOT / "dfmp2").rglob("*.py"), *(ROOT / "kernels").rglob("*.py")]
+    text = "".join(p.read_text(encoding="utf-8") for p in sources if p.name != "process.py")
+    assert set(re.findall(r'"(DFMP2_[A-Z_]+)"', text)) == VARIABLES

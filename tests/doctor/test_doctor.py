@@ -366,7 +366,10 @@ def test_compile_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert check_simulator(machine(tmp_path)).status == "ok"
+    monkeypatch.setenv("DFMP2_SIMULATOR_RULES", "documented")
+    finding = check_simulator(machine(tmp_path))
+    assert finding.status == "ok"
+    assert "of trn2, documented rules:" in finding.message
     right = simulator.simulate
 
     def wrong(kernel: object) -> object:
@@ -381,7 +384,9 @@ def test_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert finding.status == "fail"
         assert text in finding.message
     monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", "trn9")
-    assert "trn9" in check_simulator(machine(tmp_path)).message
+    finding = check_simulator(machine(tmp_path))
+    assert "trn9" in finding.message
+    assert "install" not in finding.remedy  # that would not change the variable
 
 
 @without_nki

@@ -30,6 +30,12 @@ def test_evidence_is_of_the_present_source(place: str) -> None:
     )
 
 
+def test_evidence_is_of_the_stricter_rules() -> None:
+    """The evidence on file must not come from the set of rules that refuses less."""
+    found = [row.evidence["bundled-simulator"] for row in registry.rows()]
+    assert all(e is not None and e.version.endswith(", observed rules") for e in found)
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_kernels_stay_inside_the_subset_of_every_front_end(profile: str) -> None:
     """NKI 0.3 to 0.6 parse a kernel, 0.7 traces it: the same source serves both."""
@@ -68,11 +74,13 @@ def test_record_writes_what_rows_read(tmp_path: Path, monkeypatch: pytest.Monkey
     """Round trip, with the problems cut down to the first of each kernel."""
     first = {k: v[:1] for k, v in registry.PROBLEMS.items()}
     monkeypatch.setattr(registry, "PROBLEMS", first)
+    monkeypatch.setenv("DFMP2_SIMULATOR_RULES", "documented")
     written = registry.record("bundled-simulator", tmp_path)
     read = registry.rows(tmp_path)
     assert [row.evidence["bundled-simulator"] for row in read] == written
     assert {row.status("bundled-simulator") for row in read} == {"passed"}
     assert {row.status("trn1") for row in read} == {"never run"}
+    assert all(e.version.endswith(", documented rules") for e in written)
     assert all(e.max_relative_error < 1e-5 for e in written)
 
 

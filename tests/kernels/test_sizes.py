@@ -14,7 +14,6 @@ from dfmp2.kernels import pair_plan
 from dfmp2.kernels.checks import CHECKS
 from dfmp2.kernels.launch import Launch, Launcher
 from dfmp2.kernels.limits import INSTRUCTIONS
-from dfmp2.kernels.simulator.subset_rules import PROFILES
 
 PARTITION = (1, 127, 128, 129, 259)  # 1, tile - 1, tile, tile + 1, 2 tile + 3
 BANK = (1, 511, 512, 513, 1027)
@@ -87,11 +86,18 @@ def _name(value: Any) -> str:
 LONG = [(2, 2, 18500, 128)]
 """Seconds each, beside another case of the same form."""
 
-TARGETS = [(target, profile) for target in ("trn1", "trn2") for profile in PROFILES]
+TARGETS = [
+    ("trn1", "parser", "observed"),
+    ("trn1", "tracer", "documented"),
+    ("trn2", "parser", "documented"),
+    ("trn2", "tracer", "observed"),
+]
+"""Generation, front end, set of rules. The rules do not depend on each other, so that every pair of
+settings is enough."""
 
 
 def _every_size() -> Iterator[Any]:
-    """Each size on both generations with both front ends: one of the four, the others are slow."""
+    """Each size with each of the `TARGETS`: one of the four, the others are slow."""
     for kernel, cases in CASES.items():
         for turn, sizes in enumerate(cases):
             for number, target in enumerate(TARGETS):
@@ -99,7 +105,9 @@ def _every_size() -> Iterator[Any]:
                 yield pytest.param(kernel, sizes, *target, marks=[pytest.mark.slow] * slow)
 
 
-@pytest.mark.parametrize(("kernel", "sizes", "target", "profile"), [*_every_size()], ids=_name)
+@pytest.mark.parametrize(
+    ("kernel", "sizes", "target", "profile", "rules"), [*_every_size()], ids=_name
+)
 def test_sizes(
     launch: Launch,
     kernel_backend: str,
@@ -107,14 +115,16 @@ def test_sizes(
     sizes: tuple[int, ...],
     target: str,
     profile: str,
+    rules: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The largest error is within the bound derived for it."""
     if kernel_backend == "nki-simulator":
         monkeypatch.setenv("NEURON_PLATFORM_TARGET_OVERRIDE", target)
         monkeypatch.setenv("DFMP2_NKI_PROFILE", profile)
-    elif (target, profile) != TARGETS[0]:
-        pytest.skip("a device and AWS's simulator have one generation and one front end")
+        monkeypatch.setenv("DFMP2_SIMULATOR_RULES", rules)
+    elif (target, profile, rules) != TARGETS[0]:
+        pytest.skip("a device and AWS's simulator have no such settings")
     outcome = CHECKS[kernel](launch, *sizes)
     assert outcome.ratio <= 1, outcome
 

@@ -138,9 +138,6 @@ def test_charge_of_hydroxide(comment: str, origin: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("comment", "says"),
     [
-        ("0 3", "spin 2 (unpaired electrons)"),
-        ("multiplicity=3 charge=0", "spin 2 (unpaired electrons)"),
-        ("Charge: 0  Multiplicity: 3", "spin 2 (unpaired electrons)"),
         ("total_charge=-2 total_spin=1", ":2: 'total_spin=1' could be S, 2S or the multiplicity"),
         ("charge=0 spin=1", "if 1 is the multiplicity, as in some data sets, give --spin 0"),
         ("0 3 oxygen", ":2: '0 3 oxygen' could state charge 0 and multiplicity 3"),
@@ -328,7 +325,6 @@ def test_charge_of_an_sdf_file(content: str, charge: int, suffix: str, tmp_path:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (_sdf((0, 0, 0), "M  RAD  1   1   3"), "spin 2 (unpaired electrons)"),
         (_sdf((3, 0, 0), "M  RAD  1   1   2"), "10 electrons cannot have spin 1"),
         (_sdf((4, 0, 0)), "10 electrons cannot have spin 1"),
         (_sdf((9, 0, 0)), ":5: the charge of the atom is no code from 0 to 7"),
@@ -339,13 +335,28 @@ def test_charge_of_an_sdf_file(content: str, charge: int, suffix: str, tmp_path:
         (_sdf(tail="M  CHG  1   1   2\n"), ":11: 'M  CHG  1   1   2' stands after M  END"),
         (_sdf((0, 0, 0), "M  CHG  2   1  -1"), ":10: 'M  CHG  2   1  -1' has another form"),
         (_sdf((5, 0, 0), tail="> <charge>\n0\n"), ":12: 'charge' gives charge 0, but atom lines"),
-        (_sdf(tail="> <multiplicity>\n3\n"), "spin 2 (unpaired electrons)"),
         (_sdf() + _sdf(), ":12: a second molecule starts here"),
         (_sdf().replace("V2000", "V3000"), ":4: is of version V3000, which is not read"),
     ],
 )
 def test_refused_sdf(content: str, says: str, tmp_path: Path) -> None:
     assert says in error_of(tmp_path, content, "mol.sdf")
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("2\n0 3\nO 0 0 0\nO 0 0 1.2\n", "mol.xyz"),
+        ("2\nmultiplicity=3 charge=0\nO 0 0 0\nO 0 0 1.2\n", "mol.xyz"),
+        ("2\nCharge: 0  Multiplicity: 3\nO 0 0 0\nO 0 0 1.2\n", "mol.xyz"),
+        (_sdf((0, 0, 0), "M  RAD  1   1   3"), "mol.sdf"),
+        (_sdf(tail="> <multiplicity>\n3\n"), "mol.sdf"),
+    ],
+)
+def test_stated_triplets(content: str, name: str, tmp_path: Path) -> None:
+    """Without it, a triplet could be computed as the closed shell of the same atoms."""
+    job, _ = job_of(tmp_path, content, name)
+    assert job.mol.spin == 2
 
 
 def test_drawings_are_warned_about(tmp_path: Path) -> None:
@@ -409,7 +420,6 @@ def test_qcschema_keys_that_agree_or_do_not_change_the_energy(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (_molecule(molecular_multiplicity=3), "spin 2 (unpaired electrons)"),
         (_molecule(molecular_charge=0.5), "molecular_charge must be an integer, found 0.5"),
         (_molecule(molecular_multiplicity=0), "molecular_multiplicity 0 is impossible"),
         (_molecule(geometry=[0, 0, 1]), "geometry must be a list of 9 numbers in bohr"),

@@ -199,7 +199,11 @@ def division() -> None:
     nisa.tensor_tensor(fresh((4, 8)), x, x, np.divide)
 
 
-@breaks("alu-op", "nisa.tensor_scalar", "rsqrt stands alone, with operand0=0.0")
+@breaks(
+    "alu-op",
+    "nisa.tensor_scalar",
+    "rsqrt is the only operator of its instruction, with operand0=0.0",
+)
 def rsqrt_after_add() -> None:
     nisa.tensor_scalar(fresh((4, 8)), sbuf((4, 8)), nl.add, 1.0, op1=nl.rsqrt, operand1=0.0)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dfmp2.errors import InputError
 from dfmp2.kernels.simulator import SimulatorError, generation, simulate, trace
 from dfmp2.kernels.simulator import language as nl
-from dfmp2.kernels.simulator.rules import RULES
+from dfmp2.kernels.simulator.rules import RULES, current_rule_set
+from dfmp2.kernels.simulator.subset_rules import SUBSET_RULES
 
 from . import breaking_arguments, breaking_engines, breaking_loops, breaking_memory
 from .breaking import CASES, OBEYING, Case, Obeying
@@ -26,6 +28,36 @@ def test_rule_refuses(case: Case) -> None:
         f"{case.call}: {case.detail} (rule {case.rule}: {RULES[case.rule].statement}; "
         f"{RULES[case.rule].source})"
     )
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
+def test_documents_alone(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented rules refuse the same, but for what only reports from hardware refuse."""
+    monkeypatch.setenv("DFMP2_SIMULATOR_RULES", "documented")
+    run = simulate(case.kernel, target=generation(case.target))
+    if RULES[case.rule].reported and case.rule != "loop-nested":
+        run(*case.args)
+        return
+    with pytest.raises(SimulatorError) as caught:
+        run(*case.args)
+    # nested loops are not forbidden then, but nothing computes them
+    rule = case.rule if case.rule != "loop-nested" else "not-modelled"
+    assert (caught.value.rule, caught.value.detail) == (rule, case.detail)
+
+
+def test_reports_are_marked() -> None:
+    """A rule is of the documents unless its source begins with what somebody observed."""
+    for name, rule in (RULES | SUBSET_RULES).items():
+        assert rule.reported == rule.source.startswith("observed"), name
+    assert sum(rule.reported for rule in (RULES | SUBSET_RULES).values()) == 6  # README.md says so
+
+
+@pytest.mark.parametrize("value", ["Observed", "documented,observed", "all"])
+def test_unknown_rules(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt set must not mean a check by another one."""
+    monkeypatch.setenv("DFMP2_SIMULATOR_RULES", value)
+    with pytest.raises(InputError, match=f"RULES is '{value}', not observed or documented"):
+        current_rule_set()
 
 
 @pytest.mark.parametrize("case", OBEYING, ids=[f"{c.rule}-{c.kernel.__name__}" for c in OBEYING])

@@ -35,9 +35,13 @@ def test_construct_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", KERNELS)
 def test_construct_is_the_only_violation(name: str, profile: str) -> None:
-    """The other front end accepts it where the rule is of one of them."""
-    expected = [EXPECTED[name]] if profile in SUBSET_RULES[EXPECTED[name][0]].profiles else []
+    """The other front end accepts it where the rule is of one of them, and documents alone accept
+    what only reports refuse."""
+    rule = SUBSET_RULES[EXPECTED[name][0]]
+    expected = [EXPECTED[name]] if profile in rule.profiles else []
     assert [(v.rule, v.detail) for v in violations(KERNELS[name], profile)] == expected
+    documented = violations(KERNELS[name], profile, "documented")
+    assert [(v.rule, v.detail) for v in documented] == ([] if rule.reported else expected)
 
 
 def test_unknown_profile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,15 +68,34 @@ def sum_in_a_loop(x: Any) -> Any:
     return out
 
 
-def test_each_profile_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that one profile accepted is still refused by the other."""
+@jit
+def twice(x: Any) -> Any:
+    """Calls an inner function, which only reports refuse."""
+
+    def add(t: Any) -> None:
+        nisa.tensor_tensor(t, t, t, nl.add)
+
+    tile = nl.ndarray(x.shape, dtype=nl.float32, buffer=nl.sbuf)
+    nisa.dma_copy(dst=tile, src=x)
+    add(tile)
+    out = nl.ndarray(x.shape, dtype=nl.float32, buffer=nl.shared_hbm)
+    nisa.dma_copy(dst=out, src=tile)
+    return out
+
+
+def test_each_profile_and_set_of_rules_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that was accepted once is still refused with other settings."""
     x = np.arange(32, dtype=np.float32).reshape(4, 8)
-    monkeypatch.setenv("DFMP2_NKI_PROFILE", "tracer")
-    assert np.array_equal(simulate(sum_in_a_loop)(x), x.sum(axis=0, keepdims=True))
-    monkeypatch.setenv("DFMP2_NKI_PROFILE", "parser")
-    with pytest.raises(SubsetError) as caught:
-        simulate(sum_in_a_loop)(x)
-    assert caught.value.rule in ("inner-function", "device-loop")
+    for kernel, variable, accepts, refuses, value in (
+        (sum_in_a_loop, "DFMP2_NKI_PROFILE", "tracer", "parser", x.sum(axis=0, keepdims=True)),
+        (twice, "DFMP2_SIMULATOR_RULES", "documented", "observed", 2 * x),
+    ):
+        monkeypatch.setenv(variable, accepts)
+        assert np.array_equal(simulate(kernel)(x), value)
+        monkeypatch.setenv(variable, refuses)
+        with pytest.raises(SubsetError) as caught:
+            simulate(kernel)(x)
+        assert caught.value.rule in ("inner-function", "device-loop")
 
 
 def test_every_rule_has_a_case() -> None:
