@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from dfmp2.backends.protocol import Array, PairBlock, PairCase, TBlock, Tensor
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.references.reference import Reference
@@ -58,19 +60,21 @@ def pair_energies(b: HeldB, problem: Problem, work: Work) -> Array:
     share = 1.0 if len(reference.spins) == 1 else 0.5
     with backend.stage(Stage.PAIRS), checkpoint.committing():
         for rows in b.pair_blocks(table.missing, plan, backend):
-            whole = pair_block(reference, rows, problem.settings.kappa)
+            virtual = rows.b_i.shape[2] and rows.b_j.shape[2]
+            whole = pair_block(reference, rows, problem.settings.kappa) if virtual else None
             for i, j, diagonal in table.parts(rows.i, rows.j):
-                block = replace(
-                    whole,
-                    b_i=rows.b_i[i],
-                    b_j=rows.b_j[j],
-                    e_i=whole.e_i[i],
-                    e_j=whole.e_j[j],
-                    diagonal=diagonal,
-                )
-                virtual = len(block.e_a) and len(block.e_b)
-                energies = block_energy(backend, block) if virtual else block.energies()
                 where = _within(rows.i, i), _within(rows.j, j)
+                energies = np.zeros_like(table.energies[(slice(None), *where)])
+                if whole is not None:
+                    block = replace(
+                        whole,
+                        b_i=rows.b_i[i],
+                        b_j=rows.b_j[j],
+                        e_i=whole.e_i[i],
+                        e_j=whole.e_j[j],
+                        diagonal=diagonal,
+                    )
+                    energies = block_energy(backend, block)
                 table.add(where, share * energies, checkpoint.session)
             checkpoint.commit()
             work.progress(Stage.PAIRS.value, table.known, plan.sizes.npair)

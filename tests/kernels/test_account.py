@@ -7,8 +7,11 @@ orbitals, on one trn1 core. All times are estimates.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +19,10 @@ from hypothesis import strategies as st
 from dfmp2.errors import InputError
 from dfmp2.kernels.estimate import ESTIMATED, OPEN_SHELL, SHAPES, Estimate, Tracer, estimate
 from dfmp2.kernels.instances import INSTANCES, Instance, groups_of_orbitals, share
+from dfmp2.kernels.launch import Launcher
 from dfmp2.kernels.limits import INSTRUCTIONS, LEAST_INSTRUCTIONS, OFFSET_BYTES, PSUM_BANK_F32
+from dfmp2.kernels.mp2_energy import mp2_energy
+from dfmp2.kernels.pair_energy import pair_energy
 from dfmp2.kernels.simulator import generation
 
 NOCC, NVIR, NAUX = SHAPES["medium"]
@@ -98,16 +104,19 @@ def test_hbm_is_read_in_long_rows(medium: Estimate) -> None:
     assert long >= 0.99 * (account.dma.hbm_read + account.dma.hbm_written)
 
 
-@pytest.mark.parametrize(
-    ("target", "shape", "limit"),
-    [
+def _programs() -> Iterator[Any]:
+    """Each kernel at each size; the largest programs of the largest sizes are slow."""
+    for kernel in ESTIMATED:
         # trn1 has the smallest memory, so its largest programs are the ones that might not fit.
-        *[("trn1", shape, INSTRUCTIONS["trn1"]) for shape in ("small", "medium")],
-        pytest.param("trn1", "large", INSTRUCTIONS["trn1"], marks=pytest.mark.slow),
-        *[(target, shape, LEAST_INSTRUCTIONS) for target, shape in BEFORE],
-    ],
-)
-@pytest.mark.parametrize("kernel", ESTIMATED)
+        for shape in SHAPES:
+            slow = shape == "large" or (shape, kernel) == ("medium", OPEN_SHELL)
+            marks = [pytest.mark.slow] * slow
+            yield pytest.param(kernel, "trn1", shape, INSTRUCTIONS["trn1"], marks=marks)
+        for target, shape in BEFORE:
+            yield pytest.param(kernel, target, shape, LEAST_INSTRUCTIONS)
+
+
+@pytest.mark.parametrize(("kernel", "target", "shape", "limit"), [*_programs()])
 def test_programs_fit(kernel: str, shape: str, target: str, limit: int) -> None:
     """At most two programs per kernel and run, each bounded in instructions and memory.
 
@@ -165,6 +174,26 @@ def _pair_programs_fit(nocc: int, nvir: int, naux: int, limit: int) -> None:
 def test_pair_programs_of_any_size_fit(nocc: int, nvir: int, naux: int) -> None:
     """Any molecule needs one program that fits trn1 (the trace refuses overflow)."""
     _pair_programs_fit(nocc, nvir, naux, LEAST_INSTRUCTIONS)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, database=None)
+@given(st.integers(1, 60), st.integers(1, 1500), st.integers(1, 1500), st.integers(1, 9000))
+def test_pair_programs_of_two_spins_fit(nocc: int, nvir: int, nvir_b: int, naux: int) -> None:
+    """As above, where each spin has virtual orbitals of its own."""
+    torch = pytest.importorskip("torch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
+        counted = Launcher(tracer("trn1"))
+        b = [torch.empty((nocc, naux, n), device="meta") for n in (nvir, nvir_b)]
+        e = [np.ones(n) for n in (nocc, nvir, nvir_b)]
+        pair_energy(*b, -e[0], -e[0], e[1], e_b=e[2], launch=counted)
+    assert len(counted.programs) <= (1 if b[0].nbytes + b[1].nbytes < OFFSET_BYTES else 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFMP2_NKI_INSTRUCTIONS", str(LEAST_INSTRUCTIONS))
+        t = torch.empty((nocc, nvir, nvir_b), device="meta")
+        mp2_energy(t, -2 * e[0], e[1], e[2], launch=counted)
+    accounts = [tracer("trn1").accounts[key] for key in counted.programs]
+    assert all(account.instructions <= LEAST_INSTRUCTIONS for account in accounts)
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,8 @@ def test_a_block_with_itself_is_one_block(launch: Launch) -> None:
     e_i, e_vir = ENERGIES
     with pytest.raises(InputError, match="e_i and e_j differ"):
         pair_energy(STACK, STACK, e_i, e_i - 1, e_vir, True)
+    with pytest.raises(InputError, match="different spins"):
+        pair_energy(STACK, STACK, e_i, e_i, e_vir, True, e_vir)
     own = pair_energy(STACK, STACK, e_i, e_i, e_vir, True, launch=launch)
     copied = pair_energy(STACK, STACK + 1, e_i, e_i, e_vir, True, launch=launch)
     np.testing.assert_array_equal(own, copied)

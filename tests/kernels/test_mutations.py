@@ -38,7 +38,7 @@ SIZES = {
     "pair_energy": (3, 0, 131, 261),
     "pair_energy-chunks": (1, 2, 131, 651),
     "pair_energy-streamed": (2, 0, 259, 391),
-    "pair_energy-spins": (2, 3, 131, 261, 651),
+    "pair_energy-spins": (2, 3, 131, 131, 500),
 }
 
 
@@ -311,7 +311,7 @@ def _check(problem: str, monkeypatch: pytest.MonkeyPatch) -> float:
         monkeypatch.setattr("dfmp2.kernels.pair_streamed.k_chunk", lambda *_: 2)
     if form == "spins":
         # Two blocks of virtuals, and several partners per task.
-        budget = pair_plan.rectangle_bytes(2, 200, 400, 1)
+        budget = pair_plan.rectangle_bytes(2, 70, 260, 1)
         monkeypatch.setattr(pair_plan, "SBUF_BUDGET", budget)
         monkeypatch.setattr(pair_plan, "partner_count", lambda *_: 2)
     if form == "":

@@ -156,7 +156,9 @@ def test_drawn_sizes(launch: Launch, kernel: str) -> None:
     run()
 
 
-@pytest.mark.parametrize("sizes", [(5, 0, 131, 257), (3, 4, 129, 40)], ids=_name)
+@pytest.mark.parametrize(
+    "sizes", [(5, 0, 131, 257), (3, 4, 129, 40), (4, 3, 129, 40, 170)], ids=_name
+)
 def test_many_launches(
     launch: Launch, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +169,7 @@ def test_many_launches(
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["resident", "streamed"])
-@pytest.mark.parametrize("sizes", [(5, 0, 3, 131), (4, 3, 3, 131)], ids=_name)
+@pytest.mark.parametrize("sizes", [(5, 0, 3, 131), (4, 3, 3, 131), (4, 3, 3, 131, 100)], ids=_name)
 def test_groups_of_orbitals(
     launch: Launch, sizes: tuple[int, ...], streamed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +187,15 @@ def test_groups_of_orbitals(
     outcome = CHECKS["pair_energy"](counted, *sizes)
     assert outcome.ratio <= 1, outcome
     assert counted.launches > 1
+
+
+def test_blocks_of_virtuals_of_two_spins(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every block of a with every block of b, by launches of one program."""
+    monkeypatch.setattr(pair_plan, "SBUF_BUDGET", pair_plan.rectangle_bytes(1, 50, 100, 1))
+    counted = Launcher(launch)
+    outcome = CHECKS["pair_energy"](counted, 2, 3, 5, 131, 259)
+    assert outcome.ratio <= 1, outcome
+    assert (len(counted.programs), counted.launches) == (1, 9)
 
 
 def test_one_orbital_beyond_32_bits_is_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from dfmp2 import DFMP2
 from dfmp2.methods.pair_energies import pair_energies
+from tests.spins import fitted_energies
 from tests.systems import (
     CLUSTERS,
     DATA,
@@ -17,6 +18,7 @@ from tests.systems import (
     SMALL,
     built,
     mean_field,
+    molecule,
     prepared,
     pyscf_mp2,
     reference_of,
@@ -175,3 +177,17 @@ def test_progress_of_every_stage_reaches_its_end() -> None:
         done = [step for step, _ in steps]
         assert done == sorted(done)
         assert steps[-1][0] == steps[-1][1]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_spin_without_virtual_orbitals(fused: bool) -> None:
+    """Without it, a spin whose orbitals are all occupied could be an error:
+    its pairs have no energy, those of the other spin have one."""
+    from pyscf import scf
+
+    mf = scf.UHF(molecule("O 0 0 0; H 0 0 1; H 0 1 0", "sto-3g", spin=4)).run(conv_tol=1e-10)
+    mine = DFMP2(mf, auxbasis="def2-svp-ri").set(backend="pytorch", device="cpu", fused=fused).run()
+    e_os, e_ss = fitted_energies(mf, "def2-svp-ri")
+    assert mine.e_corr_os == pytest.approx(e_os, abs=1e-10)
+    assert e_ss < -1e-4  # far from zero, so the comparison means something
+    assert mine.e_corr_ss == pytest.approx(e_ss, abs=1e-10)
