@@ -27,23 +27,24 @@ __all__ = ["Product", "by_torch", "choose_library", "measured_rates", "product_o
 Product = Callable[[Tensor, Tensor, Tensor], object]
 """product(a, b, out) writes the matrix product of a and b to out."""
 
-SECONDS = 0.04
+SECONDS = 0.03
 """Longest measurement in one dtype, but for one product of each library."""
 
-ROUNDS = 6
-"""Products of each library in each thread. The fastest counts. The first accesses the memory."""
+ROUNDS = 16
+"""Products of each library in each thread, in turn. The fastest counts, so that other programs on
+the machine disturb the choice little."""
 
-SIZES = (256, 256, 1024)
-"""Largest matrices that are measured: 2 ms in float64 at 60 GFLOP/s. The ratio of the libraries is
+SIZES = (192, 192, 768)
+"""Largest matrices that are measured: 1 ms in float64 at 60 GFLOP/s. The ratio of the libraries is
 that of larger blocks."""
 
 WORTH = 4e10
 """Operations of a run per thread from which the libraries are measured: about a second. The
 measurement takes 2 to 5 % of it."""
 
-CLEARLY = 1.1
-"""NumPy's library is chosen if its rate is this many times that of torch's. Rates of the same
-library differ by less on a quiet machine."""
+CLEARLY = 1.2
+"""NumPy's library is chosen if its rate is this many times that of torch's. Smaller differences
+can be noise, and torch's also has a triangular solve."""
 
 
 def by_torch(a: Tensor, b: Tensor, out: Tensor) -> object:
