@@ -136,8 +136,8 @@ scf_options = _stack(
         type=click.Choice(SCF_ALGORITHMS),
         default=defaults.SCF_ALGORITHM,
         show_default=True,
-        help="corrected: exact integrals, with most iterations in fitted ones; direct below 180 basis "
-        "functions. direct: PySCF's ordinary SCF. fitted: the same as --density-fit.",
+        help="corrected: exact integrals, with most iterations in fitted ones; direct below 180 "
+        "basis functions. direct: PySCF's ordinary SCF. fitted: the same as --density-fit.",
     ),
     click.option(
         "--conv-tol",
