@@ -3,6 +3,9 @@
 >>> from dfmp2 import DFMP2
 >>> e_corr = DFMP2(mf, frozen="auto").run().e_corr  # doctest: +SKIP
 
+`mf` is a converged RHF, UHF or ROHF of PySCF, or an RKS or UKS with the name of a double hybrid in
+`xc`. `converge(mf)` is an SCF with two or three exact Fock matrices.
+
 Importing this package imports neither torch nor PySCF; they load on first use.
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -228,7 +229,7 @@ def test_readme_output(here: Path) -> None:
     command = [sys.executable, "-m", "dfmp2", "run", "inputs/water.xyz", "--basis", "cc-pvdz"]
     printed = _run(command, here).stdout
     energies = re.findall(ENERGIES, sample, flags=re.MULTILINE)
-    assert len(energies) == 7
+    assert len(energies) == 9
     helped = _run([*command[:4], "--help"], here).stdout
     of_help = re.findall(ENERGIES, helped, flags=re.MULTILINE)
     assert len(of_help) == 2
@@ -291,7 +292,7 @@ def test_layout() -> None:
         )
     ],
 )
-def test_example(example: str, here: Path) -> None:
+def test_example(example: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if example.startswith("test_"):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     elif example.endswith(".sh"):
@@ -301,6 +302,8 @@ def test_example(example: str, here: Path) -> None:
         wrapper.chmod(0o755)
         command = ["env", f"PATH={wrapper.parent}:/usr/bin:/bin", "bash"]
     else:
-        command = [sys.executable]
+        monkeypatch.chdir(here)
+        runpy.run_path(f"examples/{example}", run_name="__main__")
+        return
     done = _run([*command, f"examples/{example}"], here)
     assert done.returncode == 0, done.stdout + done.stderr

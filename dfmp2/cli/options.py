@@ -136,8 +136,8 @@ scf_options = _stack(
         type=click.Choice(SCF_ALGORITHMS),
         default=defaults.SCF_ALGORITHM,
         show_default=True,
-        help="corrected: exact integrals, with most iterations in fitted ones. direct: PySCF's "
-        "ordinary SCF. fitted: the same as --density-fit.",
+        help="corrected: exact integrals, with most iterations in fitted ones; direct below 180 "
+        "basis functions. direct: PySCF's ordinary SCF. fitted: the same as --density-fit.",
     ),
     click.option(
         "--conv-tol",
@@ -245,7 +245,7 @@ calculation_options = _stack(
         "--frozen",
         metavar="N|LIST|auto",
         help="Orbitals that are not correlated: the lowest N, a list of indices from 0 such as "
-        "0,1,5, or the chemical core (auto); of both spins, or 0,1/0 for alpha and beta. "
+        "0,1,5, or the chemical core (auto). An open shell also takes 0,1/0 for alpha and beta. "
         "Default: none.",
     ),
     click.option(
@@ -254,7 +254,7 @@ calculation_options = _stack(
         multiple=True,
         metavar="NUMBER",
         help="Also the energy of kappa-regularised MP2 (1/Eh; 1.45 in the literature). Can be "
-        "given several times.",
+        "given several times. Not with NKI.",
     ),
     click.option(
         "--scale-os", type=_Finite(), help="Weight of the opposite-spin energy in the result."

@@ -57,6 +57,8 @@ def run(
 ) -> None:
     """Compute RI-MP2 energies of molecules.
 
+    The reference is RHF, UHF or ROHF (--reference), or RKS or UKS of a double hybrid (--xc).
+
     MOLECULE is a geometry file (XYZ, SDF or MOL, QCSchema JSON, Z-matrix), "-" for XYZ on standard
     input, or a PySCF chkfile. The comment line of XYZ may state charge=... and multiplicity=...,
     or spin=..., the number of unpaired electrons. The SCF of a chkfile is not repeated. The table

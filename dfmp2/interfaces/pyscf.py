@@ -59,7 +59,8 @@ class DFMP2(CheckedAttributes):
     Parameters
     ----------
     mf : pyscf.scf.hf.RHF, pyscf.scf.uhf.UHF or pyscf.scf.rohf.ROHF
-        Converged; density-fitted or not. The orbitals of an ROHF are made semicanonical.
+        Converged; density-fitted or not. The orbitals of an ROHF are made semicanonical. With `xc`
+        a `dft.RKS` or `dft.UKS`.
     frozen : None, int, sequence of int, "auto" or "none"
         Orbitals left out: the lowest so many, these indices (from 0), those that are True in a
         mask of all orbitals, or the chemical core; of both spins of an open shell. A pair of
@@ -98,7 +99,8 @@ class DFMP2(CheckedAttributes):
     fused : bool
         Reduce each T block where it is made (default), or form it first.
     kappa : float or sequence of float
-        Parameters of regularised MP2 (1/hartree), whose energies the same pass gives.
+        Parameters of regularised MP2 (1/hartree), whose energies the same pass gives; not with
+        NKI kernels.
     scale : tuple of float or None
         Weights of opposite and same spin. `e_corr` and `e_tot` are those of the scaled method then.
     dispersion : bool
@@ -109,9 +111,9 @@ class DFMP2(CheckedAttributes):
         Check that orbitals, orbital energies and total energy of the mean field belong together:
         "auto" (default) with random vectors on the Fock matrix, which costs little and sees single
         orbitals (high virtual ones less sharply), "full" with the whole Fock matrix, "off" only for
-        NaN and infinity. With "auto",
-        Kohn-Sham orbitals are compared with the whole Kohn-Sham matrix up to 120 basis functions.
-        Beyond, only their orthonormality is checked; the result says so.
+        NaN and infinity. With "auto", Kohn-Sham orbitals are compared with the whole Kohn-Sham
+        matrix up to 120 basis functions, and those of a double hybrid always. Beyond, only their
+        orthonormality is checked; the result says so.
     check_stability : bool
         Warn if the SCF has a solution of lower energy (internal stability).
     integrals : str
