@@ -33,7 +33,7 @@ SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 1
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=1,
     show_default=True,
     help="Timed whole jobs of each program, with imports and an SCF with exact integrals. 0 leaves "

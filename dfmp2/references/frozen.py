@@ -31,14 +31,15 @@ def parse_frozen(text: str | None) -> Frozen:
         if "_" in text or not text.isascii():  # Python reads 1_0 as 10
             raise ValueError
         if "/" in text:
-            alpha, beta = text.split("/")
+            alpha, beta = text.split("/")  # another number of parts is an error
             return [[int(i) for i in own.split(",") if i.strip()] for own in (alpha, beta)]
         if "," in text:
             return [int(item) for item in text.split(",") if item.strip()]
         return int(text)
     except ValueError:
         raise InputError(
-            f"frozen {text!r} is not understood; use a number, a list such as 0,1,5, or auto"
+            f"frozen {text!r} is not understood; use a number, a list such as 0,1,5, a list for "
+            "each spin such as 0,1/0, or auto"
         ) from None
 
 

@@ -150,4 +150,4 @@ def _listed(frozen: Indices) -> str:
         return "none"
     if frozen == tuple(range(len(frozen))):
         return f"the lowest {len(frozen)}"
-    return ", ".join(map(str, frozen))
+    return f"orbital {frozen[0]}" if len(frozen) == 1 else ", ".join(map(str, frozen))

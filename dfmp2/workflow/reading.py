@@ -30,11 +30,11 @@ _OF_THE_SCF = (
     "density_fit", "scf_auxbasis", "scf_algorithm", "conv_tol", "xc", "grid", "dispersion",
 )  # fmt: skip
 
-_FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "max_cycle")
+_FIXED_BY_CHKFILE = (*_OF_THE_MOLECULE, *_OF_THE_SCF, "reference", "max_cycle")
 
 _FIXED_BY_RESULT = (
-    *_OF_THE_MOLECULE, *_OF_THE_SCF, "auxbasis", "frozen", "max_memory", "backend", "device",
-    "precision", "accuracy", "fused",
+    *_OF_THE_MOLECULE, *_OF_THE_SCF, "reference", "auxbasis", "frozen", "kappa", "max_memory",
+    "backend", "device", "precision", "accuracy", "fused",
 )  # fmt: skip
 """Settings that a JSON result fixes. Its SCF is converged again, so `max_cycle` applies."""
 

@@ -13,7 +13,7 @@ from dfmp2.settings import Settings
 from dfmp2.workflow import rates, scf_time, stage_time
 from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job, run_job
 from dfmp2.workflow.prepare import choose
-from dfmp2.workflow.rates import add_rates, earlier_rates, keep_rates
+from dfmp2.workflow.rates import add_rates, earlier_rates, keep_rates, rates_path
 from dfmp2.workflow.time_forecast import NO_RATES, forecast_of_time
 from tests.systems import mean_field, molecule
 
@@ -81,7 +81,8 @@ def test_a_cache_that_cannot_be_written_is_no_error(
 def test_the_cache_folder_is_that_of_the_user(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.undo()  # of the fixture that keeps tests out of it
+    # The fixtures keep tests out of it; this module was imported before they ran.
+    monkeypatch.setattr("dfmp2.workflow.rates.rates_path", rates_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     add_rates(HERE, {"integrals": ONE})
     (kept,) = json.loads((tmp_path / "dfmp2" / "rates.json").read_text()).values()
