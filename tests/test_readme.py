@@ -62,8 +62,13 @@ def _words(line: str) -> list[str]:
     return shlex.split(line, comments=True)
 
 
+LENGTHY = ("dfmp2 bench ", "dfmp2 kernels --estimate ")
+"""Commands of many seconds, which are run with the slow tests. tests/bench, tests/cli/test_bench.py
+and tests/cli/test_kernels.py run them on less."""
+
 LINES = [(document, line) for document in PYTHON_BLOCKS for line in _lines(document)]
-COMMANDS = [(d, line) for d, line in LINES if line.startswith("dfmp2 ") and not _is_long(line)]
+SHORT = [(d, line) for d, line in LINES if line.startswith("dfmp2 ") and not _is_long(line)]
+COMMANDS = [(d, line) for d, line in SHORT if not line.startswith(LENGTHY)]
 OTHERS = [(d, line) for d, line in LINES if (d, line) not in COMMANDS]
 
 
@@ -99,9 +104,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_commands(document: str) -> None:
     """The commands of a document work in its order. Later ones read files of earlier ones."""
     for command in (line for d, line in COMMANDS if d == document):
-        done = dfmp2(*_words(command)[1:])
-        assert done.exit_code == 0, f"{command}\n{done.stderr}"
-        assert done.stdout, command
+        _command_works(command)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("command", [line for _, line in SHORT if line.startswith(LENGTHY)])
+def test_lengthy_command(command: str) -> None:
+    _command_works(command)
+
+
+def _command_works(command: str) -> None:
+    done = dfmp2(*_words(command)[1:])
+    assert done.exit_code == 0, f"{command}\n{done.stderr}"
+    assert done.stdout, command
 
 
 @pytest.mark.parametrize(
@@ -116,7 +132,7 @@ def test_line_that_is_only_checked(document: str, line: str) -> None:
     if first == "dfmp2":
         command = main.get_command(click.Context(main), words[0])
         assert command is not None
-        molecules = command.make_context(words[0], words[1:]).params["molecules"]
+        molecules = command.make_context(words[0], words[1:]).params.get("molecules", ())
         assert all((ROOT / molecule).is_file() for molecule in molecules)
     elif first == "python" and words[0] == "-m":
         assert importlib.util.find_spec(words[1]) is not None
@@ -296,28 +312,21 @@ def _script(name: str) -> str:
     return (ROOT / "examples" / name).read_text(encoding="utf-8")
 
 
-def _shell(here: Path, example: str, *arguments: str) -> str:
-    """What a shell script prints, with this `dfmp2` on its path."""
-    wrapper = here / "bin" / "dfmp2"
-    wrapper.parent.mkdir()
-    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dfmp2 "$@"\n')
-    wrapper.chmod(0o755)
-    path = f"PATH={wrapper.parent}:/usr/bin:/bin"
-    done = _run(["env", path, "bash", f"examples/{example}", *arguments], here)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example(example: str, here: Path) -> None:
     """Without changes, as a user runs it. The tests below run the same steps on less."""
-    if example.endswith(".sh"):
-        _shell(here, example)
-        return
-    pytest_options = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    options = pytest_options if example.startswith("test_") else []
-    done = _run([sys.executable, *options, f"examples/{example}"], here)
+    if example.startswith("test_"):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    elif example.endswith(".sh"):
+        wrapper = here / "bin" / "dfmp2"
+        wrapper.parent.mkdir()
+        wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dfmp2 "$@"\n')
+        wrapper.chmod(0o755)
+        command = ["env", f"PATH={wrapper.parent}:/usr/bin:/bin", "bash"]
+    else:
+        command = [sys.executable]
+    done = _run([*command, f"examples/{example}"], here)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -328,7 +337,8 @@ def test_every_example_has_a_test() -> None:
     ]  # fmt: skip
 
 
-def test_pyscf_script(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("here")
+def test_pyscf_script(capsys: pytest.CaptureFixture[str]) -> None:
     script = _script("pyscf_script.py")
     assert script.count('"aug-cc-pvdz"') == 1
     _executed(script.replace('"aug-cc-pvdz"', '"cc-pvdz"'))
@@ -337,11 +347,19 @@ def test_pyscf_script(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"interaction energy -\d\.\d{3} kcal/mol", last)
 
 
-def test_resume_script(here: Path) -> None:
-    assert "E(MP2) total" in _shell(here, "resume.sh", "inputs/water.xyz")
+@pytest.mark.usefixtures("here")
+def test_commands_of_the_resume_script() -> None:
+    """Without the kill, which tests/runfile/test_kill_and_resume.py does at many times."""
+    script = _script("resume.sh").replace('"$work/', '"').replace("$file", "job.h5")
+    lines = re.findall(r"^ *dfmp2 (.*?)(?: &)?$", script.replace("benzene", "water"), re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["run", "show", "resume", "run", "show"]
+    for line in lines:
+        done = dfmp2(*shlex.split(line))
+        assert done.exit_code == 0, f"{line}\n{done.stderr}"
 
 
-def test_energy_regression_script(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_energy_regression_script() -> None:
     """The first of its molecules."""
     test = runpy.run_path("examples/test_energy_regression.py")["test_correlation_energy"]
     (mark,) = test.pytestmark
