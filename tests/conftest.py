@@ -12,6 +12,10 @@ import os
 # Threads of OpenMP that wait need no core. By default they spin, which takes the cores of a small
 # machine from whatever computes. OpenMP reads this when it is loaded, so it stands before imports.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# The workers of pytest-xdist take all cores. With more threads, OpenBLAS only spins: a third of the
+# CPU time of the tests of interfaces. Threads of torch, libcint and dfmp2 are as many as elsewhere.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count

@@ -14,7 +14,10 @@ import runpy
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 import pytest
@@ -59,8 +62,13 @@ def _words(line: str) -> list[str]:
     return shlex.split(line, comments=True)
 
 
+LENGTHY = ("dfmp2 bench ", "dfmp2 kernels --estimate ")
+"""Commands of many seconds, which are run with the slow tests. tests/bench, tests/cli/test_bench.py
+and tests/cli/test_kernels.py run them on less."""
+
 LINES = [(document, line) for document in PYTHON_BLOCKS for line in _lines(document)]
-COMMANDS = [(d, line) for d, line in LINES if line.startswith("dfmp2 ") and not _is_long(line)]
+SHORT = [(d, line) for d, line in LINES if line.startswith("dfmp2 ") and not _is_long(line)]
+COMMANDS = [(d, line) for d, line in SHORT if not line.startswith(LENGTHY)]
 OTHERS = [(d, line) for d, line in LINES if (d, line) not in COMMANDS]
 
 
@@ -72,29 +80,44 @@ def _run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _python(script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, "-c", script], cwd)
+def _executed(script: str) -> dict[str, Any]:
+    """The names of a script, which is run in this process: a new one imports for seconds."""
+    names: dict[str, Any] = {"__name__": "__main__", "__file__": "script.py"}
+    exec(compile(script, "script.py", "exec"), names)
+    return names
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
-    """A folder with links to the folders that the commands name."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with links to the folders that the commands name."""
     for folder in ("inputs", "examples"):
         (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 # Commands
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("document", sorted({d for d, _ in COMMANDS}))
-def test_commands(document: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands(document: str) -> None:
     """The commands of a document work in its order. Later ones read files of earlier ones."""
-    monkeypatch.chdir(here)
     for command in (line for d, line in COMMANDS if d == document):
-        done = dfmp2(*_words(command)[1:])
-        assert done.exit_code == 0, f"{command}\n{done.stderr}"
-        assert done.stdout, command
+        _command_works(command)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("command", [line for _, line in SHORT if line.startswith(LENGTHY)])
+def test_lengthy_command(command: str) -> None:
+    _command_works(command)
+
+
+def _command_works(command: str) -> None:
+    done = dfmp2(*_words(command)[1:])
+    assert done.exit_code == 0, f"{command}\n{done.stderr}"
+    assert done.stdout, command
 
 
 @pytest.mark.parametrize(
@@ -109,7 +132,7 @@ def test_line_that_is_only_checked(document: str, line: str) -> None:
     if first == "dfmp2":
         command = main.get_command(click.Context(main), words[0])
         assert command is not None
-        molecules = command.make_context(words[0], words[1:]).params["molecules"]
+        molecules = command.make_context(words[0], words[1:]).params.get("molecules", ())
         assert all((ROOT / molecule).is_file() for molecule in molecules)
     elif first == "python" and words[0] == "-m":
         assert importlib.util.find_spec(words[1]) is not None
@@ -122,21 +145,26 @@ def test_line_that_is_only_checked(document: str, line: str) -> None:
         assert (ROOT / (words[0] if first == "python" else first)).is_file()
 
 
-def test_pytest_lines_select_tests() -> None:
-    """Lines that start long tests select some. Lines with the same markers share a collection."""
-    lines = [_words(line)[1:] for _, line in OTHERS if line.startswith("pytest ")]
-    paths: dict[str, list[str]] = {}
-    for path, option, expression in lines:
-        assert option == "-m"
-        paths.setdefault(expression, []).append(path)
-    for expression, named in paths.items():
-        done = _run(
-            [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
-             "-p", "no:benchmark", *named, "-m", expression],
-            ROOT,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-        assert all(f"\n{path}::" in f"\n{done.stdout}" for path in named), done.stdout
+def _marks(file: ModuleType) -> Iterator[set[str]]:
+    """The names of the marks of each test of a file."""
+    of_file = getattr(file, "pytestmark", [])
+    for test in (value for name, value in vars(file).items() if name.startswith("test_")):
+        marks = [*(of_file if isinstance(of_file, list) else [of_file]),
+                 *getattr(test, "pytestmark", [])]  # fmt: skip
+        rows = [row for m in marks if m.name == "parametrize" for row in m.args[1]]
+        of_rows = [mark for row in rows for mark in getattr(row, "marks", ())]
+        yield {mark.name for mark in [*marks, *of_rows]}
+
+
+@pytest.mark.parametrize("line", [line for _, line in OTHERS if line.startswith("pytest ")])
+def test_pytest_line_selects_tests(line: str) -> None:
+    """Lines that start long tests select some."""
+    _, path, option, expression = _words(line)
+    assert option == "-m"
+    file = importlib.import_module(path.removesuffix(".py").replace("/", "."))
+    known = dict.fromkeys(re.findall(r"\w+", expression), False)
+    chosen = (eval(expression, known | dict.fromkeys(marks, True)) for marks in _marks(file))
+    assert any(chosen)
 
 
 def test_set_up_commands() -> None:
@@ -161,34 +189,31 @@ def test_every_python_block_is_tested(document: str, number: int) -> None:
     assert len(_blocks(document, "python")) == number
 
 
-def test_readme_class(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_readme_class(capsys: pytest.CaptureFixture[str]) -> None:
     script, _ = _blocks("README.md", "python")
-    done = _python(script, here)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) > 2
+    _executed(script)
+    assert len(capsys.readouterr().out.splitlines()) > 2
 
 
-def test_readme_regression_test(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_readme_regression_test() -> None:
     _, text = _blocks("README.md", "python")
-    (here / "test_energy.py").write_text(text, encoding="utf-8")
-    done = _run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_energy.py"], here
-    )
-    assert done.returncode == 0, done.stdout
-    assert "1 passed" in done.stdout
+    (test,) = (value for name, value in _executed(text).items() if name.startswith("test_"))
+    test()
 
 
-def test_run_file_of_a_script(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_run_file_of_a_script() -> None:
     """The script continues its own run file: the second run reads the result from it."""
     script, _, _ = _blocks(RUN_FILE, "python")
-    runs = [_python(f"{script}\nprint(mp2.e_tot, bool(mp2.read_from))", here) for _ in range(2)]
-    assert all(done.returncode == 0 for done in runs), runs[-1].stderr
-    (first, computed), (second, read) = (done.stdout.split() for done in runs)
-    assert first == second
-    assert (computed, read) == ("False", "True")
+    first, second = (_executed(script)["mp2"] for _ in range(2))
+    assert first.e_tot == second.e_tot
+    assert (bool(first.read_from), bool(second.read_from)) == (False, True)
 
 
-def test_run_file_by_h5py(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_run_file_by_h5py(capsys: pytest.CaptureFixture[str]) -> None:
     """The lines for plain h5py read the printed energies, the orbitals and B."""
     _, script, journal = _blocks(RUN_FILE, "python")
     assert set(re.findall(r"^import (\w+)", script, flags=re.MULTILINE)) == {
@@ -196,12 +221,11 @@ def test_run_file_by_h5py(here: Path) -> None:
         "h5py",
         "numpy",
     }
-    made = _run(
-        [sys.executable, "-m", "dfmp2", "run", "inputs/ammonia.xyz", "--basis", "cc-pvdz",
-         "--frozen", "auto", "--checkpoint", "ammonia.dfmp2.h5", "--checkpoint-interval", "0"],
-        here,
+    made = dfmp2(
+        "run", "inputs/ammonia.xyz", "--basis", "cc-pvdz",
+        "--frozen", "auto", "--checkpoint", "ammonia.dfmp2.h5", "--checkpoint-interval", "0",
     )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    assert made.exit_code == 0, made.stderr
     checks = """
 assert done[np.triu_indices(len(done))].all()
 assert abs(pairs.sum() - e_corr) < 1e-12
@@ -216,24 +240,24 @@ d = e_vir[:, None] + e_vir - 2 * energy[occupied[0]]
 assert b0.shape == (naux, nvir) and abs(-(t**2 / d).sum() - first) < 1e-13
 print(f"{e_tot:.10f}")
 """
-    done = _python(script + checks, here)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() in made.stdout
-    done = _python(journal, here)
-    assert re.fullmatch(r"1 \d{4}-\S+ .* fp64\n", done.stdout), done.stderr
+    _executed(script + checks)
+    assert capsys.readouterr().out.strip() in made.stdout
+    _executed(journal)
+    assert re.fullmatch(r"1 \d{4}-\S+ .* fp64\n", capsys.readouterr().out)
 
 
-def test_readme_output(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_readme_output() -> None:
     """The samples in the README and in --help have the energies and lines that a run prints."""
     (sample,) = (text for text in _blocks("README.md", "text") if "E(HF)" in text)
-    command = [sys.executable, "-m", "dfmp2", "run", "inputs/water.xyz", "--basis", "cc-pvdz"]
-    printed = _run(command, here).stdout
+    command = ["run", "inputs/water.xyz", "--basis", "cc-pvdz"]
+    printed = dfmp2(*command).stdout
     energies = re.findall(ENERGIES, sample, flags=re.MULTILINE)
     assert len(energies) == 9
-    helped = _run([*command[:4], "--help"], here).stdout
+    helped = dfmp2("run", "--help").stdout
     of_help = re.findall(ENERGIES, helped, flags=re.MULTILINE)
     assert len(of_help) == 2
-    assert "dfmp2 " + " ".join(command[3:]) in helped
+    assert "dfmp2 " + " ".join(command) in helped
     for line in energies + of_help:
         name, value = line.rsplit(maxsplit=1)
         (found,) = [row for row in printed.splitlines() if row.strip().startswith(name.strip())]
@@ -281,18 +305,17 @@ def test_layout() -> None:
 
 # Examples
 
+EXAMPLES = sorted(p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh"))
 
-@pytest.mark.parametrize(
-    "example",
-    [
-        # Its commands are those of the README.
-        pytest.param(name, marks=[pytest.mark.slow] * (name == "command_line.sh"))
-        for name in sorted(
-            p.name for p in (ROOT / "examples").iterdir() if p.suffix in (".py", ".sh")
-        )
-    ],
-)
-def test_example(example: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+def _script(name: str) -> str:
+    return (ROOT / "examples" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example(example: str, here: Path) -> None:
+    """Without changes, as a user runs it. The tests below run the same steps on less."""
     if example.startswith("test_"):
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     elif example.endswith(".sh"):
@@ -307,3 +330,40 @@ def test_example(example: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return
     done = _run([*command, f"examples/{example}"], here)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_example_has_a_test() -> None:
+    """The commands of command_line.sh are those of the README."""
+    assert EXAMPLES == [
+        "command_line.sh", "open_shell.py", "pyscf_script.py", "resume.sh",
+        "test_energy_regression.py",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("here")
+def test_pyscf_script(capsys: pytest.CaptureFixture[str]) -> None:
+    script = _script("pyscf_script.py")
+    assert script.count('"aug-cc-pvdz"') == 1
+    _executed(script.replace('"aug-cc-pvdz"', '"cc-pvdz"'))
+    *energies, last = capsys.readouterr().out.splitlines()
+    assert len(energies) == 3
+    assert re.fullmatch(r"interaction energy -\d\.\d{3} kcal/mol", last)
+
+
+@pytest.mark.usefixtures("here")
+def test_commands_of_the_resume_script() -> None:
+    """Without the kill, which tests/runfile/test_kill_and_resume.py does at many times."""
+    script = _script("resume.sh").replace('"$work/', '"').replace("$file", "job.h5")
+    lines = re.findall(r"^ *dfmp2 (.*?)(?: &)?$", script.replace("benzene", "water"), re.MULTILINE)
+    assert [line.split()[0] for line in lines] == ["run", "show", "resume", "run", "show"]
+    for line in lines:
+        done = dfmp2(*shlex.split(line))
+        assert done.exit_code == 0, f"{line}\n{done.stderr}"
+
+
+@pytest.mark.usefixtures("here")
+def test_energy_regression_script() -> None:
+    """The first of its molecules."""
+    test = runpy.run_path("examples/test_energy_regression.py")["test_correlation_energy"]
+    (mark,) = test.pytestmark
+    test(*mark.args[1][0])
