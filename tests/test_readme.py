@@ -253,7 +253,7 @@ def test_readme_output() -> None:
     command = ["run", "inputs/water.xyz", "--basis", "cc-pvdz"]
     printed = dfmp2(*command).stdout
     energies = re.findall(ENERGIES, sample, flags=re.MULTILINE)
-    assert len(energies) == 9
+    assert len(energies) == 7
     helped = dfmp2("run", "--help").stdout
     of_help = re.findall(ENERGIES, helped, flags=re.MULTILINE)
     assert len(of_help) == 2
@@ -325,9 +325,7 @@ def test_example(example: str, here: Path) -> None:
         wrapper.chmod(0o755)
         command = ["env", f"PATH={wrapper.parent}:/usr/bin:/bin", "bash"]
     else:
-        monkeypatch.chdir(here)
-        runpy.run_path(f"examples/{example}", run_name="__main__")
-        return
+        command = [sys.executable]
     done = _run([*command, f"examples/{example}"], here)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -335,8 +333,7 @@ def test_example(example: str, here: Path) -> None:
 def test_every_example_has_a_test() -> None:
     """The commands of command_line.sh are those of the README."""
     assert EXAMPLES == [
-        "command_line.sh", "open_shell.py", "pyscf_script.py", "resume.sh",
-        "test_energy_regression.py",
+        "command_line.sh", "pyscf_script.py", "resume.sh", "test_energy_regression.py"
     ]  # fmt: skip
 
 

@@ -201,8 +201,6 @@ def allocate(file: H5, shape: Shape, text_bytes: int) -> None:
     # more of them in a heap without a checksum.
     for name in ("nao", "nocc", "nvir", "naux", "aux_shell"):
         file.attrs[name] = getattr(s, name)
-    if s.spins:
-        file.attrs["spins"] = np.array(s.spins)
     for name, spec in _datasets(shape, text_bytes).items():
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
@@ -218,6 +216,8 @@ def allocate(file: H5, shape: Shape, text_bytes: int) -> None:
         )
         dataset = h5py.Dataset(made)
         dataset.attrs["description"], dataset.attrs["unit"] = spec.description, spec.unit
+    if s.spins:
+        file["pairs"].attrs["spins"] = np.array(s.spins)
 
 
 def shape_of(file: H5) -> Shape:
@@ -233,7 +233,7 @@ def shape_of(file: H5) -> Shape:
     """
     names = ("nao", "nocc", "nvir", "naux", "aux_shell")
     number = {name: int(file.attrs[name]) for name in names}
-    spins = tuple((int(nocc), int(nvir)) for nocc, nvir in file.attrs.get("spins", ()))
+    spins = tuple((int(nocc), int(nvir)) for nocc, nvir in file["pairs"].attrs.get("spins", ()))
     regularised = file["pairs"].get("regularised")
     return Shape(
         sizes=Sizes(**number, spins=spins),
