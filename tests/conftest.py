@@ -12,8 +12,8 @@ import os
 # Threads of OpenMP that wait need no core. By default they spin, which takes the cores of a small
 # machine from whatever computes. OpenMP reads this when it is loaded, so it stands before imports.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# The workers of pytest-xdist take all cores. With more threads, OpenBLAS only spins: a third of the
-# CPU time of the tests of interfaces. Threads of torch, libcint and dfmp2 are as many as elsewhere.
+# The workers of pytest-xdist take all cores. Threads of OpenBLAS that wait spin, and took up to a
+# third of the CPU time of tests. Torch, libcint and dfmp2 have as many threads as elsewhere.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

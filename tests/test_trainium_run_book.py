@@ -73,7 +73,11 @@ def test_settings_of_every_script(script: str) -> None:
 
 
 @without_device
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    "script",
+    # record.py, which the first starts, is tested in this process below
+    [pytest.param(s, marks=[pytest.mark.slow] * (s == SCRIPTS[0])) for s in SCRIPTS],
+)
 def test_without_a_device_there_is_no_evidence(script: str, tmp_path: Path) -> None:
     """Not even with the variable that makes backend nki use a simulator."""
     before = registry_files()
@@ -135,7 +139,11 @@ def _rehearse(script: str, generation: str, folder: Path) -> None:
         assert abs(content["ran"][-1]["difference_from_pyscf"]) < 1e-6
 
 
-@pytest.mark.parametrize(("script", "generation"), [(SCRIPTS[0], "trn1"), (SCRIPTS[2], "trn2")])
+@pytest.mark.parametrize(
+    ("script", "generation"),
+    # the benchmark runs on the fake device below
+    [(SCRIPTS[0], "trn1"), pytest.param(SCRIPTS[2], "trn2", marks=pytest.mark.slow)],
+)
 def test_dry_run(script: str, generation: str, tmp_path: Path) -> None:
     _rehearse(script, generation, tmp_path)
 

@@ -49,9 +49,9 @@ def test_frozen_and_several_molecules() -> None:
 
 
 def test_plan_is_that_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = dfmp2("plan", INPUTS / "benzene.xyz", "--basis", "cc-pvdz", "--frozen", "0,1,100").stdout
+    text = dfmp2("plan", WATER, "--basis", "cc-pvdz", "--frozen", "0,1,20").stdout
     monkeypatch.undo()
-    plan = DFMP2(mean_field("benzene"), frozen=[0, 1, 100]).plan()
+    plan = DFMP2(mean_field("water"), frozen=[0, 1, 20]).plan()
     assert fact(text, "memory, peak (forecast)") == f"{plan.peak:.1f} MB"
     assert fact(text, "integral blocks") == f"{plan.aux_block} auxiliary functions each"
     s = plan.sizes

@@ -63,7 +63,11 @@ def assert_same(mine: DFMP2, other: Any, tolerance: float) -> None:
 
 @pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set is known for I")  # expected
 @pytest.mark.parametrize(
-    "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+    "name",  # benzene is compared with psi4 in the default tests
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("benzene", *LARGE)))
+        for name in (*SMALL, *LARGE)
+    ],
 )
 def test_input_agrees_with_pyscf(name: str) -> None:
     mf = mean_field(name)

@@ -167,7 +167,9 @@ def test_smallest_blocks_are_one_shell_and_one_orbital() -> None:
     assert calls == {"ao2mo": problem.aux.mol.nbas, "trsm": 1, "pair_energy": 15}
 
 
-@pytest.mark.parametrize("name", ["water", "ethylene", "benzene"])
+@pytest.mark.parametrize(
+    "name", ["water", "ethylene", pytest.param("benzene", marks=pytest.mark.slow)]
+)
 def test_float32_pair_products_stay_within_1e_6(name: str) -> None:
     mf = mean_field(name)
     exact = DFMP2(mf).run()

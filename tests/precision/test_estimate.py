@@ -64,6 +64,9 @@ def modes(mp: DFMP2) -> dict[str, str]:
     return found
 
 
+INPUTS = [pytest.param(n, marks=[pytest.mark.slow] * (n == "benzene")) for n in SMALL]
+"""In the default tests, glycine is the large molecule."""
+
 FUSED = pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
 
 
@@ -74,7 +77,7 @@ def _no_variables(monkeypatch: Any) -> None:
 
 
 @FUSED
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", INPUTS)
 def test_inputs_on_the_simulator(name: str, fused: bool) -> None:
     """All stages of every input run in kernels. A wrong kernel would change the energy."""
     mp = simulated(name, fused)
@@ -145,7 +148,7 @@ def test_float32_transform_of_diffuse_functions_is_wrong(name: str, monkeypatch:
     assert error(mp, name) > (100 if "benzene" in name else 10) * ACCURACY
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", INPUTS)
 def test_estimates_bound_the_error(name: str) -> None:
     """The estimate is statistical, so the true error may be up to twice as large."""
     placed = placement(name, ACCURACY)

@@ -18,7 +18,8 @@ from dfmp2.precision.spot_check import CAUTION, SpotCheck, expected_error
 from dfmp2.tensors.held import InMemory
 from tests.systems import mean_field, rng
 
-SYSTEMS = ["water", "ammonia", "methane", "ethylene", "hydrogen_iodide", "glycine", "benzene"]
+SYSTEMS = ["water", "ammonia", "methane", "ethylene", "hydrogen_iodide", "glycine"]
+SYSTEMS += [pytest.param("benzene", marks=pytest.mark.slow)]
 
 
 def _estimate(label: str) -> float:
