@@ -253,7 +253,7 @@ def test_readme_output() -> None:
     command = ["run", "inputs/water.xyz", "--basis", "cc-pvdz"]
     printed = dfmp2(*command).stdout
     energies = re.findall(ENERGIES, sample, flags=re.MULTILINE)
-    assert len(energies) == 7
+    assert len(energies) == 9
     helped = dfmp2("run", "--help").stdout
     of_help = re.findall(ENERGIES, helped, flags=re.MULTILINE)
     assert len(of_help) == 2
@@ -333,7 +333,8 @@ def test_example(example: str, here: Path) -> None:
 def test_every_example_has_a_test() -> None:
     """The commands of command_line.sh are those of the README."""
     assert EXAMPLES == [
-        "command_line.sh", "pyscf_script.py", "resume.sh", "test_energy_regression.py"
+        "command_line.sh", "open_shell.py", "pyscf_script.py", "resume.sh",
+        "test_energy_regression.py",
     ]  # fmt: skip
 
 
@@ -348,6 +349,12 @@ def test_pyscf_script(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here")
+def test_open_shell_script(capsys: pytest.CaptureFixture[str]) -> None:
+    _executed(_script("open_shell.py"))
+    assert "singles" in capsys.readouterr().out
+
+
 def test_commands_of_the_resume_script() -> None:
     """Without the kill, which tests/runfile/test_kill_and_resume.py does at many times."""
     script = _script("resume.sh").replace('"$work/', '"').replace("$file", "job.h5")

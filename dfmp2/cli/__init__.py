@@ -86,7 +86,8 @@ class _Commands(click.Group):
             raise _Reported(str(error), error.exit_code) from error
         except KeyboardInterrupt as error:
             raise _Reported(
-                "interrupted; run the same command again: it continues from its run file, if there is one",
+                "interrupted; run the same command again: it continues from its run file, if there "
+                "is one",
                 130,
             ) from error
 
