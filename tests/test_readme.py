@@ -349,12 +349,12 @@ def test_pyscf_script(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.usefixtures("here")
 def test_open_shell_script(capsys: pytest.CaptureFixture[str]) -> None:
     _executed(_script("open_shell.py"))
     assert "singles" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("here")
 def test_commands_of_the_resume_script() -> None:
     """Without the kill, which tests/runfile/test_kill_and_resume.py does at many times."""
     script = _script("resume.sh").replace('"$work/', '"').replace("$file", "job.h5")
