@@ -29,7 +29,7 @@ from dfmp2.references.foreign import require_mean_field
 from dfmp2.settings import SCF_ALGORITHMS
 from dfmp2.units import BYTES_PER_MB
 
-__all__ = ["Convergence", "ScfStep", "converge"]
+__all__ = ["SMALL", "Convergence", "ScfStep", "converge"]
 
 FIRST_GRADIENT = 1e-3
 """Hartree. Orbital gradient of the first fitted SCF. The error of the fit changes the gradient by

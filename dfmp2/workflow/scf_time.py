@@ -23,6 +23,7 @@ import numpy as np
 from dfmp2.backends.protocol import Array
 from dfmp2.fitting.auxbasis import make_auxmol
 from dfmp2.planning.time import ScfTimes
+from dfmp2.references.converge import SMALL
 from dfmp2.references.scf import new_scf
 from dfmp2.settings import Settings
 
@@ -45,9 +46,6 @@ CDERI = 64 * 10**6
 LARGE = 1000
 """Orbitals up to which a matrix is diagonalised here. A larger one is extrapolated."""
 
-SMALL = 100
-"""Atomic orbitals from which the SCF is the corrected one, where that is asked for."""
-
 HELD = 100
 """Orbitals of the sample for integrals that are held in memory."""
 
@@ -61,9 +59,7 @@ def scf_algorithm(settings: Settings, nao: int) -> str:
     nao : int
         Atomic orbitals. For a small molecule the ordinary SCF replaces the corrected one.
     """
-    if settings.density_fit:
-        return "fitted"
-    asked: str = getattr(settings, "scf_algorithm", "direct")
+    asked = settings.scf_algorithm
     return "direct" if asked == "corrected" and nao < SMALL else asked
 
 
