@@ -148,13 +148,6 @@ def _residual(solution: ScfSolution, fock: NDArray[np.float64]) -> NDArray[np.fl
     return found
 
 
-def _density(solution: ScfSolution) -> NDArray[np.float64]:
-    """The density matrix, shape (nao, nao), or (2, nao, nao) of both spins."""
-    coeff = solution.mo_coeff
-    density: NDArray[np.float64] = (coeff * solution.mo_occ[..., None, :]) @ coeff.swapaxes(-1, -2)
-    return density
-
-
 def _held_potential(solution: ScfSolution, mf: Any) -> NDArray[np.float64] | None:
     """The two-electron part of the Fock matrix, where the SCF of a small molecule holds integrals.
 
@@ -164,9 +157,9 @@ def _held_potential(solution: ScfSolution, mf: Any) -> NDArray[np.float64] | Non
 
     nao = solution.mo_coeff.shape[-2]
     own, fitting = getattr(mf, "_eri", None), solution.with_df
-    density = _density(solution)
     if nao > HELD:
         return None
+    density = solution.density
     if isinstance(fitting, df.DF):
         cderi = fitting._cderi
         held = isinstance(cderi, np.ndarray) and cderi.shape[-1] == nao * (nao + 1) // 2
@@ -229,7 +222,7 @@ def _sum_rule(solution: ScfSolution, mf: Any) -> tuple[NDArray[np.float64], floa
     The sum is that over electrons, divided by two.
     """
     hcore = np.asarray(mf.get_hcore())
-    density = _density(solution).reshape(-1, *hcore.shape).sum(axis=0)
+    density = solution.density.reshape(-1, *hcore.shape).sum(axis=0)
     energy = float(mf.energy_nuc()) + float((solution.mo_occ * solution.mo_energy).sum()) / 2
     energy += float((hcore * density).sum()) / 2
     summary = getattr(mf, "scf_summary", None) or {}
@@ -272,14 +265,11 @@ def require_rohf(solution: ScfSolution, mf: Any) -> None:
             f"the orbitals do not solve the ROHF equations (largest coupling {worst:.2g} Eh); "
             + ADVICE
         )
-    hcore, energy = np.asarray(mf.get_hcore()), float(mf.energy_nuc())
-    for spin in solution.spins:
-        orbitals = spin.mo_coeff[:, spin.occupied]
-        energy += float(spin.mo_energy[spin.occupied].sum()) / 2
-        energy += float(((hcore @ orbitals) * orbitals).sum()) / 2
-    if not abs(energy - solution.e_tot) <= SUM_RULE:
+    _, difference = _sum_rule(solution, mf)
+    if not abs(difference) <= SUM_RULE:
         raise InputError(
-            f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have {energy:.6f} Eh; {ADVICE}"
+            f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have "
+            f"{solution.e_tot + difference:.6f} Eh; {ADVICE}"
         )
 
 
@@ -316,7 +306,7 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
     same_integrals : bool
         Whether the SCF had the integrals that are used here. Its total energy must be the same.
     """
-    occ, density = solution.mo_occ, _density(solution)
+    occ, density = solution.mo_occ, solution.density
     potential = _potential(solution, mf, density)
     residual = _residual(solution, mf.get_fock(vhf=potential, dm=density))
     size = np.abs(residual)

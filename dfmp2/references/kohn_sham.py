@@ -107,9 +107,7 @@ def with_functional(solution: ScfSolution, mf: Any, hybrid: DoubleHybrid) -> Scf
         return solution
     part = mf.copy()
     part.verbose, part.xc = 0, hybrid.xc
-    coeff, occ = solution.mo_coeff, solution.mo_occ
-    density = (coeff * occ[..., None, :]) @ coeff.swapaxes(-1, -2)
-    return replace(solution, e_tot=float(part.energy_tot(dm=density)))
+    return replace(solution, e_tot=float(part.energy_tot(dm=solution.density)))
 
 
 def _same_functional(mf: Any, xc: str) -> bool:

@@ -135,6 +135,13 @@ class ScfSolution:
         return tuple(SpinOrbitals(coeff, energy, occ > 0) for coeff, energy, occ in arrays)
 
     @property
+    def density(self) -> NDArray[np.float64]:
+        """The density matrix, shape (nao, nao), or (2, nao, nao) of both spins."""
+        occupied = self.mo_coeff * self.mo_occ[..., None, :]
+        density: NDArray[np.float64] = occupied @ self.mo_coeff.swapaxes(-1, -2)
+        return density
+
+    @property
     def spin_square(self) -> float:
         """<S^2> of the determinant."""
         if not self.open_shell:

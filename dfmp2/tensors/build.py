@@ -141,13 +141,13 @@ class _Build:
         with self._counted(Stage.SOLVE, (nocc - self._done) / nocc):
             for number, part in enumerate(self._parts()):
                 b = moved(spins[number], home, backend.current)
-                if part.left and not part.done:
-                    b = self._solve(metric, b)
-                elif (
-                    part.left
-                    and (solved := self._solve(metric, rest := b[part.done :])) is not rest
-                ):
-                    b[part.done :] = solved
+                if part.left:
+                    rest = b[part.done :] if part.done else b
+                    solved = self._solve(metric, rest)
+                    if not part.done:
+                        b = solved
+                    elif solved is not rest:
+                        b[part.done :] = solved
                 spins[number] = b
             home = backend.current
         self._progress(Stage.SOLVE.value, 1, 1)

@@ -65,10 +65,8 @@ class InMemory:
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals."""
-        first = len(self.spins[0])
-        beta = len(self.spins) > 1 and index[0] >= first
-        # A copy, because the index is an array.
-        return self.spins[1][index - first] if beta else self.spins[0][index]
+        b, first = self._of(int(index[0]))
+        return b[index - first]  # a copy: the index is an array
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
@@ -88,10 +86,15 @@ class InMemory:
                     yield OrbitalBlocks(i, j, self._part(i), self._part(j))
 
     def _part(self, rows: slice) -> Tensor:
+        b, first = self._of(rows.start)
+        return b[rows.start - first : rows.stop - first]
+
+    def _of(self, i: int) -> tuple[Tensor, int]:
+        """B of the spin of orbital i, and the number of its first orbital."""
         first = len(self.spins[0])
-        if rows.start < first or len(self.spins) == 1:
-            return self.spins[0][rows]
-        return self.spins[1][rows.start - first : rows.stop - first]
+        if i < first or len(self.spins) == 1:
+            return self.spins[0], 0
+        return self.spins[1], first
 
 
 class OnDisk:
