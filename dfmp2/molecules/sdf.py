@@ -7,7 +7,9 @@ import re
 from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import check_positions, read_rows
 from dfmp2.molecules.comment import read_comment, whole_number
+from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Atoms, Geometry, Stated
+from dfmp2.molecules.surroundings import find_surroundings
 from dfmp2.molecules.xyz import lines_of
 
 __all__ = ["parse_sdf"]
@@ -160,12 +162,18 @@ def _stated(rows: list[list[str]], block: list[tuple[int, str]], source: str) ->
 
 
 def _with_items(stated: Stated, items: dict[str, tuple[int, str]], source: str) -> Stated:
-    """Compare text that states a charge or a multiplicity with the molecule's."""
+    """Compare text that states a charge or a multiplicity with the molecule's.
+
+    Surroundings that the title, the comment line or a data item names become remarks.
+    """
     for name, (line, value) in items.items():
         place, text = name, value
         if name not in ("title", "comment line"):
             key = re.sub(r"^pubchem[ _]", "", name.strip(), flags=re.IGNORECASE)
             place, text = "data item", f"{key}={value}" if _STATES.search(key) else ""
+            value = f"{key}='{value}'"
+        isolated = refuse_periodic(value, f"{source}:{line}")
+        stated = _with_remarks(stated, find_surroundings(value, isolated)[1])
         if not _STATES.search(text):
             continue
         item = read_comment(text, f"{source}:{line}", place=place)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import check_positions, in_angstrom, read_rows
 from dfmp2.molecules.comment import read_comment
-from dfmp2.molecules.extxyz import read_columns, refuse_periodic
+from dfmp2.molecules.extxyz import read_columns
 from dfmp2.molecules.geometry import Geometry, Stated
 
 __all__ = ["choose_unit", "lines_of", "looks_like_xyz", "parse_xyz"]
@@ -76,7 +76,6 @@ def parse_xyz(text: str, source: str, unit: str | None = None) -> Geometry:
             f"{source}:1: {natm} atoms announced, but {found} atom lines follow; correct the number"
         )
     _check_tail(lines, natm, source)
-    refuse_periodic(comment, f"{source}:2")
     stated = read_comment(comment, f"{source}:2", head=head["unit"] or "")
     fields = [(number, row.split()) for number, row in enumerate(rows, 3)]
     columns = read_columns(comment, f"{source}:2")
