@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.atoms import check_positions, in_angstrom, read_rows
+from dfmp2.molecules.atoms import capitals, check_positions, in_angstrom, read_rows
 from dfmp2.molecules.comment import read_comment
 from dfmp2.molecules.extxyz import read_columns
 from dfmp2.molecules.geometry import Geometry, Stated
@@ -82,7 +81,8 @@ def parse_xyz(text: str, source: str, unit: str | None = None) -> Geometry:
     if columns is not None:
         named = [(number, columns.row(row, f"{source}:{number}")) for number, row in fields]
         remarks = columns.remarks([row for _, row in fields], vars(stated))
-        fields, stated = named, replace(stated, remarks=(*stated.remarks, *remarks))
+        fields, stated = named, stated.with_remarks(remarks)
+    stated = stated.with_remarks(capitals(row[0] for _, row in fields))
     stated, unit = choose_unit(stated, unit)
     atoms = in_angstrom(read_rows(fields, source), unit)
     check_positions(atoms, source, range(3, 3 + natm))
@@ -108,7 +108,7 @@ def choose_unit(stated: Stated, asked: str | None) -> tuple[Stated, str]:
             raise InputError(doubt.message)
     if asked is not None and stated.unit not in (None, asked):
         remark = f"--unit {asked} replaces the unit that the file states, {stated.unit}"
-        stated = replace(stated, remarks=(*stated.remarks, remark))
+        stated = stated.with_remarks((remark,))
     return stated, asked or stated.unit or "angstrom"
 
 
