@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dfmp2 import defaults
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.foreign_errors import translated
 from dfmp2.references.check import FULL, checked, require_finite, require_orthonormal
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx, refuse_model
@@ -27,6 +28,10 @@ NOT_CANONICAL = 1e-5
 converged to PySCF's default orbital gradient stays below it."""
 
 
+@translated(
+    "reading the mean field",
+    "check that its methods work, such as mf.get_fock() and mf.energy_tot()",
+)
 def read_mean_field(
     mf: Any,
     mo_coeff: NDArray[np.float64] | None = None,
