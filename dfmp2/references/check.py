@@ -28,6 +28,8 @@ from dfmp2.settings import CHECKS
 __all__ = [
     "CHEAP",
     "FULL",
+    "OFF",
+    "UNCHECKED",
     "WITHOUT_FOCK",
     "checked",
     "fock_faults",
@@ -66,6 +68,7 @@ CHEAP = "orthonormality, total energy and random elements of the Fock matrix"
 WITHOUT_FOCK = "orthonormality and total energy"
 KOHN_SHAM = "orthonormality only, because Kohn-Sham orbitals of this size need check_reference full"
 OFF = "off"
+UNCHECKED = "NOT CHECKED (check_reference off): orbitals and energies may not belong together"
 
 ADVICE = (
     "run the SCF again without changing its results (probable causes: orbitals or energies set by "

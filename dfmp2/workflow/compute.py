@@ -22,7 +22,7 @@ from dfmp2.integrals.fock_probe import FockProbe
 from dfmp2.methods.pair_energies import pair_energies
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
-from dfmp2.references.check import WITHOUT_FOCK
+from dfmp2.references.check import OFF, UNCHECKED, WITHOUT_FOCK
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
 from dfmp2.results.stages import PairArithmetic, Precision, Stage
@@ -111,6 +111,8 @@ def compute(
             if prepared.solution.check.exact is not None:
                 prepared.solution.check.finish(WITHOUT_FOCK)
             outcome = _empty(prepared)
+        if prepared.solution.check.made == OFF:
+            notes.append(UNCHECKED)
         notes += outcome.notes
         notes += remarks(reference, float(outcome.energies[:2].sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}

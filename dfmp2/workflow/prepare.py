@@ -19,6 +19,7 @@ from dfmp2.foreign_errors import translated
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
 from dfmp2.methods.dispersion import dispersion_energy, require_program
+from dfmp2.molecules.electrons import warn_charge
 from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
 from dfmp2.references.double_hybrids import Dispersion, double_hybrid_of
@@ -187,7 +188,7 @@ def forecast(
     dispersion = _dispersion(settings)
     if dispersion is not None and choice is not None:  # a plan may be made on another machine
         require_program(dispersion)
-    notes = warn_missing_ecp(mol)
+    notes = warn_missing_ecp(mol) + warn_charge(mol)
     aux = choose_auxbasis(mol, settings.auxbasis)
     for remark in aux.remarks:
         warnings.warn(remark, DFMP2Warning, stacklevel=3)
