@@ -13,7 +13,7 @@ from dfmp2.interfaces.validation import default_tolerance
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
-from dfmp2.results.stages import Precision, Stage
+from dfmp2.results.stages import Stage
 from dfmp2.tensors.problem import silent
 from dfmp2.workflow.jobs import PlannedJob, compute_job
 from dfmp2.workflow.prepare import Choice
@@ -62,11 +62,8 @@ class Own:
     def __init__(self, job: PlannedJob, solution: ScfSolution) -> None:
         self._job, self._solution = job, solution
         self._device = job.choice.torch_device
-        dtypes = ["float64"]
-        if job.choice.precision is not Precision.FP64:
-            dtypes.append("float32")
         self.results: list[Result] = []
-        self._rates: dict[str, list[dict[str, float]]] = {dtype: [] for dtype in dtypes}
+        self._rates: dict[str, list[dict[str, float]]] = {dtype: [] for dtype in job.choice.dtypes}
 
     def measure_gemm(self) -> None:
         """Measure the GEMM rate. This is done once before each run."""
