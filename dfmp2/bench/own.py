@@ -78,7 +78,9 @@ class Own:
         seconds = time.perf_counter() - start
         self.results.append(result)
         error = 0.0 if result.settings["precision"] == "fp64" else default_tolerance(result)
-        return Run(seconds, result.e_corr, result.memory.get("peak"), error)
+        # Other programs do not scale it, and leave the single excitations of an ROHF out.
+        e_corr = result.energies["MP2"]["correlation"] - result.e_singles
+        return Run(seconds, e_corr, result.memory.get("peak"), error)
 
     def peak(self) -> float | None:
         """Largest peak memory in MB, with the warm-up, because later runs reuse its heap."""
@@ -115,12 +117,13 @@ class Own:
         Returns
         -------
         float or None
-            None on other devices, and for unfused pair energies, whose two steps are timed apart.
+            None on other devices, for open shells (their blocks differ in size), and for unfused
+            pair energies (their two steps are timed apart).
         """
         stage = next((row for row in self.stages() if row.name == Stage.PAIRS), None)
         last = self.results[-1]
         on_cpu = getattr(self._device, "type", None) == "cpu"
-        if stage is None or not on_cpu or not last.settings["fused"]:
+        if stage is None or not on_cpu or last.open_shell or not last.settings["fused"]:
             return None
         from dfmp2.bench.reduction import reduction_share
 
