@@ -216,8 +216,18 @@ class Backend(Protocol):
     def engine(self) -> Engine | None:
         """Queues that run while the host works. None if the host waits for each operation."""
 
-    def warm_up(self) -> None:
-        """Run one small GEMM and triangular solve, so that libraries are loaded before timing."""
+    def warm_up(
+        self, cases: Sequence[PairCase] = (PairCase.CLOSED,), dtypes: Sequence[str] = ("float64",)
+    ) -> None:
+        """Do a little of what a run does, so that libraries and compiled code are loaded before it.
+
+        Parameters
+        ----------
+        cases : sequence of PairCase
+            Those of the pairs.
+        dtypes : sequence of {"float64", "float32"}
+            Those of B.
+        """
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         """C[m,n] = sum_k A[m,k] B[k,n]."""

@@ -19,7 +19,7 @@ from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.foreign_errors import translated
 from dfmp2.integrals.fock_probe import FockProbe
-from dfmp2.methods.pair_energies import pair_energies
+from dfmp2.methods.pair_energies import pair_cases, pair_energies
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
 from dfmp2.references.check import OFF, UNCHECKED, WITHOUT_FOCK
@@ -92,7 +92,7 @@ def compute(
             if stored is not None:
                 return stored
         backend = prepared.choice.selection.backend
-        backend.warm_up()
+        backend.warm_up(pair_cases(reference), prepared.choice.dtypes)
         if not reference.empty:
             choose_libraries(prepared.choice, settings, plan)
         gpu = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dfmp2.backends.selection import Selection, computes_on_cuda, computes_on_nki, select
+from dfmp2.backends.selection import Selection, computes_on, select
 from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
@@ -70,6 +70,11 @@ class Choice:
     def torch_device(self) -> Any:
         """The torch.device that computes; None where NKI does."""
         return getattr(self.selection.backend, "device", None)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes that B can have in the pair energies by torch."""
+        return ("float64",) if self.precision is Precision.FP64 else ("float64", "float32")
 
 
 @translated("choosing the backend")
@@ -129,9 +134,8 @@ def choose_libraries(choice: Choice, settings: Settings, plan: Plan) -> None:
     """Choose what multiplies matrices on the CPU, if it computes."""
     on_cpu = choice.selection.on_cpu
     if on_cpu is not None:
-        single = choice.precision is not Precision.FP64
-        dtypes = ["float64", "float32"] if single else ["float64"]
-        on_cpu.choose_libraries(settings.blas, plan.sizes, sum(plan.flops.values()), dtypes)
+        flops = sum(plan.flops.values())
+        on_cpu.choose_libraries(settings.blas, plan.sizes, flops, choice.dtypes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,12 +261,13 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
         spins.append((int((active & spin).sum()), int((active & ~spin).sum())))
     sizes = Sizes.of(int(mol.nao_nr()), spins, aux.naux, aux.largest_shell)
     budget = lib.param.MAX_MEMORY if settings.max_memory is None else settings.max_memory
+    arithmetic = computes_on(settings.backend, settings.device)
     plan = make_plan(
         sizes,
         float(budget),
-        1 if computes_on_nki(settings.backend, settings.device) else lib.num_threads(),
+        1 if arithmetic == "nki" else lib.num_threads(),
         metric_done=settings.integrals == "scf",
-        on_gpu=computes_on_cuda(settings.backend, settings.device),
+        on_gpu=arithmetic == "cuda",
     )
     return Forecast(aux, frozen, plan, ())
 

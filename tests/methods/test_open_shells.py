@@ -6,10 +6,13 @@ import json
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
 from dfmp2 import DFMP2
+from dfmp2.backends import reduction
+from dfmp2.backends.torch import TorchBackend
 from tests.spins import fitted_energies
 from tests.systems import DATA, molecule
 
@@ -58,6 +61,35 @@ def test_energies_agree_with_psi4(kind: str, name: str) -> None:
         found = (mp.e_hf, mp.e_corr_singles, mp.e_corr_os, mp.e_corr_ss, mp.e_corr)
         names = ("e_hf", "e_singles", "e_corr_os", "e_corr_ss", "e_corr")
         assert found == pytest.approx([row[name] for name in names], abs=1e-7, rel=0)
+
+
+def test_nothing_is_compiled_in_a_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds of the pair stage held those of the compilation of loops for two spins."""
+    from pyscf import scf
+
+    calls: list[tuple[str, Any]] = []
+    warm: set[tuple[str, Any]] = set()
+
+    def noted(name: str) -> Any:
+        loops = getattr(reduction, name)
+
+        def call(*args: Any) -> None:
+            calls.append((name, numba.typeof(args)))  # compiled once for each kind of arguments
+            loops(*args)
+
+        return call
+
+    def warm_up(backend: TorchBackend, *what: Any, original: Any = TorchBackend.warm_up) -> None:
+        original(backend, *what)
+        warm.update(calls)
+
+    for name in ("reduce_pairs", "reduce_opposite_spin"):
+        monkeypatch.setattr(reduction, name, noted(name))
+    monkeypatch.setattr(TorchBackend, "warm_up", warm_up)
+    mf = scf.UHF(molecule("H 0 0 0; H 0 0 1; H 0 0 2", "6-31g", spin=1)).run()
+    DFMP2(mf, auxbasis="cc-pvdz-ri").set(precision="fp32", device="cpu").run()
+    assert {name for name, _ in warm} == {"reduce_pairs", "reduce_opposite_spin"}
+    assert set(calls) == warm
 
 
 @pytest.mark.parametrize("kappa", [1e-9, 0.4, 1.45, 1e9])
