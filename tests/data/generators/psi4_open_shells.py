@@ -14,7 +14,7 @@ from pathlib import Path
 import psi4
 
 sys.path.insert(0, ".")
-from tests.spins import OPEN_SHELLS  # noqa: E402
+from tests.spins import OPEN_SHELLS
 
 CALCULATIONS = [(name, "cc-pvdz") for name in ("NH2", "O2", "CH3", "H2O+", "NO2", "CH2")]
 CALCULATIONS += [(name, "cc-pvtz") for name in ("NH2", "O2", "CH2")]
@@ -22,12 +22,12 @@ CALCULATIONS += [(name, "cc-pvtz") for name in ("NH2", "O2", "CH2")]
 rows = {}
 for name, basis in CALCULATIONS:
     atoms, charge, spin = OPEN_SHELLS[name]
-    molecule = f"{charge} {spin + 1}\n{atoms}".replace("; ", "\n")
+    text = f"{charge} {spin + 1}\n{atoms}".replace("; ", "\n")
     for reference in ("uhf", "rohf"):
         for frozen in (False, True):
             psi4.core.clean()
             psi4.core.clean_variables()
-            psi4.geometry(f"{molecule}\nsymmetry c1\nno_com\nno_reorient")
+            psi4.geometry(f"{text}\nsymmetry c1\nno_com\nno_reorient")
             psi4.set_options(
                 {
                     "basis": basis, "df_basis_mp2": f"{basis}-ri", "reference": reference,
@@ -37,7 +37,7 @@ for name, basis in CALCULATIONS:
             )  # fmt: skip
             psi4.energy("mp2")
             rows[f"{name}/{basis}/{reference}/{'core' if frozen else 'all'}"] = {
-                "molecule": molecule,
+                "molecule": text,
                 "e_hf": psi4.variable("SCF TOTAL ENERGY"),
                 "e_singles": psi4.variable("MP2 SINGLES ENERGY"),
                 "e_corr_os": psi4.variable("MP2 OPPOSITE-SPIN CORRELATION ENERGY"),
