@@ -7,7 +7,6 @@ does a job with its run file.
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -94,9 +93,7 @@ class Job:
         """
         if self.solution is not None:
             return self.solution
-        start = time.perf_counter()
-        found = run_scf(self.mol, self.settings, progress=progress)
-        return replace(found, seconds=time.perf_counter() - start)
+        return run_scf(self.mol, self.settings, progress=progress)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -144,10 +141,19 @@ class Done:
     ----------
     result : Result
     solution : ScfSolution
+    scf_now : bool
+        Whether the SCF was done now. Else its orbitals were read.
     """
 
     result: Result
     solution: ScfSolution
+    scf_now: bool = False
+
+    @property
+    def scf_seconds(self) -> float | None:
+        """Wall time of the SCF, if dfmp2 did it now."""
+        how = self.solution.how
+        return how.seconds if self.scf_now and how is not None else None
 
 
 def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
@@ -237,7 +243,7 @@ def run_job(job: PlannedJob, progress: Progress, iterations: Report | None = Non
     if not settings.keep:
         solution = job.converge(iterations)
         progress("SCF", 1, 1)
-        return Done(compute_job(job, solution, progress), solution)
+        return Done(compute_job(job, solution, progress), solution, job.solution is None)
     content = _content(job)
     path = settings.checkpoint or default_path(job.name, content["fields"])
     shape = run_shape(sizes, settings, job.solution)
@@ -270,7 +276,8 @@ def finish_job(
                 old.close()
             store_scf(file, solution)
         progress("SCF", 1, 1)
-        return Done(compute(job.prepared(solution), file, resuming, progress), solution)
+        result = compute(job.prepared(solution), file, resuming, progress)
+        return Done(result, solution, orbitals is None and job.solution is None)
     finally:
         file.close()
 

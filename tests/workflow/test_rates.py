@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ ONE = Timing(1e9, 0.5)
 
 def planned(basis: str = "sto-3g", **options: object) -> PlannedJob:
     mol = molecule("O 0 0 0; H 0 0 .96; H .93 0 -.24", basis)
-    settings = Settings(device="cpu", backend="pytorch", keep=False, **options)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"device": "cpu", "backend": "pytorch", "keep": False, **options}
+    settings = Settings(**given)
     job = Job(name="water", mol=mol, settings=settings)
     choice = choose(settings)
     return PlannedJob.of(job, choice, forecast_job(job, choice))
@@ -97,7 +99,7 @@ def test_a_run_adds_its_rates_and_the_next_one_has_a_forecast(tmp_path: Path) ->
     found = forecast_of_time(job, job.choice, job.known, measure=False)
     assert found.unknown == ()
     assert found.scf is not None
-    assert found.scf.total == pytest.approx(done.solution.seconds)
+    assert found.scf.total == pytest.approx(done.scf_seconds)
     took = {stage.name: stage.seconds for stage in done.result.provenance.stages}
     assert found.stages == pytest.approx(took)
 
@@ -148,3 +150,12 @@ def test_a_sample_of_a_direct_scf_is_that_of_all_its_pairs(monkeypatch: pytest.M
     far = pairs.costs(1e-8)  # fewer integrals pass the screening
     assert far.sum() < pairs.costs().sum()
     assert (far <= pairs.costs()).all()
+
+
+def test_a_continued_run_has_no_time_of_its_stored_scf(tmp_path: Path) -> None:
+    """The time of an SCF of an earlier session would be printed as one of now."""
+    job = planned(checkpoint=str(tmp_path / "water.h5"), keep=True)
+    first, again = (run_job(job, lambda *_: None) for _ in range(2))
+    assert first.scf_seconds is not None
+    assert again.solution.how == first.solution.how
+    assert again.scf_seconds is None
