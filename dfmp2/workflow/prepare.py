@@ -16,6 +16,7 @@ from dfmp2.backends.selection import Selection, computes_on_cuda, computes_on_nk
 from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
+from dfmp2.integrals.fock_probe import vectors
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
 from dfmp2.methods.dispersion import dispersion_energy, require_program
@@ -30,6 +31,7 @@ from dfmp2.results.sizes import Sizes
 from dfmp2.results.stages import Precision
 from dfmp2.settings import Settings
 from dfmp2.tensors.problem import Problem
+from dfmp2.workflow.scf_time import scf_algorithm
 
 if TYPE_CHECKING:
     from dfmp2.backends.torch import TorchBackend
@@ -255,6 +257,8 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
         active[list(left_out)] = False
         spins.append((int((active & spin).sum()), int((active & ~spin).sum())))
     sizes = Sizes.of(int(mol.nao_nr()), spins, aux.naux, aux.largest_shell)
+    if _probed(settings, sizes.nao, solution):
+        sizes = replace(sizes, checked=tuple((vectors(nmo), count) for count in electrons))
     budget = lib.param.MAX_MEMORY if settings.max_memory is None else settings.max_memory
     plan = make_plan(
         sizes,
@@ -264,6 +268,18 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
         on_gpu=computes_on_cuda(settings.backend, settings.device),
     )
     return Forecast(aux, frozen, plan, ())
+
+
+def _probed(settings: Settings, nao: int, solution: ScfSolution | None) -> bool:
+    """Whether the Fock matrix is checked with the integrals of B."""
+    if solution is not None:
+        return solution.check.one_electron is not None
+    return (
+        settings.check_reference == "auto"
+        and settings.xc is None
+        and settings.reference != "rohf"
+        and scf_algorithm(settings, nao) != "corrected"
+    )
 
 
 def require_reusable(
