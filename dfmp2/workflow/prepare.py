@@ -22,6 +22,7 @@ from dfmp2.integrals.source import choose_source
 from dfmp2.methods.dispersion import dispersion_energy, require_program
 from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.references.check import OFF
 from dfmp2.references.double_hybrids import Dispersion, double_hybrid_of
 from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.reference import Indices, make_reference
@@ -272,14 +273,14 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
 
 def _probed(settings: Settings, nao: int, solution: ScfSolution | None) -> bool:
     """Whether the Fock matrix is checked with the integrals of B."""
-    if solution is not None:
-        return solution.check.one_electron is not None
-    return (
-        settings.check_reference == "auto"
-        and settings.xc is None
-        and settings.reference != "rohf"
-        and scf_algorithm(settings, nao) != "corrected"
-    )
+    if settings.check_reference != "auto":
+        return False
+    if solution is None:
+        corrected = scf_algorithm(settings, nao) == "corrected"
+        return settings.xc is None and settings.reference != "rohf" and not corrected
+    if solution.check.made == OFF:  # `DFMP2.plan` does not begin the check
+        return solution.kind in ("RHF", "UHF")
+    return solution.check.one_electron is not None
 
 
 def require_reusable(
