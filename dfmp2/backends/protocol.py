@@ -25,6 +25,7 @@ __all__ = [
     "Backend",
     "Engine",
     "Event",
+    "FirstHalf",
     "PairBlock",
     "PairCase",
     "TBlock",
@@ -160,6 +161,20 @@ class ThreadedIntegrals(Protocol):
 
         It returns the [m,n] of the block, one after the other in the same memory.
         """
+
+
+class FirstHalf(Protocol):
+    """Wants first half-transformed integrals of columns of its own.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (nao, ncolumns), float64
+    """
+
+    columns: Array
+
+    def half(self, p0: int, half: Array) -> None:
+        """Take sum_n (mn|P) columns[n,x] as [x,P,m], from P = p0 on. Called by several threads."""
 
 
 class Engine(Protocol):

@@ -31,6 +31,7 @@ from dfmp2.backends.gemm_library import (
 from dfmp2.backends.protocol import (
     Array,
     Engine,
+    FirstHalf,
     PairBlock,
     PairCase,
     Target,
@@ -271,36 +272,46 @@ class TorchBackend:
         self._shared(work, workers)
 
     def _half_transforms(
-        self, targets: Sequence[Target], largest: int
+        self, targets: Sequence[Target], largest: int, also: FirstHalf | None = None
     ) -> Callable[[Iterable[Tensor], slice], None]:
         """Both half transforms in one thread, with memory of this thread for `largest` functions.
 
-        One P after the other, because a single (mn|P) stays in the cache during its GEMM.
+        One P after the other, because a single (mn|P) stays in the cache during its GEMM. For the
+        same reason the columns of `also` are multiplied together with the first C_occ.
         """
         dtype, product = targets[0][0].dtype, self._product(targets[0][0].dtype)
         nao = len(targets[0][0])
         widest = max(b.shape[0] * b.shape[2] for *_, b in targets)
-        halves = [torch.empty(len(b) * largest * nao, dtype=dtype) for *_, b in targets]
+        columns = [c_occ for c_occ, *_ in targets]
+        if also is not None:
+            columns[0] = torch.hstack([columns[0], torch.from_numpy(also.columns)])
+        halves = [torch.empty(c.shape[1] * largest * nao, dtype=dtype) for c in columns]
         full_memory = torch.empty(widest * largest, dtype=dtype)
 
         def transform(functions: Iterable[Tensor], rows: slice) -> None:
             count = rows.stop - rows.start
             half = [
-                memory[: len(b) * count * nao].view(len(b), count, nao)
-                for memory, (*_, b) in zip(halves, targets, strict=True)
+                memory[: c.shape[1] * count * nao].view(-1, count, nao)
+                for memory, c in zip(halves, columns, strict=True)
             ]
             for p, one in enumerate(functions):
-                for own, (c_occ, *_) in zip(half, targets, strict=True):
-                    product(c_occ.T, one.T, own[:, p])
+                for own, c in zip(half, columns, strict=True):
+                    product(c.T, one.T, own[:, p])
             for own, (_, c_vir, b) in zip(half, targets, strict=True):
                 full = full_memory[: b.shape[2] * len(b) * count].view(b.shape[2], -1)
-                product(c_vir.T, own.view(-1, nao).T, full)
+                product(c_vir.T, own[: len(b)].view(-1, nao).T, full)
                 _put_transformed(full, b[:, rows])
+            if also is not None:
+                also.half(rows.start, half[0][len(targets[0][-1]) :].numpy())
 
         return transform
 
     def ao2mo_in_threads(
-        self, integrals: ThreadedIntegrals, targets: Sequence[Target], workers: int
+        self,
+        integrals: ThreadedIntegrals,
+        targets: Sequence[Target],
+        workers: int,
+        also: FirstHalf | None = None,
     ) -> Generator[tuple[int, float, float]]:
         """Make integrals and transform them, each block in one thread.
 
@@ -312,6 +323,8 @@ class TorchBackend:
             integrals.
         workers : int
             Threads, at most.
+        also : FirstHalf, optional
+            Is given the half-transformed integrals of its columns.
 
         Yields
         ------
@@ -327,7 +340,7 @@ class TorchBackend:
         def work() -> None:
             try:
                 make = integrals.maker()
-                transform = self._half_transforms(targets, largest)
+                transform = self._half_transforms(targets, largest, also)
                 for number, block in left:  # all threads share this iterator
                     start = time.perf_counter()
                     functions = make(block)

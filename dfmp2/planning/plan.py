@@ -188,15 +188,17 @@ class _Bytes:
     per_aux_disk: int
     squares: int
     tables: int
+    check: int
 
     def peak_in_memory(self, aux_block: int) -> int:
         transform = aux_block * self.per_aux + self.squares
-        return OVERHEAD + self.b + max(transform, self.metric, self.t)
+        return OVERHEAD + self.b + max(self.check + max(transform, self.metric), self.t)
 
     def peak_on_disk(self, aux_block: int, rows: int, solve_rows: int) -> int:
         solve = self.metric + (solve_rows + 1) * self.row
         transform = aux_block * self.per_aux_disk
-        return OVERHEAD + self.tables + max(transform, solve, self.t + rows * self.row)
+        pairs = self.t + rows * self.row
+        return OVERHEAD + self.tables + max(self.check + max(transform, solve), pairs)
 
 
 def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Bytes:
@@ -206,6 +208,12 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
     # are unpacked one by one if several threads put them into B in memory, else block by block.
     packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
     per_aux = d * (packed + (0 if on_gpu else nocc * nao + elements))
+    # half-transformed integrals of the vectors of the check, and twice their J and K
+    vectors, kept = 0, 0
+    for count, occupied in sizes.checked:
+        vectors += count
+        kept += count * (count + occupied)
+    per_aux += d * (vectors * nao + kept)
     unpacked = 0 if on_gpu else d * nao * nao
     by_block = metric_done or threads == 1
     width = gemm_width(nvir)
@@ -220,6 +228,7 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
         per_aux_disk=per_aux + unpacked + 2 * d * elements,
         squares=0 if by_block else threads * unpacked,
         tables=4 * nocc * naux,  # checksums
+        check=d * (kept * naux + 3 * nao * nao) if sizes.checked else 0,
     )
 
 
@@ -271,6 +280,7 @@ def make_plan(
         held, each = (size.b + size.squares, size.per_aux)
         if not in_memory:
             held, each = (size.tables, size.per_aux_disk)
+        held += size.check
         at_once = threads * smallest if in_memory and size.squares else smallest
         best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * sizes.nao**2), at_once)
         aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, sizes.naux)))
@@ -292,6 +302,8 @@ def make_plan(
         "T blocks": size.t,
         "libraries": OVERHEAD,
     }
+    if size.check:
+        memory["check of the Fock matrix"] = size.check
     small, large = bytes_on_disk(Shape(sizes, sizes.nao))
     on_device = device_memory(sizes, aux_block) if on_gpu else {}
     return Plan(
@@ -356,7 +368,7 @@ def _rows_from_disk(sizes: Sizes, size: _Bytes, budget: float) -> tuple[int, int
     rows = int(max(3, (free - size.t) // max(size.row, 1)))
     j_rows = max(1, min(rows // READ_AHEAD, sizes.nocc))
     i_rows = max(1, min(rows - 2 * j_rows, sizes.nocc))
-    solve_rows = int((free - size.metric) // max(size.row, 1)) - 1
+    solve_rows = int((free - size.metric - size.check) // max(size.row, 1)) - 1
     return i_rows, j_rows, max(1, min(solve_rows, spare_rows(sizes)))
 
 

@@ -214,7 +214,7 @@ class _Build:
             integrals = cast("ThreeCentreIntegrals", self._blocks(there, size))
         workers = max(1, min(threads, most // max(size, self._aux.largest_shell)))
         total, start = len(integrals.blocks), time.perf_counter()
-        working = home.ao2mo_in_threads(integrals, targets, workers)
+        working = home.ao2mo_in_threads(integrals, targets, workers, self._probe)
         with closing(working):
             for count, (number, made, transformed) in enumerate(working, start=1):
                 block = integrals.blocks[number]

@@ -16,12 +16,14 @@ from dfmp2.backends.selection import Selection, computes_on, select
 from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
+from dfmp2.integrals.fock_probe import vectors
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
 from dfmp2.methods.dispersion import dispersion_energy, require_program
 from dfmp2.molecules.electrons import warn_charge
 from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.references.check import OFF
 from dfmp2.references.double_hybrids import Dispersion, double_hybrid_of
 from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.reference import Indices, make_reference
@@ -31,6 +33,7 @@ from dfmp2.results.sizes import Sizes
 from dfmp2.results.stages import Precision
 from dfmp2.settings import Settings
 from dfmp2.tensors.problem import Problem
+from dfmp2.workflow.scf_time import scf_algorithm
 
 if TYPE_CHECKING:
     from dfmp2.backends.torch import TorchBackend
@@ -260,6 +263,8 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
         active[list(left_out)] = False
         spins.append((int((active & spin).sum()), int((active & ~spin).sum())))
     sizes = Sizes.of(int(mol.nao_nr()), spins, aux.naux, aux.largest_shell)
+    if _probed(settings, sizes.nao, solution):
+        sizes = replace(sizes, checked=tuple((vectors(nmo), count) for count in electrons))
     budget = lib.param.MAX_MEMORY if settings.max_memory is None else settings.max_memory
     arithmetic = computes_on(settings.backend, settings.device)
     plan = make_plan(
@@ -270,6 +275,18 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
         on_gpu=arithmetic == "cuda",
     )
     return Forecast(aux, frozen, plan, ())
+
+
+def _probed(settings: Settings, nao: int, solution: ScfSolution | None) -> bool:
+    """Whether the Fock matrix is checked with the integrals of B."""
+    if settings.check_reference != "auto":
+        return False
+    if solution is None:
+        corrected = scf_algorithm(settings, nao) == "corrected"
+        return settings.xc is None and settings.reference != "rohf" and not corrected
+    if solution.check.made == OFF:  # `DFMP2.plan` does not begin the check
+        return solution.kind in ("RHF", "UHF")
+    return solution.check.one_electron is not None
 
 
 def require_reusable(

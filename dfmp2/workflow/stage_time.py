@@ -1,8 +1,7 @@
 """Rates of the stages of DF-MP2, measured on a sample of the work of one molecule.
 
 The operations are those of the backend, with the dimensions of the molecule and random numbers. The
-integrals are those of the molecule for some of its auxiliary functions, made and checked as in a
-run.
+integrals are those of the molecule for some of its auxiliary functions, made as in a run.
 """
 
 from __future__ import annotations
@@ -19,12 +18,10 @@ import torch
 from dfmp2.backends.protocol import Backend, PairBlock, Tensor
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.integrals.blocks import shell_blocks
-from dfmp2.integrals.fock_probe import FockProbe
 from dfmp2.integrals.libcint import LIBCINT
 from dfmp2.molecules.plain import Mole
 from dfmp2.planning.plan import Plan
 from dfmp2.planning.time import Timing
-from dfmp2.references.solution import ScfSolution
 from dfmp2.results.stages import Stage
 from dfmp2.workflow.prepare import Forecast
 
@@ -46,7 +43,7 @@ SEED = 20_251_128
 
 
 def measure_stages(
-    mol: Mole, known: Forecast, backend: Backend, single: bool, probed: bool
+    mol: Mole, known: Forecast, backend: Backend, single: bool
 ) -> dict[str, list[Timing]]:
     """Measure every rate of the DF-MP2 part, in about three seconds.
 
@@ -58,8 +55,6 @@ def measure_stages(
         On a CPU.
     single : bool
         Also measure the pair energies in float32.
-    probed : bool
-        The integrals are used to check the Fock matrix, too.
 
     Returns
     -------
@@ -72,7 +67,7 @@ def measure_stages(
     if single:
         found[f"{Stage.PAIRS.value}, float32"] = _pairs(plan, backend, single=True)
     if plan.flops[Stage.SOLVE.value]:
-        found[Stage.INTEGRALS.value] = _integrals(mol, aux, plan, probed)
+        found[Stage.INTEGRALS.value] = _integrals(mol, aux, plan)
         found[Stage.AO2MO.value] = _ao2mo(plan, backend)
         found[Stage.METRIC.value] = _metric(aux)
         found[Stage.SOLVE.value] = _solve(plan, backend)
@@ -104,7 +99,10 @@ def _ao2mo(plan: Plan, backend: Backend) -> Timing:
         first = next(starts)
         backend.ao2mo(eri, c_occ, c_vir, b[:, first : first + block])
 
-    return _repeated(plan.flops[Stage.AO2MO.value] * block / s.naux, operation)
+    # A run also transforms the vectors of the check of the Fock matrix.
+    flops = plan.flops[Stage.AO2MO.value]
+    extra = 2.0 * s.naux * s.nao**2 * sum(count for count, _ in s.checked)
+    return _repeated(flops * flops / (flops + extra) * block / s.naux, operation)
 
 
 def _metric(aux: AuxBasis) -> Timing:
@@ -153,16 +151,15 @@ def _random_b(backend: Backend, rows: int, plan: Plan) -> Tensor:
     return b
 
 
-def _integrals(mol: Mole, aux: AuxBasis, plan: Plan, probed: bool) -> Timing:
+def _integrals(mol: Mole, aux: AuxBasis, plan: Plan) -> Timing:
     """Blocks of the run, evenly spread over the auxiliary functions."""
     loc, nao = aux.mol.ao_loc_nr(), plan.sizes.nao
     blocks = shell_blocks(loc, plan.aux_block)
-    probe = _probe(mol, aux.naux) if probed else None
 
     def made(numbers: list[int]) -> Timing:
         shells = [s for n in numbers for s in range(blocks[n].shell0, blocks[n].shell1)]
         start = time.perf_counter()
-        integrals = LIBCINT.integrals(mol, aux.mol, plan.aux_block, shells, probe)
+        integrals = LIBCINT.integrals(mol, aux.mol, plan.aux_block, shells)
         ready = time.perf_counter()
         functions = sum(block.p1 - block.p0 for block, _ in integrals)
         seconds = time.perf_counter() - ready
@@ -174,17 +171,3 @@ def _integrals(mol: Mole, aux: AuxBasis, plan: Plan, probed: bool) -> Timing:
     count = int(INTEGRALS / made(middle).seconds)
     spread = np.linspace(0, len(blocks) - 1, max(2, min(count, len(blocks)))).round()
     return made([int(n) for n in sorted({*spread})])
-
-
-def _probe(mol: Mole, naux: int) -> FockProbe:
-    nao, occupied = int(mol.nao_nr()), int(mol.nelec[0])
-    orbitals = ScfSolution(
-        mol=mol,
-        kind="RHF",
-        e_tot=0.0,
-        mo_coeff=np.eye(nao),
-        mo_energy=np.linspace(-1.0, 1.0, nao),
-        mo_occ=np.where(np.arange(nao) < occupied, 2.0, 0.0),
-        conv_tol=0.0,
-    )
-    return FockProbe(orbitals, np.zeros((nao, nao)), naux)

@@ -113,10 +113,8 @@ def _measured(job: Job, choice: Choice, known: Forecast) -> TimeForecast:
     single = _single(job, choice, known)
     rates = {}
     if plan.sizes.nocc and plan.sizes.nvir:
-        algorithm = scf_algorithm(job.settings, plan.sizes.nao)
-        probed = job.settings.check_reference == "auto" and algorithm != "corrected"
         choose_libraries(choice, job.settings, plan)
-        rates = measure_stages(job.mol, known, backend, single, probed)
+        rates = measure_stages(job.mol, known, backend, single)
     work = work_of(plan, single)
     stages = seconds(work, rates)
     scf = None

@@ -408,7 +408,40 @@ def test_a_total_energy_that_is_a_millihartree_off() -> None:
         DFMP2(mf).run()
 
 
+ONE_ELECTRON = {"H": ("H 0 0 0", 0), "H2+": ("H 0 0 0; H 0 0 1", 1), "He+": ("He 0 0 0", 1)}
+
+
+@pytest.mark.parametrize("change", ["plain", "fitted", "x2c"])
+@pytest.mark.parametrize("name", ONE_ELECTRON)
+def test_one_electron(name: str, change: str) -> None:
+    """PySCF takes all its orbitals from the one-electron Hamiltonian, and they were refused."""
+    from pyscf import scf
+
+    atoms, charge = ONE_ELECTRON[name]
+    mf = scf.UHF(molecule(atoms, charge=charge, spin=1))
+    mf = (
+        {"plain": mf, "fitted": mf.density_fit(auxbasis="def2-svp-jkfit"), "x2c": mf.x2c()}[change]
+        .set(chkfile=None)
+        .run()
+    )
+    for how in ("auto", "full"):
+        mp = DFMP2(mf).set(check_reference=how).run()
+        assert (mp.e_corr, mp.e_tot) == (0.0, mf.e_tot)
+    mf.mo_energy[0][0] += 0.02
+    with pytest.raises(InputError, match="orbital 0 has the energy"):
+        DFMP2(mf).run()
+
+
 # Chkfiles
+
+
+def test_chkfile_of_one_electron(own_folder: None) -> None:
+    from pyscf import scf
+
+    mf = scf.UHF(molecule("H 0 0 0", spin=1)).set(chkfile="h.chk").run()
+    done = command("run", "h.chk", "--no-checkpoint")
+    assert done.exit_code == 0, done.stderr
+    assert f"{mf.e_tot:.8f}" in done.stdout
 
 
 def _chkfile(path: Path, mf: Any, **changes: Any) -> Path:
