@@ -3,6 +3,7 @@ the error, its place and a remedy."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -279,7 +280,10 @@ def _never(*_: object, **__: object) -> None:
         (".pdb", "ATOM 1 N MET A 1\n", ": the PDB format is read through ASE"),
     ],
 )
-def test_other_formats(tmp_path: Path, suffix: str, content: str, says: str) -> None:
+def test_other_formats(
+    tmp_path: Path, suffix: str, content: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ase", None)
     path = tmp_path / f"mol{suffix}"
     path.write_text(content)
     done = dfmp2("run", path, *BASIS)
