@@ -122,7 +122,7 @@ def _stages(result: Result, expected: Mapping[str, float]) -> list[str]:
     if not expected:
         return columns(head, rows, right=head[1:])
     forecasts = [f"{expected[s.name]:.3f}" if s.name in expected else "-" for s in stages]
-    forecasts.append(f"{sum(expected.values()):.3f}")
+    forecasts.append("-" if "-" in forecasts else f"{sum(expected.values()):.3f}")
     beside = [(*row, forecast) for row, forecast in zip(rows, forecasts, strict=True)]
     head = (*head, "forecast s")
     return columns(head, beside, right=head[1:])

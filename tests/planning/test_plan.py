@@ -60,6 +60,12 @@ def test_flops_are_those_of_the_formulas() -> None:
     assert plan.flops["pair energies"] == 21 * 22 // 2 * 243 * 243 * (2 * 654 + 8)
 
 
+def test_each_thread_has_as_much_work_in_a_block_of_pairs_with_more_threads() -> None:
+    """Threads wait for the last one of each block. With blocks of one size, many would wait."""
+    one, many = (make_plan(LARGE, 4e4, threads).occ_block for threads in (1, 16))
+    assert many == pytest.approx(4 * one, rel=0.2)  # a block has occ_block^2 pairs
+
+
 @pytest.mark.parametrize("sizes", [BENZENE, LARGE, Sizes(7, 1, 6, 30, 5), Sizes(2, 1, 1, 1)])
 @pytest.mark.parametrize("slack", [0, 1, 100, 100_000])
 def test_plan_keeps_its_budget(sizes: Sizes, slack: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dfmp2.settings import Settings
 from dfmp2.workflow import rates, scf_time, stage_time
 from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job, run_job
 from dfmp2.workflow.prepare import choose
-from dfmp2.workflow.rates import add_rates, earlier_rates, keep_rates, rates_path
+from dfmp2.workflow.rates import add_rates, earlier_rates, keep_rates, rates_path, work_of
 from dfmp2.workflow.time_forecast import NO_RATES, forecast_of_time
 from tests.systems import mean_field, molecule
 
@@ -133,6 +134,22 @@ def test_measured_rates(monkeypatch: pytest.MonkeyPatch, options: dict[str, obje
     assert found.scf.total >= sum(found.scf.parts.values())
     parts = "fitted iteration" if "density_fit" in options else "integrals in memory, once"
     assert parts in found.scf.parts
+
+
+def test_stages_of_a_run_with_b_on_disk_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the integrals are made block by block, and not by the threads that transform them."""
+    monkeypatch.setattr(stage_time, "SECONDS", 0.01)
+    job = planned()
+    on_disk = replace(job.known, plan=replace(job.known.plan, in_memory=False))
+    backend = job.choice.selection.backend
+    for known in (job.known, on_disk):
+        found = stage_time.measure_stages(job.mol, known, backend, single=False)
+        assert set(found) == {
+            "pair energies, float64", "integrals", "AO->MO", "metric", "metric solve"
+        }  # fmt: skip
+        (made,), (transformed,) = found["integrals"], found["AO->MO"]
+        assert made.work <= work_of(known.plan, False)["integrals"].work
+        assert 0 < transformed.work <= known.plan.flops["AO->MO"]
 
 
 def test_a_sample_of_a_direct_scf_is_that_of_all_its_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
