@@ -27,6 +27,9 @@ class Stage(_Name):
     WRITE_B = "writing B"
     PAIRS = "pair energies"
     SPOT_CHECK = "spot check"
+    FIT_DERIVATIVES = "derivatives of the fit"
+    Z_VECTOR = "Z-vector"
+    SCF_DERIVATIVES = "derivatives of the SCF"
 
     @property
     def with_ao2mo(self) -> Stage:
