@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from dfmp2.backends.amplitudes import AmplitudeBlock, AmplitudeSums
 from dfmp2.backends.launching import overwrite
 from dfmp2.backends.protocol import Array, Backend, Engine, PairBlock, TBlock, Tensor
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
@@ -192,6 +193,22 @@ class RecordingBackend:
         flops = block.npair * nvir * block.b_j.shape[2] * (2.0 * naux + 8)
         energies: Array = self._tried("pair_energy", block.b_i.dtype, flops, (block,))
         return energies
+
+    @property
+    def elementwise(self) -> Any:
+        """Torch: what computes W and gamma, on the host where NKI kernels multiply matrices."""
+        return self.current if hasattr(self.current, "amplitudes") else self._host
+
+    def amplitudes(self, block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
+        """As `dfmp2.backends.torch.TorchBackend.amplitudes`; T comes from the current backend."""
+        own = self.elementwise
+        local = replace(block, t=moved(block.t, self.current, own))
+        start = time.perf_counter()
+        sums: AmplitudeSums = own.amplitudes(local, w)
+        seconds, dtype = time.perf_counter() - start, str(local.t.dtype).removeprefix("torch.")
+        flops = 16.0 * local.t.numel()  # two products, the quotient, W, W Z, and four sums
+        self.provenance.add("amplitudes", own.where, dtype, seconds, flops)
+        return sums
 
 
 def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:

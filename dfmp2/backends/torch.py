@@ -20,6 +20,7 @@ from threading import Barrier, Lock
 import numpy as np
 import torch
 
+from dfmp2.backends.amplitudes import AmplitudeBlock, AmplitudeSums, reduced
 from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.gemm_library import (
     Product,
@@ -400,6 +401,33 @@ class TorchBackend:
             t = _t_block(b_i[i], b_j[j], memory)
             sums[:, i, j] = _energy(t, e_ij[i, j], e_b, e_a, block)
         return self.to_host(sums)  # waits for the device, once per block
+
+    def amplitudes(self, block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
+        """Write W of a block of T to its place in the tile W[j,b,i,a], and return its sums."""
+        if self.device.type != "cpu":
+            return reduced(block, w)
+        from dfmp2.backends.amplitude_kernel import amplitudes_opposite_spin, amplitudes_square
+
+        own, t, tile = block.weights, block.t.numpy(), w.numpy()
+        numbers = (own.direct, own.exchange, own.straight, own.turned, own.kappa, block.counts)
+        workers = min(self.threads, len(t))
+        made = [AmplitudeSums.zeros(block) for _ in range(workers)]
+
+        def share(part: int) -> None:
+            where = (part, workers, *block.place, block.diagonal)
+            sums, e_ij = made[part], block.e_i + block.e_j
+            near_a = (block.near_a.orbitals, block.near_a.pairs)
+            if own.times == 2:  # a and b are the same orbitals
+                energies, into = (e_ij, block.e_a), (sums.occ, sums.vir_a, sums.near_a)
+                amplitudes_square(t, energies, near_a, numbers, where, tile, into)
+                return
+            near = (*near_a, block.near_b.orbitals, block.near_b.pairs)
+            both = (sums.occ, sums.vir_a, sums.vir_b, sums.near_a, sums.near_b)
+            virtual = (e_ij, block.e_a, block.e_b)
+            amplitudes_opposite_spin(t, virtual, near, numbers, where, tile, both)
+
+        list(self._pool.map(share, range(workers)))
+        return AmplitudeSums.total(made)
 
 
 def _put_transformed(full: Tensor, out: Tensor) -> None:

@@ -41,6 +41,9 @@ class HeldB(Protocol):
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals of one spin in float64."""
 
+    def move(self, backend: RecordingBackend) -> None:
+        """Return tensors of the backend of this stage from now on."""
+
     def to_float32(self, backend: RecordingBackend) -> None:
         """Return float32 from now on."""
 
@@ -68,6 +71,12 @@ class InMemory:
         b, first = self._of(int(index[0]))
         return b[index - first]  # a copy: the index is an array
 
+    def move(self, backend: RecordingBackend) -> None:
+        """Copy B to the backend of this stage."""
+        for number, b in enumerate(self.spins):
+            self.spins[number] = moved(b, self._backend, backend.current)
+        self._backend = backend.current
+
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
         for number, b in enumerate(self.spins):
@@ -77,9 +86,7 @@ class InMemory:
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
     ) -> Iterator[OrbitalBlocks]:
         """Slices of B, on the backend of this stage."""
-        for number, b in enumerate(self.spins):
-            self.spins[number] = moved(b, self._backend, backend.current)
-        self._backend = backend.current
+        self.move(backend)
         for i, partners in plan.pair_ranges(on_nki=self._backend.where.backend == "nki"):
             for j in partners:
                 if missing[i, j].any():
@@ -110,6 +117,9 @@ class OnDisk:
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
         return backend.asarray(memory.swapaxes(1, 2))
+
+    def move(self, backend: RecordingBackend) -> None:
+        """Do nothing: rows become tensors when they are read."""
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round each block when it is read."""
