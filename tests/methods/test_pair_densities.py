@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import dfmp2.methods.pair_densities
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.torch import TorchBackend
-from dfmp2.methods.pair_densities import NEAR, PairDensities, pair_densities, weights_of
-from dfmp2.methods.pair_energies import pair_energies
+from dfmp2.methods.pair_densities import NEAR, PairDensities, pair_densities
 from dfmp2.planning.gradient import with_gradient
 from dfmp2.planning.plan import make_plan
 from dfmp2.references.reference import Reference, SpinBlock
