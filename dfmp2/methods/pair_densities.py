@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.amplitudes import AmplitudeBlock, NearPairs, PairWeights, overlap
+from dfmp2.backends.amplitudes import AmplitudeBlock, NearOccupied, NearPairs, PairWeights
 from dfmp2.backends.protocol import Array, PairCase, TBlock, Tensor
 from dfmp2.backends.recording import moved
 from dfmp2.errors import InputError
@@ -169,7 +169,7 @@ class _Block:
     ----------
     spin : int
     own : ndarray of int
-        Their places in the spin block.
+        Their places in the spin block, ascending.
     index : ndarray of int
         The same, counted over both spins.
     """
@@ -237,18 +237,17 @@ class _Pass:
             groups = np.split(
                 order, np.flatnonzero(np.diff(spin.e_occ[order]) > self._distances[0]) + 1
             )
-            block: list[int] = []
+            blocks: list[list[int]] = [[]]
             for group in groups if spin.nvir else []:
-                if block and len(block) + len(group) > most:
-                    yield _Block(number, np.array(block), first + np.array(block))
-                    block = []
+                if len(blocks[-1]) + len(group) > most:
+                    blocks.append([])
                 for i in group.tolist():
-                    if len(block) == most:  # more near orbitals than fit
-                        yield _Block(number, np.array(block), first + np.array(block))
-                        block = []
-                    block.append(i)
-            if block:
-                yield _Block(number, np.array(block), first + np.array(block))
+                    if len(blocks[-1]) == most:  # more near orbitals than fit
+                        blocks.append([])
+                    blocks[-1].append(i)
+            for block in filter(None, blocks):
+                own = np.sort(block)
+                yield _Block(number, own, first + own)
             first += spin.nocc
 
     def _tile_memory(self, ni: int, nj: int) -> Tensor:
@@ -289,10 +288,9 @@ class _Pass:
         if i is not j:
             part = backend.gemm(matrix, rows_i)
             self.gamma.add(j.index, moved(part, backend.current, self._own), factor)
-        self._near_occupied(w, i, j, self._near.get((number_i, number_i), ()))
+        self._near_occupied(w, (i, j), self._near.get((number_i, number_i), ()))
         if i is not j:
-            turned = w.permute(2, 3, 0, 1)
-            self._near_occupied(turned, j, i, self._near.get((number_j, number_j), ()))
+            self._near_occupied(w, (i, j), self._near.get((number_j, number_j), ()), of_j=True)
 
     def _amplitudes(
         self, i: _Block, j: _Block, rows_i: Tensor, rows_j: Tensor, count: bool
@@ -337,16 +335,29 @@ class _Pass:
                 sums.vir_values += near
         return w
 
-    def _near_occupied(self, w: Tensor, i: _Block, j: _Block, near: Sequence[_Near]) -> None:
-        """Add the sums over the orbitals of j for near orbitals of i; W[j,b,i,a]."""
-        spin_i, spin_j = self._reference.spins[i.spin], self._reference.spins[j.spin]
-        weights = PairWeights.of(self._weights, self._case(i, j))
-        place = {int(orbital): n for n, orbital in enumerate(i.own)}
-        for one in near:
-            middle = (spin_i.e_occ[one.p] + spin_i.e_occ[one.q]) / 2
-            gap = (spin_i.e_vir, spin_j.e_vir, middle + spin_j.e_occ[j.own])
-            found = overlap(w[:, :, place[one.p]], w[:, :, place[one.q]], weights, gap)
-            self._sums[i.spin].occ_values[one.number] -= weights.times * found
+    def _near_occupied(
+        self, w: Tensor, tile: tuple[_Block, _Block], near: Sequence[_Near], of_j: bool = False
+    ) -> None:
+        """Add the sums for near orbitals of i (or j), over the orbitals of the other block."""
+        if not near:
+            return
+        own, other = tile[::-1] if of_j else tile
+        spins = self._reference.spins
+        e_own, e_other = spins[own.spin].e_occ, spins[other.spin].e_occ
+        pairs = np.array([(one.p, one.q) for one in near])
+        weights = PairWeights.of(self._weights, self._case(own, other))
+        block = NearOccupied(
+            pairs=np.searchsorted(own.own, pairs),
+            of_j=of_j,
+            e_pairs=e_own[pairs].mean(axis=1),
+            e_partners=e_other[other.own],
+            e_a=spins[tile[0].spin].e_vir,
+            e_b=spins[tile[1].spin].e_vir,
+            weights=weights,
+        )
+        numbers = [one.number for one in near]
+        found = self._backend.overlaps(block, w)
+        self._sums[own.spin].occ_values[numbers] -= weights.times * found
 
     def _near_by_blocks(self) -> dict[tuple[int, int], list[_Near]]:
         """The pairs of near occupied orbitals by the numbers of their blocks."""
@@ -376,7 +387,7 @@ class _Pass:
                     some = slice(start, start + half)
                     j = _Block(partner.spin, partner.own[some], partner.index[some])
                     w = self._amplitudes(i, j, rows, self._rows(j), count=False)
-                    self._near_occupied(w, i, j, near)
+                    self._near_occupied(w, (i, j), near)
 
     def _first(self, spin: int) -> int:
         return sum(one.nocc for one in self._reference.spins[:spin])

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from dfmp2.backends.amplitudes import AmplitudeBlock, NearPairs, PairWeights, reduced
+from dfmp2.backends.amplitudes import (
+    AmplitudeBlock,
+    NearOccupied,
+    NearPairs,
+    PairWeights,
+    overlaps,
+    reduced,
+)
 from dfmp2.backends.launching import SimulatorRunner
 from dfmp2.backends.nki import NkiBackend
 from dfmp2.backends.protocol import PairCase
@@ -237,6 +244,19 @@ def test_compiled_amplitudes_agree_with_operations_of_torch(case: PairCase, meth
         torch.testing.assert_close(*tiles, rtol=1e-12, atol=1e-12)
         for one, other in zip(vars(found).values(), vars(expected).values(), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-10)
+    w = torch.from_numpy(rng.normal(size=(4, nb, ni, na)))
+    for of_j in (False, True):
+        near = NearOccupied(
+            pairs=np.array([[0, 2], [1, 3]]),
+            of_j=of_j,
+            e_pairs=np.array([-0.5, -0.9]),
+            e_partners=rng.uniform(-2, -0.4, 4),
+            e_a=e_a,
+            e_b=e_b,
+            weights=PairWeights.of(METHODS[method], case),
+        )
+        found = TorchBackend("cpu").overlaps(near, w)
+        np.testing.assert_allclose(found, overlaps(near, w), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("levels", [CLOSED, OPEN], ids=["closed", "open"])
