@@ -257,7 +257,7 @@ class _Pass:
 
     def _rows(self, block: _Block) -> Tensor:
         """B of a block as [(i,a),P]."""
-        b = self._b.some(block.index, self._backend)
+        b = self._b.view(block.index, self._backend)
         return b.swapaxes(1, 2).reshape(b.shape[0] * b.shape[2], b.shape[1])
 
     def _case(self, i: _Block, j: _Block) -> PairCase:
