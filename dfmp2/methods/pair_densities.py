@@ -212,7 +212,8 @@ class _Sums:
 class _Pass:
     def __init__(self, b: HeldB, problem: Problem, work: Work, weights: Weights) -> None:
         plan, self._reference = problem.plan, problem.reference
-        assert plan.gradient is not None, "the plan is that of an energy"
+        if plan.gradient is None:
+            raise ValueError("the plan is that of an energy; make it with with_gradient")
         self._plan: GradientPlan = plan.gradient
         self._b, self._work, self._backend = b, work, work.backend
         self._weights, self._kappas = weights, problem.settings.kappa
