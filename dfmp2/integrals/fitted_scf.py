@@ -27,8 +27,12 @@ from dfmp2.backends.protocol import Array
 from dfmp2.backends.torch import AUX_AT_ONCE, single_threaded
 from dfmp2.errors import NotProvidedError
 from dfmp2.fitting.metric import factor_metric, metric_integrals
-from dfmp2.integrals.blocks import shell_blocks
-from dfmp2.integrals.derivatives import ThreeCentreDerivatives, two_centre_gradient
+from dfmp2.integrals.blocks import AuxBlock
+from dfmp2.integrals.derivatives import (
+    ThreeCentreDerivatives,
+    derivative_blocks,
+    two_centre_gradient,
+)
 from dfmp2.molecules.plain import Mole
 
 __all__ = ["fitted_coupling", "fitted_gradient"]
@@ -145,16 +149,22 @@ def fitted_gradient(mol: Mole, with_df: Any, occupied: Sequence[Array], other: A
         u[number] = torch.linalg.solve_triangular(upper, own.reshape(naux, -1), upper=True).reshape(
             own.shape
         )
-        turned = torch.matmul(m[number], u[number])
-        y += 0.5 * turned.reshape(naux, -1) @ u[number].reshape(naux, -1).T
+        turned = (u[number].mT.reshape(-1, nao) @ m[number]).view(naux, -1)  # [P,(i,m)]
+        y += 0.5 * turned @ u[number].mT.reshape(naux, -1).T
     gradient = two_centre_gradient(auxmol, ((y + y.T) / 2).numpy())
     derivatives = ThreeCentreDerivatives(mol, auxmol)
-    for block in shell_blocks(auxmol.ao_loc_nr(), 64):
+
+    def work_on(block: AuxBlock) -> Array:
         here = slice(block.p0, block.p1)
         density = 0.5 * torch.tensordot(charges[here].flip(1), totals, 1)
-        for number, c in enumerate(columns):
-            half = torch.matmul(m[number], u[number][here]) @ c.T
+        for own, c, spin in zip(u, columns, m, strict=True):
+            turned = own[here].mT.reshape(-1, nao) @ spin  # [(P,i),m]
+            half = turned.view(-1, c.shape[1], nao).mT.reshape(-1, c.shape[1]) @ c.T
+            half = half.view(-1, nao, nao)
             density -= (half + half.mT) / 2
-        derivatives.add(block, density.numpy())
-    total: Array = gradient + derivatives.gradient
-    return total
+        return derivatives.of(block, density.numpy())
+
+    with single_threaded(torch.get_num_threads()) as pool:
+        for made in pool.map(work_on, derivative_blocks(mol, auxmol)):
+            gradient += made
+    return gradient
