@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from dfmp2.backends.amplitudes import AmplitudeBlock, AmplitudeSums, NearOccupied
 from dfmp2.backends.launching import overwrite
 from dfmp2.backends.protocol import Array, Backend, Engine, PairBlock, TBlock, Tensor
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
@@ -192,6 +193,33 @@ class RecordingBackend:
         flops = block.npair * nvir * block.b_j.shape[2] * (2.0 * naux + 8)
         energies: Array = self._tried("pair_energy", block.b_i.dtype, flops, (block,))
         return energies
+
+    @property
+    def elementwise(self) -> Any:
+        """Torch: what computes W and gamma, on the host where NKI kernels multiply matrices."""
+        return self.current if hasattr(self.current, "amplitudes") else self._host
+
+    def amplitudes(self, block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
+        """As `dfmp2.backends.torch.TorchBackend.amplitudes`; T comes from the current backend."""
+        own = self.elementwise
+        local = replace(block, t=moved(block.t, self.current, own))
+        start = time.perf_counter()
+        sums: AmplitudeSums = own.amplitudes(local, w)
+        # two products, the quotient, W, W Z, and four sums
+        self._add("amplitudes", w, time.perf_counter() - start, 16.0 * local.t.numel())
+        return sums
+
+    def overlaps(self, near: NearOccupied, w: Tensor) -> Array:
+        """As `dfmp2.backends.torch.TorchBackend.overlaps`."""
+        start = time.perf_counter()
+        sums: Array = self.elementwise.overlaps(near, w)
+        each = 5.0 * len(near.e_partners) * len(near.e_a) * len(near.e_b)
+        self._add("overlaps", w, time.perf_counter() - start, each * len(near.pairs))
+        return sums
+
+    def _add(self, operation: str, w: Tensor, seconds: float, flops: float) -> None:
+        dtype = str(w.dtype).removeprefix("torch.")
+        self.provenance.add(operation, self.elementwise.where, dtype, seconds, flops)
 
 
 def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:

@@ -20,6 +20,13 @@ from threading import Barrier, Lock
 import numpy as np
 import torch
 
+from dfmp2.backends.amplitudes import (
+    AmplitudeBlock,
+    AmplitudeSums,
+    NearOccupied,
+    overlaps,
+    reduced,
+)
 from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.gemm_library import (
     Product,
@@ -48,7 +55,7 @@ from dfmp2.planning.plan import T_BLOCK, gemm_width
 from dfmp2.results.provenance import GemmLibrary, Where
 from dfmp2.results.sizes import Sizes
 
-__all__ = ["TorchBackend", "blocks_at_once"]
+__all__ = ["AUX_AT_ONCE", "TorchBackend", "blocks_at_once", "single_threaded"]
 
 AUX_AT_ONCE = 16
 """Auxiliary functions in one GEMM of the second half transform of a CPU thread. With 16 the GEMM
@@ -58,7 +65,7 @@ runs at full speed, and each (i,a) of B receives two whole cache lines."""
 _starting = Lock()
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
+def single_threaded(threads: int) -> ThreadPoolExecutor:
     """Threads in which operations of torch are single-threaded.
 
     The number that is set last is also that of threads which use torch for the first time later. So
@@ -66,12 +73,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     """
     together = Barrier(threads + 1)
 
-    def single_threaded() -> None:
+    def start() -> None:
         torch.set_num_threads(1)
         torch.get_num_threads()  # a thread reads the number at its first use of torch
 
     with _starting:
-        pool = ThreadPoolExecutor(threads, "dfmp2", single_threaded)
+        pool = ThreadPoolExecutor(threads, "dfmp2", start)
         for _ in range(threads):
             pool.submit(together.wait)
         together.wait()
@@ -131,7 +138,7 @@ class TorchBackend:
         # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then
         # stays in the cache of its core until it is reduced, and threads do not wait for others.
         self.threads = torch.get_num_threads()
-        self._pool = _pool(self.threads)
+        self._pool = single_threaded(self.threads)
         self._library = {"float64": "torch", "float32": "torch"}
         self.libraries: list[GemmLibrary] = []
 
@@ -423,6 +430,52 @@ class TorchBackend:
             t = _t_block(b_i[i], b_j[j], memory)
             sums[:, i, j] = _energy(t, e_ij[i, j], e_b, e_a, block)
         return self.to_host(sums)  # waits for the device, once per block
+
+    def amplitudes(self, block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
+        """Write W of a block of T to its place in the tile W[j,b,i,a], and return its sums."""
+        if self.device.type != "cpu":
+            return reduced(block, w)
+        from dfmp2.backends.amplitude_kernel import amplitudes_opposite_spin, amplitudes_square
+
+        own, t, tile = block.weights, block.t.numpy(), w.numpy()
+        numbers = (own.direct, own.exchange, own.straight, own.turned, own.kappa, block.counts)
+        workers = min(self.threads, len(t))
+        made = [AmplitudeSums.zeros(block) for _ in range(workers)]
+
+        def share(part: int) -> None:
+            where = (part, workers, *block.place, block.diagonal)
+            sums, e_ij = made[part], block.e_i + block.e_j
+            near_a = (block.near_a.orbitals, block.near_a.pairs)
+            if own.times == 2:  # a and b are the same orbitals
+                energies, into = (e_ij, block.e_a), (sums.occ, sums.vir_a, sums.near_a)
+                amplitudes_square(t, energies, near_a, numbers, where, tile, into)
+                return
+            near = (*near_a, block.near_b.orbitals, block.near_b.pairs)
+            both = (sums.occ, sums.vir_a, sums.vir_b, sums.near_a, sums.near_b)
+            virtual = (e_ij, block.e_a, block.e_b)
+            amplitudes_opposite_spin(t, virtual, near, numbers, where, tile, both)
+
+        list(self._pool.map(share, range(workers)))
+        return AmplitudeSums.total(made)
+
+    def overlaps(self, near: NearOccupied, w: Tensor) -> Array:
+        """The sum W Z q of each pair over partners and virtual orbitals."""
+        if self.device.type != "cpu":
+            return overlaps(near, w)
+        from dfmp2.backends.amplitude_kernel import near_occupied
+
+        workers = min(self.threads, len(near.e_partners))
+        sums = np.zeros((workers, len(near.pairs)))
+        energies = (near.e_pairs, near.e_partners, near.e_a, near.e_b)
+        own = (near.weights.straight, near.weights.turned, near.weights.kappa)
+
+        def share(part: int) -> None:
+            pairs = (near.pairs, near.of_j)
+            near_occupied(w.numpy(), pairs, energies, own, (part, workers), sums[part])
+
+        list(self._pool.map(share, range(workers)))
+        found: Array = sums.sum(axis=0)
+        return found
 
 
 def _put_transformed(full: Tensor, out: Tensor) -> None:

@@ -22,7 +22,7 @@ from dfmp2.results.stages import Stage
 from dfmp2.runfile.layout import Shape, bytes_on_disk, spare_rows
 from dfmp2.units import BYTES_PER_DOUBLE, BYTES_PER_MB
 
-__all__ = ["Plan", "gemm_width", "make_plan", "ranges"]
+__all__ = ["OVERHEAD", "GradientPlan", "Plan", "gemm_width", "make_plan", "ranges"]
 
 ERI_BLOCK = 64 * BYTES_PER_MB
 """Bytes of one unpacked block of (mn|P). Larger blocks are slower, because their memory pages are
@@ -57,6 +57,28 @@ PAIR_BLOCK_FLOPS_NKI = 2e13
 """The same with NKI kernels: about a second of one NeuronCore at its float32 rate. Every block has
 launches of its own. All pairs of the published benchmark sizes are one block. If a kernel fails,
 torch computes the whole block, which takes minutes."""
+
+
+@dataclass(frozen=True)
+class GradientPlan:
+    """What the pair densities of a gradient need beside B.
+
+    Attributes
+    ----------
+    block : int
+        Occupied orbitals in a block of pairs, at most.
+    in_memory : bool
+        Whether gamma[i,P,a] = dE/dB is in memory, or in a temporary file.
+    peak : float
+        Peak memory of the stage, MB.
+    disk : float
+        MB of the temporary file.
+    """
+
+    block: int
+    in_memory: bool
+    peak: float
+    disk: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,8 @@ class Plan:
         MB by item on the GPU. Empty if B is on the host.
     device_peak : float
         Peak memory on the GPU, MB.
+    gradient : GradientPlan or None
+        Not None in the plan of a gradient. The memory, the peaks and `flops` then include it.
     """
 
     sizes: Sizes
@@ -115,6 +139,7 @@ class Plan:
     least_in_memory: float
     device_memory: dict[str, float] = field(default_factory=dict)
     device_peak: float = 0.0
+    gradient: GradientPlan | None = None
 
     def pair_ranges(self, on_nki: bool = False) -> list[tuple[slice, list[slice]]]:
         """The blocks of pairs.

@@ -18,6 +18,7 @@ from dfmp2.references.check import FULL, checked, require_finite, require_orthon
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.references.hamiltonian import decorations, is_sgx, refuse_model
 from dfmp2.references.kohn_sham import grid_of
+from dfmp2.references.response import Response
 from dfmp2.references.semicanonical import semicanonical
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 
@@ -93,6 +94,7 @@ def read_mean_field(
         hamiltonian=decorations(mf),
         functional=str(mf.xc) if kind.endswith("KS") else "",
         grid=grid_of(mf) if kind.endswith("KS") else None,
+        response=Response(mf),
     )
     require_finite(solution)
     if own:

@@ -14,6 +14,7 @@ from dfmp2.references.converge import Report, converge
 from dfmp2.references.double_hybrids import double_hybrid_of
 from dfmp2.references.kohn_sham import KINDS, grid_of, new_kohn_sham, with_functional
 from dfmp2.references.mean_field import read_mean_field
+from dfmp2.references.response import Response
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
 from dfmp2.settings import REFERENCES, Settings
@@ -123,7 +124,13 @@ def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> S
         orbitals = {**orbitals, "functional": mf.xc, "grid": grid_of(mf)}
         kind = KINDS[kind]
     return ScfSolution(
-        mol=mol, kind=kind.upper(), with_df=with_df, check=check, notes=notes, **orbitals
+        mol=mol,
+        kind=kind.upper(),
+        with_df=with_df,
+        check=check,
+        notes=notes,
+        response=Response(mf),
+        **orbitals,
     )
 
 

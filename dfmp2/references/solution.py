@@ -13,6 +13,7 @@ from dfmp2.molecules.basis import basis_label
 from dfmp2.molecules.plain import recorded_basis
 from dfmp2.references.converge import Convergence
 from dfmp2.references.hamiltonian import SGX
+from dfmp2.references.response import Response
 
 __all__ = ["ReferenceCheck", "ScfSolution", "SpinOrbitals"]
 
@@ -94,6 +95,8 @@ class ScfSolution:
         Density functional of Kohn-Sham orbitals; empty for Hartree-Fock.
     grid : int, str or None
         Its grid: a level of PySCF's grids, or a text for another one.
+    response : Response or None
+        How the mean field answers to changes, for densities and gradients.
     """
 
     mol: Any
@@ -112,6 +115,7 @@ class ScfSolution:
     how: Convergence | None = None
     functional: str = ""
     grid: int | str | None = None
+    response: Response | None = None
 
     @property
     def nmo(self) -> int:

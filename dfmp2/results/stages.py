@@ -26,7 +26,11 @@ class Stage(_Name):
     READ_B = "reading B"
     WRITE_B = "writing B"
     PAIRS = "pair energies"
+    DENSITIES = "pair energies and densities"
     SPOT_CHECK = "spot check"
+    FIT_DERIVATIVES = "derivatives of the fit"
+    Z_VECTOR = "Z-vector"
+    SCF_DERIVATIVES = "derivatives of the SCF"
 
     @property
     def with_ao2mo(self) -> Stage:

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["KAPPA", "VARIANTS", "Regularised", "Variant", "kappa_name", "scaled_name"]
+__all__ = [
+    "KAPPA",
+    "VARIANTS",
+    "Regularised",
+    "Variant",
+    "Weights",
+    "kappa_name",
+    "method_weights",
+    "scaled_name",
+]
 
 
 @dataclass(frozen=True)
@@ -89,3 +98,38 @@ def kappa_name(kappa: float) -> str:
 def scaled_name(scale: tuple[float, float]) -> str:
     """Name of MP2 with weights of the user's own for opposite and same spin."""
     return f"scaled-MP2({scale[0]:g},{scale[1]:g})"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What defines the energy of a method: E = opposite e_os + same e_ss, perhaps regularised.
+
+    Attributes
+    ----------
+    opposite, same : float
+        Weights of the opposite- and same-spin correlation energy.
+    kappa : float or None
+        Regularisation parameter of both, 1/hartree.
+    """
+
+    opposite: float = 1.0
+    same: float = 1.0
+    kappa: float | None = None
+
+
+def method_weights(
+    kappas: tuple[float, ...] = (), scale: tuple[float, float] | None = None
+) -> dict[str, Weights]:
+    """The methods of a calculation by their names, the keys of `Result.energies`.
+
+    Parameters
+    ----------
+    kappas : tuple of float
+        Regularisation parameters of the calculation, 1/hartree.
+    scale : tuple of float, optional
+        The user's own weights of opposite and same spin.
+    """
+    found = {one.name: Weights(one.opposite, one.same) for one in VARIANTS}
+    if scale is not None:
+        found[scaled_name(scale)] = Weights(*scale)
+    return found | {kappa_name(kappa): Weights(kappa=kappa) for kappa in kappas}

@@ -36,10 +36,24 @@ class OrbitalBlocks:
 
 
 class HeldB(Protocol):
-    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha."""
+    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha.
+
+    Attributes
+    ----------
+    rounded : bool
+        Whether it returns float32.
+    """
+
+    rounded: bool
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
-        """A copy of the B of some orbitals of one spin in float64."""
+        """A copy of the B of some orbitals of one spin."""
+
+    def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
+        """The B of some orbitals of one spin in ascending order; a copy only where it must be."""
+
+    def move(self, backend: RecordingBackend) -> None:
+        """Return tensors of the backend of this stage from now on."""
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Return float32 from now on."""
@@ -62,14 +76,29 @@ class InMemory:
 
     def __init__(self, spins: Sequence[Tensor], backend: Backend) -> None:
         self.spins, self._backend = list(spins), backend
+        self.rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals."""
         b, first = self._of(int(index[0]))
         return b[index - first]  # a copy: the index is an array
 
+    def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
+        """The B of some orbitals, a part of the tensor if they follow each other."""
+        rows = slice(int(index[0]), int(index[-1]) + 1)
+        return (
+            self._part(rows) if len(index) == rows.stop - rows.start else self.some(index, backend)
+        )
+
+    def move(self, backend: RecordingBackend) -> None:
+        """Copy B to the backend of this stage."""
+        for number, b in enumerate(self.spins):
+            self.spins[number] = moved(b, self._backend, backend.current)
+        self._backend = backend.current
+
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
+        self.rounded = True
         for number, b in enumerate(self.spins):
             self.spins[number] = backend.to_float32(b)
 
@@ -77,9 +106,7 @@ class InMemory:
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
     ) -> Iterator[OrbitalBlocks]:
         """Slices of B, on the backend of this stage."""
-        for number, b in enumerate(self.spins):
-            self.spins[number] = moved(b, self._backend, backend.current)
-        self._backend = backend.current
+        self.move(backend)
         for i, partners in plan.pair_ranges(on_nki=self._backend.where.backend == "nki"):
             for j in partners:
                 if missing[i, j].any():
@@ -102,18 +129,25 @@ class OnDisk:
 
     def __init__(self, rows: Rows, sizes: Sizes) -> None:
         self._rows, self._sizes = rows, sizes
-        self._rounded = False
+        self.rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals."""
         memory = self._shaped(self._memory(len(index)), int(index[0]), len(index))
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
-        return backend.asarray(memory.swapaxes(1, 2))
+        return self._tensor(memory, backend)
+
+    def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
+        """The B of some orbitals."""
+        return self.some(index, backend)
+
+    def move(self, backend: RecordingBackend) -> None:
+        """Do nothing: rows become tensors when they are read."""
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round each block when it is read."""
-        self._rounded = True
+        self.rounded = True
 
     def pair_blocks(
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
@@ -151,4 +185,4 @@ class OnDisk:
 
     def _tensor(self, rows: NDArray[np.float64], backend: RecordingBackend) -> Tensor:
         b = backend.asarray(rows.swapaxes(1, 2))
-        return backend.to_float32(b) if self._rounded else b
+        return backend.to_float32(b) if self.rounded else b

@@ -7,12 +7,13 @@ the reference, which stays on the host, and from the pairs in the run file.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfmp2.backends.protocol import Backend
+from dfmp2.backends.protocol import Array, Backend
 from dfmp2.backends.recording import RecordingBackend
 from dfmp2.errors import DFMP2Warning, KernelError, NkiFallbackWarning
 from dfmp2.fitting.auxbasis import AuxBasis
@@ -32,14 +33,17 @@ from dfmp2.runfile.file import RunFile
 from dfmp2.runfile.opening import scratch_run
 from dfmp2.tensors.build import build_b
 from dfmp2.tensors.held import HeldB
-from dfmp2.tensors.problem import Progress, Work, silent
+from dfmp2.tensors.problem import Problem, Progress, Work, silent
 from dfmp2.workflow.continuation import finished_result
 from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
 from dfmp2.workflow.peak_memory import PeakMeter
 from dfmp2.workflow.prepare import Prepared, choose_libraries
 from dfmp2.workflow.reference_check import finish_check, recall_check, remarks
 
-__all__ = ["compute"]
+__all__ = ["Pass", "compute"]
+
+Pass = Callable[[HeldB, Problem, Work], Array]
+"""One pass over the pairs that gives their energies, as of `pair_energies`."""
 
 _WITHOUT_NKI = "use backend pytorch (--backend pytorch), or auto without DFMP2_REQUIRE_NKI"
 
@@ -50,6 +54,7 @@ def compute(
     file: RunFile | None = None,
     resuming: bool = False,
     progress: Progress = silent,
+    over_pairs: Pass | None = None,
 ) -> Result:
     """Compute the energies, or the part of them that a run file does not hold.
 
@@ -62,6 +67,8 @@ def compute(
         The backend and the precision may differ from those of the pairs in the file.
     progress : callable
         Called as progress(stage, steps done, steps in all).
+    over_pairs : callable, optional
+        Makes more than energies from B, in float64. It is called even if a run file holds these.
 
     Returns
     -------
@@ -87,7 +94,7 @@ def compute(
             held, reference.nocc, settings.checkpoint_interval, len(settings.kappa)
         )
         recall_check(prepared.solution.check, file)
-        if file is not None:
+        if file is not None and over_pairs is None:
             stored = finished_result(prepared, file, checkpoint, resuming)
             if stored is not None:
                 return stored
@@ -102,7 +109,8 @@ def compute(
             gpu = GpuPeak(prepared.choice.torch_device)
         meter, notes = PeakMeter(), list(prepared.notes)
         if not reference.empty:
-            outcome = _Calculation(prepared, checkpoint, progress, file).run()
+            own = over_pairs or pair_energies
+            outcome = _Calculation(prepared, checkpoint, progress, file, own).run()
         else:
             notes.append(nothing_to_correlate(reference))
             frozen = zip(prepared.solution.spins, reference.frozen, strict=True)
@@ -150,6 +158,7 @@ class _Calculation:
     checkpoint: Checkpoint
     progress: Progress
     file: RunFile | None = None
+    over_pairs: Pass = pair_energies
 
     def run(self) -> Outcome:
         """The pair energies by the backend that was chosen, or by torch where it is lost."""
@@ -265,6 +274,6 @@ class _Calculation:
     def _outcome(
         self, backend: RecordingBackend, b: HeldB, metric: str, precision: Precision, label: str
     ) -> Outcome:
-        energies = pair_energies(b, self.prepared, self._work(backend))
+        energies = self.over_pairs(b, self.prepared, self._work(backend))
         label = self.checkpoint.label(label)
         return Outcome(energies, metric, precision, label, self.checkpoint.merged())

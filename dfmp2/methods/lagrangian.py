@@ -1,0 +1,208 @@
+"""From dE2/dB to its derivatives with respect to integrals and to rotations of orbitals.
+
+    Y[i,Q,a] = dE2/d(Q|ia) = sum_P (L^-1)_PQ gamma[i,P,a]
+    y[P,Q]   = dE2/d(P|Q)  = - 1/2 (L^-T M L^-1)_PQ        M_PQ = sum_ia gamma[i,P,a] B[i,Q,a]
+
+and with an orbital coefficient C_mq, where only the integrals change:
+
+    x_occ[m,i] = sum_Qn (mn|Q) sum_a C_na Y[i,Q,a]         x_vir[m,a] = sum_Qin (mn|Q) C_ni Y[i,Q,a]
+
+One pass over blocks of Q makes both and the derivative of E2 by those of the integrals.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dfmp2.backends.protocol import Array
+from dfmp2.backends.torch import single_threaded
+from dfmp2.errors import NotProvidedError
+from dfmp2.fitting.metric import factor_metric, metric_integrals
+from dfmp2.integrals.blocks import AuxBlock
+from dfmp2.integrals.derivatives import (
+    ThreeCentreDerivatives,
+    derivative_blocks,
+    two_centre_gradient,
+)
+from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.references.reference import Reference, SpinBlock
+from dfmp2.tensors.held import HeldB
+from dfmp2.tensors.problem import Problem, Work
+
+__all__ = ["Gamma", "IntegralTerms", "integral_terms", "no_terms"]
+
+AT_ONCE = 8
+"""Orbitals whose B and gamma are read at once."""
+
+
+class Gamma(Protocol):
+    """gamma[i,P,a] of all spins, held as B is."""
+
+    def some(self, index: NDArray[np.intp]) -> Array:
+        """gamma of some orbitals of one spin, shape (n, naux, nvir), float64."""
+
+
+@dataclass(frozen=True, eq=False)
+class IntegralTerms:
+    """Derivatives of E2 through the integrals of the fit.
+
+    Attributes
+    ----------
+    x_occ, x_vir : sequence of ndarray, shapes (nao, nocc) and (nao, nvir), float64, hartree
+        For each spin: with respect to coefficients of its correlated orbitals.
+    gradient : ndarray, shape (natm, 3), float64, hartree/bohr
+        With respect to the integrals. Zero if it was not asked for.
+    """
+
+    x_occ: Sequence[Array]
+    x_vir: Sequence[Array]
+    gradient: Array
+
+
+def no_terms(reference: Reference) -> IntegralTerms:
+    """Those of a molecule with nothing to correlate."""
+    x_occ = [np.zeros_like(spin.c_occ) for spin in reference.spins]
+    x_vir = [np.zeros_like(spin.c_vir) for spin in reference.spins]
+    return IntegralTerms(x_occ, x_vir, np.zeros((reference.mol.natm, 3)))
+
+
+def integral_terms(
+    problem: Problem, b: HeldB, gamma: Gamma, work: Work, derivatives: bool = True
+) -> IntegralTerms:
+    """Contract gamma with the integrals and their derivatives, on the host in float64.
+
+    Parameters
+    ----------
+    problem : Problem
+    b : HeldB
+    gamma : Gamma
+        dE2/dB.
+    work : Work
+        Its backend holds B.
+    derivatives : bool
+        Make the gradient.
+
+    Returns
+    -------
+    IntegralTerms
+
+    Raises
+    ------
+    NotProvidedError
+        If the auxiliary functions are linearly dependent.
+    """
+    reference, aux, plan = problem.reference, problem.aux, problem.plan
+    metric = factor_metric(metric_integrals(aux.mol))
+    if metric.kind != "cholesky":
+        raise NotProvidedError(
+            f"gradients and relaxed densities are not provided for the auxiliary set {aux}, which "
+            "is linearly dependent here (its metric has no Cholesky factor); choose another one "
+            "(auxbasis, --auxbasis)"
+        )
+    lower = torch.from_numpy(metric.factor)
+    mixed = torch.zeros_like(lower)
+    in_memory = plan.gradient is None or plan.gradient.in_memory
+    terms, first = [], 0
+    for spin in reference.spins:
+        fitted = _memory((spin.nocc, aux.naux, spin.nvir), in_memory)
+        for start in range(0, spin.nocc if spin.nvir else 0, AT_ONCE):
+            rows = np.arange(start, min(start + AT_ONCE, spin.nocc))
+            raw, own = (
+                torch.from_numpy(one).mT.reshape(-1, aux.naux)  # [(i,a),P]
+                for one in (
+                    gamma.some(first + rows),
+                    work.backend.to_host(b.some(first + rows, work.backend)),
+                )
+            )
+            mixed += raw.T @ own
+            solved = torch.linalg.solve_triangular(lower, raw, upper=False, left=False)
+            fitted[rows] = solved.view(len(rows), spin.nvir, aux.naux).mT
+        terms.append(_SpinTerms(spin, fitted))
+        first += spin.nocc
+    made = ThreeCentreDerivatives(reference.mol, aux.mol) if derivatives else None
+    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1)
+    gradient = np.zeros((reference.mol.natm, 3))
+
+    def work_on(block: AuxBlock) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], Array | None]:
+        eri, sums = torch.from_numpy(integrals.of(block)), []
+        density = torch.zeros_like(eri)
+        for one in terms:
+            own = one.fitted[:, block.p0 : block.p1].transpose(0, 1).contiguous()
+            half = one.half(own)
+            sums.append(one.sums(own, half, eri))
+            if made is not None:
+                density += one.density(half)
+        return sums, None if made is None else made.of(block, density.numpy())
+
+    x = [
+        (torch.from_numpy(np.zeros_like(s.c_occ)), torch.from_numpy(np.zeros_like(s.c_vir)))
+        for s in reference.spins
+    ]
+    with single_threaded(torch.get_num_threads()) as pool:
+        for sums, derivative in pool.map(work_on, derivative_blocks(reference.mol, aux.mol)):
+            for (x_occ, x_vir), (occ, vir) in zip(x, sums, strict=True):
+                x_occ += occ
+                x_vir += vir
+            if derivative is not None:
+                gradient += derivative
+    if derivatives:
+        gradient += two_centre_gradient(aux.mol, _metric_density(lower, mixed))
+    return IntegralTerms([x_occ.numpy() for x_occ, _ in x], [v.numpy() for _, v in x], gradient)
+
+
+def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
+    """y from the L and the M of the head of this module."""
+    y = torch.linalg.solve_triangular(lower, mixed + mixed.T, upper=False, left=False)
+    y = torch.linalg.solve_triangular(lower.T, y, upper=True)
+    found: Array = (-0.25 * y).numpy()
+    return found
+
+
+def _memory(shape: tuple[int, int, int], in_memory: bool) -> torch.Tensor:
+    """Memory for Y[i,Q,a], or a temporary file that is used like memory."""
+    if in_memory or not np.prod(shape):
+        return torch.empty(shape, dtype=torch.float64)
+    from pyscf import lib
+
+    with tempfile.TemporaryFile(prefix="dfmp2-", dir=lib.param.TMPDIR) as file:
+        size = 8 * int(np.prod(shape))
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and not a crash later
+            os.posix_fallocate(file.fileno(), 0, size)
+        return torch.from_numpy(np.memmap(file, dtype=np.float64, mode="r+", shape=shape))
+
+
+class _SpinTerms:
+    """What blocks of Q add for one spin, from Y[Q,i,a] of the block."""
+
+    def __init__(self, spin: SpinBlock, fitted: torch.Tensor) -> None:
+        self._c_occ, self._c_vir = torch.from_numpy(spin.c_occ), torch.from_numpy(spin.c_vir)
+        self.fitted = fitted
+
+    def half(self, own: torch.Tensor) -> torch.Tensor:
+        """sum_a C_na Y[Q,i,a] as [Q,i,n]."""
+        return own @ self._c_vir.T
+
+    def sums(
+        self, own: torch.Tensor, half: torch.Tensor, eri: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x_occ and x_vir of the block."""
+        nao, nocc = self._c_occ.shape
+        flat = eri.reshape(-1, nao)
+        x_occ = flat.T @ half.mT.reshape(-1, nocc)
+        integrals = (flat @ self._c_occ).view(len(eri), nao, nocc).mT.reshape(-1, nao)  # [(Q,i),m]
+        return x_occ, integrals.T @ own.reshape(-1, own.shape[2])
+
+    def density(self, half: torch.Tensor) -> torch.Tensor:
+        """dE2/d(Q|mn), shape (nq, nao, nao), symmetric."""
+        nao = len(self._c_occ)
+        rows = half.mT.reshape(-1, half.shape[1])  # [(Q,n),i]
+        made = (rows @ self._c_occ.T).view(-1, nao, nao)
+        return (made + made.mT) / 2
