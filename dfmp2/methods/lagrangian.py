@@ -23,15 +23,13 @@ from dfmp2.errors import NotProvidedError
 from dfmp2.fitting.metric import factor_metric, metric_integrals
 from dfmp2.integrals.derivatives import ThreeCentreDerivatives, two_centre_gradient
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.planning.plan import ranges
 from dfmp2.references.reference import Reference, SpinBlock
 from dfmp2.tensors.gamma import HeldGamma
 from dfmp2.tensors.held import HeldB
 from dfmp2.tensors.problem import Problem, Work
 
 __all__ = ["IntegralTerms", "integral_terms", "no_terms"]
-
-AT_ONCE = 8
-"""Orbitals whose B and gamma are read at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +81,7 @@ def integral_terms(
     NotProvidedError
         If the auxiliary functions are linearly dependent.
     """
-    reference, aux, plan = problem.reference, problem.aux, problem.plan
+    reference, aux, plan = problem.reference, problem.aux, problem.plan.of_gradient
     metric = factor_metric(metric_integrals(aux.mol))
     if metric.kind != "cholesky":
         raise NotProvidedError(
@@ -95,8 +93,8 @@ def integral_terms(
     mixed = torch.zeros_like(lower)
     terms, first = [], 0
     for number, spin in enumerate(reference.spins):
-        for start in range(0, spin.nocc if spin.nvir else 0, AT_ONCE):
-            rows = first + np.arange(start, min(start + AT_ONCE, spin.nocc))
+        for some in ranges(0, spin.nocc if spin.nvir else 0, plan.block):
+            rows = first + np.arange(some.start, some.stop)
             raw, own = (
                 torch.from_numpy(one).mT.reshape(-1, aux.naux)  # [(i,a),P]
                 for one in (gamma.some(rows), work.backend.to_host(b.some(rows, work.backend)))
@@ -107,8 +105,7 @@ def integral_terms(
         terms.append(_SpinTerms(spin, number, gamma))
         first += spin.nocc
     made = ThreeCentreDerivatives(reference.mol, aux.mol)
-    size = max(1, plan.aux_block // 4)
-    for block, eri in ThreeCentreIntegrals(reference.mol, aux.mol, size):
+    for block, eri in ThreeCentreIntegrals(reference.mol, aux.mol, plan.functions):
         integrals = torch.from_numpy(eri)
         halves = [one.add(block.p0, block.p1, integrals) for one in terms]
         if derivatives:

@@ -40,7 +40,6 @@ from dfmp2.backends.amplitudes import AmplitudeBlock, NearOccupied, NearPairs, P
 from dfmp2.backends.protocol import Array, PairCase, TBlock, Tensor
 from dfmp2.backends.recording import moved
 from dfmp2.errors import InputError
-from dfmp2.planning.plan import GradientPlan
 from dfmp2.references.reference import SpinBlock
 from dfmp2.results.stages import Stage
 from dfmp2.results.variants import Weights, method_weights
@@ -212,9 +211,7 @@ class _Sums:
 class _Pass:
     def __init__(self, b: HeldB, problem: Problem, work: Work, weights: Weights) -> None:
         plan, self._reference = problem.plan, problem.reference
-        if plan.gradient is None:
-            raise ValueError("the plan is that of an energy; make it with with_gradient")
-        self._plan: GradientPlan = plan.gradient
+        self._plan = plan.of_gradient
         self._b, self._work, self._backend = b, work, work.backend
         self._weights, self._kappas = weights, problem.settings.kappa
         self._own, self._naux = self._backend.elementwise, plan.sizes.naux
