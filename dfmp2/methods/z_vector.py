@@ -36,11 +36,9 @@ __all__ = ["Derivatives", "Relaxation", "correlated_orbitals", "relax"]
 RESIDUAL = 1e-10
 """Hartree. Largest element of the residual of the Z-vector equations."""
 
-REDUCTION = 1e-5
-"""What one solution by conjugate gradients leaves of the residual."""
-
-ROUNDS = 10
-"""Solutions by conjugate gradients, at most."""
+ROUNDS = 4
+"""Solutions by conjugate gradients, at most. A second one removes the rounding errors of the first.
+"""
 
 ITERATIONS = 60
 """Iterations of one of them, at most."""
@@ -219,7 +217,7 @@ class _Rotations:
             worst = float(np.abs(residual).max(initial=0.0))
             if worst <= RESIDUAL:
                 return
-            step = self._step(residual, max(REDUCTION, 0.3 * RESIDUAL / worst))
+            step = self._step(residual)
             blocks = self._blocks(step)
             (change,) = self.coupling(blocks)
             for spin, block in zip(self._spins, blocks, strict=True):
@@ -239,7 +237,7 @@ class _Rotations:
             parts.append(theta.ravel())
         return np.concatenate(parts)
 
-    def _step(self, residual: Array, reduction: float) -> Array:
+    def _step(self, residual: Array) -> Array:
         size = len(residual)
         scale = 1 / np.sqrt(self._diagonal)
 
@@ -256,8 +254,8 @@ class _Rotations:
         step, _ = cg(
             LinearOperator((size, size), matvec=product, dtype=np.float64),
             scale * residual,
-            rtol=reduction,
-            atol=0.0,
+            rtol=0.0,
+            atol=0.3 * RESIDUAL * float(scale.min()),
             maxiter=ITERATIONS,
         )
         found: Array = scale * step
