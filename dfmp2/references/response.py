@@ -10,6 +10,7 @@ Derivatives of fitted ones are in `dfmp2.integrals.scf_derivatives`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import NotProvidedError
+from dfmp2.references.converge import SMALL
 from dfmp2.references.hamiltonian import is_sgx
 
 __all__ = ["ROW_BYTES", "Response", "fitted_rows"]
@@ -104,6 +106,19 @@ class Response:
             field._eri = getattr(mf, "_eri", None)
             self._field = field
         return self._field
+
+    def approximate(self) -> Response:
+        """A response that costs less: by fitted integrals, where exact ones are not in memory."""
+        from pyscf import df
+
+        plain = self._plain()
+        if self.fitting is not None or plain._eri is not None:
+            return self
+        if self.mol.nao_nr() < SMALL and plain._is_mem_enough():
+            return self
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # advice to install another package
+            return Response(plain.density_fit(auxbasis=df.make_auxbasis(self.mol)))
 
     def coupling(self, sets: Sequence[Matrix], orbitals: Sequence[Matrix]) -> list[list[Matrix]]:
         """G[D] times orbitals, for several D at once.
