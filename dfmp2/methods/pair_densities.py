@@ -55,6 +55,7 @@ __all__ = [
     "PairDensities",
     "SpinDensities",
     "gamma_of",
+    "keep_energies",
     "pair_densities",
     "weights_of",
 ]
@@ -142,8 +143,7 @@ def pair_densities(
     problem : Problem
         With a plan from `dfmp2.planning.gradient.with_gradient`.
     work : Work
-        The pair table of its checkpoint is filled. NKI kernels multiply matrices if they are its
-        backend.
+        NKI kernels multiply matrices if they are its backend.
     weights : Weights
         The method.
     single : bool
@@ -159,7 +159,7 @@ def pair_densities(
     CheckpointError
         If the disk is too small for gamma.
     """
-    backend, checkpoint = work.backend, work.checkpoint
+    backend = work.backend
     share = 1.0 if len(problem.reference.spins) == 1 else 0.5
     with backend.stage(Stage.DENSITIES, like=Stage.PAIRS):
         done = _Pass(b, problem, work, weights, single)
@@ -170,10 +170,28 @@ def pair_densities(
         except BaseException:
             gamma.close()
             raise
-    everything = (slice(None), slice(None))
+    energies = share * (done.energies + np.triu(done.energies, 1).swapaxes(1, 2))
+    return PairDensities(energies, spins, gamma)
+
+
+def keep_energies(found: PairDensities, work: Work) -> Array:
+    """Fill the pair table of the checkpoint, where it has no energies yet, and commit it.
+
+    Parameters
+    ----------
+    found : PairDensities
+    work : Work
+
+    Returns
+    -------
+    ndarray
+        The energies of the table, in the shape of those of `found`.
+    """
+    checkpoint = work.checkpoint
     with checkpoint.committing():
-        checkpoint.table.add(everything, share * done.energies, checkpoint.session)
-    return PairDensities(checkpoint.table.symmetric(), spins, gamma)
+        everything = (slice(None), slice(None))
+        checkpoint.table.add(everything, found.energies, checkpoint.session)
+    return checkpoint.table.symmetric()
 
 
 def gamma_of(
