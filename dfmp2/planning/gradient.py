@@ -36,6 +36,10 @@ DERIVATIVES = 16 * BYTES_PER_MB
 """Bytes of derivatives of integrals in each thread, about
 (`dfmp2.integrals.derivatives.BUFFER`)."""
 
+AT_ONCE = 8
+"""Auxiliary functions that a thread differentiates at once, at most
+(`dfmp2.integrals.derivatives.AT_ONCE`)."""
+
 
 def with_gradient(plan: Plan, threads: int = 1) -> Plan:
     """Add what a gradient does with B and gamma to the plan of the energy.
@@ -103,12 +107,14 @@ class _Stages:
         return BYTES_PER_DOUBLE * numbers
 
     def fit(self, block: int, functions: int) -> int:
-        """Integrals, densities and half transforms; metric; derivatives; B, gamma and a product."""
+        """Y of some functions; metric; B, gamma and a product; and in each thread integrals,
+        densities, half transforms and derivatives of a few functions.
+        """
         s = self.sizes
-        each = 7 * s.nao**2 + 3 * s.nocc * s.nao + s.elements
-        numbers = functions * each + 4 * s.naux**2 + 4 * block * s.nvir * s.naux
-        derivatives = max(DERIVATIVES, 3 * BYTES_PER_DOUBLE * s.aux_shell * s.nao**2)
-        return BYTES_PER_DOUBLE * numbers + self.threads * derivatives
+        few = max(min(AT_ONCE, DERIVATIVES // (3 * BYTES_PER_DOUBLE * s.nao**2)), s.aux_shell)
+        each = few * (9 * s.nao**2 + 3 * s.nocc * s.nao + s.elements)
+        numbers = functions * s.elements + 4 * s.naux**2 + 4 * block * s.nvir * s.naux
+        return BYTES_PER_DOUBLE * (numbers + self.threads * each)
 
     def largest(self, block: int, functions: int) -> int:
         """The peak of both."""

@@ -136,7 +136,7 @@ class _Run:
     file: RunFile | None
     progress: Progress
     blocks: list[tuple[Array, Array]] = field(default_factory=list)
-    terms: IntegralTerms | None = None
+    terms: IntegralTerms = field(init=False)
 
     def __post_init__(self) -> None:
         from pyscf import lib
@@ -149,6 +149,7 @@ class _Run:
             )
         if self.method is None:
             self.method = "MP2" if settings.scale is None else scaled_name(settings.scale)
+        self.terms = no_terms(self.prepared.reference)
         self._weights = weights_of(self.method, settings)
         self._products = PairProducts(self.prepared.choice)
         plan = with_gradient(self.prepared.plan, lib.num_threads())
@@ -175,7 +176,6 @@ class _Run:
         prepared = self.prepared
         result = compute(prepared, self.file, progress=self.progress, over_pairs=own_pass)
         if not self.blocks:  # nothing to correlate
-            self.terms = no_terms(prepared.reference)
             self.blocks = [
                 (np.zeros((s.nocc, s.nocc)), np.zeros((s.nvir, s.nvir)))
                 for s in prepared.reference.spins
@@ -184,7 +184,6 @@ class _Run:
 
     def relaxed(self, result: Result) -> Relaxation:
         """The effective densities of E2."""
-        assert self.terms is not None
         parts = zip(self.blocks, self.terms.x_occ, self.terms.x_vir, strict=True)
         derivatives = [Derivatives(*p, x_occ, x_vir) for p, x_occ, x_vir in parts]
         prepared = self.prepared
@@ -199,7 +198,6 @@ class _Run:
     @translated("the gradient")
     def gradient(self, result: Result) -> Gradient:
         """The gradient, after `over_pairs`."""
-        assert self.terms is not None
         prepared, relaxation = self.prepared, self.relaxed(result)
         with result.provenance.stage(Stage.SCF_DERIVATIVES):
             atoms, charges = relaxed_gradient(prepared.solution, relaxation, _response(prepared))
@@ -228,7 +226,8 @@ def _notes(relaxation: Relaxation) -> tuple[str, ...]:
 
 def _response(prepared: Prepared) -> Response:
     response = prepared.solution.response
-    assert response is not None  # every SCF of dfmp2 and every mean field has one
+    if response is None:  # orbitals without a mean field, which no part of dfmp2 makes
+        raise NotProvidedError("relaxed densities and gradients need the mean field of the SCF")
     return response
 
 
