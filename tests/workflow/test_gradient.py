@@ -275,6 +275,15 @@ def test_without_pairs_the_gradient_is_that_of_hartree_fock() -> None:
     assert found.e_tot == pytest.approx(mf.e_tot, abs=1e-12)
 
 
+def test_the_result_names_what_ran_on_the_host() -> None:
+    """Without it a run with a GPU would claim that the whole gradient was computed there."""
+    found = water().gradient()
+    places = {row.stage: row.where for row in found.result.provenance.operations}
+    for stage in ("derivatives of the fit", "Z-vector", "derivatives of the SCF"):
+        assert (places[stage].backend, places[stage].mode) == ("pytorch", "cpu")
+        assert found.timings[stage] > 0
+
+
 def test_integrals_of_the_scf_are_differentiated() -> None:
     """MP2 with the SCF's own set: the same number, whichever integrals made B."""
     case = water()
