@@ -81,8 +81,9 @@ class Case:
             atoms = f"ghost-H 0.9 0.8 -2.2; {atoms}"
         if surroundings == "cartesian":
             options |= {"basis": "6-31g*", "cart": True}
-        highest = gto.M(atom=atoms, spin=spin, unit="bohr", verbose=0, **options).nao - 1
-        lists: Any = [[0, 1, highest], [1]] if uhf else [0, 1, highest]
+        mol = gto.M(atom=atoms, spin=spin, unit="bohr", verbose=0, **options)
+        lowest = [0, 1] if mol.nelec[1] > 2 else [0]
+        lists: Any = [[*lowest, mol.nao - 1], [0]] if uhf else [*lowest, mol.nao - 1]
         frozen = (None, 1, lists)[rng.integers(3)]
         settings = {"frozen": frozen, "auxbasis": "def2-svp-ri", "kappa": (1.1,)}
         method = str(rng.choice(["MP2", "SCS-MP2", "kappa-MP2(1.1)"]))
