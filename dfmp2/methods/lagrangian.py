@@ -12,15 +12,11 @@ One pass over blocks of Q makes both and the derivative of E2 by those of the in
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dfmp2.backends.protocol import Array
 from dfmp2.backends.torch import single_threaded
@@ -33,21 +29,13 @@ from dfmp2.integrals.derivatives import (
     two_centre_gradient,
 )
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.planning.plan import ranges
 from dfmp2.references.reference import Reference, SpinBlock
+from dfmp2.tensors.gamma import HeldGamma
 from dfmp2.tensors.held import HeldB
 from dfmp2.tensors.problem import Problem, Work
 
-__all__ = ["Gamma", "IntegralTerms", "integral_terms", "no_terms"]
-
-AT_ONCE = 8
-"""Orbitals whose B and gamma are read at once."""
-
-
-class Gamma(Protocol):
-    """gamma[i,P,a] of all spins, held as B is."""
-
-    def some(self, index: NDArray[np.intp]) -> Array:
-        """gamma of some orbitals of one spin, shape (n, naux, nvir), float64."""
+__all__ = ["IntegralTerms", "integral_terms", "no_terms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +63,7 @@ def no_terms(reference: Reference) -> IntegralTerms:
 
 
 def integral_terms(
-    problem: Problem, b: HeldB, gamma: Gamma, work: Work, derivatives: bool = True
+    problem: Problem, b: HeldB, gamma: HeldGamma, work: Work, derivatives: bool = True
 ) -> IntegralTerms:
     """Contract gamma with the integrals and their derivatives, on the host in float64.
 
@@ -83,8 +71,8 @@ def integral_terms(
     ----------
     problem : Problem
     b : HeldB
-    gamma : Gamma
-        dE2/dB.
+    gamma : HeldGamma
+        dE2/dB. It is overwritten with Y.
     work : Work
         Its backend holds B.
     derivatives : bool
@@ -99,7 +87,7 @@ def integral_terms(
     NotProvidedError
         If the auxiliary functions are linearly dependent.
     """
-    reference, aux, plan = problem.reference, problem.aux, problem.plan
+    reference, aux, plan = problem.reference, problem.aux, problem.plan.of_gradient
     metric = factor_metric(metric_integrals(aux.mol))
     if metric.kind != "cholesky":
         raise NotProvidedError(
@@ -109,53 +97,59 @@ def integral_terms(
         )
     lower = torch.from_numpy(metric.factor)
     mixed = torch.zeros_like(lower)
-    in_memory = plan.gradient is None or plan.gradient.in_memory
     terms, first = [], 0
-    for spin in reference.spins:
-        fitted = _memory((spin.nocc, aux.naux, spin.nvir), in_memory)
-        for start in range(0, spin.nocc if spin.nvir else 0, AT_ONCE):
-            rows = np.arange(start, min(start + AT_ONCE, spin.nocc))
+    for number, spin in enumerate(reference.spins):
+        for some in ranges(0, spin.nocc if spin.nvir else 0, plan.block):
+            rows = first + np.arange(some.start, some.stop)
             raw, own = (
                 torch.from_numpy(one).mT.reshape(-1, aux.naux)  # [(i,a),P]
-                for one in (
-                    gamma.some(first + rows),
-                    work.backend.to_host(b.some(first + rows, work.backend)),
-                )
+                for one in (gamma.some(rows), work.backend.to_host(b.some(rows, work.backend)))
             )
             mixed += raw.T @ own
             solved = torch.linalg.solve_triangular(lower, raw, upper=False, left=False)
-            fitted[rows] = solved.view(len(rows), spin.nvir, aux.naux).mT
-        terms.append(_SpinTerms(spin, fitted))
+            gamma.put(rows, solved.view(len(rows), spin.nvir, aux.naux).mT.numpy())
+        terms.append(_SpinTerms(spin, number, gamma))
         first += spin.nocc
-    made = ThreeCentreDerivatives(reference.mol, aux.mol) if derivatives else None
-    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1)
-    gradient = np.zeros((reference.mol.natm, 3))
-
-    def work_on(block: AuxBlock) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], Array | None]:
-        eri, sums = torch.from_numpy(integrals.of(block)), []
-        density = torch.zeros_like(eri)
-        for one in terms:
-            own = one.fitted[:, block.p0 : block.p1].transpose(0, 1).contiguous()
-            half = one.half(own)
-            sums.append(one.sums(own, half, eri))
-            if made is not None:
-                density += one.density(half)
-        return sums, None if made is None else made.of(block, density.numpy())
-
-    x = [
-        (torch.from_numpy(np.zeros_like(s.c_occ)), torch.from_numpy(np.zeros_like(s.c_vir)))
-        for s in reference.spins
-    ]
-    with single_threaded(torch.get_num_threads()) as pool:
-        for sums, derivative in pool.map(work_on, derivative_blocks(reference.mol, aux.mol)):
-            for (x_occ, x_vir), (occ, vir) in zip(x, sums, strict=True):
-                x_occ += occ
-                x_vir += vir
-            if derivative is not None:
-                gradient += derivative
+    gradient = _over_functions(problem, terms, derivatives)
     if derivatives:
         gradient += two_centre_gradient(aux.mol, _metric_density(lower, mixed))
-    return IntegralTerms([x_occ.numpy() for x_occ, _ in x], [v.numpy() for _, v in x], gradient)
+    x_occ, x_vir = [one.x_occ.numpy() for one in terms], [one.x_vir.numpy() for one in terms]
+    return IntegralTerms(x_occ, x_vir, gradient)
+
+
+def _over_functions(problem: Problem, terms: Sequence[_SpinTerms], derivatives: bool) -> Array:
+    """Add all Q to the terms; returns the derivatives. Each thread works on a few Q of a block."""
+    mol, auxmol = problem.reference.mol, problem.aux.mol
+    made = ThreeCentreDerivatives(mol, auxmol) if derivatives else None
+    gradient = np.zeros((mol.natm, 3))
+    whole = ThreeCentreIntegrals(mol, auxmol, problem.plan.of_gradient.functions)
+    with single_threaded(torch.get_num_threads()) as pool:
+        for block in whole.blocks:
+            y = [one.functions(block.p0, block.p1) for one in terms]
+
+            def work_on(
+                part: AuxBlock,
+                first: int = block.p0,
+                y: Sequence[torch.Tensor] = y,
+            ) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], Array | None]:
+                eri, sums = torch.from_numpy(whole.of(part)), []
+                density = torch.zeros_like(eri)
+                for one, every in zip(terms, y, strict=True):
+                    own = every[part.p0 - first : part.p1 - first]
+                    half = one.half(own)
+                    sums.append(one.sums(own, half, eri))
+                    if made is not None:
+                        density += one.density(half)
+                return sums, None if made is None else made.of(part, density.numpy())
+
+            parts = derivative_blocks(mol, auxmol, range(block.shell0, block.shell1))
+            for sums, derivative in pool.map(work_on, parts):
+                for one, (x_occ, x_vir) in zip(terms, sums, strict=True):
+                    one.x_occ += x_occ
+                    one.x_vir += x_vir
+                if derivative is not None:
+                    gradient += derivative
+    return gradient
 
 
 def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
@@ -166,25 +160,17 @@ def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
     return found
 
 
-def _memory(shape: tuple[int, int, int], in_memory: bool) -> torch.Tensor:
-    """Memory for Y[i,Q,a], or a temporary file that is used like memory."""
-    if in_memory or not np.prod(shape):
-        return torch.empty(shape, dtype=torch.float64)
-    from pyscf import lib
-
-    with tempfile.TemporaryFile(prefix="dfmp2-", dir=lib.param.TMPDIR) as file:
-        size = 8 * int(np.prod(shape))
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and not a crash later
-            os.posix_fallocate(file.fileno(), 0, size)
-        return torch.from_numpy(np.memmap(file, dtype=np.float64, mode="r+", shape=shape))
-
-
 class _SpinTerms:
-    """What blocks of Q add for one spin, from Y[Q,i,a] of the block."""
+    """The sums over Q of one spin."""
 
-    def __init__(self, spin: SpinBlock, fitted: torch.Tensor) -> None:
+    def __init__(self, spin: SpinBlock, number: int, fitted: HeldGamma) -> None:
         self._c_occ, self._c_vir = torch.from_numpy(spin.c_occ), torch.from_numpy(spin.c_vir)
-        self.fitted = fitted
+        self._number, self._fitted = number, fitted
+        self.x_occ, self.x_vir = torch.zeros_like(self._c_occ), torch.zeros_like(self._c_vir)
+
+    def functions(self, p0: int, p1: int) -> torch.Tensor:
+        """Y[Q,i,a] of some Q."""
+        return torch.from_numpy(self._fitted.functions(self._number, p0, p1))
 
     def half(self, own: torch.Tensor) -> torch.Tensor:
         """sum_a C_na Y[Q,i,a] as [Q,i,n]."""
@@ -193,16 +179,15 @@ class _SpinTerms:
     def sums(
         self, own: torch.Tensor, half: torch.Tensor, eri: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """x_occ and x_vir of the block."""
+        """What some Q add to x_occ and x_vir."""
         nao, nocc = self._c_occ.shape
         flat = eri.reshape(-1, nao)
-        x_occ = flat.T @ half.mT.reshape(-1, nocc)
         integrals = (flat @ self._c_occ).view(len(eri), nao, nocc).mT.reshape(-1, nao)  # [(Q,i),m]
-        return x_occ, integrals.T @ own.reshape(-1, own.shape[2])
+        x_vir = integrals.T @ own.reshape(-1, own.shape[2])
+        return flat.T @ half.mT.reshape(-1, nocc), x_vir
 
     def density(self, half: torch.Tensor) -> torch.Tensor:
         """dE2/d(Q|mn), shape (nq, nao, nao), symmetric."""
-        nao = len(self._c_occ)
-        rows = half.mT.reshape(-1, half.shape[1])  # [(Q,n),i]
-        made = (rows @ self._c_occ.T).view(-1, nao, nao)
+        nao, nocc = self._c_occ.shape
+        made = (half.mT.reshape(-1, nocc) @ self._c_occ.T).view(-1, nao, nao)
         return (made + made.mT) / 2

@@ -67,6 +67,8 @@ class GradientPlan:
     ----------
     block : int
         Occupied orbitals in a block of pairs, at most.
+    functions : int
+        Auxiliary functions in a block of derivatives, at most, but for larger shells.
     in_memory : bool
         Whether gamma[i,P,a] = dE/dB is in memory, or in a temporary file.
     peak : float
@@ -76,6 +78,7 @@ class GradientPlan:
     """
 
     block: int
+    functions: int
     in_memory: bool
     peak: float
     disk: float
@@ -140,6 +143,19 @@ class Plan:
     device_memory: dict[str, float] = field(default_factory=dict)
     device_peak: float = 0.0
     gradient: GradientPlan | None = None
+
+    @property
+    def of_gradient(self) -> GradientPlan:
+        """The part of a gradient.
+
+        Raises
+        ------
+        ValueError
+            If this is the plan of an energy.
+        """
+        if self.gradient is None:
+            raise ValueError("the plan is that of an energy; use planning.gradient.with_gradient")
+        return self.gradient
 
     def pair_ranges(self, on_nki: bool = False) -> list[tuple[slice, list[slice]]]:
         """The blocks of pairs.

@@ -54,10 +54,10 @@ class ScratchRows:
         Path(path).unlink()
         return number
 
-    def read(self, row: int, out: Array) -> None:
-        """Read the first numbers of a row into contiguous memory."""
+    def read(self, row: int, out: Array, start: int = 0) -> None:
+        """Read numbers of a row, from number `start` on, into contiguous memory."""
         with self._reported():
-            self._file.seek(row * self._bytes)
+            self._file.seek(row * self._bytes + BYTES_PER_DOUBLE * start)
             if self._file.readinto(memoryview(out.data).cast("B")) != out.nbytes:
                 raise OSError("the temporary file is too short")
 
