@@ -39,8 +39,13 @@ MORE: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set")  # of iodine
 @pytest.mark.parametrize(
-    "case", [*CASES.values(), *(pytest.param(one, marks=pytest.mark.slow) for one in MORE.values())]
+    "case",
+    [
+        *(pytest.param(case, id=name) for name, case in CASES.items()),
+        *(pytest.param(case, id=name, marks=pytest.mark.slow) for name, case in MORE.items()),
+    ],
 )
 def test_errors_are_below_their_estimate(case: Any) -> None:
     """Without it `auto` could print wrong digits of a gradient without a word."""
