@@ -42,6 +42,11 @@ Example:
     "--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if they differ."
 )
 @validation_options
+@click.option(
+    "--properties",
+    is_flag=True,
+    help="Also dipole and quadrupole moment (relaxed density) and natural occupations.",
+)
 @checkpoint_options
 @interval_option
 @output_options
@@ -50,6 +55,7 @@ def run(
     validate: bool,
     validate_exact: bool,
     tolerance: float | None,
+    properties: bool,
     json_target: str | None,
     quiet: bool,
     verbose: bool,
@@ -79,7 +85,8 @@ def run(
         settings_of,
     )
     from dfmp2.interfaces.validation import Comparison, require_agreement
-    from dfmp2.workflow.jobs import run_job
+    from dfmp2.workflow.derivatives import properties_task
+    from dfmp2.workflow.jobs import energies, run_job
     from dfmp2.workflow.prepare import choose
     from dfmp2.workflow.rates import keep_rates
     from dfmp2.workflow.time_forecast import time_from_earlier_runs
@@ -93,7 +100,8 @@ def run(
 
     def work(job: PlannedJob, report: Reporter) -> None:
         expected = time_from_earlier_runs(job, job.choice, job.known)
-        done = run_job(job, report, report.iteration)
+        task = properties_task if properties else energies
+        done = run_job(job, report, report.iteration, task)
         report_done(done, output, verbose, expected)
         keep_rates(done, job)
         if validate or validate_exact:

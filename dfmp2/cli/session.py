@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from dfmp2.workflow.jobs import Job, PlannedJob
     from dfmp2.workflow.prepare import Choice
 
-__all__ = ["RefusedJob", "for_each", "plan_jobs", "read_molecules", "require_used", "settings_of"]
+__all__ = [
+    "RefusedJob",
+    "files_of",
+    "for_each",
+    "plan_jobs",
+    "read_molecules",
+    "require_method",
+    "require_used",
+    "settings_of",
+]
 
 
 COMMANDLINE = ParameterSource.COMMANDLINE
@@ -94,6 +103,20 @@ def _scale(options: dict[str, Any]) -> tuple[float, float] | None:
         return None
     opposite, same = (1.0 if value is None else float(value) for value in given)
     return opposite, same
+
+
+def require_method(method: str | None, settings: Settings) -> None:
+    """Refuse a method that the calculation has no energy of, before its SCF.
+
+    Raises
+    ------
+    InputError
+    """
+    from dfmp2.results.variants import method_weights
+
+    known = method_weights(settings.kappa, settings.scale)
+    if method is not None and method not in known:
+        raise InputError(f"--method {method} is unknown; choose one of {', '.join(known)}")
 
 
 def require_used(tolerance: float | None, validates: bool) -> None:

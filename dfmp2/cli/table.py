@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dfmp2.cli.columns import aligned, columns
+from dfmp2.cli.derivatives_table import derivatives_lines
 from dfmp2.interfaces.validation import Comparison
 from dfmp2.planning.plan import Plan
 from dfmp2.references.check import CHEAP
@@ -96,6 +97,7 @@ def summary(
     if origin:
         lines.append(f"  read from {origin}, not computed now")
     lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
+    lines += derivatives_lines(result)
     lines += ["", *aligned(facts), ""]
     lines += _stages(result, {} if expected is None else expected.stages)
     lines += [f"  note: {note}" for note in result.notes]
