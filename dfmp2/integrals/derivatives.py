@@ -49,9 +49,9 @@ class ThreeCentreDerivatives:
         self._loc = moleintor.make_loc(self._env[1], self._intor)
         self._optimizer = moleintor.make_cintopt(*self._env, self._intor)
         self._aux_loc = auxmol.ao_loc_nr()
-        self._atoms = [p0 for _, _, p0, _ in mol.aoslice_by_atom()]
         self._slices = mol.aoslice_by_atom()[:, 2:]
-        self._aux_atoms = np.repeat(np.arange(auxmol.natm), _widths(auxmol))
+        widths = np.diff(auxmol.aoslice_by_atom()[:, 2:]).ravel()
+        self._aux_atoms = np.repeat(np.arange(auxmol.natm), widths)
         self.gradient = np.zeros((mol.natm, 3))
 
     def add(self, block: AuxBlock, density: Array) -> None:
@@ -118,9 +118,3 @@ def two_centre_gradient(auxmol: Mole, density: Array) -> Array:
         derivatives = auxmol.intor("int2c2e_ip1", comp=3, shls_slice=rows)
         found[atom] = -2 * np.einsum("xpq,pq->x", derivatives, density[p0:p1])
     return found
-
-
-def _widths(mol: Mole) -> Array:
-    slices = mol.aoslice_by_atom()
-    widths: Array = slices[:, 3] - slices[:, 2]
-    return widths

@@ -63,7 +63,8 @@ def fitted_gradient(mol: Mole, with_df: Any, occupied: Sequence[Array], other: A
     share = 2.0 if len(occupied) == 1 else 1.0
     columns = [torch.from_numpy(np.ascontiguousarray(c)) for c in occupied]
     m = [torch.from_numpy(np.ascontiguousarray(one)) for one in other]
-    totals = torch.stack([share * sum(c @ c.T for c in columns), sum(m)])  # of D and of M
+    scf = torch.stack([share * c @ c.T for c in columns])
+    totals = torch.stack([scf.sum(dim=0), torch.stack(m).sum(dim=0)])  # of D and of M
     u = [torch.empty((naux, nao, c.shape[1]), dtype=torch.float64) for c in columns]
     charges = torch.empty((naux, 2), dtype=torch.float64)
     start = 0

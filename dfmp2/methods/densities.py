@@ -41,8 +41,9 @@ def densities_of(
     unrelaxed = []
     for number, (own, (p_occ, p_vir)) in enumerate(zip(hartree_fock, blocks, strict=True)):
         whole = own.copy()
-        for kept, p in zip(correlated_orbitals(solution, reference, number), (p_occ, p_vir)):
-            whole[np.ix_(kept, kept)] += p
+        occ, vir = correlated_orbitals(solution, reference, number)
+        whole[np.ix_(occ, occ)] += p_occ
+        whole[np.ix_(vir, vir)] += p_vir
         unrelaxed.append(whole)
     relaxed = None
     if relaxation is not None:

@@ -42,16 +42,17 @@ def relaxed_gradient(
         Of point charges around the molecule.
     """
     share = 2.0 if len(solution.spins) == 1 else 1.0
-    occupied, scf, change, weighted = [], [], [], 0.0
+    nao = len(solution.spins[0].mo_coeff)
+    occupied, scf, change, weighted = [], [], [], np.zeros((nao, nao))
     for spin, p, w in zip(solution.spins, relaxation.density, relaxation.weighted, strict=True):
         c, c_occ = spin.mo_coeff, spin.mo_coeff[:, spin.occupied]
         occupied.append(c_occ)
         scf.append(share * c_occ @ c_occ.T)
         change.append(c @ p @ c.T)
-        weighted = weighted + c @ w @ c.T
-        weighted = weighted + share * (c_occ * spin.mo_energy[spin.occupied]) @ c_occ.T
+        weighted += c @ w @ c.T
+        weighted += share * (c_occ * spin.mo_energy[spin.occupied]) @ c_occ.T
     density, other = np.array(scf), np.array(scf) + 2 * np.array(change)
-    relaxed = sum(scf) + sum(change)
+    relaxed: Array = np.sum(scf, axis=0) + np.sum(change, axis=0)
     found = response.one_electron_gradient(relaxed, weighted)
     if response.fitting is None:
         found += response.exact_gradient(density, other)

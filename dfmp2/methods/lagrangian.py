@@ -93,7 +93,7 @@ def integral_terms(
     NotProvidedError
         If the auxiliary functions are linearly dependent.
     """
-    reference, aux = problem.reference, problem.aux
+    reference, aux, plan = problem.reference, problem.aux, problem.plan
     metric = factor_metric(metric_integrals(aux.mol))
     if metric.kind != "cholesky":
         raise NotProvidedError(
@@ -103,9 +103,10 @@ def integral_terms(
         )
     lower = torch.from_numpy(metric.factor)
     mixed = torch.zeros_like(lower)
+    in_memory = plan.gradient is None or plan.gradient.in_memory
     terms, first = [], 0
     for spin in reference.spins:
-        fitted = _memory((spin.nocc, aux.naux, spin.nvir), problem.plan.gradient.in_memory)
+        fitted = _memory((spin.nocc, aux.naux, spin.nvir), in_memory)
         for start in range(0, spin.nocc if spin.nvir else 0, AT_ONCE):
             rows = np.arange(start, min(start + AT_ONCE, spin.nocc))
             raw, own = (
@@ -121,12 +122,15 @@ def integral_terms(
         terms.append(_SpinTerms(spin, fitted))
         first += spin.nocc
     made = ThreeCentreDerivatives(reference.mol, aux.mol)
-    size = max(1, problem.plan.aux_block // 4)
+    size = max(1, plan.aux_block // 4)
     for block, eri in ThreeCentreIntegrals(reference.mol, aux.mol, size):
         integrals = torch.from_numpy(eri)
-        density = [one.add(block.p0, block.p1, integrals, derivatives) for one in terms]
+        halves = [one.add(block.p0, block.p1, integrals) for one in terms]
         if derivatives:
-            made.add(block, sum(density).numpy())
+            density = torch.zeros_like(integrals)
+            for one, half in zip(terms, halves, strict=True):
+                density += one.density(half)
+            made.add(block, density.numpy())
     gradient = made.gradient
     if derivatives:
         gradient += two_centre_gradient(aux.mol, _metric_density(lower, mixed))
@@ -163,8 +167,8 @@ class _SpinTerms:
         self._fitted = fitted
         self.x_occ, self.x_vir = torch.zeros_like(self._c_occ), torch.zeros_like(self._c_vir)
 
-    def add(self, p0: int, p1: int, eri: torch.Tensor, density: bool) -> torch.Tensor | None:
-        """Add a block; returns dE2/d(Q|mn), shape (p1 - p0, nao, nao), symmetric."""
+    def add(self, p0: int, p1: int, eri: torch.Tensor) -> torch.Tensor:
+        """Add a block; returns sum_a C_na Y[i,Q,a] as [Q,i,n]."""
         nao, nocc = self._c_occ.shape
         own = self._fitted[:, p0:p1].transpose(0, 1).contiguous()  # [Q,i,a]
         half = torch.matmul(own, self._c_vir.T)  # [Q,i,n]
@@ -172,7 +176,9 @@ class _SpinTerms:
         self.x_occ += flat @ half.mT.reshape(-1, nocc)
         integrals = torch.matmul(self._c_occ.T, eri)  # [Q,i,m]
         self.x_vir += integrals.reshape(-1, nao).T @ own.reshape(-1, own.shape[2])
-        if not density:
-            return None
+        return half
+
+    def density(self, half: torch.Tensor) -> torch.Tensor:
+        """dE2/d(Q|mn) of a block, shape (nq, nao, nao), symmetric, from what `add` returned."""
         made = torch.matmul(self._c_occ, half)
         return (made + made.mT) / 2

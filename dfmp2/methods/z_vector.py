@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, cg
 
 from dfmp2.backends.protocol import Array
@@ -46,6 +47,9 @@ ITERATIONS = 60
 
 DEGENERATE = 1e-6
 """Hartree. A frozen and a correlated orbital that are closer have no order."""
+
+
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +91,11 @@ class Relaxation:
 
 def correlated_orbitals(
     solution: ScfSolution, reference: Reference, number: int
-) -> tuple[Array, Array]:
+) -> tuple[Indices, Indices]:
     """Indices of the correlated occupied and virtual orbitals of a spin block."""
     occupied, frozen = solution.spins[number].occupied, list(reference.frozen[number])
     virtual = np.setdiff1d(np.flatnonzero(~occupied), frozen)
-    return np.array(reference.occupied[number], dtype=int), virtual
+    return np.array(reference.occupied[number], dtype=np.intp), virtual
 
 
 def relax(
@@ -246,16 +250,18 @@ class _Rotations:
                 (self.factor * own[s.vir]).ravel()
                 for s, own in zip(self._spins, self.in_orbitals(columns), strict=True)
             ]
-            return vector + scale * np.concatenate(g)
+            turned: Array = vector + scale * np.concatenate(g)
+            return turned
 
-        found, _ = cg(
+        step, _ = cg(
             LinearOperator((size, size), matvec=product, dtype=np.float64),
             scale * residual,
             rtol=reduction,
             atol=0.0,
             maxiter=ITERATIONS,
         )
-        return scale * found
+        found: Array = scale * step
+        return found
 
     def _blocks(self, vector: Array) -> list[Array]:
         """A vector as symmetric matrices (nmo, nmo) of each spin."""
@@ -270,7 +276,7 @@ class _Rotations:
         return found
 
 
-def _require_order(gap: Array, left_out: Array, kept: Array) -> None:
+def _require_order(gap: Array, left_out: Indices, kept: Indices) -> None:
     if not np.abs(gap).min(initial=np.inf) > DEGENERATE:
         c, i = np.unravel_index(int(np.abs(gap).argmin()), gap.shape)
         raise InputError(

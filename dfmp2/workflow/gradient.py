@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from dfmp2.foreign_errors import translated
 from dfmp2.methods.densities import densities_of
 from dfmp2.methods.gradient import relaxed_gradient
 from dfmp2.methods.lagrangian import IntegralTerms, integral_terms, no_terms
-from dfmp2.methods.pair_densities import pair_densities
+from dfmp2.methods.pair_densities import pair_densities, weights_of
 from dfmp2.methods.z_vector import Derivatives, Relaxation, relax
 from dfmp2.planning.gradient import with_gradient
 from dfmp2.references.response import Response
@@ -27,7 +26,7 @@ from dfmp2.results.densities import Densities
 from dfmp2.results.gradient import Gradient
 from dfmp2.results.result import Result
 from dfmp2.results.stages import Precision, Stage
-from dfmp2.results.variants import Weights, method_weights
+from dfmp2.results.variants import scaled_name
 from dfmp2.runfile.file import RunFile
 from dfmp2.tensors.held import HeldB
 from dfmp2.tensors.problem import Problem, Progress, Work, silent
@@ -140,22 +139,19 @@ class _Run:
     terms: IntegralTerms | None = None
 
     def __post_init__(self) -> None:
+        from pyscf import lib
+
         settings = self.prepared.settings
         if settings.precision == Precision.FP32.value:
             raise InputError(
                 "precision fp32: gradients are computed in fp64; use precision fp64 or auto "
                 "(--precision)"
             )
-        known = method_weights(settings.kappa, settings.scale)
         if self.method is None:
             self.method = "MP2" if settings.scale is None else scaled_name(settings.scale)
-        if self.method not in known:
-            raise InputError(
-                f"method {self.method!r} is unknown here; choose one of {', '.join(known)}"
-            )
-        self._weights: Weights = known[self.method]
+        self._weights = weights_of(self.method, settings)
         choice = Choice(_torch(self.prepared.choice.selection), Precision.FP64)
-        plan = with_gradient(self.prepared.plan)
+        plan = with_gradient(self.prepared.plan, lib.num_threads())
         self.prepared = replace(self.prepared, choice=choice, plan=plan)
 
     def over_pairs(self, derivatives: bool | None) -> Result:
@@ -243,7 +239,8 @@ def _torch(selection: Selection) -> Selection:
 
 
 def _response(prepared: Prepared) -> Response:
-    response: Any = prepared.solution.response
+    response = prepared.solution.response
+    assert response is not None  # every SCF of dfmp2 and every mean field has one
     return response
 
 
