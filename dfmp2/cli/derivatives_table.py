@@ -8,7 +8,7 @@ from dfmp2.cli.columns import aligned, columns
 from dfmp2.results.properties import GradientRecord, Properties
 from dfmp2.results.result import Result
 
-__all__ = ["derivatives_lines"]
+__all__ = ["derivatives_lines", "fixed"]
 
 DEBYE = 2.5417464739
 """Debye in one e bohr (CODATA 2018)."""
@@ -33,11 +33,11 @@ def derivatives_lines(result: Result) -> list[str]:
 def _gradient(gradient: GradientRecord, symbols: tuple[str, ...]) -> list[str]:
     head = ("atom", "", "dE/dx", "dE/dy", "dE/dz")
     rows = [
-        (str(number), symbol, *(_fixed(x, 10) for x in row))
+        (str(number), symbol, *(fixed(x, 10) for x in row))
         for number, (symbol, row) in enumerate(zip(symbols, gradient.de, strict=True), 1)
     ]
     charges = [
-        (str(number), "charge", *(_fixed(x, 10) for x in row))
+        (str(number), "charge", *(fixed(x, 10) for x in row))
         for number, row in enumerate(gradient.de_mm or (), 1)
     ]
     return [
@@ -66,13 +66,13 @@ def _properties(found: Properties, charge: int) -> list[str]:
     ]
 
 
-def _fixed(value: float, digits: int) -> str:
+def fixed(value: float, digits: int) -> str:
     """A number without the sign of a zero."""
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _row(*values: float) -> str:
-    return " ".join(_fixed(value, 6) for value in values)
+    return " ".join(fixed(value, 6) for value in values)
 
 
 def _occupations(found: Properties) -> str:

@@ -64,7 +64,7 @@ def gradient(
     settings = settings_of(options)
     require_method(method, settings)
     jobs = read_molecules(options["molecules"], settings)
-    planned = plan_jobs(jobs, choose(settings), disk=True)
+    planned = plan_jobs(jobs, choose(settings), disk=True, derivatives=True)
 
     def work(job: PlannedJob, report: Reporter) -> None:
         done = run_job(job, report, report.iteration, gradient_task(method))

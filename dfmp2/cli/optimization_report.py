@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfmp2.cli.columns import columns
+from dfmp2.cli.derivatives_table import fixed
 from dfmp2.cli.figure import check_target, save
 from dfmp2.cli.output import JsonOutput
 from dfmp2.cli.progress import Reporter
 from dfmp2.cli.streams import print_line
 from dfmp2.cli.table import operations_text, summary
 from dfmp2.errors import InputError, NotConvergedError, OutputError
-from dfmp2.results.result import Result
 from dfmp2.units import ANGSTROM_PER_BOHR
 
 if TYPE_CHECKING:
+    from dfmp2.workflow.geometry_journal import Point
     from dfmp2.workflow.optimization import Course, Optimization
 
 __all__ = ["check_outputs", "print_geometry", "report_optimization"]
@@ -42,17 +43,15 @@ def check_outputs(course: Course, plot: str | None, inputs: Iterable[str]) -> No
             raise InputError(f"{path} would be replaced; name another file with --trajectory")
 
 
-def print_geometry(name: str, report: Reporter, quiet: bool) -> Callable[[int, Result, bool], None]:
+def print_geometry(name: str, report: Reporter, quiet: bool) -> Callable[[int, Point, bool], None]:
     """A function that prints one line for each finished geometry on stderr."""
 
-    def show(number: int, result: Result, now: bool) -> None:
-        assert result.gradient is not None
-        energy = result.energies[result.gradient.method]["total"]
+    def show(number: int, point: Point, now: bool) -> None:
         origin = "" if now else ", from the journal"
         if not quiet:
             print_line(
-                f"{name}: geometry {number}: E = {energy:.10f} Eh, largest gradient "
-                f"{result.gradient.largest:.2e} Eh/bohr{origin}"
+                f"{name}: geometry {number}: E = {point.energy:.10f} Eh, largest gradient "
+                f"{point.gradient.largest:.2e} Eh/bohr{origin}"
             )
         report.start(f"{name}, geometry {number + 1}")
 
@@ -69,7 +68,7 @@ def report_optimization(
     NotConvergedError
         After all outputs, if the optimisation did not converge.
     """
-    last = found.results[-1]
+    last = found.points[-1].result
     output.echo(_steps(found, course))
     output.echo(summary(last))
     if verbose:
@@ -84,29 +83,17 @@ def report_optimization(
         )
 
 
-def _energies(found: Optimization) -> list[float]:
-    return [
-        result.energies[result.gradient.method]["total"]
-        for result in found.results
-        if result.gradient is not None
-    ]
-
-
 def _steps(found: Optimization, course: Course) -> str:
-    last = found.results[-1]
-    assert last.gradient is not None
-    energies = _energies(found)
-    rows, before = [], None
-    for number, (result, energy) in enumerate(zip(found.results, energies, strict=True)):
-        assert result.gradient is not None
-        change = "-" if before is None else f"{energy - before:.2e}"
-        rows.append((str(number), f"{energy:.10f}", change, f"{result.gradient.largest:.2e}"))
-        before = energy
+    last, rows, before = found.points[-1], [], None
+    for number, point in enumerate(found.points):
+        change = "-" if before is None else f"{point.energy - before:.2e}"
+        rows.append((str(number), f"{point.energy:.10f}", change, f"{point.gradient.largest:.2e}"))
+        before = point.energy
     head = ("step", f"E({last.gradient.method}) total", "change", "largest gradient")
     state = "converged" if found.converged else found.why
-    mol = last.molecule
+    mol = last.result.molecule
     atoms = [
-        (symbol, *(f"{x * ANGSTROM_PER_BOHR:.8f}" for x in xyz))
+        (symbol, *(fixed(x * ANGSTROM_PER_BOHR, 8) for x in xyz))
         for symbol, xyz in zip(mol.symbols, mol.coordinates, strict=True)
     ]
     return "\n".join(
@@ -125,7 +112,7 @@ def _steps(found: Optimization, course: Course) -> str:
 
 def _qcschema(found: Optimization) -> dict[str, Any]:
     """The optimisation as a QCSchema OptimizationResult."""
-    trajectory = [result.to_qcschema() for result in found.results]
+    trajectory = [point.result.to_qcschema() for point in found.points]
     first, last = trajectory[0], trajectory[-1]
     return {
         "schema_name": "qcschema_optimization_output",
@@ -141,7 +128,7 @@ def _qcschema(found: Optimization) -> dict[str, Any]:
         },
         "keywords": {"program": "dfmp2"},
         "trajectory": trajectory,
-        "energies": _energies(found),
+        "energies": [point.energy for point in found.points],
         "success": found.converged,
         "error": None
         if found.converged
@@ -154,15 +141,14 @@ def _plot(found: Optimization, target: str) -> None:
     """Energy above the last one, and the largest gradient, by step."""
     from matplotlib.figure import Figure
 
-    energies = _energies(found)
-    gradients = [r.gradient.largest for r in found.results if r.gradient is not None]
+    energies = [point.energy for point in found.points]
     lowest = min(energies)
     figure = Figure(figsize=(6, 5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     above.plot([(energy - lowest) * 1000 for energy in energies], "o-")
     above.set_ylabel("energy above the lowest (mEh)")
-    above.set_title(found.results[-1].molecule.name)
-    below.semilogy(gradients, "o-")
+    above.set_title(found.points[-1].result.molecule.name)
+    below.semilogy([point.gradient.largest for point in found.points], "o-")
     below.set_ylabel("largest gradient (Eh/bohr)")
     below.set_xlabel("geometry")
     save(figure, target)

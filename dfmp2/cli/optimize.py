@@ -107,7 +107,7 @@ def optimize(
     settings = settings_of(options)
     require_method(method, settings)
     jobs = read_molecules(options["molecules"], settings)
-    planned = plan_jobs(jobs, choose(settings), disk=True)
+    planned = plan_jobs(jobs, choose(settings), disk=True, derivatives=True)
 
     def work(job: PlannedJob, report: Reporter) -> None:
         course = course_of(job, method, convergence, max_steps, trajectory)

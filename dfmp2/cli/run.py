@@ -95,7 +95,7 @@ def run(
     output = JsonOutput(json_target, files_of(options))
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)
-    planned = plan_jobs(jobs, choose(settings), disk=True)
+    planned = plan_jobs(jobs, choose(settings), disk=True, derivatives=properties)
     comparisons: list[Comparison] = []
 
     def work(job: PlannedJob, report: Reporter) -> None:

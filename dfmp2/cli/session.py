@@ -189,7 +189,7 @@ def _given() -> frozenset[str]:
 
 
 def plan_jobs(
-    jobs: Sequence[Job], choice: Choice, disk: bool = False
+    jobs: Sequence[Job], choice: Choice, disk: bool = False, derivatives: bool = False
 ) -> list[PlannedJob | RefusedJob]:
     """Add the backend and the forecast to each job, and print the warnings of the forecast.
 
@@ -200,6 +200,8 @@ def plan_jobs(
         The chosen backend.
     disk : bool
         Whether the disk must be large enough for the run files.
+    derivatives : bool
+        Whether gradients or densities will be computed.
 
     Returns
     -------
@@ -207,12 +209,15 @@ def plan_jobs(
         For `for_each`, which reports those that are refused.
     """
     from dfmp2.composite.many import in_turn
+    from dfmp2.workflow.derivatives import require_derivatives
     from dfmp2.workflow.jobs import PlannedJob, forecast_job, require_disk
 
     planned: list[PlannedJob | RefusedJob] = []
 
     def work(job: Job) -> None:
         known = forecast_job(job, choice)
+        if derivatives:
+            require_derivatives(job, known)
         if disk:
             require_disk(known.plan, job.settings)
         planned.append(PlannedJob.of(job, choice, known))

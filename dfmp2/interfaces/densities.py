@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import InputError
-from dfmp2.methods.natural_orbitals import NaturalOrbitals, natural_orbitals, total_density
+from dfmp2.methods.natural_orbitals import (
+    NaturalOrbitals,
+    chosen_density,
+    natural_orbitals,
+    total_density,
+)
 from dfmp2.methods.properties import dipole_moment, quadrupole_moment
 from dfmp2.results.densities import Densities
 from dfmp2.results.gradient import Gradient
@@ -66,8 +71,7 @@ class WithDensities:
             The trace with the overlap is the number of electrons.
         """
         found = self.densities(method, relaxed)
-        spins = found.relaxed if relaxed else found.unrelaxed
-        assert spins is not None
+        spins = chosen_density(found, relaxed)
         made = [c @ density @ c.T for density, c in zip(spins, found.mo_coeff, strict=True)]
         if not ao_repr:  # the orbitals of a run file may be rotated among equal energies
             own = [self.mo_coeff] if len(made) == 1 else self.mo_coeff

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dfmp2.errors import InputError
 from dfmp2.results.densities import Densities
 
-__all__ = ["NaturalOrbitals", "natural_orbitals", "total_density"]
+__all__ = ["NaturalOrbitals", "chosen_density", "natural_orbitals", "total_density"]
 
 Array = NDArray[np.float64]
 
@@ -50,6 +51,21 @@ class NaturalOrbitals:
     point_group: str
 
 
+def chosen_density(densities: Densities, relaxed: bool) -> tuple[Array, ...]:
+    """The relaxed or the unrelaxed density of each spin.
+
+    Raises
+    ------
+    InputError
+        If the relaxed one was not computed.
+    """
+    if not relaxed:
+        return densities.unrelaxed
+    if densities.relaxed is None:
+        raise InputError("the relaxed density was not computed; compute it with relaxed=True")
+    return densities.relaxed
+
+
 def total_density(densities: Densities, relaxed: bool) -> tuple[Array, Array]:
     """The density of both spins together, in the orbitals of the closed shell or of alpha.
 
@@ -66,8 +82,7 @@ def total_density(densities: Densities, relaxed: bool) -> tuple[Array, Array]:
     ndarray, shape (nao, nmo), float64
         The orbitals.
     """
-    found = densities.relaxed if relaxed else densities.unrelaxed
-    assert found is not None
+    found = chosen_density(densities, relaxed)
     if len(found) == 1:
         return found[0], densities.mo_coeff[0]
     alpha, beta = densities.mo_coeff

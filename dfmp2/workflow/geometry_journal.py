@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,15 +20,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import CheckpointError
+from dfmp2.results.properties import GradientRecord
 from dfmp2.results.result import Result
 from dfmp2.runfile.failures import InUseError
 from dfmp2.runfile.identity import difference
 
-__all__ = ["GeometryJournal", "replace_text"]
+__all__ = ["GeometryJournal", "Point", "replace_text"]
 
 FORMAT = "dfmp2 geometry journal 1"
 
 OTHER = "name another trajectory (--trajectory), or start over (--restart)"
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A finished geometry.
+
+    Attributes
+    ----------
+    result : Result
+    gradient : GradientRecord
+        That of the result.
+    """
+
+    result: Result
+    gradient: GradientRecord
+
+    @classmethod
+    def of(cls, result: Result, source: str) -> Point:
+        """The point of a result, which must have a gradient; `source` is for the message."""
+        if result.gradient is None:
+            raise CheckpointError(f"{source}: has no gradient; {OTHER}")
+        return cls(result, result.gradient)
+
+    @property
+    def energy(self) -> float:
+        """Total energy of the method of the gradient, hartree."""
+        return self.result.energies[self.gradient.method]["total"]
+
+    @property
+    def coordinates(self) -> NDArray[np.float64]:
+        """Shape (natm, 3), bohr."""
+        return np.array(self.result.molecule.coordinates, dtype=np.float64)
 
 
 class GeometryJournal:
@@ -44,8 +78,8 @@ class GeometryJournal:
 
     Attributes
     ----------
-    results : list of Result
-        Each with a gradient, in the order in which they were computed.
+    points : list of Point
+        In the order in which they were computed.
     pending : ndarray, shape (natm, 3), float64, bohr, or None
         The geometry that was being computed when the process ended.
 
@@ -59,7 +93,7 @@ class GeometryJournal:
 
     def __init__(self, path: Path, fields: dict[str, Any], restart: bool = False) -> None:
         self.path = path
-        self.results: list[Result] = []
+        self.points: list[Point] = []
         self.pending: NDArray[np.float64] | None = None
         try:
             if restart and path.exists():
@@ -95,11 +129,13 @@ class GeometryJournal:
         self._append({"started": coordinates.tolist()})
         self.pending = coordinates
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result) -> Point:
         """Record the result of the geometry that was started."""
+        point = Point.of(result, str(self.path))
         self._append({"result": result.to_qcschema()})
-        self.results.append(result)
+        self.points.append(point)
         self.pending = None
+        return point
 
     def _append(self, entry: dict[str, Any]) -> None:
         try:
@@ -151,10 +187,8 @@ class GeometryJournal:
         elif "started" in entry:
             self.pending = np.array(entry["started"], dtype=np.float64)
         else:
-            result = Result.from_qcschema(entry["result"], f"{self.path}:{number}")
-            if result.gradient is None:
-                raise CheckpointError(f"{self.path}:{number}: has no gradient; {OTHER}")
-            self.results.append(result)
+            source = f"{self.path}:{number}"
+            self.points.append(Point.of(Result.from_qcschema(entry["result"], source), source))
             self.pending = None
 
     def _require_journal(self) -> None:

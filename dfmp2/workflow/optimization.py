@@ -30,7 +30,7 @@ from dfmp2.runfile.failures import InUseError
 from dfmp2.runfile.opening import SUFFIX, default_path
 from dfmp2.tensors.problem import Progress
 from dfmp2.workflow.derivatives import gradient_task
-from dfmp2.workflow.geometry_journal import GeometryJournal, replace_text
+from dfmp2.workflow.geometry_journal import GeometryJournal, Point, replace_text
 from dfmp2.workflow.jobs import PlannedJob, content_of, forecast_job, run_job
 
 __all__ = [
@@ -99,13 +99,13 @@ class Reports:
     iterations : Report or None
         Iterations of its SCF.
     geometry : callable
-        Called with the number of a finished geometry, from 0, its result, and whether it was
+        Called with the number of a finished geometry, from 0, the geometry, and whether it was
         computed now.
     """
 
     progress: Progress
     iterations: Report | None
-    geometry: Callable[[int, Result, bool], None]
+    geometry: Callable[[int, Point, bool], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +114,14 @@ class Optimization:
 
     Attributes
     ----------
-    results : tuple of Result
-        Each with its gradient; the last one is that of the final geometry.
+    points : tuple of Point
+        The last one is the final geometry.
     converged : bool
     why : str
         Why it did not converge.
     """
 
-    results: tuple[Result, ...]
+    points: tuple[Point, ...]
     converged: bool
     why: str = ""
 
@@ -224,35 +224,31 @@ class _Points:
         self, job: PlannedJob, course: Course, journal: GeometryJournal, reports: Reports
     ) -> None:
         self.job, self._course, self._journal, self._reports = job, course, journal, reports
-        self.visited: list[Result] = []
+        self.visited: list[Point] = []
         self._warned: set[str] = set()
 
     def at(self, coordinates: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Total energy (hartree) and gradient (hartree/bohr) at coordinates in bohr."""
         number = len(self.visited)
-        result, now = self._stored(coordinates), False
-        if result is None:
-            result, now = self._computed(number, coordinates), True
+        point, now = self._stored(coordinates), False
+        if point is None:
+            point, now = self._computed(number, coordinates), True
         self._course.run_file(number).unlink(missing_ok=True)
-        self.visited.append(result)
+        self.visited.append(point)
         if now:
             self.write_trajectory()
-        self._reports.geometry(number, result, now)
-        assert result.gradient is not None
-        energy = result.energies[result.gradient.method]["total"]
-        return energy, np.array(result.gradient.de, dtype=np.float64)
+        self._reports.geometry(number, point, now)
+        return point.energy, np.array(point.gradient.de, dtype=np.float64)
 
-    def _stored(self, coordinates: NDArray[np.float64]) -> Result | None:
+    def _stored(self, coordinates: NDArray[np.float64]) -> Point | None:
         """A finished geometry at these coordinates.
 
         Another version of geomeTRIC, or other thresholds, may take another path, so all are tried.
         """
-        for found in self._journal.results:
-            if _near(np.array(found.molecule.coordinates), coordinates):
-                return found
-        return None
+        near = (p for p in self._journal.points if _near(p.coordinates, coordinates))
+        return next(near, None)
 
-    def _computed(self, number: int, coordinates: NDArray[np.float64]) -> Result:
+    def _computed(self, number: int, coordinates: NDArray[np.float64]) -> Point:
         pending = self._journal.pending
         if pending is not None and _near(pending, coordinates):
             coordinates = pending  # the very numbers that its run file was made for
@@ -260,8 +256,7 @@ class _Points:
             self._journal.start(coordinates)
         with self._new_warnings():
             result = self._result(number, coordinates)
-        self._journal.add(result)
-        return result
+        return self._journal.add(result)
 
     def _result(self, number: int, coordinates: NDArray[np.float64]) -> Result:
         mol = self.job.mol.set_geom_(coordinates, unit="Bohr", inplace=False)
@@ -296,21 +291,20 @@ class _Points:
         """Replace the trajectory by all geometries so far."""
         path = self._course.trajectory
         with translated(f"{path}: writing the trajectory"):
-            replace_text(path, "".join(_frame(n, r) for n, r in enumerate(self.visited)))
+            replace_text(path, "".join(_frame(n, p) for n, p in enumerate(self.visited)))
 
 
 def _near(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     return one.shape == other.shape and bool(np.abs(one - other).max() < SAME_PLACE)
 
 
-def _frame(number: int, result: Result) -> str:
+def _frame(number: int, point: Point) -> str:
     """A geometry in XYZ format, in Å. The names of the comment line carry their units."""
     from pyscf.lib import param
 
-    gradient, mol = result.gradient, result.molecule
-    assert gradient is not None
+    gradient, mol = point.gradient, point.result.molecule
     comment = (
-        f"step={number} energy_hartree={result.energies[gradient.method]['total']:.10f} "
+        f"step={number} energy_hartree={point.energy:.10f} "
         f"largest_gradient_hartree_per_bohr={gradient.largest:.3e} method={gradient.method} "
         f"charge={mol.charge} multiplicity={mol.spin + 1}"
     )
@@ -329,7 +323,7 @@ def _run_geometric(points: _Points, course: Course, folder: str) -> str:
     start = points.job.mol.atom_coords()
     natm = len(start)
 
-    class Points(Engine):  # type: ignore[misc]
+    class Evaluations(Engine):  # type: ignore[misc]
         def calc_new(self, coords: NDArray[np.float64], dirname: str) -> dict[str, Any]:
             energy, gradient = points.at(coords.reshape(natm, 3).copy())
             return {"energy": energy, "gradient": gradient.ravel()}
@@ -338,7 +332,7 @@ def _run_geometric(points: _Points, course: Course, folder: str) -> str:
     atoms.elem = [element_of(points.job.mol.atom_symbol(i))[0] for i in range(natm)]
     atoms.xyzs = [start * optimize.bohr2ang]
     atoms.build_topology()
-    engine = Points(atoms)
+    engine = Evaluations(atoms)
     chosen = params.OptParams(convergence_set=course.convergence, maxiter=course.max_steps)
     coordinates = internal.DelocalizedInternalCoordinates(
         atoms, build=True, connect=False, addcart=False

@@ -23,7 +23,7 @@ from tests.systems import ROOT, rng
 
 pytest.importorskip("geometric")
 
-H2 = "2\nhydrogen; charge=0 spin=0\nH 0 0 0\nH 0 0 0.9\n"
+H2 = "2\nhydrogen; charge=0 spin=0\nH 0 0 0\nH 0 0 0.78\n"
 BASIS = ("--basis", "sto-3g", "--quiet")
 
 

@@ -107,6 +107,10 @@ def test_next_geometry_starts_from_the_density_before() -> None:
 )
 def test_mistakes_are_errors(change: Any, says: str) -> None:
     h2 = atoms()
-    with pytest.raises(InputError, match=says):
+
+    def changed() -> None:
         change(h2)
         h2.get_forces()
+
+    with pytest.raises(InputError, match=says):
+        changed()

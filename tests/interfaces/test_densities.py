@@ -54,7 +54,7 @@ def test_density_in_the_orbitals_of_the_class(tmp_path: Path) -> None:
     mp.set(checkpoint=str(file)).run()
     mf = mp._scf
     turned = mf.mo_coeff.copy()
-    pi = [i for i in range(6) if abs(mf.mo_energy[i] - mf.mo_energy[i + 1]) < 1e-8][0]
+    pi = int(np.flatnonzero(np.diff(mf.mo_energy) < 1e-8)[0])
     turned[:, [pi, pi + 1]] = mf.mo_coeff[:, [pi, pi + 1]] @ [[0.6, 0.8], [-0.8, 0.6]]
     again = converge(mp.mol)
     again.mo_coeff, again.mo_energy, again.e_tot = turned, mf.mo_energy, mf.e_tot
