@@ -11,7 +11,7 @@ import numpy as np
 
 from dfmp2.backends.numba_cache import compiled
 
-__all__ = ["amplitudes_opposite_spin", "amplitudes_square"]
+__all__ = ["amplitudes_opposite_spin", "amplitudes_square", "near_occupied"]
 
 TILE = 64
 """As of `dfmp2.backends.reduction`."""
@@ -227,5 +227,67 @@ def _opposite_spin(t, energies, near, own, share, w, sums):  # type: ignore[no-u
             near_b[n] += count * straight * near_sum
 
 
+def _near_occupied(w, near, energies, own, share, sums):  # type: ignore[no-untyped-def]
+    """The sums of a `NearOccupied` over one share of the partners.
+
+    Parameters
+    ----------
+    w : ndarray, shape (nj, nvir_b, ni, nvir_a)
+    near : tuple
+        `pairs` and `of_j`.
+    energies : tuple of ndarray
+        `e_pairs`, `e_partners`, `e_a` and `e_b`.
+    own : tuple of float
+        straight, turned and kappa of a `PairWeights`.
+    share : tuple of int
+        Number of this share, and number of shares.
+    sums : ndarray, shape (npair,)
+        Changed in place.
+    """
+    pairs, of_j = near
+    e_pairs, e_partners, e_a, e_b = energies
+    straight, turned, kappa = own
+    na, nb, regular = len(e_a), len(e_b), kappa < np.inf
+    mirror, slope = np.zeros((TILE, TILE), dtype=w.dtype), np.ones(TILE)
+    damped_a, damped_b = np.ones(na), np.ones(nb)
+    for x in range(share[0], len(e_partners), share[1]):
+        for n in range(len(pairs)):
+            e_ij = e_pairs[n] + e_partners[x]
+            j, i, other_j, other_i = x, pairs[n, 0], x, pairs[n, 1]
+            if of_j:
+                j, i, other_j, other_i = i, j, other_i, other_j
+            if regular:
+                middle = 0.5 * (e_a.min() - e_b.min() + e_ij)
+                for a in range(na):
+                    damped_a[a] = np.exp(-kappa * (e_a[a] - middle))
+                for b in range(nb):
+                    damped_b[b] = np.exp(-kappa * (e_b[b] - e_ij + middle))
+            total = 0.0
+            for b0 in range(0, nb, TILE):
+                for a0 in range(0, na, TILE):
+                    height, width = min(TILE, nb - b0), min(TILE, na - a0)
+                    if turned != 0.0:
+                        for a in range(width):
+                            line = w[other_j, a0 + a, other_i, b0 : b0 + height]
+                            for b in range(height):
+                                mirror[b, a] = line[b]
+                    for b in range(height):
+                        left = w[j, b0 + b, i, a0 : a0 + width]
+                        right = w[other_j, b0 + b, other_i, a0 : a0 + width]
+                        image = mirror[b]
+                        if regular:
+                            g, e_0 = damped_b[b0 + b], e_b[b0 + b] - e_ij
+                            for a in range(width):
+                                e = g * damped_a[a0 + a]
+                                ratio = 1.0 / (1.0 - e)
+                                slope[a] = 1.0 - 2.0 * kappa * (e_0 + e_a[a0 + a]) * e * ratio
+                                slope[a] *= ratio * ratio
+                        for a in range(width):
+                            z = straight * right[a] + turned * image[a]
+                            total += slope[a] * left[a] * z
+            sums[n] += total
+
+
 amplitudes_square = compiled(_square)
+near_occupied = compiled(_near_occupied)
 amplitudes_opposite_spin = compiled(_opposite_spin)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,15 @@ from dfmp2.results.variants import Weights
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AmplitudeBlock", "AmplitudeSums", "NearPairs", "PairWeights", "overlap", "reduced"]
+__all__ = [
+    "AmplitudeBlock",
+    "AmplitudeSums",
+    "NearOccupied",
+    "NearPairs",
+    "PairWeights",
+    "overlaps",
+    "reduced",
+]
 
 
 @dataclass(frozen=True)
@@ -244,24 +252,54 @@ def reduced(block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
     return AmplitudeSums(occ, vir_a, vir_b, near_a, near_b)
 
 
-def overlap(left: Tensor, right: Tensor, weights: PairWeights, gap: tuple[Any, ...]) -> float:
-    """The sum W Z q of two occupied orbitals of almost the same energy over the same partners.
+@dataclass(frozen=True, eq=False)
+class NearOccupied:
+    """Pairs of occupied orbitals of almost the same energy in a tile W[j,b,i,a].
+
+    Attributes
+    ----------
+    pairs : ndarray, shape (npair, 2), int64
+        Places in the tile, all of the i or all of the j.
+    of_j : bool
+        Which. The sum goes over the other axis.
+    e_pairs : ndarray, shape (npair,), float64, hartree
+        Mean energy of both orbitals.
+    e_partners : ndarray, float64, hartree
+        Energies of the orbitals of the other axis.
+    e_a, e_b : ndarray, shapes (nvir_a,) and (nvir_b,), float64, hartree
+    weights : PairWeights
+    """
+
+    pairs: NDArray[np.int64]
+    of_j: bool
+    e_pairs: Array
+    e_partners: Array
+    e_a: Array
+    e_b: Array
+    weights: PairWeights
+
+
+def overlaps(near: NearOccupied, w: Tensor) -> Array:
+    """The sum W Z q of each pair over partners and virtual orbitals, by operations of torch.
 
     Parameters
     ----------
-    left, right : torch.Tensor, shape (nj, nvir_b, nvir_a)
-        W of both.
-    weights : PairWeights
-    gap : tuple of ndarray
-        e_a, e_b, and the sum of the partner's energy and the mean of both energies, hartree.
+    near : NearOccupied
+    w : torch.Tensor, shape (nj, nvir_b, ni, nvir_a)
+
+    Returns
+    -------
+    ndarray, shape (npair,), float64
     """
     import torch
 
-    z = weights.straight * right
-    if weights.turned:
-        z = z + weights.turned * right.mT
-    z = z * left
-    if weights.kappa != np.inf:
-        e_a, e_b, e_ij = (torch.as_tensor(x).to(left.device) for x in gap)
-        z = z * _slopes(e_b[:, None] + e_a - e_ij[:, None, None], weights.kappa)[1]
-    return float(z.sum(dtype=torch.float64))
+    own, found = near.weights, np.zeros(len(near.pairs))
+    energies = (near.e_a, near.e_b, near.e_partners)
+    e_a, e_b, e_k = (torch.as_tensor(x).to(w.device) for x in energies)
+    tile = w.transpose(1, 2) if near.of_j else w.permute(2, 0, 1, 3)  # of the pairs, first
+    for n, (p, q) in enumerate(near.pairs.tolist()):
+        left, right = tile[p].to(torch.float64), tile[q].to(torch.float64)
+        z = own.straight * right + own.turned * right.mT if own.turned else own.straight * right
+        gap = e_b[:, None] + e_a - (e_k + near.e_pairs[n])[:, None, None]
+        found[n] = float((left * z * _slopes(gap, own.kappa)[1]).sum())
+    return found

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from dfmp2.backends.amplitudes import AmplitudeBlock, AmplitudeSums
+from dfmp2.backends.amplitudes import AmplitudeBlock, AmplitudeSums, NearOccupied
 from dfmp2.backends.launching import overwrite
 from dfmp2.backends.protocol import Array, Backend, Engine, PairBlock, TBlock, Tensor
 from dfmp2.errors import DeviceLostError, KernelError, NkiFallbackWarning
@@ -205,10 +205,21 @@ class RecordingBackend:
         local = replace(block, t=moved(block.t, self.current, own))
         start = time.perf_counter()
         sums: AmplitudeSums = own.amplitudes(local, w)
-        seconds, dtype = time.perf_counter() - start, str(local.t.dtype).removeprefix("torch.")
-        flops = 16.0 * local.t.numel()  # two products, the quotient, W, W Z, and four sums
-        self.provenance.add("amplitudes", own.where, dtype, seconds, flops)
+        # two products, the quotient, W, W Z, and four sums
+        self._add("amplitudes", w, time.perf_counter() - start, 16.0 * local.t.numel())
         return sums
+
+    def overlaps(self, near: NearOccupied, w: Tensor) -> Array:
+        """As `dfmp2.backends.torch.TorchBackend.overlaps`."""
+        start = time.perf_counter()
+        sums: Array = self.elementwise.overlaps(near, w)
+        each = 5.0 * len(near.e_partners) * len(near.e_a) * len(near.e_b)
+        self._add("overlaps", w, time.perf_counter() - start, each * len(near.pairs))
+        return sums
+
+    def _add(self, operation: str, w: Tensor, seconds: float, flops: float) -> None:
+        dtype = str(w.dtype).removeprefix("torch.")
+        self.provenance.add(operation, self.elementwise.where, dtype, seconds, flops)
 
 
 def moved(x: Tensor, source: Backend, target: Backend) -> Tensor:

@@ -20,7 +20,13 @@ from threading import Barrier, Lock
 import numpy as np
 import torch
 
-from dfmp2.backends.amplitudes import AmplitudeBlock, AmplitudeSums, reduced
+from dfmp2.backends.amplitudes import (
+    AmplitudeBlock,
+    AmplitudeSums,
+    NearOccupied,
+    overlaps,
+    reduced,
+)
 from dfmp2.backends.cuda import CudaEngine, free_memory
 from dfmp2.backends.gemm_library import (
     Product,
@@ -428,6 +434,25 @@ class TorchBackend:
 
         list(self._pool.map(share, range(workers)))
         return AmplitudeSums.total(made)
+
+    def overlaps(self, near: NearOccupied, w: Tensor) -> Array:
+        """The sum W Z q of each pair over partners and virtual orbitals."""
+        if self.device.type != "cpu":
+            return overlaps(near, w)
+        from dfmp2.backends.amplitude_kernel import near_occupied
+
+        workers = min(self.threads, len(near.e_partners))
+        sums = np.zeros((workers, len(near.pairs)))
+        energies = (near.e_pairs, near.e_partners, near.e_a, near.e_b)
+        own = (near.weights.straight, near.weights.turned, near.weights.kappa)
+
+        def share(part: int) -> None:
+            pairs = (near.pairs, near.of_j)
+            near_occupied(w.numpy(), pairs, energies, own, (part, workers), sums[part])
+
+        list(self._pool.map(share, range(workers)))
+        found: Array = sums.sum(axis=0)
+        return found
 
 
 def _put_transformed(full: Tensor, out: Tensor) -> None:

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.backends.amplitudes import AmplitudeBlock, NearPairs, PairWeights, overlap
+from dfmp2.backends.amplitudes import AmplitudeBlock, NearOccupied, NearPairs, PairWeights
 from dfmp2.backends.protocol import Array, PairCase, TBlock, Tensor
 from dfmp2.backends.recording import moved
 from dfmp2.errors import InputError
@@ -54,6 +54,10 @@ __all__ = ["NEAR", "PairDensities", "SpinDensities", "pair_densities", "weights_
 NEAR = 1e-4
 """Hartree. Elements of dE/dF between orbitals that are closer than this are summed from W. At this
 distance the difference of X, whose rounding error is about 1e-15, has an error of 1e-11."""
+
+NEAR_SINGLE = 5e-3, 2e-2
+"""The same for occupied and for virtual orbitals where W or the products are in float32. Summing
+elements of virtual orbitals is cheaper, and there are more of them."""
 
 Indices = NDArray[np.intp]
 
@@ -165,7 +169,7 @@ class _Block:
     ----------
     spin : int
     own : ndarray of int
-        Their places in the spin block.
+        Their places in the spin block, ascending.
     index : ndarray of int
         The same, counted over both spins.
     """
@@ -199,8 +203,8 @@ class _Sums:
     vir_values: Array
 
     @classmethod
-    def of(cls, spin: SpinBlock) -> _Sums:
-        occ, vir = NearPairs.of(spin.e_occ, NEAR), NearPairs.of(spin.e_vir, NEAR)
+    def of(cls, spin: SpinBlock, near: tuple[float, float]) -> _Sums:
+        occ, vir = NearPairs.of(spin.e_occ, near[0]), NearPairs.of(spin.e_vir, near[1])
         counts = (spin.nocc, spin.nvir, len(occ.pairs), len(vir.pairs))
         return cls(occ, vir, *(np.zeros(count) for count in counts))
 
@@ -212,12 +216,15 @@ class _Pass:
         self._plan: GradientPlan = plan.gradient
         self._b, self._work, self._backend = b, work, work.backend
         self._weights, self._kappas = weights, problem.settings.kappa
-        self._own, self._work_sizes = self._backend.elementwise, plan.sizes
+        self._own, self._naux = self._backend.elementwise, plan.sizes.naux
+        on_nki = self._own is not self._backend.current
+        self._distances = NEAR_SINGLE if b.rounded or on_nki else (NEAR, NEAR)
+        self._dtype = np.float32 if b.rounded and not on_nki else np.float64  # of W
         nocc, sizes = self._reference.nocc, plan.sizes
         self.energies = np.zeros((2 + 2 * len(self._kappas), nocc, nocc))
         in_memory = self._plan.in_memory
         self.gamma: HeldGamma = GammaInMemory(sizes, self._own) if in_memory else GammaOnDisk(sizes)
-        self._sums = [_Sums.of(spin) for spin in self._reference.spins]
+        self._sums = [_Sums.of(spin, self._distances) for spin in self._reference.spins]
         self._blocks = list(self._chosen_blocks())
         self._near = self._near_by_blocks()
         self._memory = self._tile_memory(self._plan.block, self._plan.block)
@@ -227,25 +234,26 @@ class _Pass:
         first, most = 0, self._plan.block
         for number, spin in enumerate(self._reference.spins):
             order = np.argsort(spin.e_occ, kind="stable")
-            groups = np.split(order, np.flatnonzero(np.diff(spin.e_occ[order]) > NEAR) + 1)
-            block: list[int] = []
+            groups = np.split(
+                order, np.flatnonzero(np.diff(spin.e_occ[order]) > self._distances[0]) + 1
+            )
+            blocks: list[list[int]] = [[]]
             for group in groups if spin.nvir else []:
-                if block and len(block) + len(group) > most:
-                    yield _Block(number, np.array(block), first + np.array(block))
-                    block = []
+                if len(blocks[-1]) + len(group) > most:
+                    blocks.append([])
                 for i in group.tolist():
-                    if len(block) == most:  # more near orbitals than fit
-                        yield _Block(number, np.array(block), first + np.array(block))
-                        block = []
-                    block.append(i)
-            if block:
-                yield _Block(number, np.array(block), first + np.array(block))
+                    if len(blocks[-1]) == most:  # more near orbitals than fit
+                        blocks.append([])
+                    blocks[-1].append(i)
+            for block in filter(None, blocks):
+                own = np.sort(block)
+                yield _Block(number, own, first + own)
             first += spin.nocc
 
     def _tile_memory(self, ni: int, nj: int) -> Tensor:
         """Memory for a tile W[j,b,i,a] of any spins."""
         nvir = max(spin.nvir for spin in self._reference.spins)
-        return self._own.asarray(np.empty(ni * nj * nvir * nvir))
+        return self._own.asarray(np.empty(ni * nj * nvir * nvir, dtype=self._dtype))
 
     def _rows(self, block: _Block) -> Tensor:
         """B of a block as [(i,a),P]."""
@@ -280,10 +288,9 @@ class _Pass:
         if i is not j:
             part = backend.gemm(matrix, rows_i)
             self.gamma.add(j.index, moved(part, backend.current, self._own), factor)
-        self._near_occupied(w, i, j, self._near.get((number_i, number_i), ()))
+        self._near_occupied(w, (i, j), self._near.get((number_i, number_i), ()))
         if i is not j:
-            turned = w.permute(2, 3, 0, 1)
-            self._near_occupied(turned, j, i, self._near.get((number_j, number_j), ()))
+            self._near_occupied(w, (i, j), self._near.get((number_j, number_j), ()), of_j=True)
 
     def _amplitudes(
         self, i: _Block, j: _Block, rows_i: Tensor, rows_j: Tensor, count: bool
@@ -328,16 +335,29 @@ class _Pass:
                 sums.vir_values += near
         return w
 
-    def _near_occupied(self, w: Tensor, i: _Block, j: _Block, near: Sequence[_Near]) -> None:
-        """Add the sums over the orbitals of j for near orbitals of i; W[j,b,i,a]."""
-        spin_i, spin_j = self._reference.spins[i.spin], self._reference.spins[j.spin]
-        weights = PairWeights.of(self._weights, self._case(i, j))
-        place = {int(orbital): n for n, orbital in enumerate(i.own)}
-        for one in near:
-            middle = (spin_i.e_occ[one.p] + spin_i.e_occ[one.q]) / 2
-            gap = (spin_i.e_vir, spin_j.e_vir, middle + spin_j.e_occ[j.own])
-            found = overlap(w[:, :, place[one.p]], w[:, :, place[one.q]], weights, gap)
-            self._sums[i.spin].occ_values[one.number] -= weights.times * found
+    def _near_occupied(
+        self, w: Tensor, tile: tuple[_Block, _Block], near: Sequence[_Near], of_j: bool = False
+    ) -> None:
+        """Add the sums for near orbitals of i (or j), over the orbitals of the other block."""
+        if not near:
+            return
+        own, other = tile[::-1] if of_j else tile
+        spins = self._reference.spins
+        e_own, e_other = spins[own.spin].e_occ, spins[other.spin].e_occ
+        pairs = np.array([(one.p, one.q) for one in near])
+        weights = PairWeights.of(self._weights, self._case(own, other))
+        block = NearOccupied(
+            pairs=np.searchsorted(own.own, pairs),
+            of_j=of_j,
+            e_pairs=e_own[pairs].mean(axis=1),
+            e_partners=e_other[other.own],
+            e_a=spins[tile[0].spin].e_vir,
+            e_b=spins[tile[1].spin].e_vir,
+            weights=weights,
+        )
+        numbers = [one.number for one in near]
+        found = self._backend.overlaps(block, w)
+        self._sums[own.spin].occ_values[numbers] -= weights.times * found
 
     def _near_by_blocks(self) -> dict[tuple[int, int], list[_Near]]:
         """The pairs of near occupied orbitals by the numbers of their blocks."""
@@ -367,7 +387,7 @@ class _Pass:
                     some = slice(start, start + half)
                     j = _Block(partner.spin, partner.own[some], partner.index[some])
                     w = self._amplitudes(i, j, rows, self._rows(j), count=False)
-                    self._near_occupied(w, i, j, near)
+                    self._near_occupied(w, (i, j), near)
 
     def _first(self, spin: int) -> int:
         return sum(one.nocc for one in self._reference.spins[:spin])
@@ -377,14 +397,11 @@ class _Pass:
         found = []
         for number, (spin, sums) in enumerate(zip(self._reference.spins, self._sums, strict=True)):
             x_occ, x_vir = self._rotations(number)
-            found.append(
-                SpinDensities(
-                    p_occ=_completed(x_occ, spin.e_occ, sums.near_occ, sums.occ, sums.occ_values),
-                    p_vir=_completed(x_vir, spin.e_vir, sums.near_vir, sums.vir, sums.vir_values),
-                    x_occ=x_occ,
-                    x_vir=x_vir,
-                )
-            )
+            p_occ = sums.near_occ.symmetric(sums.occ, sums.occ_values)
+            p_vir = sums.near_vir.symmetric(sums.vir, sums.vir_values)
+            _complete(p_occ, x_occ, spin.e_occ, self._distances[0])
+            _complete(p_vir, x_vir, spin.e_vir, self._distances[1])
+            found.append(SpinDensities(p_occ, p_vir, x_occ, x_vir))
         return tuple(found)
 
     def _rotations(self, number: int) -> tuple[Array, Array]:
@@ -392,23 +409,20 @@ class _Pass:
         spin, own = self._reference.spins[number], self._own
         x_occ, x_vir = np.zeros((spin.nocc, spin.nocc)), np.zeros((spin.nvir, spin.nvir))
         blocks = [block for block in self._blocks if block.spin == number]
-        naux = self._work_sizes.naux
         for i in blocks:
             gamma = own.asarray(self.gamma.some(i.index).swapaxes(1, 2))  # [i,a,P]
             for j in blocks:
                 b = moved(self._rows(j), self._backend.current, own).to(gamma.dtype)
-                product = gamma.reshape(len(i.own), -1) @ b.view(len(j.own), -1).T
+                product = gamma.reshape(len(i.own), -1) @ b.reshape(len(j.own), -1).T
                 x_occ[np.ix_(i.own, j.own)] = own.to_host(product)
                 if j is i:
-                    b = b.view(len(j.own), spin.nvir, naux)
+                    b = b.reshape(len(j.own), spin.nvir, self._naux)
                     x_vir += own.to_host(sum(g @ one.T for g, one in zip(gamma, b, strict=True)))
         return x_occ, x_vir
 
 
-def _completed(x: Array, e: Array, near: NearPairs, diagonal: Array, values: Array) -> Array:
-    """dE/dF of one block: by the difference of X, and by the sums for near orbitals."""
+def _complete(p: Array, x: Array, e: Array, distance: float) -> None:
+    """Add dE/dF between orbitals that are further apart than `distance`."""
     gap = e[:, None] - e
-    far = np.abs(gap) > NEAR
-    found = near.symmetric(diagonal, values)
-    found[far] = ((x - x.T)[far]) / (2 * gap[far])
-    return found
+    far = np.abs(gap) > distance
+    p[far] = (x - x.T)[far] / (2 * gap[far])

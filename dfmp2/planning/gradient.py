@@ -66,13 +66,21 @@ def with_gradient(plan: Plan, threads: int = 1) -> Plan:
             f"{-(-(OVERHEAD + least) // BYTES_PER_MB):.0f} MB; raise max_memory (--max-memory) or "
             "freeze the core"
         )
-    flops = {**plan.flops, **_flops(plan)}
-    return replace(plan, gradient=made, peak=max(plan.peak, made.peak), flops=flops)
+    memory = {
+        **plan.memory,
+        "gamma[i,P,a]": _gamma(plan.sizes) / BYTES_PER_MB if made.in_memory else 0.0,
+        "tiles of W, B and gamma": _bytes(plan.sizes, made.block) / BYTES_PER_MB,
+    }
+    peak = max(plan.peak, made.peak)
+    return replace(plan, gradient=made, memory=memory, peak=peak, flops=_flops(plan))
+
+
+def _gamma(sizes: Sizes) -> int:
+    return BYTES_PER_DOUBLE * sizes.elements * sizes.naux
 
 
 def _bytes(sizes: Sizes, block: int) -> int:
     """Tiles of one pair of blocks: W, T of one orbital and its sums; B of both, and a product."""
-    block = min(block, max(sizes.nocc, 1))
     numbers = (block + 3) * block * sizes.nvir**2 + 3 * block * sizes.nvir * sizes.naux
     return BYTES_PER_DOUBLE * numbers
 
@@ -80,53 +88,45 @@ def _bytes(sizes: Sizes, block: int) -> int:
 def _planned(plan: Plan) -> GradientPlan | None:
     """The largest blocks that fit, with gamma in memory if one of them does."""
     sizes = plan.sizes
-    gamma = BYTES_PER_DOUBLE * sizes.elements * sizes.naux
-    held = gamma if plan.in_memory else 0  # B
+    gamma = _gamma(sizes)
+    held = gamma if plan.in_memory else 0  # B has the same size
     free = plan.max_memory * BYTES_PER_MB - OVERHEAD - held
-    for own in (gamma, 0):
-        if own and not plan.in_memory:
-            continue
-        block = BLOCK
-        while block > 1 and (
-            own + _bytes(sizes, block) > free
-            or BYTES_PER_DOUBLE * (block * sizes.nvir) ** 2 > TILE_BYTES
-        ):
-            block -= 1
-        used = own + _bytes(sizes, block)
-        if used <= free:
-            return GradientPlan(
-                block=block,
-                in_memory=own == gamma,
-                memory={
-                    "gamma[i,P,a]": own / BYTES_PER_MB,
-                    "tiles of W, B and gamma": _bytes(sizes, block) / BYTES_PER_MB,
-                },
-                peak=(OVERHEAD + held + used) / BYTES_PER_MB,
-                disk=0.0
-                if own == gamma
-                else BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux / BYTES_PER_MB,
-            )
+    for own in (gamma, 0) if plan.in_memory else (0,):
+        block = next(
+            (n for n in range(_largest(sizes), 0, -1) if own + _bytes(sizes, n) <= free), 0
+        )
+        if block:
+            peak = (OVERHEAD + held + own + _bytes(sizes, block)) / BYTES_PER_MB
+            rows = BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux / BYTES_PER_MB
+            return GradientPlan(block, own > 0, peak, 0.0 if own else rows)
     return None
+
+
+def _largest(sizes: Sizes) -> int:
+    """Orbitals of a block with enough memory."""
+    most = int((TILE_BYTES / BYTES_PER_DOUBLE) ** 0.5 / max(sizes.nvir, 1))
+    return max(1, min(BLOCK, most, sizes.nocc))
 
 
 def _flops(plan: Plan) -> dict[str, float]:
     """T once, and two products of its size for gamma."""
     naux = plan.sizes.naux
     elements = plan.flops[Stage.PAIRS.value] / (2.0 * naux + 8)
-    return {Stage.DENSITIES.value: elements * (6.0 * naux + 24)}
+    return {**plan.flops, Stage.DENSITIES.value: elements * (6.0 * naux + 24)}
 
 
 def _on_gpu(plan: Plan) -> Plan:
-    """B and gamma on the GPU, as are the tiles; gamma is copied to the host block by block."""
-    sizes = plan.sizes
-    block = BLOCK
-    while block > 1 and BYTES_PER_DOUBLE * (block * sizes.nvir) ** 2 > TILE_BYTES:
-        block -= 1
+    """B, gamma and the tiles are on the GPU. Gamma is copied to the host block by block."""
+    sizes, block = plan.sizes, _largest(plan.sizes)
+    temporaries = 8 * BYTES_PER_DOUBLE * block * sizes.nvir**2  # of operations on T of one orbital
+    tiles = (_bytes(sizes, block) + temporaries) / BYTES_PER_MB
     gamma = plan.device_memory["B[i,P,a]"]
-    tiles = (_bytes(sizes, block) + 8 * BYTES_PER_DOUBLE * block * sizes.nvir**2) / BYTES_PER_MB
     memory = {**plan.device_memory, "gamma[i,P,a]": gamma, "tiles of W, B and gamma": tiles}
-    always = {"B[i,P,a]": memory["B[i,P,a]"], "libraries": memory["libraries"]}
-    peak = max(plan.device_peak, sum(always.values()) + gamma + tiles)
-    made = GradientPlan(block, True, {}, plan.peak, 0.0)
-    flops = {**plan.flops, **_flops(plan)}
-    return replace(plan, gradient=made, device_memory=memory, device_peak=peak, flops=flops)
+    peak = max(plan.device_peak, 2 * gamma + memory["libraries"] + tiles)
+    return replace(
+        plan,
+        gradient=GradientPlan(block, True, plan.peak, 0.0),
+        device_memory=memory,
+        device_peak=peak,
+        flops=_flops(plan),
+    )

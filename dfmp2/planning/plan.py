@@ -69,8 +69,6 @@ class GradientPlan:
         Occupied orbitals in a block of pairs, at most.
     in_memory : bool
         Whether gamma[i,P,a] = dE/dB is in memory, or in a temporary file.
-    memory : dict of str to float
-        MB by item, beside those of `Plan.memory` that stay during this stage.
     peak : float
         Peak memory of the stage, MB.
     disk : float
@@ -79,7 +77,6 @@ class GradientPlan:
 
     block: int
     in_memory: bool
-    memory: dict[str, float]
     peak: float
     disk: float
 
@@ -122,7 +119,7 @@ class Plan:
     device_peak : float
         Peak memory on the GPU, MB.
     gradient : GradientPlan or None
-        Not None in the plan of a gradient. `peak`, `flops` and `device_peak` then include it.
+        Not None in the plan of a gradient. The memory, the peaks and `flops` then include it.
     """
 
     sizes: Sizes

@@ -36,10 +36,18 @@ class OrbitalBlocks:
 
 
 class HeldB(Protocol):
-    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha."""
+    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha.
+
+    Attributes
+    ----------
+    rounded : bool
+        Whether it returns float32.
+    """
+
+    rounded: bool
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
-        """A copy of the B of some orbitals of one spin in float64."""
+        """A copy of the B of some orbitals of one spin."""
 
     def move(self, backend: RecordingBackend) -> None:
         """Return tensors of the backend of this stage from now on."""
@@ -65,6 +73,7 @@ class InMemory:
 
     def __init__(self, spins: Sequence[Tensor], backend: Backend) -> None:
         self.spins, self._backend = list(spins), backend
+        self.rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals."""
@@ -79,6 +88,7 @@ class InMemory:
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
+        self.rounded = True
         for number, b in enumerate(self.spins):
             self.spins[number] = backend.to_float32(b)
 
@@ -109,21 +119,21 @@ class OnDisk:
 
     def __init__(self, rows: Rows, sizes: Sizes) -> None:
         self._rows, self._sizes = rows, sizes
-        self._rounded = False
+        self.rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals."""
         memory = self._shaped(self._memory(len(index)), int(index[0]), len(index))
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
-        return backend.asarray(memory.swapaxes(1, 2))
+        return self._tensor(memory, backend)
 
     def move(self, backend: RecordingBackend) -> None:
         """Do nothing: rows become tensors when they are read."""
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round each block when it is read."""
-        self._rounded = True
+        self.rounded = True
 
     def pair_blocks(
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
@@ -161,4 +171,4 @@ class OnDisk:
 
     def _tensor(self, rows: NDArray[np.float64], backend: RecordingBackend) -> Tensor:
         b = backend.asarray(rows.swapaxes(1, 2))
-        return backend.to_float32(b) if self._rounded else b
+        return backend.to_float32(b) if self.rounded else b
