@@ -230,6 +230,7 @@ def plan_text(
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         *_b_rows(plan, plan.nki_block if on_nki else plan.occ_block),
+        *_gradient_rows(plan),
     ]
     on_gpu = {"peak (forecast)": plan.device_peak} if plan.device_memory else {}
     megabytes = {
@@ -243,6 +244,8 @@ def plan_text(
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
     rows += _time_rows(times)
+    if plan.gradient is not None:
+        rows.append(("time of the gradient", "no forecast; the times above are for energies alone"))
     return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows)]) + "\n"
 
 
@@ -258,6 +261,17 @@ def _time_rows(times: TimeForecast) -> list[tuple[str, str]]:
         total = f"{duration(sum(times.stages.values()))}{without}"
         rows.append(("time, DF-MP2 part in all", total))
     return rows
+
+
+def _gradient_rows(plan: Plan) -> list[tuple[str, str]]:
+    """What the pair densities of a gradient need; no rows for energies."""
+    if (found := plan.gradient) is None:
+        return []
+    place = "in memory" if found.in_memory else f"in a temporary file of {found.disk:.1f} MB"
+    return [
+        ("gamma[i,P,a] of the gradient", place),
+        ("pair blocks of the gradient", f"{found.block} x {found.block} occupied orbitals"),
+    ]
 
 
 def _b_rows(plan: Plan, block: int) -> list[tuple[str, str]]:

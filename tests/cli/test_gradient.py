@@ -152,11 +152,3 @@ def test_dipole_of_an_ion_names_its_origin(tmp_path: Path) -> None:
     ion = file_with(tmp_path, "ion.xyz", LIH.replace("charge=0 spin=0", "charge=1 spin=1"))
     done = run("run", ion, "--properties")
     assert "properties of MP2 (about the origin of the coordinates)" in done.stdout
-
-
-def test_reference_without_gradient(tmp_path: Path) -> None:
-    atom = file_with(tmp_path, "h.xyz", "1\ncharge=0 spin=1\nH 0 0 0\n")
-    done = run("gradient", atom, "--reference", "rohf")
-    assert done.exit_code == 2
-    assert "ROHF" in done.stderr
-    assert "Traceback" not in done.stderr

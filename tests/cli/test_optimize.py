@@ -185,44 +185,54 @@ def test_stopped_at_any_write(h2: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not list(Path().glob("*.dfmp2.h5"))
 
 
-def _command(*options: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "dfmp2", "optimize", *options],
+WORKER = """
+import sys
+import geometric.optimize, pyscf.scf, torch
+import dfmp2.cli.optimize, dfmp2.workflow.optimization
+print("ready", flush=True)
+from dfmp2.cli import main
+main(sys.argv[1:])
+"""
+
+
+def _killed_after(seconds: float | None, *command: str) -> tuple[int, float]:
+    """Exit code and seconds of a process, which is killed so long after its imports."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WORKER, "optimize", *command],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def _same_after_kills(molecule: str, basis: str, kills: int, seed: int) -> None:
-    """Kill a series of processes at random instants of an optimisation; the last one finishes."""
-    options = (molecule, "--basis", basis, "--quiet", "--trajectory")
-    start = time.perf_counter()
-    assert _command(*options, "whole.opt.xyz").wait() == 0
-    whole, seconds = Path("whole.opt.xyz").read_bytes(), time.perf_counter() - start
-    done = 0
-    for instant in rng(seed).uniform(0.3 * seconds, seconds, kills):
-        process = _command(*options, "cut.opt.xyz")
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        start = time.perf_counter()
         try:
-            process.wait(instant)
+            process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        code = process.wait()
-        done += code == -signal.SIGKILL
-        assert code in (0, -signal.SIGKILL)
-        if code == 0:  # it was finished: the next one starts over
-            assert Path("cut.opt.xyz").read_bytes() == whole
-            for file in (*Path().glob("cut.*"),):
-                file.unlink()
-    process = _command(*options, "cut.opt.xyz")
-    assert process.wait() == 0
-    assert Path("cut.opt.xyz").read_bytes() == whole
-    assert not list(Path().glob("*.dfmp2.h5"))
-    assert done >= kills // 2
+            process.kill()
+            process.communicate()
+        return process.returncode, time.perf_counter() - start
 
 
 @pytest.mark.slow
 def test_fifty_kills() -> None:
-    _same_after_kills(WATER, "cc-pvdz", 50, seed=1)
+    """At seeded instants; an optimisation that was finished before them is started anew."""
+    options = (WATER, "--basis", "6-31g", "--quiet", "--trajectory")
+    code, seconds = _killed_after(None, *options, "whole.opt.xyz")
+    assert code == 0
+    whole, kills, instants = Path("whole.opt.xyz").read_bytes(), 0, rng(1)
+    while True:
+        instant = None if kills == 50 else instants.uniform(0, seconds)
+        code, _ = _killed_after(instant, *options, "cut.opt.xyz")
+        if code == 0:
+            assert Path("cut.opt.xyz").read_bytes() == whole
+            assert not list(Path().glob("*.dfmp2.h5"))
+            if instant is None:
+                return
+            for file in Path().glob("cut.*"):
+                file.unlink()
+        else:
+            assert code == -signal.SIGKILL
+            kills += 1
 
 
 def test_journal_with_a_torn_last_line(here: Path, computed: list[Any]) -> None:
