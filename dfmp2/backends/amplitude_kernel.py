@@ -1,7 +1,7 @@
 """W and its sums from T in one pass, compiled for the CPU (`dfmp2.backends.amplitudes`).
 
-With both orbitals of one spin, T_ab and T_ba are needed together. So T is walked in pairs of tiles
-that mirror each other at the diagonal, as in `dfmp2.backends.reduction`. The operations of torch in
+With both orbitals of one spin, T_ab and T_ba are needed together. So T_ij is transposed first,
+while it is in the cache, and all loops run over contiguous rows. The operations of torch in
 `amplitudes.reduced` give the same numbers with about twenty passes over T.
 """
 
@@ -13,11 +13,11 @@ from dfmp2.backends.numba_cache import compiled
 
 __all__ = ["amplitudes_opposite_spin", "amplitudes_square", "near_occupied"]
 
-TILE = 64
-"""As of `dfmp2.backends.reduction`."""
+TILE = 32
+"""Rows and columns of a square that is transposed at once: two of them fit in the L1 cache."""
 
 
-def _square(t, energies, near, own, share, w, sums):  # type: ignore[no-untyped-def]
+def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     """W of pairs of one spin, for one share of the pairs.
 
     Parameters
@@ -28,7 +28,7 @@ def _square(t, energies, near, own, share, w, sums):  # type: ignore[no-untyped-
         e_i + e_j of each pair, shape (nj,), and e_vir, shape (nvir,). float64, hartree.
     near : tuple of ndarray
         `orbitals` and `pairs` of a `NearPairs`.
-    own : tuple
+    numbers : tuple
         direct, exchange, straight, turned and kappa of a `PairWeights`, and the counts of the
         pairs, shape (nj,).
     share : tuple
@@ -42,80 +42,58 @@ def _square(t, energies, near, own, share, w, sums):  # type: ignore[no-untyped-
     """
     e_ij, e_vir = energies
     orbitals, pairs = near
-    direct, exchange, straight, turned, kappa, counts = own
+    direct, exchange, straight, turned, kappa, counts = numbers
     part, nparts, i, j0, diagonal = share
     occ, vir, close = sums
     nvir, regular = t.shape[1], kappa < np.inf
-    mirror, back = np.empty((TILE, TILE), dtype=t.dtype), np.empty((TILE, TILE), dtype=w.dtype)
-    terms, slope = np.empty(TILE), np.ones(nvir)
-    damped = np.empty(nvir)
-    columns = np.empty((len(orbitals), nvir), dtype=w.dtype)
+    image = np.empty((nvir, nvir), dtype=t.dtype)
+    damped, slope, row_sums = np.empty(nvir), np.ones(nvir), np.empty(nvir)
+    columns = np.empty((len(orbitals), nvir))
     for x in range(part, t.shape[0], nparts):
         j, count, t_ij = j0 + x, counts[x], t[x]
-        total = 0.0
         if regular:
             for a in range(nvir):
                 damped[a] = np.exp(-kappa * (e_vir[a] - 0.5 * e_ij[x]))
         for a0 in range(0, nvir, TILE):
-            na = min(TILE, nvir - a0)
-            for b0 in range(a0, nvir, TILE):  # the tile and its mirror image
-                nb = min(TILE, nvir - b0)
-                for b in range(nb):
-                    line = t_ij[b0 + b, a0 : a0 + na]
-                    for a in range(na):
-                        mirror[a, b] = line[a]
-                e_b, g_b = e_vir[b0 : b0 + nb], damped[b0 : b0 + nb]
-                vir_b = vir[b0 : b0 + nb]
-                for a in range(na):
-                    e_a, g_a = e_vir[a0 + a] - e_ij[x], damped[a0 + a]
-                    line, image = t_ij[a0 + a, b0 : b0 + nb], mirror[a]
-                    out = w[j, a0 + a, i, b0 : b0 + nb]
-                    turn = back[a]
-                    first = 0.0
-                    if regular:
-                        for b in range(nb):
-                            gap, u, v = e_a + e_b[b], np.float64(line[b]), np.float64(image[b])
-                            e = g_a * g_b[b]
-                            rest = 1.0 - e
-                            f = -rest * rest / gap
-                            p = f * (direct * u - exchange * v)
-                            q = f * (direct * v - exchange * u)
-                            out[b], turn[b] = p, q
-                            squares = straight * (p * p + q * q) + 2.0 * turned * p * q
-                            ratio = 1.0 / rest
-                            terms[b] = squares * ratio * ratio
-                            terms[b] *= count * (1.0 - 2.0 * kappa * gap * e * ratio)
-                    else:
-                        for b in range(nb):
-                            u, v = np.float64(line[b]), np.float64(image[b])
-                            f = -1.0 / (e_a + e_b[b])
-                            p = f * (direct * u - exchange * v)
-                            q = f * (direct * v - exchange * u)
-                            out[b], turn[b] = p, q
-                            squares = straight * (p * p + q * q) + 2.0 * turned * p * q
-                            terms[b] = count * squares
-                    start = 0
-                    if a0 == b0:  # each element once: the lower triangle is written with the upper
-                        start = a + 1
-                        first += terms[a]
-                        total += 0.5 * terms[a]
-                    for b in range(start, nb):
-                        first += terms[b]
-                        total += terms[b]
-                        vir_b[b] += terms[b]
-                    vir[a0 + a] += first
-                if a0 != b0:
-                    for b in range(nb):
-                        out = w[j, b0 + b, i, a0 : a0 + na]
-                        for a in range(na):
-                            out[a] = back[a, b]
-        occ[x] += total
+            for b0 in range(0, nvir, TILE):
+                for a in range(a0, min(a0 + TILE, nvir)):
+                    for b in range(b0, min(b0 + TILE, nvir)):
+                        image[a, b] = t_ij[b, a]
+        for a in range(nvir):
+            e_a, g_a = e_vir[a] - e_ij[x], damped[a]
+            line, mirror, out, row_sum = t_ij[a], image[a], w[j, a, i], 0.0
+            if regular:
+                for b in range(nvir):
+                    gap, e = e_a + e_vir[b], g_a * damped[b]
+                    rest = 1.0 - e
+                    f = -rest * rest / gap
+                    p = f * (direct * line[b] - exchange * mirror[b])
+                    q = f * (direct * mirror[b] - exchange * line[b])
+                    out[b] = p
+                    change = (rest - 2.0 * kappa * gap * e) / (rest * rest * rest)
+                    row_sum += change * (straight * (p * p + q * q) + 2.0 * turned * p * q)
+            else:
+                for b in range(nvir):
+                    f = -1.0 / (e_a + e_vir[b])
+                    p = f * (direct * line[b] - exchange * mirror[b])
+                    q = f * (direct * mirror[b] - exchange * line[b])
+                    out[b] = p
+                    row_sum += straight * (p * p + q * q) + 2.0 * turned * p * q
+            row_sums[a] = count * row_sum
+        for a in range(nvir):
+            vir[a] += row_sums[a]
+            occ[x] += 0.5 * row_sums[a]  # both T_ab and T_ba are in it
         for n in range(len(orbitals)):
-            for c in range(nvir):
-                columns[n, c] = w[j, c, i, orbitals[n]]
+            a = orbitals[n]
+            e_a, line, mirror, out = e_vir[a] - e_ij[x], t_ij[a], image[a], columns[n]
+            for b in range(nvir):
+                out[b] = (exchange * line[b] - direct * mirror[b]) / (e_a + e_vir[b])
+            if regular:
+                for b in range(nvir):
+                    out[b] *= (1.0 - damped[a] * damped[b]) ** 2
         for n in range(len(pairs)):
             left, right = pairs[n, 0], pairs[n, 1]
-            row, other = w[j, orbitals[left], i], w[j, orbitals[right], i]
+            row, next_row = w[j, orbitals[left], i], w[j, orbitals[right], i]
             column, beside = columns[left], columns[right]
             if regular:
                 middle = 0.5 * (e_vir[orbitals[left]] + e_vir[orbitals[right]]) - e_ij[x]
@@ -128,7 +106,7 @@ def _square(t, energies, near, own, share, w, sums):  # type: ignore[no-untyped-
             near_sum = 0.0
             for c in range(nvir):
                 p, q = np.float64(row[c]), np.float64(column[c])
-                u, v = np.float64(other[c]), np.float64(beside[c])
+                u, v = np.float64(next_row[c]), np.float64(beside[c])
                 near_sum += slope[c] * (straight * (p * u + q * v) + turned * (p * v + q * u))
             close[n] += count * near_sum
         if diagonal:
@@ -137,7 +115,7 @@ def _square(t, energies, near, own, share, w, sums):  # type: ignore[no-untyped-
                     w[i, a, j, b] = w[j, b, i, a]
 
 
-def _opposite_spin(t, energies, near, own, share, w, sums):  # type: ignore[no-untyped-def]
+def _opposite_spin(t, energies, near, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     """W of pairs of two spins, for one share of the pairs.
 
     Parameters
@@ -148,23 +126,22 @@ def _opposite_spin(t, energies, near, own, share, w, sums):  # type: ignore[no-u
         e_i + e_j of each pair, e_a and e_b. float64, hartree.
     near : tuple of ndarray
         `orbitals` and `pairs` of the `NearPairs` of a, then those of b.
-    own, share, w
+    numbers, share, w
         As of `amplitudes_square`.
     sums : tuple of ndarray
         As of `amplitudes_square`: occ, the diagonals of a and b, the near elements of a and b.
     """
     e_ij, e_a, e_b = energies
     orbitals_a, pairs_a, orbitals_b, pairs_b = near
-    direct, _, straight, _, kappa, counts = own
+    direct, _, straight, _, kappa, counts = numbers
     part, nparts, i, j0, _ = share
     occ, vir_a, vir_b, near_a, near_b = sums
     na, nb, regular = len(e_a), len(e_b), kappa < np.inf
-    terms, slope = np.empty(na), np.ones(max(na, nb))
+    slope = np.ones(max(na, nb))
     damped_a, damped_b = np.ones(na), np.ones(nb)
     columns = np.empty((len(orbitals_a), nb), dtype=w.dtype)
     for x in range(part, t.shape[0], nparts):
         j, count = j0 + x, counts[x]
-        total = 0.0
         if regular:  # each part of the gap is positive, so no exponential overflows
             middle = 0.5 * (e_a.min() - e_b.min() + e_ij[x])
             for a in range(na):
@@ -173,27 +150,26 @@ def _opposite_spin(t, energies, near, own, share, w, sums):  # type: ignore[no-u
                 damped_b[b] = np.exp(-kappa * (e_b[b] - e_ij[x] + middle))
         for b in range(nb):
             line, out, e_0, g = t[x, b], w[j, b, i], e_b[b] - e_ij[x], damped_b[b]
+            row_sum = 0.0
             if regular:
                 for a in range(na):
                     gap, e = e_0 + e_a[a], g * damped_a[a]
                     rest = 1.0 - e
                     p = -direct * rest * rest / gap * line[a]
                     out[a] = p
-                    ratio = 1.0 / rest
-                    terms[a] = straight * p * p * ratio * ratio
-                    terms[a] *= count * (1.0 - 2.0 * kappa * gap * e * ratio)
+                    change = (rest - 2.0 * kappa * gap * e) / (rest * rest * rest)
+                    term = count * straight * change * p * p
+                    row_sum += term
+                    vir_a[a] += term
             else:
                 for a in range(na):
                     p = -direct / (e_0 + e_a[a]) * line[a]
                     out[a] = p
-                    terms[a] = count * straight * p * p
-            row = 0.0
-            for a in range(na):
-                row += terms[a]
-                vir_a[a] += terms[a]
-            vir_b[b] += row
-            total += row
-        occ[x] += total
+                    term = count * straight * p * p
+                    row_sum += term
+                    vir_a[a] += term
+            vir_b[b] += row_sum
+            occ[x] += row_sum
         for n in range(len(orbitals_a)):
             for b in range(nb):
                 columns[n, b] = w[j, b, i, orbitals_a[n]]

@@ -212,7 +212,8 @@ class _Sums:
 class _Pass:
     def __init__(self, b: HeldB, problem: Problem, work: Work, weights: Weights) -> None:
         plan, self._reference = problem.plan, problem.reference
-        assert plan.gradient is not None, "the plan is that of an energy"
+        if plan.gradient is None:
+            raise ValueError("the plan is that of an energy; make it with with_gradient")
         self._plan: GradientPlan = plan.gradient
         self._b, self._work, self._backend = b, work, work.backend
         self._weights, self._kappas = weights, problem.settings.kappa
@@ -257,7 +258,7 @@ class _Pass:
 
     def _rows(self, block: _Block) -> Tensor:
         """B of a block as [(i,a),P]."""
-        b = self._b.some(block.index, self._backend)
+        b = self._b.view(block.index, self._backend)
         return b.swapaxes(1, 2).reshape(b.shape[0] * b.shape[2], b.shape[1])
 
     def _case(self, i: _Block, j: _Block) -> PairCase:

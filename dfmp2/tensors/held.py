@@ -49,6 +49,9 @@ class HeldB(Protocol):
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals of one spin."""
 
+    def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
+        """The B of some orbitals of one spin in ascending order; a copy only where it must be."""
+
     def move(self, backend: RecordingBackend) -> None:
         """Return tensors of the backend of this stage from now on."""
 
@@ -79,6 +82,13 @@ class InMemory:
         """A copy of the B of some orbitals."""
         b, first = self._of(int(index[0]))
         return b[index - first]  # a copy: the index is an array
+
+    def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
+        """The B of some orbitals, a part of the tensor if they follow each other."""
+        rows = slice(int(index[0]), int(index[-1]) + 1)
+        return (
+            self._part(rows) if len(index) == rows.stop - rows.start else self.some(index, backend)
+        )
 
     def move(self, backend: RecordingBackend) -> None:
         """Copy B to the backend of this stage."""
@@ -127,6 +137,10 @@ class OnDisk:
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
         return self._tensor(memory, backend)
+
+    def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
+        """The B of some orbitals."""
+        return self.some(index, backend)
 
     def move(self, backend: RecordingBackend) -> None:
         """Do nothing: rows become tensors when they are read."""
