@@ -140,6 +140,7 @@ def _qcschema(found: Optimization) -> dict[str, Any]:
 def _plot(found: Optimization, target: str) -> None:
     """Energy above the last one, and the largest gradient, by step."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     energies = [point.energy for point in found.points]
     lowest = min(energies)
@@ -151,4 +152,5 @@ def _plot(found: Optimization, target: str) -> None:
     below.semilogy([point.gradient.largest for point in found.points], "o-")
     below.set_ylabel("largest gradient (Eh/bohr)")
     below.set_xlabel("geometry")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
     save(figure, target)

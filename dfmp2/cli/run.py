@@ -86,7 +86,7 @@ def run(
     )
     from dfmp2.interfaces.validation import Comparison, require_agreement
     from dfmp2.workflow.derivatives import properties_task
-    from dfmp2.workflow.jobs import energies, run_job
+    from dfmp2.workflow.jobs import run_job
     from dfmp2.workflow.prepare import choose
     from dfmp2.workflow.rates import keep_rates
     from dfmp2.workflow.time_forecast import time_from_earlier_runs
@@ -99,11 +99,14 @@ def run(
     comparisons: list[Comparison] = []
 
     def work(job: PlannedJob, report: Reporter) -> None:
-        expected = time_from_earlier_runs(job, job.choice, job.known)
-        task = properties_task if properties else energies
-        done = run_job(job, report, report.iteration, task)
-        report_done(done, output, verbose, expected)
-        keep_rates(done, job)
+        if properties:  # there are no rates of its stages
+            done = run_job(job, report, report.iteration, properties_task)
+            report_done(done, output, verbose)
+        else:
+            expected = time_from_earlier_runs(job, job.choice, job.known)
+            done = run_job(job, report, report.iteration)
+            report_done(done, output, verbose, expected)
+            keep_rates(done, job)
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))
 

@@ -370,3 +370,23 @@ def test_frames_are_the_geometries(h2: Path, computed: list[Any]) -> None:
 
         read = np.array([xyz for _, xyz in read_geometry(str(frame)).atoms]) / param.BOHR
         assert read == pytest.approx(coordinates, abs=1e-11)
+
+
+@pytest.mark.slow
+def test_geometry_is_that_of_mp2_without_fitting() -> None:
+    """The gradient of PySCF's MP2 at the optimised geometry is the error of the fit, which is below
+    1e-4 Eh/bohr. Force constants of bonds are above 0.3 Eh/bohr^2, so bond lengths differ by less
+    than 2e-4 Å."""
+    from pyscf import gto, mp, scf
+
+    done = dfmp2("optimize", WATER, "--basis", "cc-pvtz", "--frozen", "auto", "--quiet",
+                 "--convergence", "gau_tight")  # fmt: skip
+    assert done.exit_code == 0
+    geometry = read_geometry(str(file_with(Path(), "last.xyz", _last_frame())))
+    mol = gto.M(atom=list(geometry.atoms), basis="cc-pvtz", verbose=0)
+    mf = scf.RHF(mol).run(conv_tol=1e-11)
+    assert np.abs(mp.MP2(mf, frozen=1).run().nuc_grad_method().kernel()).max() < 1e-4
+
+
+def _last_frame() -> str:
+    return "\n".join(frames(only("water-*.opt.xyz"))[-1]) + "\n"
