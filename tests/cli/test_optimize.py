@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -185,48 +186,68 @@ def test_stopped_at_any_write(h2: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert not list(Path().glob("*.dfmp2.h5"))
 
 
-WORKER = """
-import sys
+SERVER = """
+import os, sys
 import geometric.optimize, pyscf.scf, torch
-import dfmp2.cli.optimize, dfmp2.workflow.optimization
-print("ready", flush=True)
+import dfmp2.cli.optimize, dfmp2.cli.optimization_report, dfmp2.workflow.optimization
 from dfmp2.cli import main
-main(sys.argv[1:])
-"""
-
-
-def _killed_after(seconds: float | None, *command: str) -> tuple[int, float]:
-    """Exit code and seconds of a process, which is killed so long after its imports."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WORKER, "optimize", *command],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        start = time.perf_counter()
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        for stream in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-        return process.returncode, time.perf_counter() - start
+            main(line.split())
+        except SystemExit as end:
+            os._exit(end.code or 0)
+        os._exit(99)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+"""Runs each line of its input as a command, in a process that has done its imports already."""
 
 
-@pytest.mark.slow
-def test_fifty_kills() -> None:
-    """At seeded instants; an optimisation that was finished before them is started anew."""
-    options = (WATER, "--basis", "6-31g", "--quiet", "--trajectory")
-    code, seconds = _killed_after(None, *options, "whole.opt.xyz")
-    assert code == 0
-    whole, kills, instants = Path("whole.opt.xyz").read_bytes(), 0, rng(1)
+@pytest.fixture
+def server() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def _run(server: subprocess.Popen[str], command: str, seconds: float) -> int:
+    """Exit code of a command that is killed after so many seconds."""
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(command + "\n")
+    pid = int(server.stdout.readline())
+    ended, _, _ = select.select([server.stdout], [], [], seconds)
+    if not ended:
+        os.kill(pid, signal.SIGKILL)
+    return int(server.stdout.readline())
+
+
+@pytest.mark.parametrize("wanted", [6, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills(wanted: int, server: subprocess.Popen[str]) -> None:
+    """At seeded instants; an optimisation that was finished before one is started anew."""
+    command = f"optimize {WATER} --basis sto-3g --quiet --trajectory"
+    start = time.perf_counter()
+    assert _run(server, f"{command} whole.opt.xyz", 600) == 0
+    seconds, whole = time.perf_counter() - start, Path("whole.opt.xyz").read_bytes()
+    kills, instants = 0, rng(1)
     while True:
-        instant = None if kills == 50 else instants.uniform(0, seconds)
-        code, _ = _killed_after(instant, *options, "cut.opt.xyz")
+        last = kills == wanted
+        code = _run(
+            server, f"{command} cut.opt.xyz", 600 if last else instants.uniform(0, 0.6 * seconds)
+        )
         if code == 0:
             assert Path("cut.opt.xyz").read_bytes() == whole
             assert not list(Path().glob("*.dfmp2.h5"))
-            if instant is None:
+            if last:
                 return
             for file in Path().glob("cut.*"):
                 file.unlink()
