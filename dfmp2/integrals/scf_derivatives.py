@@ -23,6 +23,7 @@ from dfmp2.fitting.metric import factor_metric, metric_integrals
 from dfmp2.integrals.blocks import shell_blocks
 from dfmp2.integrals.derivatives import ThreeCentreDerivatives, two_centre_gradient
 from dfmp2.molecules.plain import Mole
+from dfmp2.references.response import ROW_BYTES, fitted_rows
 
 __all__ = ["fitted_gradient"]
 
@@ -68,7 +69,7 @@ def fitted_gradient(mol: Mole, with_df: Any, occupied: Sequence[Array], other: A
     u = [torch.empty((naux, nao, c.shape[1]), dtype=torch.float64) for c in columns]
     charges = torch.empty((naux, 2), dtype=torch.float64)
     start = 0
-    for packed in with_df.loop():
+    for packed in fitted_rows(with_df, max(1, int(ROW_BYTES / 8 / nao**2))):
         rows = torch.from_numpy(lib.unpack_tril(packed))
         here = slice(start, start + len(rows))
         charges[here] = rows.reshape(len(rows), -1) @ totals.reshape(2, -1).T

@@ -10,21 +10,36 @@ Derivatives of fitted ones are in `dfmp2.integrals.scf_derivatives`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfmp2.errors import NotProvidedError
+from dfmp2.references.converge import SMALL
 from dfmp2.references.hamiltonian import is_sgx
 
-__all__ = ["Response"]
+__all__ = ["ROW_BYTES", "Response", "fitted_rows"]
 
 Matrix = NDArray[np.float64]
 
 ROW_BYTES = 64e6
 """Unpacked fitted integrals of one block."""
+
+
+def fitted_rows(with_df: Any, size: int) -> Iterator[Matrix]:
+    """Fitted integrals (P|mn) of an SCF as packed lower triangles, in blocks of `size` rows.
+
+    PySCF's own loop reads ahead in a thread, which takes longer than the work of small molecules.
+    """
+    stored = with_df._cderi
+    if not isinstance(stored, np.ndarray):
+        yield from with_df.loop(size)
+        return
+    for start in range(0, len(stored), size):
+        yield stored[start : start + size]
 
 
 class Response:
@@ -92,6 +107,19 @@ class Response:
             self._field = field
         return self._field
 
+    def approximate(self) -> Response:
+        """A response that costs less: by fitted integrals, where exact ones are not in memory."""
+        from pyscf import df
+
+        plain = self._plain()
+        if self.fitting is not None or plain._eri is not None:
+            return self
+        if self.mol.nao_nr() < SMALL and plain._is_mem_enough():
+            return self
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # advice to install another package
+            return Response(plain.density_fit(auxbasis=df.make_auxbasis(self.mol)))
+
     def coupling(self, sets: Sequence[Matrix], orbitals: Sequence[Matrix]) -> list[list[Matrix]]:
         """G[D] times orbitals, for several D at once.
 
@@ -131,7 +159,7 @@ class Response:
         densities = [torch.from_numpy(np.ascontiguousarray(one)) for one in sets]
         columns = [torch.from_numpy(np.ascontiguousarray(one)) for one in orbitals]
         found = [[torch.zeros_like(one) for one in columns] for _ in sets]
-        for packed in self.fitting.loop(max(1, int(ROW_BYTES / 8 / nao**2))):
+        for packed in fitted_rows(self.fitting, max(1, int(ROW_BYTES / 8 / nao**2))):
             rows = torch.from_numpy(lib.unpack_tril(packed))
             flat = rows.reshape(-1, nao)
             halves = [rows @ column for column in columns]

@@ -142,7 +142,7 @@ class _Run:
         from pyscf import lib
 
         settings = self.prepared.settings
-        if settings.precision == Precision.FP32.value:
+        if self.prepared.choice.precision is Precision.FP32:
             raise InputError(
                 "precision fp32: gradients are computed in fp64; use precision fp64 or auto "
                 "(--precision)"
