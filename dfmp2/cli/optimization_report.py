@@ -23,8 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["check_outputs", "print_geometry", "report_optimization"]
 
 
-def check_outputs(course: Course, plot: str | None, inputs: Iterable[str]) -> None:
-    """Check before the first geometry that the outputs can be written and replace no input.
+def check_outputs(course: Course, plot: str | None, others: Iterable[str | None]) -> None:
+    """Check before the first geometry that the outputs can be written and replace no other file.
+
+    Parameters
+    ----------
+    course : Course
+    plot : str or None
+        File of the figure.
+    others : iterable of str or None
+        Other files of the command.
 
     Raises
     ------
@@ -39,8 +47,13 @@ def check_outputs(course: Course, plot: str | None, inputs: Iterable[str]) -> No
             "(--trajectory)"
         )
     for path in (course.trajectory, course.journal):
-        if any(path.resolve() == Path(name).resolve() for name in inputs if name != "-"):
-            raise InputError(f"{path} would be replaced; name another file with --trajectory")
+        if any(path.resolve() == Path(name).resolve() for name in others if name):
+            raise InputError(f"{path} is another file of this command; use --trajectory FILE.xyz")
+    if course.trajectory.exists() and not course.journal.exists():
+        raise InputError(
+            f"{course.trajectory} exists without the journal {course.journal}, so it is no "
+            "trajectory that could go on; name another file with --trajectory, or move it away"
+        )
 
 
 def print_geometry(name: str, report: Reporter, quiet: bool) -> Callable[[int, Point, bool], None]:

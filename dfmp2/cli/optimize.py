@@ -103,7 +103,7 @@ def optimize(
     if len(options["molecules"]) > 1:
         raise InputError("optimize takes one molecule; run the command once for each")
     require_geometric()
-    output = JsonOutput(json_target, [*files_of(options), trajectory])
+    output = JsonOutput(json_target, files_of(options))
     settings = settings_of(options)
     require_method(method, settings)
     jobs = read_molecules(options["molecules"], settings)
@@ -111,7 +111,7 @@ def optimize(
 
     def work(job: PlannedJob, report: Reporter) -> None:
         course = course_of(job, method, convergence, max_steps, trajectory)
-        check_outputs(course, target, options["molecules"])
+        check_outputs(course, target, [*files_of(options), json_target])
         reports = Reports(report, report.iteration, print_geometry(job.name, report, quiet))
         found = optimize_job(job, course, reports, options["restart"])
         report_optimization(found, course, output, target, verbose)

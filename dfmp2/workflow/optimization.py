@@ -79,9 +79,8 @@ class Course:
     @property
     def journal(self) -> Path:
         """The file of the finished geometries, beside the trajectory."""
-        name = self.trajectory.name
-        stem = name.removesuffix(TRAJECTORY) if name.endswith(TRAJECTORY) else name
-        return self.trajectory.with_name(f"{stem}{JOURNAL}")
+        stem = self.trajectory.name.removesuffix(".xyz").removesuffix(".opt")
+        return self.trajectory.with_name(stem + JOURNAL)
 
     def run_file(self, number: int) -> Path:
         """The run file of a geometry, which is removed when it is finished."""

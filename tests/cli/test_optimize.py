@@ -25,6 +25,7 @@ from tests.cli.common import WATER, any_end, dfmp2, energy, file_with
 from tests.systems import ROOT, rng
 
 pytest.importorskip("geometric")
+qcelemental = pytest.importorskip("qcelemental")
 
 H2 = "2\nhydrogen; charge=0 spin=0\nH 0 0 0\nH 0 0 0.78\n"
 BASIS = ("--basis", "sto-3g", "--quiet")
@@ -107,6 +108,7 @@ def test_optimization(h2: Path, computed: list[Any]) -> None:
     assert not list(Path().glob("*.dfmp2.h5"))  # run files of finished geometries are removed
 
     data = json.loads(Path("h2.json").read_text())
+    qcelemental.models.OptimizationResult(**data)
     assert data["schema_name"] == "qcschema_optimization_output"
     assert data["success"] is True
     assert len(data["energies"]) == len(data["trajectory"]) == len(trajectory)
@@ -338,13 +340,16 @@ def _killed(*_: object) -> None:
         (H2, ("--method", "MP3"), "--method MP3 is unknown"),
         (H2, ("--plot", "h2.pdf"), "ends in .png or .svg"),
         (H2, ("--trajectory", "no/h2.xyz"), "its folder does not exist"),
-        (H2, ("--trajectory", "mol.xyz"), "mol.xyz would be replaced"),
+        (H2, ("--trajectory", "mol.xyz"), "mol.xyz is another file of this command"),
+        (H2, ("--trajectory", "a.xyz", "--json", "a.xyz"), "a.xyz is another file"),
+        (H2, ("--trajectory", "other.xyz"), "exists without the journal other.opt.journal"),
     ],
 )
 def test_wrong_input_is_found_before_the_scf(
     text: str, options: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("dfmp2.workflow.jobs.run_scf")
+    file_with(Path(), "other.xyz", "somebody's work")
     done = optimize(file_with(Path(), "mol.xyz", text), *options)
     assert done.exit_code in (2, 6)
     assert says in done.stderr
