@@ -84,7 +84,8 @@ class Course:
 
     def run_file(self, number: int) -> Path:
         """The run file of a geometry, which is removed when it is finished."""
-        return self.journal.with_name(f"{self.journal.name.removesuffix(JOURNAL)}.{number}{SUFFIX}")
+        stem = self.journal.name.removesuffix(JOURNAL)
+        return self.journal.with_name(f"{stem}.opt-{number}{SUFFIX}")
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ class _Points:
     ) -> None:
         self.job, self._course, self._journal, self._reports = job, course, journal, reports
         self.visited: list[Point] = []
-        self._warned: set[str] = set()
+        self._warned = set(job.known.notes)  # these were printed with the plan
 
     def at(self, coordinates: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Total energy (hartree) and gradient (hartree/bohr) at coordinates in bohr."""
@@ -276,15 +277,16 @@ class _Points:
     @contextmanager
     def _new_warnings(self) -> Iterator[None]:
         """Warn once of what is the same at every geometry."""
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", DFMP2Warning)
-            yield
-        for warning in caught:
-            if (text := str(warning.message)) not in self._warned:
-                self._warned.add(text)
-                warnings.warn_explicit(
-                    warning.message, warning.category, warning.filename, warning.lineno
-                )
+        caught: list[warnings.WarningMessage] = []
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", DFMP2Warning)
+                yield
+        finally:
+            for w in caught:
+                if str(w.message) not in self._warned:
+                    self._warned.add(str(w.message))
+                    warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
     def write_trajectory(self) -> None:
         """Replace the trajectory by all geometries so far."""

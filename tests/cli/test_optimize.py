@@ -144,6 +144,12 @@ def test_tighter_thresholds_go_on(here: Path, computed: list[Any]) -> None:
     assert 0 < len(computed) <= len(frames(only("h2-*.opt.xyz"))) - before
 
 
+def test_warnings_are_printed_once(h2: Path) -> None:
+    """Not at every geometry."""
+    done = optimize(h2, "--auxbasis", "cc-pvdz", "--max-steps", 2)
+    assert done.stderr.count("Warning") == done.stderr.count("is an orbital basis") == 1
+
+
 def test_too_few_steps(h2: Path, computed: list[Any]) -> None:
     """The outputs are complete, and the same command with more steps goes on."""
     done = optimize(h2, "--max-steps", 1, "--json", "h2.json")
