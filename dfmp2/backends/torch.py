@@ -54,7 +54,7 @@ from dfmp2.planning.plan import T_BLOCK, gemm_width
 from dfmp2.results.provenance import GemmLibrary, Where
 from dfmp2.results.sizes import Sizes
 
-__all__ = ["TorchBackend", "blocks_at_once"]
+__all__ = ["AUX_AT_ONCE", "TorchBackend", "blocks_at_once", "single_threaded"]
 
 AUX_AT_ONCE = 16
 """Auxiliary functions in one GEMM of the second half transform of a CPU thread. With 16 the GEMM
@@ -64,7 +64,7 @@ runs at full speed, and each (i,a) of B receives two whole cache lines."""
 _starting = Lock()
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
+def single_threaded(threads: int) -> ThreadPoolExecutor:
     """Threads in which operations of torch are single-threaded.
 
     The number that is set last is also that of threads which use torch for the first time later. So
@@ -72,12 +72,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     """
     together = Barrier(threads + 1)
 
-    def single_threaded() -> None:
+    def start() -> None:
         torch.set_num_threads(1)
         torch.get_num_threads()  # a thread reads the number at its first use of torch
 
     with _starting:
-        pool = ThreadPoolExecutor(threads, "dfmp2", single_threaded)
+        pool = ThreadPoolExecutor(threads, "dfmp2", start)
         for _ in range(threads):
             pool.submit(together.wait)
         together.wait()
@@ -137,7 +137,7 @@ class TorchBackend:
         # Each thread of the pool takes pairs and runs single-threaded GEMMs. A block of T then
         # stays in the cache of its core until it is reduced, and threads do not wait for others.
         self.threads = torch.get_num_threads()
-        self._pool = _pool(self.threads)
+        self._pool = single_threaded(self.threads)
         self._library = {"float64": "torch", "float32": "torch"}
         self.libraries: list[GemmLibrary] = []
 

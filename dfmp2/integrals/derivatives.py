@@ -6,36 +6,34 @@ Derivatives with respect to the centre of P follow from translational invariance
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from math import ceil
-
 import numpy as np
 
 from dfmp2.backends.protocol import Array
 from dfmp2.integrals.blocks import AuxBlock, shell_blocks
 from dfmp2.molecules.plain import Mole
 
-__all__ = ["ThreeCentreDerivatives", "two_centre_gradient"]
-
-PARTS = 4
-"""Parts of a block per thread, so that the threads end together."""
+__all__ = ["ThreeCentreDerivatives", "derivative_blocks", "two_centre_gradient"]
 
 BUFFER = 2_000_000
-"""Numbers in the buffer of a thread, about: three derivatives of all (mn|P) of a few P."""
+"""Derivatives of a block, as numbers. Of smaller blocks more stays in the cache of a core."""
+
+AT_ONCE = 8
+"""Auxiliary functions in a block, at most, so that all threads have enough blocks."""
+
+
+def derivative_blocks(mol: Mole, auxmol: Mole) -> list[AuxBlock]:
+    """Blocks of auxiliary shells for the work of one thread with their derivatives."""
+    size = min(AT_ONCE, BUFFER // (3 * int(mol.nao_nr()) ** 2))
+    return shell_blocks(auxmol.ao_loc_nr(), max(1, size))
 
 
 class ThreeCentreDerivatives:
-    """sum_P,mn Y[P,m,n] d(mn|P)/dR of blocks of P, summed over the blocks.
+    """sum_P,mn Y[P,m,n] d(mn|P)/dR of blocks of P.
 
     Parameters
     ----------
     mol, auxmol : pyscf.gto.Mole
         The orbital and the auxiliary basis on the same atoms.
-
-    Attributes
-    ----------
-    gradient : ndarray, shape (natm, 3), float64, hartree/bohr
-        The sum of what was added.
     """
 
     def __init__(self, mol: Mole, auxmol: Mole) -> None:
@@ -45,17 +43,16 @@ class ThreeCentreDerivatives:
         self._env = mole.conc_env(
             mol._atm, mol._bas, mol._env, auxmol._atm, auxmol._bas, auxmol._env
         )
-        self._nbas, self._nao = mol.nbas, int(mol.nao_nr())
+        self._nbas = mol.nbas
         self._loc = moleintor.make_loc(self._env[1], self._intor)
-        self._optimizer = moleintor.make_cintopt(*self._env, self._intor)
-        self._aux_loc = auxmol.ao_loc_nr()
+        atm, bas, env = self._env
+        self._optimizer = moleintor.make_cintopt(atm, bas[: mol.nbas], env, self._intor)
         self._slices = mol.aoslice_by_atom()[:, 2:]
         widths = np.diff(auxmol.aoslice_by_atom()[:, 2:]).ravel()
         self._aux_atoms = np.repeat(np.arange(auxmol.natm), widths)
-        self.gradient = np.zeros((mol.natm, 3))
 
-    def add(self, block: AuxBlock, density: Array) -> None:
-        """Add the derivatives of one block.
+    def of(self, block: AuxBlock, density: Array) -> Array:
+        """The derivatives of one block, computed in one thread.
 
         Parameters
         ----------
@@ -63,25 +60,17 @@ class ThreeCentreDerivatives:
             Whole auxiliary shells.
         density : ndarray, shape (p1 - p0, nao, nao), float64
             Y of the block, symmetric in m and n.
+
+        Returns
+        -------
+        ndarray, shape (natm, 3), float64, hartree/bohr
         """
         from pyscf import lib
-
-        threads = int(lib.num_threads())
-        most = max(1, BUFFER // (3 * self._nao**2))
-        size = max(1, min(most, ceil((block.p1 - block.p0) / (PARTS * threads))))
-        parts = shell_blocks(self._aux_loc, size, range(block.shell0, block.shell1))
-        with ThreadPoolExecutor(threads, "dfmp2-deriv", lambda: lib.num_threads(1)) as pool:
-            for made in pool.map(
-                lambda part: self._part(part, density[part.p0 - block.p0 : part.p1 - block.p0]),
-                parts,
-            ):
-                self.gradient += made
-
-    def _part(self, part: AuxBlock, density: Array) -> Array:
         from pyscf.gto import moleintor
 
+        lib.num_threads(1)  # of this thread
         nbas = self._nbas
-        shells = (0, nbas, 0, nbas, nbas + part.shell0, nbas + part.shell1)
+        shells = (0, nbas, 0, nbas, nbas + block.shell0, nbas + block.shell1)
         memory = np.empty(3 * density.size)
         moleintor.getints3c(
             self._intor, *self._env, shells, 3, "s1", self._loc, self._optimizer, memory
@@ -89,11 +78,11 @@ class ThreeCentreDerivatives:
         # The derivative of m, which is its first index, is the last one here.
         derivatives = memory.reshape(3, *density.shape)
         sums = np.einsum("xpnm,pnm->xpm", derivatives, density)
-        found = np.zeros_like(self.gradient)
+        found = np.zeros((len(self._slices), 3))
         rows = sums.sum(axis=1)  # grad acts on the electron: the centre moves the other way
         for atom, (m0, m1) in enumerate(self._slices):
             found[atom] -= 2 * rows[:, m0:m1].sum(axis=1)
-        np.add.at(found, self._aux_atoms[part.p0 : part.p1], 2 * sums.sum(axis=2).T)
+        np.add.at(found, self._aux_atoms[block.p0 : block.p1], 2 * sums.sum(axis=2).T)
         return found
 
 

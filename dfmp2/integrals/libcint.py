@@ -109,6 +109,16 @@ class ThreeCentreIntegrals:
 
         return make
 
+    def of(self, block: AuxBlock) -> Array:
+        """The integrals [P,m,n] of a block in new memory, computed in one thread."""
+        from pyscf import lib
+
+        lib.num_threads(1)  # of this thread
+        packed = np.empty((block.p1 - block.p0, self._triangle))
+        self._make(block, packed)
+        unpacked: Array = lib.unpack_tril(packed)
+        return unpacked
+
     def _make(self, part: AuxBlock, packed: Array) -> None:
         from pyscf.gto import moleintor
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from dfmp2.backends.protocol import Array
-from dfmp2.integrals.scf_derivatives import fitted_gradient
+from dfmp2.integrals.fitted_scf import fitted_gradient
 from dfmp2.methods.z_vector import Relaxation
 from dfmp2.references.response import Response
 from dfmp2.references.solution import ScfSolution

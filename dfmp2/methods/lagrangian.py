@@ -23,9 +23,15 @@ import torch
 from numpy.typing import NDArray
 
 from dfmp2.backends.protocol import Array
+from dfmp2.backends.torch import single_threaded
 from dfmp2.errors import NotProvidedError
 from dfmp2.fitting.metric import factor_metric, metric_integrals
-from dfmp2.integrals.derivatives import ThreeCentreDerivatives, two_centre_gradient
+from dfmp2.integrals.blocks import AuxBlock
+from dfmp2.integrals.derivatives import (
+    ThreeCentreDerivatives,
+    derivative_blocks,
+    two_centre_gradient,
+)
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
 from dfmp2.references.reference import Reference, SpinBlock
 from dfmp2.tensors.held import HeldB
@@ -121,21 +127,35 @@ def integral_terms(
             fitted[rows] = solved.view(len(rows), spin.nvir, aux.naux).mT
         terms.append(_SpinTerms(spin, fitted))
         first += spin.nocc
-    made = ThreeCentreDerivatives(reference.mol, aux.mol)
-    size = max(1, plan.aux_block // 4)
-    for block, eri in ThreeCentreIntegrals(reference.mol, aux.mol, size):
-        integrals = torch.from_numpy(eri)
-        halves = [one.add(block.p0, block.p1, integrals) for one in terms]
-        if derivatives:
-            density = torch.zeros_like(integrals)
-            for one, half in zip(terms, halves, strict=True):
+    made = ThreeCentreDerivatives(reference.mol, aux.mol) if derivatives else None
+    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1)
+    gradient = np.zeros((reference.mol.natm, 3))
+
+    def work_on(block: AuxBlock) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], Array | None]:
+        eri, sums = torch.from_numpy(integrals.of(block)), []
+        density = torch.zeros_like(eri)
+        for one in terms:
+            own = one.fitted[:, block.p0 : block.p1].transpose(0, 1).contiguous()
+            half = one.half(own)
+            sums.append(one.sums(own, half, eri))
+            if made is not None:
                 density += one.density(half)
-            made.add(block, density.numpy())
-    gradient = made.gradient
+        return sums, None if made is None else made.of(block, density.numpy())
+
+    x = [
+        (torch.from_numpy(np.zeros_like(s.c_occ)), torch.from_numpy(np.zeros_like(s.c_vir)))
+        for s in reference.spins
+    ]
+    with single_threaded(torch.get_num_threads()) as pool:
+        for sums, derivative in pool.map(work_on, derivative_blocks(reference.mol, aux.mol)):
+            for (x_occ, x_vir), (occ, vir) in zip(x, sums, strict=True):
+                x_occ += occ
+                x_vir += vir
+            if derivative is not None:
+                gradient += derivative
     if derivatives:
         gradient += two_centre_gradient(aux.mol, _metric_density(lower, mixed))
-    x_occ, x_vir = [one.x_occ.numpy() for one in terms], [one.x_vir.numpy() for one in terms]
-    return IntegralTerms(x_occ, x_vir, gradient)
+    return IntegralTerms([x_occ.numpy() for x_occ, _ in x], [v.numpy() for _, v in x], gradient)
 
 
 def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
@@ -160,25 +180,29 @@ def _memory(shape: tuple[int, int, int], in_memory: bool) -> torch.Tensor:
 
 
 class _SpinTerms:
-    """The sums over blocks of Q of one spin."""
+    """What blocks of Q add for one spin, from Y[Q,i,a] of the block."""
 
     def __init__(self, spin: SpinBlock, fitted: torch.Tensor) -> None:
         self._c_occ, self._c_vir = torch.from_numpy(spin.c_occ), torch.from_numpy(spin.c_vir)
-        self._fitted = fitted
-        self.x_occ, self.x_vir = torch.zeros_like(self._c_occ), torch.zeros_like(self._c_vir)
+        self.fitted = fitted
 
-    def add(self, p0: int, p1: int, eri: torch.Tensor) -> torch.Tensor:
-        """Add a block; returns sum_a C_na Y[i,Q,a] as [Q,i,n]."""
+    def half(self, own: torch.Tensor) -> torch.Tensor:
+        """sum_a C_na Y[Q,i,a] as [Q,i,n]."""
+        return own @ self._c_vir.T
+
+    def sums(
+        self, own: torch.Tensor, half: torch.Tensor, eri: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """x_occ and x_vir of the block."""
         nao, nocc = self._c_occ.shape
-        own = self._fitted[:, p0:p1].transpose(0, 1).contiguous()  # [Q,i,a]
-        half = torch.matmul(own, self._c_vir.T)  # [Q,i,n]
-        flat = eri.reshape(-1, nao).T
-        self.x_occ += flat @ half.mT.reshape(-1, nocc)
-        integrals = torch.matmul(self._c_occ.T, eri)  # [Q,i,m]
-        self.x_vir += integrals.reshape(-1, nao).T @ own.reshape(-1, own.shape[2])
-        return half
+        flat = eri.reshape(-1, nao)
+        x_occ = flat.T @ half.mT.reshape(-1, nocc)
+        integrals = (flat @ self._c_occ).view(len(eri), nao, nocc).mT.reshape(-1, nao)  # [(Q,i),m]
+        return x_occ, integrals.T @ own.reshape(-1, own.shape[2])
 
     def density(self, half: torch.Tensor) -> torch.Tensor:
-        """dE2/d(Q|mn) of a block, shape (nq, nao, nao), symmetric, from what `add` returned."""
-        made = torch.matmul(self._c_occ, half)
+        """dE2/d(Q|mn), shape (nq, nao, nao), symmetric."""
+        nao = len(self._c_occ)
+        rows = half.mT.reshape(-1, half.shape[1])  # [(Q,n),i]
+        made = (rows @ self._c_occ.T).view(-1, nao, nao)
         return (made + made.mT) / 2

@@ -27,6 +27,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 
 from dfmp2.backends.protocol import Array
 from dfmp2.errors import InputError, NotConvergedError
+from dfmp2.integrals.fitted_scf import fitted_coupling
 from dfmp2.references.reference import Reference
 from dfmp2.references.response import Response
 from dfmp2.references.solution import ScfSolution
@@ -202,7 +203,10 @@ class _Rotations:
             np.array([s.c @ one @ s.c.T for s, one in zip(self._spins, own, strict=True)])
             for own in sets
         ]
-        return response.coupling(densities, [s.c[:, s.occ] for s in self._spins])
+        occupied = [s.c[:, s.occ] for s in self._spins]
+        if response.fitting is None:
+            return response.coupling(densities, occupied)
+        return fitted_coupling(response.fitting, densities, occupied)
 
     def in_orbitals(self, columns: Sequence[Array]) -> list[Array]:
         """The same with molecular orbitals as rows, shape (nmo, nocc) of each spin."""

@@ -5,13 +5,13 @@ Gradients of correlated methods need, with the integrals of the SCF itself (exac
     G^s[D] = J[D^a + D^b] - K[D^s]              (J[D] - K[D] / 2 for a closed shell)
 
 and derivatives of the one-electron integrals, of the overlap, and of exact two-electron integrals.
-Derivatives of fitted ones are in `dfmp2.integrals.scf_derivatives`.
+For fitted ones both are in `dfmp2.integrals.fitted_scf`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,25 +21,9 @@ from dfmp2.errors import NotProvidedError
 from dfmp2.references.converge import SMALL
 from dfmp2.references.hamiltonian import is_sgx
 
-__all__ = ["ROW_BYTES", "Response", "fitted_rows"]
+__all__ = ["Response"]
 
 Matrix = NDArray[np.float64]
-
-ROW_BYTES = 64e6
-"""Unpacked fitted integrals of one block."""
-
-
-def fitted_rows(with_df: Any, size: int) -> Iterator[Matrix]:
-    """Fitted integrals (P|mn) of an SCF as packed lower triangles, in blocks of `size` rows.
-
-    PySCF's own loop reads ahead in a thread, which takes longer than the work of small molecules.
-    """
-    stored = with_df._cderi
-    if not isinstance(stored, np.ndarray):
-        yield from with_df.loop(size)
-        return
-    for start in range(0, len(stored), size):
-        yield stored[start : start + size]
 
 
 class Response:
@@ -121,7 +105,7 @@ class Response:
             return Response(plain.density_fit(auxbasis=df.make_auxbasis(self.mol)))
 
     def coupling(self, sets: Sequence[Matrix], orbitals: Sequence[Matrix]) -> list[list[Matrix]]:
-        """G[D] times orbitals, for several D at once.
+        """G[D] times orbitals by exact integrals, for several D at once.
 
         Parameters
         ----------
@@ -135,8 +119,6 @@ class Response:
         list of list of ndarray, shape (nao, n), float64, hartree
             For each D and each spin.
         """
-        if self.fitting is not None:
-            return self._fitted_coupling(sets, orbitals)
         nspin, nao = len(orbitals), sets[0].shape[-1]
         densities = np.concatenate(sets).reshape(-1, nao, nao)
         coulomb, exchange = self._plain().get_jk(self.mol, densities, hermi=1)
@@ -147,28 +129,6 @@ class Response:
             own = exchange[first : first + nspin]
             found.append([(total - share * k) @ c for k, c in zip(own, orbitals, strict=True)])
         return found
-
-    def _fitted_coupling(
-        self, sets: Sequence[Matrix], orbitals: Sequence[Matrix]
-    ) -> list[list[Matrix]]:
-        """From the fitted integrals (P|mn), with 6 naux nao^2 n operations for each density."""
-        import torch
-        from pyscf import lib
-
-        nao, share = orbitals[0].shape[0], 0.5 if len(orbitals) == 1 else 1.0
-        densities = [torch.from_numpy(np.ascontiguousarray(one)) for one in sets]
-        columns = [torch.from_numpy(np.ascontiguousarray(one)) for one in orbitals]
-        found = [[torch.zeros_like(one) for one in columns] for _ in sets]
-        for packed in fitted_rows(self.fitting, max(1, int(ROW_BYTES / 8 / nao**2))):
-            rows = torch.from_numpy(lib.unpack_tril(packed))
-            flat = rows.reshape(-1, nao)
-            halves = [rows @ column for column in columns]
-            for density, sums in zip(densities, found, strict=True):
-                charge = rows.reshape(len(rows), -1) @ density.sum(dim=0).reshape(-1)
-                for own, half, sum_ in zip(density, halves, sums, strict=True):
-                    sum_ += torch.tensordot(charge, half, 1)
-                    sum_ -= share * (flat.T @ (own @ half).reshape(len(flat), -1))
-        return [[one.numpy() for one in sums] for sums in found]
 
     def fock_columns(self, coupling: Sequence[Matrix], orbitals: Sequence[Matrix]) -> list[Matrix]:
         """(h + G[D]) times orbitals, from G[D] times these."""
