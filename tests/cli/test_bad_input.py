@@ -276,7 +276,7 @@ def _never(*_: object, **__: object) -> None:
         (".sdf", "no molecule\n", ":4: expected the numbers of atoms and bonds"),
         (".sdf", "a\nb\nc\n 1 0\n 0 0 zero He\n", ":5: a coordinate is not a number"),
         (".txt", "", ": holds no atoms"),
-        (".pdb", "ATOM 1 N MET A 1\n", ": the PDB format is read through ASE"),
+        (".pdb", "ATOM 1 N MET A 1\n", ": ASE cannot read it as PDB"),
     ],
 )
 def test_other_formats(tmp_path: Path, suffix: str, content: str, says: str) -> None:
