@@ -17,17 +17,16 @@ TILE = 32
 """Rows and columns of a square that is transposed at once: two of them fit in the L1 cache."""
 
 
-def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-untyped-def]
+def _square(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     """W of pairs of one spin, for one share of the pairs.
 
     Parameters
     ----------
     t : ndarray, shape (nj, nvir, nvir), float64 or float32
         T[j,b,a], hartree.
-    energies : tuple of ndarray
-        e_i + e_j of each pair, shape (nj,), and e_vir, shape (nvir,). float64, hartree.
-    near : tuple of ndarray
-        `orbitals` and `pairs` of a `NearPairs`.
+    levels : tuple of ndarray
+        e_i + e_j of each pair, shape (nj,), and e_vir, shape (nvir,), float64, hartree; `orbitals`
+        and `pairs` of the `NearPairs`.
     numbers : tuple
         direct, exchange, straight, turned and kappa of a `PairWeights`, and the counts of the
         pairs, shape (nj,).
@@ -40,8 +39,7 @@ def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-unty
         Contributions of each pair to occ, shape (nj,), and of this share to the diagonal, shape
         (nvir,), and to the near elements, shape (npair,). Changed in place.
     """
-    e_ij, e_vir = energies
-    orbitals, pairs = near
+    e_ij, e_vir, orbitals, pairs = levels
     direct, exchange, straight, turned, kappa, counts = numbers
     part, nparts, i, j0, diagonal = share
     occ, vir, close = sums
@@ -80,6 +78,13 @@ def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-unty
                     out[b] = p
                     row_sum += straight * (p * p + q * q) + 2.0 * turned * p * q
             row_sums[a] = count * row_sum
+            if diagonal:
+                turn = w[i, a, j]  # W_ji
+                for b in range(nvir):
+                    turn[b] = (exchange * line[b] - direct * mirror[b]) / (e_a + e_vir[b])
+                if regular:
+                    for b in range(nvir):
+                        turn[b] *= (1.0 - g_a * damped[b]) ** 2
         for a in range(nvir):
             vir[a] += row_sums[a]
             occ[x] += 0.5 * row_sums[a]  # both T_ab and T_ba are in it
@@ -109,30 +114,24 @@ def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-unty
                 u, v = np.float64(next_row[c]), np.float64(beside[c])
                 near_sum += slope[c] * (straight * (p * u + q * v) + turned * (p * v + q * u))
             close[n] += count * near_sum
-        if diagonal:
-            for b in range(nvir):
-                for a in range(nvir):
-                    w[i, a, j, b] = w[j, b, i, a]
 
 
-def _opposite_spin(t, energies, near, numbers, share, w, sums):  # type: ignore[no-untyped-def]
+def _opposite_spin(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     """W of pairs of two spins, for one share of the pairs.
 
     Parameters
     ----------
     t : ndarray, shape (nj, nvir_b, nvir_a), float64 or float32
         T[j,b,a], hartree.
-    energies : tuple of ndarray
-        e_i + e_j of each pair, e_a and e_b. float64, hartree.
-    near : tuple of ndarray
-        `orbitals` and `pairs` of the `NearPairs` of a, then those of b.
+    levels : tuple of ndarray
+        e_i + e_j of each pair, e_a and e_b, float64, hartree; `orbitals` and `pairs` of the
+        `NearPairs` of a, then those of b.
     numbers, share, w
         As of `amplitudes_square`.
     sums : tuple of ndarray
         As of `amplitudes_square`: occ, the diagonals of a and b, the near elements of a and b.
     """
-    e_ij, e_a, e_b = energies
-    orbitals_a, pairs_a, orbitals_b, pairs_b = near
+    e_ij, e_a, e_b, orbitals_a, pairs_a, orbitals_b, pairs_b = levels
     direct, _, straight, _, kappa, counts = numbers
     part, nparts, i, j0, _ = share
     occ, vir_a, vir_b, near_a, near_b = sums

@@ -12,15 +12,11 @@ One pass over blocks of Q makes both and the derivative of E2 by those of the in
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from dfmp2.backends.protocol import Array
 from dfmp2.backends.torch import single_threaded
@@ -33,21 +29,13 @@ from dfmp2.integrals.derivatives import (
     two_centre_gradient,
 )
 from dfmp2.integrals.libcint import ThreeCentreIntegrals
+from dfmp2.planning.plan import ranges
 from dfmp2.references.reference import Reference, SpinBlock
+from dfmp2.tensors.gamma import HeldGamma
 from dfmp2.tensors.held import HeldB
 from dfmp2.tensors.problem import Problem, Work
 
-__all__ = ["Gamma", "IntegralTerms", "integral_terms", "no_terms"]
-
-AT_ONCE = 8
-"""Orbitals whose B and gamma are read at once."""
-
-
-class Gamma(Protocol):
-    """gamma[i,P,a] of all spins, held as B is."""
-
-    def some(self, index: NDArray[np.intp]) -> Array:
-        """gamma of some orbitals of one spin, shape (n, naux, nvir), float64."""
+__all__ = ["IntegralTerms", "integral_terms", "no_terms"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +63,7 @@ def no_terms(reference: Reference) -> IntegralTerms:
 
 
 def integral_terms(
-    problem: Problem, b: HeldB, gamma: Gamma, work: Work, derivatives: bool = True
+    problem: Problem, b: HeldB, gamma: HeldGamma, work: Work, derivatives: bool = True
 ) -> IntegralTerms:
     """Contract gamma with the integrals and their derivatives, on the host in float64.
 
@@ -83,8 +71,8 @@ def integral_terms(
     ----------
     problem : Problem
     b : HeldB
-    gamma : Gamma
-        dE2/dB.
+    gamma : HeldGamma
+        dE2/dB. It is overwritten with Y.
     work : Work
         Its backend holds B.
     derivatives : bool
@@ -99,7 +87,7 @@ def integral_terms(
     NotProvidedError
         If the auxiliary functions are linearly dependent.
     """
-    reference, aux, plan = problem.reference, problem.aux, problem.plan
+    reference, aux, plan = problem.reference, problem.aux, problem.plan.of_gradient
     metric = factor_metric(metric_integrals(aux.mol))
     if metric.kind != "cholesky":
         raise NotProvidedError(
@@ -109,23 +97,18 @@ def integral_terms(
         )
     lower = torch.from_numpy(metric.factor)
     mixed = torch.zeros_like(lower)
-    in_memory = plan.gradient is None or plan.gradient.in_memory
     terms, first = [], 0
-    for spin in reference.spins:
-        fitted = _memory((spin.nocc, aux.naux, spin.nvir), in_memory)
-        for start in range(0, spin.nocc if spin.nvir else 0, AT_ONCE):
-            rows = np.arange(start, min(start + AT_ONCE, spin.nocc))
+    for number, spin in enumerate(reference.spins):
+        for some in ranges(0, spin.nocc if spin.nvir else 0, plan.block):
+            rows = first + np.arange(some.start, some.stop)
             raw, own = (
                 torch.from_numpy(one).mT.reshape(-1, aux.naux)  # [(i,a),P]
-                for one in (
-                    gamma.some(first + rows),
-                    work.backend.to_host(b.some(first + rows, work.backend)),
-                )
+                for one in (gamma.some(rows), work.backend.to_host(b.some(rows, work.backend)))
             )
             mixed += raw.T @ own
             solved = torch.linalg.solve_triangular(lower, raw, upper=False, left=False)
-            fitted[rows] = solved.view(len(rows), spin.nvir, aux.naux).mT
-        terms.append(_SpinTerms(spin, fitted))
+            gamma.put(rows, solved.view(len(rows), spin.nvir, aux.naux).mT.numpy())
+        terms.append(_SpinTerms(spin, number, gamma))
         first += spin.nocc
     made = ThreeCentreDerivatives(reference.mol, aux.mol) if derivatives else None
     integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1)
@@ -135,7 +118,7 @@ def integral_terms(
         eri, sums = torch.from_numpy(integrals.of(block)), []
         density = torch.zeros_like(eri)
         for one in terms:
-            own = one.fitted[:, block.p0 : block.p1].transpose(0, 1).contiguous()
+            own = one.functions(block.p0, block.p1)
             half = one.half(own)
             sums.append(one.sums(own, half, eri))
             if made is not None:
@@ -166,25 +149,16 @@ def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
     return found
 
 
-def _memory(shape: tuple[int, int, int], in_memory: bool) -> torch.Tensor:
-    """Memory for Y[i,Q,a], or a temporary file that is used like memory."""
-    if in_memory or not np.prod(shape):
-        return torch.empty(shape, dtype=torch.float64)
-    from pyscf import lib
-
-    with tempfile.TemporaryFile(prefix="dfmp2-", dir=lib.param.TMPDIR) as file:
-        size = 8 * int(np.prod(shape))
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error here, and not a crash later
-            os.posix_fallocate(file.fileno(), 0, size)
-        return torch.from_numpy(np.memmap(file, dtype=np.float64, mode="r+", shape=shape))
-
-
 class _SpinTerms:
     """What blocks of Q add for one spin, from Y[Q,i,a] of the block."""
 
-    def __init__(self, spin: SpinBlock, fitted: torch.Tensor) -> None:
+    def __init__(self, spin: SpinBlock, number: int, fitted: HeldGamma) -> None:
         self._c_occ, self._c_vir = torch.from_numpy(spin.c_occ), torch.from_numpy(spin.c_vir)
-        self.fitted = fitted
+        self._number, self._fitted = number, fitted
+
+    def functions(self, p0: int, p1: int) -> torch.Tensor:
+        """Y of a block of Q as [Q,i,a]."""
+        return torch.from_numpy(self._fitted.functions(self._number, p0, p1))
 
     def half(self, own: torch.Tensor) -> torch.Tensor:
         """sum_a C_na Y[Q,i,a] as [Q,i,n]."""

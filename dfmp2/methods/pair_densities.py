@@ -38,9 +38,9 @@ from numpy.typing import NDArray
 
 from dfmp2.backends.amplitudes import AmplitudeBlock, NearOccupied, NearPairs, PairWeights
 from dfmp2.backends.protocol import Array, PairCase, TBlock, Tensor
-from dfmp2.backends.recording import moved
+from dfmp2.backends.recording import RecordingBackend, moved
 from dfmp2.errors import InputError
-from dfmp2.planning.plan import GradientPlan
+from dfmp2.planning.plan import ranges
 from dfmp2.references.reference import SpinBlock
 from dfmp2.results.stages import Stage
 from dfmp2.results.variants import Weights, method_weights
@@ -49,7 +49,16 @@ from dfmp2.tensors.gamma import GammaInMemory, GammaOnDisk, HeldGamma
 from dfmp2.tensors.held import HeldB
 from dfmp2.tensors.problem import Problem, Work
 
-__all__ = ["NEAR", "PairDensities", "SpinDensities", "pair_densities", "weights_of"]
+__all__ = [
+    "NEAR",
+    "NEAR_SINGLE",
+    "PairDensities",
+    "SpinDensities",
+    "gamma_of",
+    "keep_energies",
+    "pair_densities",
+    "weights_of",
+]
 
 NEAR = 1e-4
 """Hartree. Elements of dE/dF between orbitals that are closer than this are summed from W. At this
@@ -122,18 +131,24 @@ def weights_of(method: str, settings: Settings) -> Weights:
     return known[method]
 
 
-def pair_densities(b: HeldB, problem: Problem, work: Work, weights: Weights) -> PairDensities:
+def pair_densities(
+    b: HeldB, problem: Problem, work: Work, weights: Weights, single: bool = False
+) -> PairDensities:
     """Pair energies, densities and gamma of all pairs.
 
     Parameters
     ----------
-    b : HeldB
+    b : HeldB, float64
+        On the CPU or a GPU, by torch.
     problem : Problem
         With a plan from `dfmp2.planning.gradient.with_gradient`.
     work : Work
-        The pair table of its checkpoint is filled.
+        NKI kernels multiply matrices if they are its backend.
     weights : Weights
         The method.
+    single : bool
+        T, W and both products with W are in float32, as they always are with NKI kernels. All sums
+        are in float64.
 
     Returns
     -------
@@ -144,21 +159,59 @@ def pair_densities(b: HeldB, problem: Problem, work: Work, weights: Weights) -> 
     CheckpointError
         If the disk is too small for gamma.
     """
-    backend, checkpoint = work.backend, work.checkpoint
+    backend = work.backend
     share = 1.0 if len(problem.reference.spins) == 1 else 0.5
     with backend.stage(Stage.DENSITIES, like=Stage.PAIRS):
-        b.move(backend)
-        done = _Pass(b, problem, work, weights)
+        done = _Pass(b, problem, work, weights, single)
+        gamma = done.empty_gamma()
         try:
-            done.tiles()
-            spins = done.spins()
+            done.tiles(gamma)
+            spins = done.spins(gamma)
         except BaseException:
-            done.gamma.close()
+            gamma.close()
             raise
-    everything = (slice(None), slice(None))
+    energies = share * (done.energies + np.triu(done.energies, 1).swapaxes(1, 2))
+    return PairDensities(energies, spins, gamma)
+
+
+def keep_energies(found: PairDensities, work: Work) -> Array:
+    """Fill the pair table of the checkpoint, where it has no energies yet, and commit it.
+
+    Parameters
+    ----------
+    found : PairDensities
+    work : Work
+
+    Returns
+    -------
+    ndarray
+        The energies of the table, in the shape of those of `found`.
+    """
+    checkpoint = work.checkpoint
     with checkpoint.committing():
-        checkpoint.table.add(everything, share * done.energies, checkpoint.session)
-    return PairDensities(checkpoint.table.symmetric(), spins, done.gamma)
+        everything = (slice(None), slice(None))
+        checkpoint.table.add(everything, found.energies, checkpoint.session)
+    return checkpoint.table.symmetric()
+
+
+def gamma_of(
+    b: HeldB, problem: Problem, work: Work, weights: Weights, orbitals: tuple[int, Indices]
+) -> Tensor:
+    """Gamma of some orbitals, summed on its own, in float64.
+
+    Parameters
+    ----------
+    b, problem, work, weights
+        As of `pair_densities`, with torch as the backend.
+    orbitals : tuple
+        Number of the spin, and the orbitals of this spin.
+
+    Returns
+    -------
+    Tensor, shape (n nvir, naux), float64
+        As [(i,a),P].
+    """
+    return _Pass(b, problem, work, weights, False).gamma_of(*orbitals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,25 +263,24 @@ class _Sums:
 
 
 class _Pass:
-    def __init__(self, b: HeldB, problem: Problem, work: Work, weights: Weights) -> None:
+    def __init__(
+        self, b: HeldB, problem: Problem, work: Work, weights: Weights, single: bool
+    ) -> None:
         plan, self._reference = problem.plan, problem.reference
-        if plan.gradient is None:
-            raise ValueError("the plan is that of an energy; make it with with_gradient")
-        self._plan: GradientPlan = plan.gradient
+        self._plan = plan.of_gradient
         self._b, self._work, self._backend = b, work, work.backend
         self._weights, self._kappas = weights, problem.settings.kappa
-        self._own, self._naux = self._backend.elementwise, plan.sizes.naux
+        self._own, self._sizes = self._backend.elementwise, plan.sizes
         on_nki = self._own is not self._backend.current
-        self._distances = NEAR_SINGLE if b.rounded or on_nki else (NEAR, NEAR)
-        self._dtype = np.float32 if b.rounded and not on_nki else np.float64  # of W
-        nocc, sizes = self._reference.nocc, plan.sizes
+        provenance = self._backend.provenance
+        self._home = RecordingBackend(self._own, provenance) if on_nki else self._backend  # of B
+        self._distances = NEAR_SINGLE if single or on_nki else (NEAR, NEAR)
+        self._dtype = np.float32 if single and not on_nki else np.float64  # of B, T and W
+        nocc = self._reference.nocc
         self.energies = np.zeros((2 + 2 * len(self._kappas), nocc, nocc))
-        in_memory = self._plan.in_memory
-        self.gamma: HeldGamma = GammaInMemory(sizes, self._own) if in_memory else GammaOnDisk(sizes)
         self._sums = [_Sums.of(spin, self._distances) for spin in self._reference.spins]
         self._blocks = list(self._chosen_blocks())
         self._near = self._near_by_blocks()
-        self._memory = self._tile_memory(self._plan.block, self._plan.block)
 
     def _chosen_blocks(self) -> Iterator[_Block]:
         """Blocks in the order of energy. Near orbitals are in one block where they fit."""
@@ -256,39 +308,53 @@ class _Pass:
         nvir = max(spin.nvir for spin in self._reference.spins)
         return self._own.asarray(np.empty(ni * nj * nvir * nvir, dtype=self._dtype))
 
-    def _rows(self, block: _Block) -> Tensor:
-        """B of a block as [(i,a),P]."""
-        b = self._b.view(block.index, self._backend)
-        return b.swapaxes(1, 2).reshape(b.shape[0] * b.shape[2], b.shape[1])
+    def _rows(self, block: _Block, exact: bool = False) -> Tensor:
+        """B of a block as [(i,a),P], where matrices are multiplied. `exact`: float64 by torch."""
+        b = self._b.view(block.index, self._home)
+        rows = b.swapaxes(1, 2).reshape(b.shape[0] * b.shape[2], b.shape[1])
+        if exact:
+            return rows
+        single = rows.float() if self._dtype == np.float32 else rows
+        return moved(single, self._own, self._backend.current)
 
     def _case(self, i: _Block, j: _Block) -> PairCase:
         if len(self._reference.spins) == 1:
             return PairCase.CLOSED
         return PairCase.SAME_SPIN if i.spin == j.spin else PairCase.OPPOSITE_SPIN
 
-    def tiles(self) -> None:
+    def empty_gamma(self) -> HeldGamma:
+        """Gamma before anything is added."""
+        in_memory = self._plan.in_memory
+        return GammaInMemory(self._sizes, self._own) if in_memory else GammaOnDisk(self._sizes)
+
+    def tiles(self, gamma: HeldGamma) -> None:
         """Every pair once."""
+        self._memory = self._tile_memory(self._plan.block, self._plan.block)
         count = len(self._blocks)
         total, done = count * (count + 1) // 2, 0
         for n in range(count):
             rows = self._rows(self._blocks[n])
             for m in range(n, count):
-                self._tile(n, m, rows, rows if m == n else self._rows(self._blocks[m]))
+                other = rows if m == n else self._rows(self._blocks[m])
+                self._tile(n, m, (rows, other), gamma)
                 done += 1
                 self._work.progress(Stage.DENSITIES.value, done, total)
         self._separated()
 
-    def _tile(self, number_i: int, number_j: int, rows_i: Tensor, rows_j: Tensor) -> None:
+    def _tile(
+        self, number_i: int, number_j: int, rows: tuple[Tensor, Tensor], gamma: HeldGamma
+    ) -> None:
         i, j = self._blocks[number_i], self._blocks[number_j]
+        rows_i, rows_j = rows
         weights = PairWeights.of(self._weights, self._case(i, j))
         w = self._amplitudes(i, j, rows_i, rows_j, count=True)
         backend, factor = self._backend, 2 * weights.times
         matrix = moved(w.view(w.shape[0] * w.shape[1], -1), self._own, backend.current)
         part = backend.gemm(matrix, rows_j, True)
-        self.gamma.add(i.index, moved(part, backend.current, self._own), factor)
+        gamma.add(i.index, moved(part, backend.current, self._own), factor)
         if i is not j:
             part = backend.gemm(matrix, rows_i)
-            self.gamma.add(j.index, moved(part, backend.current, self._own), factor)
+            gamma.add(j.index, moved(part, backend.current, self._own), factor)
         self._near_occupied(w, (i, j), self._near.get((number_i, number_i), ()))
         if i is not j:
             self._near_occupied(w, (i, j), self._near.get((number_j, number_j), ()), of_j=True)
@@ -383,21 +449,39 @@ class _Pass:
             i = _Block(spin, own, own + self._first(spin))
             self._memory = self._tile_memory(len(own), half)
             rows = self._rows(i)
-            for partner in self._blocks:
-                for start in range(0, len(partner.own), half):
-                    some = slice(start, start + half)
-                    j = _Block(partner.spin, partner.own[some], partner.index[some])
-                    w = self._amplitudes(i, j, rows, self._rows(j), count=False)
-                    self._near_occupied(w, (i, j), near)
+            for j in self._halves(half):
+                w = self._amplitudes(i, j, rows, self._rows(j), count=False)
+                self._near_occupied(w, (i, j), near)
+
+    def gamma_of(self, spin: int, own: Indices) -> Tensor:
+        """Gamma of some orbitals, with all partners, as [(i,a),P]."""
+        i = _Block(spin, own, own + self._first(spin))
+        half = max(1, self._plan.block // 2)
+        self._memory = self._tile_memory(len(own), half)
+        rows, found = self._rows(i), None
+        for j in self._halves(half):
+            rows_j = self._rows(j)
+            w = self._amplitudes(i, j, rows, rows_j, count=False)
+            factor = 2 * PairWeights.of(self._weights, self._case(i, j)).times
+            matrix = w.view(w.shape[0] * w.shape[1], -1)
+            part = factor * self._backend.gemm(matrix, rows_j, True)
+            found = part if found is None else found + part
+        return found
+
+    def _halves(self, size: int) -> Iterator[_Block]:
+        """All blocks, in parts of at most `size` orbitals."""
+        for block in self._blocks:
+            for some in ranges(0, len(block.own), size):
+                yield _Block(block.spin, block.own[some], block.index[some])
 
     def _first(self, spin: int) -> int:
         return sum(one.nocc for one in self._reference.spins[:spin])
 
-    def spins(self) -> tuple[SpinDensities, ...]:
+    def spins(self, gamma: HeldGamma) -> tuple[SpinDensities, ...]:
         """dE/dF and X of each spin."""
         found = []
         for number, (spin, sums) in enumerate(zip(self._reference.spins, self._sums, strict=True)):
-            x_occ, x_vir = self._rotations(number)
+            x_occ, x_vir = self._rotations(number, gamma)
             p_occ = sums.near_occ.symmetric(sums.occ, sums.occ_values)
             p_vir = sums.near_vir.symmetric(sums.vir, sums.vir_values)
             _complete(p_occ, x_occ, spin.e_occ, self._distances[0])
@@ -405,19 +489,19 @@ class _Pass:
             found.append(SpinDensities(p_occ, p_vir, x_occ, x_vir))
         return tuple(found)
 
-    def _rotations(self, number: int) -> tuple[Array, Array]:
+    def _rotations(self, number: int, held: HeldGamma) -> tuple[Array, Array]:
         """X_ij and X_ab of one spin, in float64."""
         spin, own = self._reference.spins[number], self._own
         x_occ, x_vir = np.zeros((spin.nocc, spin.nocc)), np.zeros((spin.nvir, spin.nvir))
         blocks = [block for block in self._blocks if block.spin == number]
         for i in blocks:
-            gamma = own.asarray(self.gamma.some(i.index).swapaxes(1, 2))  # [i,a,P]
+            gamma = own.asarray(held.some(i.index).swapaxes(1, 2))  # [i,a,P]
             for j in blocks:
-                b = moved(self._rows(j), self._backend.current, own).to(gamma.dtype)
+                b = self._rows(j, exact=True)
                 product = gamma.reshape(len(i.own), -1) @ b.reshape(len(j.own), -1).T
                 x_occ[np.ix_(i.own, j.own)] = own.to_host(product)
                 if j is i:
-                    b = b.reshape(len(j.own), spin.nvir, self._naux)
+                    b = b.reshape(len(j.own), spin.nvir, self._sizes.naux)
                     x_vir += own.to_host(sum(g @ one.T for g, one in zip(gamma, b, strict=True)))
         return x_occ, x_vir
 

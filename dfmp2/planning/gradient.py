@@ -1,15 +1,17 @@
-"""Block sizes and memory of the pair densities of a gradient.
+"""Block sizes and memory of the stages of a gradient that hold B: pair densities, and the fit.
 
-The stage holds B and gamma = dE/dB, which has the size of B, and works on tiles of W (of the size
-of T) for two blocks of occupied orbitals. The matrix products of a tile sum over all orbitals of a
-block, so with `BLOCK` orbitals adding a product to gamma takes little of its time. Where gamma does
-not fit beside B in memory, it is in a temporary file. Where not even one tile fits, B is in the run
-file as well.
+The first stage holds B and gamma = dE/dB, which has the size of B, and works on tiles of W (of the
+size of T) for two blocks of occupied orbitals. The matrix products of a tile sum over all orbitals
+of a block, so with `BLOCK` orbitals adding a product to gamma takes little of its time. Where gamma
+does not fit beside B in memory, it is in a temporary file. Where not even one tile fits, B is in
+the run file as well. The second stage contracts gamma with derivatives of integrals in blocks of
+auxiliary functions. What the SCF needs for its response and its own derivatives is not part of the
+plan.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dfmp2.errors import ResourceError
 from dfmp2.planning.plan import OVERHEAD, GradientPlan, Plan, make_plan
@@ -27,8 +29,13 @@ TILE_BYTES = 256 * BYTES_PER_MB
 matrices."""
 
 
+FUNCTIONS = 8
+"""Auxiliary functions whose derivatives a thread makes at once, or a larger shell
+(`dfmp2.integrals.derivatives.AT_ONCE`)."""
+
+
 def with_gradient(plan: Plan, threads: int = 1) -> Plan:
-    """Add the pair densities of a gradient to the plan of the energy.
+    """Add what a gradient does with B and gamma to the plan of the energy.
 
     Parameters
     ----------
@@ -40,7 +47,7 @@ def with_gradient(plan: Plan, threads: int = 1) -> Plan:
     Returns
     -------
     Plan
-        With `gradient`. B is in the run file if the stage does not fit beside it.
+        With `gradient`. B is in the run file if the stages do not fit beside it.
 
     Raises
     ------
@@ -48,29 +55,29 @@ def with_gradient(plan: Plan, threads: int = 1) -> Plan:
         If even the smallest blocks need more memory than `max_memory`.
     """
     if plan.device_memory:
-        return _on_gpu(plan)
-    made = _planned(plan)
-    least = float(_bytes(plan.sizes, 1))
-    if made is None and plan.in_memory:
-        metric_done = not plan.flops.get(Stage.SOLVE.value, 0.0)
-        if metric_done and plan.sizes.elements:  # the integrals of an SCF: B stays in memory
-            least += plan.memory["B[i,P,a]"] * BYTES_PER_MB
-        else:
-            below = min(plan.max_memory, plan.least_in_memory - 1)
-            on_disk = make_plan(plan.sizes, below, threads, metric_done=metric_done)
-            plan = replace(on_disk, max_memory=plan.max_memory)
-            made = _planned(plan)
+        return _on_gpu(plan, threads)
+    made = _planned(plan, threads)
+    metric_done = not plan.flops[Stage.SOLVE.value]
+    if made is None and plan.in_memory and not metric_done:
+        below = min(plan.max_memory, plan.least_in_memory - 1)
+        on_disk = make_plan(plan.sizes, below, threads)
+        plan = replace(on_disk, max_memory=plan.max_memory)
+        made = _planned(plan, threads)
     if made is None:
+        least = OVERHEAD + _Stages(plan.sizes, threads).largest(1)
+        if metric_done:  # the integrals are those of an SCF, and B stays in memory
+            least += _gamma(plan.sizes)
         raise ResourceError(
             f"max_memory is {plan.max_memory:.0f} MB, but the gradient needs at least "
-            f"{-(-(OVERHEAD + least) // BYTES_PER_MB):.0f} MB; raise max_memory (--max-memory) or "
-            "freeze the core"
+            f"{-(-least // BYTES_PER_MB)} MB; raise max_memory (--max-memory) or freeze the core"
         )
-    memory = {
-        **plan.memory,
-        "gamma[i,P,a]": _gamma(plan.sizes) / BYTES_PER_MB if made.in_memory else 0.0,
-        "tiles of W, B and gamma": _bytes(plan.sizes, made.block) / BYTES_PER_MB,
+    stages = _Stages(plan.sizes, threads)
+    own = {
+        "gamma[i,P,a]": _gamma(plan.sizes) if made.in_memory else 0,
+        "tiles of W, B and gamma": stages.pairs(made.block),
+        "derivatives of the fit": stages.fit(made.block),
     }
+    memory = plan.memory | {item: size / BYTES_PER_MB for item, size in own.items()}
     peak = max(plan.peak, made.peak)
     return replace(plan, gradient=made, memory=memory, peak=peak, flops=_flops(plan))
 
@@ -79,26 +86,44 @@ def _gamma(sizes: Sizes) -> int:
     return BYTES_PER_DOUBLE * sizes.elements * sizes.naux
 
 
-def _bytes(sizes: Sizes, block: int) -> int:
-    """Tiles of one pair of blocks: W, T of one orbital and its sums; B of both, and a product."""
-    numbers = (block + 3) * block * sizes.nvir**2 + 3 * block * sizes.nvir * sizes.naux
-    return BYTES_PER_DOUBLE * numbers
+@dataclass(frozen=True)
+class _Stages:
+    """Bytes of both stages, beside B and gamma."""
+
+    sizes: Sizes
+    threads: int
+
+    def pairs(self, block: int) -> int:
+        """Tiles of two blocks: W, T of one orbital and its sums; B of both, and a product."""
+        s = self.sizes
+        numbers = (block + 3) * block * s.nvir**2 + 3 * block * s.nvir * s.naux
+        return BYTES_PER_DOUBLE * numbers
+
+    def fit(self, block: int) -> int:
+        """In each thread derivatives, integrals and densities; the metric; B, gamma, a product."""
+        s, functions = self.sizes, max(FUNCTIONS, self.sizes.aux_shell)
+        own = functions * (9 * s.nao**2 + 3 * s.nocc * s.nao + s.elements)
+        numbers = self.threads * own + 4 * s.naux**2 + 4 * block * s.nvir * s.naux
+        return BYTES_PER_DOUBLE * numbers
+
+    def largest(self, block: int) -> int:
+        """The peak of both."""
+        return max(self.pairs(block), self.fit(block))
 
 
-def _planned(plan: Plan) -> GradientPlan | None:
+def _planned(plan: Plan, threads: int) -> GradientPlan | None:
     """The largest blocks that fit, with gamma in memory if one of them does."""
-    sizes = plan.sizes
+    sizes, stages = plan.sizes, _Stages(plan.sizes, threads)
     gamma = _gamma(sizes)
     held = gamma if plan.in_memory else 0  # B has the same size
-    free = plan.max_memory * BYTES_PER_MB - OVERHEAD - held
+    free = int(plan.max_memory * BYTES_PER_MB) - OVERHEAD - held
     for own in (gamma, 0) if plan.in_memory else (0,):
-        block = next(
-            (n for n in range(_largest(sizes), 0, -1) if own + _bytes(sizes, n) <= free), 0
-        )
-        if block:
-            peak = (OVERHEAD + held + own + _bytes(sizes, block)) / BYTES_PER_MB
-            rows = BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux / BYTES_PER_MB
-            return GradientPlan(block, own > 0, peak, 0.0 if own else rows)
+        for block in range(_largest(sizes), 0, -1):
+            used = own + stages.largest(block)
+            if used <= free:
+                rows = BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux
+                peak = (OVERHEAD + held + used) / BYTES_PER_MB
+                return GradientPlan(block, own > 0, peak, 0.0 if own else rows / BYTES_PER_MB)
     return None
 
 
@@ -115,18 +140,22 @@ def _flops(plan: Plan) -> dict[str, float]:
     return {**plan.flops, Stage.DENSITIES.value: elements * (6.0 * naux + 24)}
 
 
-def _on_gpu(plan: Plan) -> Plan:
-    """B, gamma and the tiles are on the GPU. Gamma is copied to the host block by block."""
+def _on_gpu(plan: Plan, threads: int) -> Plan:
+    """B, gamma and the tiles are on the GPU. The host makes derivatives with blocks of gamma."""
     sizes, block = plan.sizes, _largest(plan.sizes)
+    stages = _Stages(sizes, threads)
     temporaries = 8 * BYTES_PER_DOUBLE * block * sizes.nvir**2  # of operations on T of one orbital
-    tiles = (_bytes(sizes, block) + temporaries) / BYTES_PER_MB
+    tiles = (stages.pairs(block) + temporaries) / BYTES_PER_MB
     gamma = plan.device_memory["B[i,P,a]"]
-    memory = {**plan.device_memory, "gamma[i,P,a]": gamma, "tiles of W, B and gamma": tiles}
-    peak = max(plan.device_peak, 2 * gamma + memory["libraries"] + tiles)
+    on_gpu = {**plan.device_memory, "gamma[i,P,a]": gamma, "tiles of W, B and gamma": tiles}
+    fit = stages.fit(block) / BYTES_PER_MB
+    peak = max(plan.peak, OVERHEAD / BYTES_PER_MB + fit)
     return replace(
         plan,
-        gradient=GradientPlan(block, True, plan.peak, 0.0),
-        device_memory=memory,
-        device_peak=peak,
+        gradient=GradientPlan(block, True, peak, 0.0),
+        memory={**plan.memory, "derivatives of the fit": fit},
+        peak=peak,
+        device_memory=on_gpu,
+        device_peak=max(plan.device_peak, 2 * gamma + on_gpu["libraries"] + tiles),
         flops=_flops(plan),
     )

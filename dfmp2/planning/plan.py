@@ -141,6 +141,19 @@ class Plan:
     device_peak: float = 0.0
     gradient: GradientPlan | None = None
 
+    @property
+    def of_gradient(self) -> GradientPlan:
+        """The part of a gradient.
+
+        Raises
+        ------
+        ValueError
+            If this is the plan of an energy.
+        """
+        if self.gradient is None:
+            raise ValueError("the plan is that of an energy; use planning.gradient.with_gradient")
+        return self.gradient
+
     def pair_ranges(self, on_nki: bool = False) -> list[tuple[slice, list[slice]]]:
         """The blocks of pairs.
 

@@ -60,6 +60,8 @@ class Checkpoint:
         Number of the current session. 0 before the first one.
     notes : list of str
         Remarks that belong to the result.
+    own_label : str
+        Label of this session's pairs, if whoever computed them has a better one than `label` gets.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Checkpoint:
         self.session = 0
         self.rows: Rows | None = None
         self.notes: list[str] = []
+        self.own_label = ""
         self.table = PairTable(nocc, kappas)
         if file is None:
             self._state: dict[str, Any] = {"sessions": []}
@@ -153,6 +156,11 @@ class Checkpoint:
         """Note in the journal how this session computes pairs."""
         self._sessions[-1]["pairs_in"] = arithmetic.value
 
+    @property
+    def pairs_in(self) -> PairArithmetic:
+        """How this session computes pairs."""
+        return PairArithmetic(self._sessions[-1]["pairs_in"])
+
     def computed(self, arithmetic: PairArithmetic) -> NDArray[np.bool_]:
         """Pairs that were computed in this arithmetic: bool, shape (nocc, nocc)."""
         return np.isin(self.table.session, self._ids(arithmetic))
@@ -197,6 +205,7 @@ class Checkpoint:
         str
             The labels of all pairs, with the number of pairs if there are several labels.
         """
+        text = self.own_label or text
         labels: dict[str, int] = {}
         for session in self._sessions:
             if session["pairs_in"] == self._sessions[-1]["pairs_in"]:

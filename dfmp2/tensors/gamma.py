@@ -27,6 +27,12 @@ class HeldGamma(Protocol):
     def some(self, index: NDArray[np.intp]) -> Array:
         """Some orbitals of one spin: shape (n, naux, nvir), float64, hartree^(1/2), on the host."""
 
+    def put(self, index: NDArray[np.intp], values: Array) -> None:
+        """Replace some orbitals of one spin, for what follows from gamma orbital by orbital."""
+
+    def functions(self, spin: int, p0: int, p1: int) -> Array:
+        """Some auxiliary functions of all orbitals of one spin: shape (n, nocc, nvir)."""
+
     def close(self) -> None:
         """Give its memory or its file back."""
 
@@ -57,13 +63,23 @@ class GammaInMemory:
         spin, first = _spin(self._sizes, index)
         return self._backend.to_host(self._spins[spin].mT[index - first]).swapaxes(1, 2)
 
+    def put(self, index: NDArray[np.intp], values: Array) -> None:
+        """Replace some orbitals of one spin."""
+        spin, first = _spin(self._sizes, index)
+        self._spins[spin][index - first] = self._backend.asarray(values)
+
+    def functions(self, spin: int, p0: int, p1: int) -> Array:
+        """Some auxiliary functions of all orbitals of one spin."""
+        part = self._spins[spin][:, p0:p1].swapaxes(0, 1).contiguous()
+        return self._backend.to_host(part)
+
     def close(self) -> None:
         """Give its memory back."""
         self._spins.clear()
 
 
 class GammaOnDisk:
-    """Rows of a temporary file.
+    """Rows of a temporary file, one for each orbital, as [P,a].
 
     Parameters
     ----------
@@ -81,21 +97,35 @@ class GammaOnDisk:
 
     def add(self, index: NDArray[np.intp], rows: Tensor, factor: float) -> None:
         """Add a multiple of [(i,a),P] to some orbitals of one spin."""
-        import torch
-
-        parts = rows.view(len(index), -1, self._sizes.naux).cpu()
-        memory = torch.empty(parts.shape[1:], dtype=torch.float64)
+        parts = rows.view(len(index), -1, self._sizes.naux).cpu().numpy()
+        memory = np.empty(parts.shape[:0:-1])
         for i, part in zip(index, parts, strict=True):
-            self._rows.read(int(i), memory.numpy())
-            memory.add_(part, alpha=factor)
-            self._rows.write(int(i), memory.numpy())
+            self._rows.read(int(i), memory)
+            memory += factor * part.T
+            self._rows.write(int(i), memory)
 
     def some(self, index: NDArray[np.intp]) -> Array:
         """Some orbitals of one spin."""
-        memory = np.empty((len(index), self._sizes.nvir_of(int(index[0])), self._sizes.naux))
+        memory = np.empty((len(index), self._sizes.naux, self._sizes.nvir_of(int(index[0]))))
         for place, i in enumerate(index):
             self._rows.read(int(i), memory[place])
-        return memory.swapaxes(1, 2)
+        return memory
+
+    def put(self, index: NDArray[np.intp], values: Array) -> None:
+        """Replace some orbitals of one spin."""
+        for i, row in zip(index, values, strict=True):
+            self._rows.write(int(i), np.ascontiguousarray(row))
+
+    def functions(self, spin: int, p0: int, p1: int) -> Array:
+        """Some auxiliary functions of all orbitals of one spin."""
+        nocc, nvir = self._sizes.blocks[spin]
+        first = self._sizes.blocks[0][0] if spin else 0
+        memory = np.empty((p1 - p0, nocc, nvir))
+        part = np.empty((p1 - p0, nvir))
+        for i in range(nocc):
+            self._rows.read(first + i, part, p0 * nvir)
+            memory[:, i] = part
+        return memory
 
     def close(self) -> None:
         """Remove the file."""

@@ -36,24 +36,13 @@ class OrbitalBlocks:
 
 
 class HeldB(Protocol):
-    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha.
-
-    Attributes
-    ----------
-    rounded : bool
-        Whether it returns float32.
-    """
-
-    rounded: bool
+    """B[i,P,a] of all spins, shape (nocc, naux, nvir). Orbitals of beta follow those of alpha."""
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
-        """A copy of the B of some orbitals of one spin."""
+        """A copy of the B of some orbitals of one spin in float64."""
 
     def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
-        """The B of some orbitals of one spin in ascending order; a copy only where it must be."""
-
-    def move(self, backend: RecordingBackend) -> None:
-        """Return tensors of the backend of this stage from now on."""
+        """As `some` for orbitals in ascending order; a copy only where it must be."""
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Return float32 from now on."""
@@ -76,7 +65,6 @@ class InMemory:
 
     def __init__(self, spins: Sequence[Tensor], backend: Backend) -> None:
         self.spins, self._backend = list(spins), backend
-        self.rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """A copy of the B of some orbitals."""
@@ -86,19 +74,11 @@ class InMemory:
     def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals, a part of the tensor if they follow each other."""
         rows = slice(int(index[0]), int(index[-1]) + 1)
-        return (
-            self._part(rows) if len(index) == rows.stop - rows.start else self.some(index, backend)
-        )
-
-    def move(self, backend: RecordingBackend) -> None:
-        """Copy B to the backend of this stage."""
-        for number, b in enumerate(self.spins):
-            self.spins[number] = moved(b, self._backend, backend.current)
-        self._backend = backend.current
+        whole = len(index) == rows.stop - rows.start
+        return self._part(rows) if whole else self.some(index, backend)
 
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round B, in the same memory."""
-        self.rounded = True
         for number, b in enumerate(self.spins):
             self.spins[number] = backend.to_float32(b)
 
@@ -106,7 +86,9 @@ class InMemory:
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
     ) -> Iterator[OrbitalBlocks]:
         """Slices of B, on the backend of this stage."""
-        self.move(backend)
+        for number, b in enumerate(self.spins):
+            self.spins[number] = moved(b, self._backend, backend.current)
+        self._backend = backend.current
         for i, partners in plan.pair_ranges(on_nki=self._backend.where.backend == "nki"):
             for j in partners:
                 if missing[i, j].any():
@@ -129,25 +111,22 @@ class OnDisk:
 
     def __init__(self, rows: Rows, sizes: Sizes) -> None:
         self._rows, self._sizes = rows, sizes
-        self.rounded = False
+        self._rounded = False
 
     def some(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals."""
         memory = self._shaped(self._memory(len(index)), int(index[0]), len(index))
         for place, i in enumerate(index):
             self._rows.get_fitted(int(i), memory[place : place + 1])
-        return self._tensor(memory, backend)
+        return backend.asarray(memory.swapaxes(1, 2))
 
     def view(self, index: NDArray[np.intp], backend: RecordingBackend) -> Tensor:
         """The B of some orbitals."""
         return self.some(index, backend)
 
-    def move(self, backend: RecordingBackend) -> None:
-        """Do nothing: rows become tensors when they are read."""
-
     def to_float32(self, backend: RecordingBackend) -> None:
         """Round each block when it is read."""
-        self.rounded = True
+        self._rounded = True
 
     def pair_blocks(
         self, missing: NDArray[np.bool_], plan: Plan, backend: RecordingBackend
@@ -185,4 +164,4 @@ class OnDisk:
 
     def _tensor(self, rows: NDArray[np.float64], backend: RecordingBackend) -> Tensor:
         b = backend.asarray(rows.swapaxes(1, 2))
-        return backend.to_float32(b) if self.rounded else b
+        return backend.to_float32(b) if self._rounded else b

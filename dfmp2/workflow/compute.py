@@ -68,7 +68,7 @@ def compute(
     progress : callable
         Called as progress(stage, steps done, steps in all).
     over_pairs : callable, optional
-        Makes more than energies from B, in float64. It is called even if a run file holds these.
+        Makes more than energies from B. It is called even if a run file holds these.
 
     Returns
     -------
@@ -274,4 +274,6 @@ class _Calculation:
     ) -> Outcome:
         energies = self.over_pairs(b, self.prepared, self._work(backend))
         label = self.checkpoint.label(label)
+        if self.checkpoint.pairs_in is not PairArithmetic.FP64:
+            precision = Precision.FP32
         return Outcome(energies, metric, precision, label, self.checkpoint.merged())

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from dfmp2.backends.protocol import Array
-from dfmp2.backends.selection import Selection, require_nki
-from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError, NotProvidedError
+from dfmp2.errors import DFMP2Warning, InputError, NotProvidedError
 from dfmp2.foreign_errors import translated
 from dfmp2.methods.densities import densities_of
 from dfmp2.methods.gradient import relaxed_gradient
 from dfmp2.methods.lagrangian import IntegralTerms, integral_terms, no_terms
-from dfmp2.methods.pair_densities import pair_densities, weights_of
+from dfmp2.methods.pair_densities import weights_of
 from dfmp2.methods.z_vector import Derivatives, Relaxation, relax
 from dfmp2.planning.gradient import with_gradient
 from dfmp2.references.response import Response
@@ -31,7 +30,8 @@ from dfmp2.runfile.file import RunFile
 from dfmp2.tensors.held import HeldB
 from dfmp2.tensors.problem import Problem, Progress, Work, silent
 from dfmp2.workflow.compute import compute
-from dfmp2.workflow.prepare import Choice, Prepared
+from dfmp2.workflow.pair_products import PairProducts
+from dfmp2.workflow.prepare import Prepared
 
 __all__ = ["compute_density", "compute_gradient"]
 
@@ -144,15 +144,15 @@ class _Run:
         settings = self.prepared.settings
         if self.prepared.choice.precision is Precision.FP32:
             raise InputError(
-                "precision fp32: gradients are computed in fp64; use precision fp64 or auto "
-                "(--precision)"
+                "precision fp32 has no gradients, because only auto checks their error; use "
+                "precision auto or fp64 (--precision)"
             )
         if self.method is None:
             self.method = "MP2" if settings.scale is None else scaled_name(settings.scale)
         self._weights = weights_of(self.method, settings)
-        choice = Choice(_torch(self.prepared.choice.selection), Precision.FP64)
+        self._products = PairProducts(self.prepared.choice)
         plan = with_gradient(self.prepared.plan, lib.num_threads())
-        self.prepared = replace(self.prepared, choice=choice, plan=plan)
+        self.prepared = replace(self.prepared, choice=self._products.host, plan=plan)
 
     def over_pairs(self, derivatives: bool | None) -> Result:
         """The energies, with `blocks` and `terms` of the same pass.
@@ -164,13 +164,13 @@ class _Run:
         """
 
         def own_pass(b: HeldB, problem: Problem, work: Work) -> Array:
-            made = pair_densities(b, problem, work, self._weights)
+            made, energies = self._products.densities(b, problem, work, self._weights)
             self.blocks = [(spin.p_occ, spin.p_vir) for spin in made.spins]
             if derivatives is not None:
                 with work.backend.stage(Stage.FIT_DERIVATIVES):
                     self.terms = integral_terms(problem, b, made.gamma, work, derivatives)
             made.gamma.close()
-            return made.energies
+            return energies
 
         prepared = self.prepared
         result = compute(prepared, self.file, progress=self.progress, over_pairs=own_pass)
@@ -224,18 +224,6 @@ def _notes(relaxation: Relaxation) -> tuple[str, ...]:
     )
     warnings.warn(text, DFMP2Warning, stacklevel=4)
     return (text,)
-
-
-def _torch(selection: Selection) -> Selection:
-    """Torch instead of NKI kernels, if nobody asked for these."""
-    if not selection.is_nki:
-        return selection
-    reason = "gradients and densities are not provided with NKI kernels"
-    if not selection.may_fall_back or selection.host is None or require_nki():
-        raise BackendUnavailable(
-            f"{reason}; use backend pytorch (--backend pytorch, without DFMP2_REQUIRE_NKI)"
-        )
-    return Selection(selection.host, f"backend auto: pytorch on cpu; NKI not used: {reason}")
 
 
 def _response(prepared: Prepared) -> Response:

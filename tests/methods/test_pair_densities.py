@@ -25,7 +25,13 @@ from dfmp2.backends.recording import RecordingBackend
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import CheckpointError, InputError
 from dfmp2.kernels import simulator
-from dfmp2.methods.pair_densities import NEAR, PairDensities, pair_densities, weights_of
+from dfmp2.methods.pair_densities import (
+    NEAR,
+    PairDensities,
+    keep_energies,
+    pair_densities,
+    weights_of,
+)
 from dfmp2.methods.pair_energies import pair_energies
 from dfmp2.planning.gradient import with_gradient
 from dfmp2.planning.plan import make_plan
@@ -185,6 +191,9 @@ def test_pair_energies_come_with_the_densities(levels: Any) -> None:
     work = case.work(kappas=2)
     expected = pair_energies(case.held(work), problem, work)
     np.testing.assert_allclose(found.energies, expected, rtol=0, atol=1e-14)
+    work = case.work(kappas=2)
+    np.testing.assert_array_equal(keep_energies(found, work), found.energies)
+    assert not work.checkpoint.table.missing.any()
 
 
 def test_gamma_in_a_file_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -267,9 +276,7 @@ def test_float32_products_stay_close(levels: Any) -> None:
     for on_nki in (False, True):
         work = case.work(on_nki)
         held = case.held(case.work())
-        if not on_nki:
-            held.to_float32(work.backend)
-        rough = pair_densities(held, case.problem(), work, weights)
+        rough = pair_densities(held, case.problem(), work, weights, single=True)
         for one, other in zip(rough.spins, exact.spins, strict=True):
             size = max(np.abs(other.p_occ).max(), np.abs(other.p_vir).max())
             assert 0 < np.abs(one.p_occ - other.p_occ).max() < 2e-5 * size
