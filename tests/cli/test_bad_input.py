@@ -3,6 +3,7 @@ the error, its place and a remedy."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -276,10 +277,13 @@ def _never(*_: object, **__: object) -> None:
         (".sdf", "no molecule\n", ":4: expected the numbers of atoms and bonds"),
         (".sdf", "a\nb\nc\n 1 0\n 0 0 zero He\n", ":5: a coordinate is not a number"),
         (".txt", "", ": holds no atoms"),
-        (".pdb", "ATOM 1 N MET A 1\n", ": ASE cannot read it as PDB"),
+        (".pdb", "ATOM 1 N MET A 1\n", ": the PDB format is read through ASE"),
     ],
 )
-def test_other_formats(tmp_path: Path, suffix: str, content: str, says: str) -> None:
+def test_other_formats(
+    tmp_path: Path, suffix: str, content: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ase", None)
     path = tmp_path / f"mol{suffix}"
     path.write_text(content)
     done = dfmp2("run", path, *BASIS)
