@@ -1,4 +1,4 @@
-"""MP2 energies of two spins from explicit denominators, independent of the package."""
+"""Open shells of the tests, and their MP2 energies from explicit denominators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,22 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fitted_energies"]
+__all__ = ["OPEN_SHELLS", "fitted_energies"]
+
+OPEN_SHELLS = {
+    "NH2": ("N 0 0 0.1420; H 0 0.8060 -0.4971; H 0 -0.8060 -0.4971", 0, 1),
+    "O2": ("O 0 0 0; O 0 0 1.2075", 0, 2),
+    "CH3": ("C 0 0 0; H 0 1.079 0; H 0.9344414 -0.5395 0; H -0.9344414 -0.5395 0", 0, 1),
+    "H2O+": ("O 0 0 0.1173; H 0 0.7572 -0.4692; H 0 -0.7572 -0.4692", 1, 1),
+    "NO2": ("N 0 0 0.3200; O 0 1.1020 -0.1400; O 0 -1.1020 -0.1400", 0, 1),
+    "CH2": ("C 0 0 0.1027; H 0 0.9968 -0.3081; H 0 -0.9968 -0.3081", 0, 2),
+    "F": ("F 0 0 0", 0, 1),
+    "HO2": ("O 0.0550 0.7120 0; O 0.0550 -0.6130 0; H -0.8800 -0.8680 0", 0, 1),
+    "CN": ("C 0 0 0; N 0 0 1.1718", 0, 1),
+    "O2-": ("O 0 0 0; O 0 0 1.35", -1, 1),
+    "Fe2+": ("Fe 0 0 0", 2, 4),
+}
+"""Atoms in Å, charge, and number of unpaired electrons of radicals, ions and triplets."""
 
 
 def fitted_energies(

@@ -157,7 +157,7 @@ def references() -> dict[str, Any]:
 def pyscf_mp2(mf: Any, auxbasis: Any = None, frozen: Any = None) -> Any:
     """PySCF's own DF-MP2, by default with its own choice of the auxiliary basis."""
     from pyscf import df
-    from pyscf.mp import dfmp2
+    from pyscf.mp import dfmp2, dfump2
 
     if auxbasis is None:
         with warnings.catch_warnings():
@@ -165,7 +165,8 @@ def pyscf_mp2(mf: Any, auxbasis: Any = None, frozen: Any = None) -> Any:
             auxbasis = df.make_auxbasis(mf.mol, mp2fit=True)
     mf = mf.copy()
     mf.with_df = df.DF(mf.mol, auxbasis=auxbasis)
-    reference = dfmp2.DFMP2(mf, frozen=frozen)
+    kind = dfump2.DFUMP2 if mf.mo_coeff[0].ndim == 2 else dfmp2.DFMP2
+    reference = kind(mf, frozen=frozen)
     reference.verbose = 0
     reference.kernel(with_t2=False)
     return reference

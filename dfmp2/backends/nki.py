@@ -8,6 +8,8 @@ the contracted dimensions (atomic orbitals, auxiliary functions) to whole tiles 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dfmp2.backends.buckets import padded, padded_energies
@@ -69,7 +71,9 @@ class NkiBackend:
     def engine(self) -> None:
         return None
 
-    def warm_up(self) -> None:
+    def warm_up(
+        self, cases: Sequence[PairCase] = (PairCase.CLOSED,), dtypes: Sequence[str] = ("float64",)
+    ) -> None:
         """Do nothing: the compiler compiles a program on first use and stores it in its cache."""
 
     @device_operation

@@ -25,6 +25,7 @@ __all__ = [
     "Backend",
     "Engine",
     "Event",
+    "FirstHalf",
     "PairBlock",
     "PairCase",
     "TBlock",
@@ -162,6 +163,20 @@ class ThreadedIntegrals(Protocol):
         """
 
 
+class FirstHalf(Protocol):
+    """Wants first half-transformed integrals of columns of its own.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (nao, ncolumns), float64
+    """
+
+    columns: Array
+
+    def half(self, p0: int, half: Array) -> None:
+        """Take sum_n (mn|P) columns[n,x] as [x,P,m], from P = p0 on. Called by several threads."""
+
+
 class Engine(Protocol):
     """Two queues of a device, one for copies and one for arithmetic. Both run while the host works.
 
@@ -216,8 +231,18 @@ class Backend(Protocol):
     def engine(self) -> Engine | None:
         """Queues that run while the host works. None if the host waits for each operation."""
 
-    def warm_up(self) -> None:
-        """Run one small GEMM and triangular solve, so that libraries are loaded before timing."""
+    def warm_up(
+        self, cases: Sequence[PairCase] = (PairCase.CLOSED,), dtypes: Sequence[str] = ("float64",)
+    ) -> None:
+        """Do a little of what a run does, so that libraries and compiled code are loaded before it.
+
+        Parameters
+        ----------
+        cases : sequence of PairCase
+            Those of the pairs.
+        dtypes : sequence of {"float64", "float32"}
+            Those of B.
+        """
 
     def gemm(self, a: Tensor, b: Tensor, transpose_a: bool = False) -> Tensor:
         """C[m,n] = sum_k A[m,k] B[k,n]."""

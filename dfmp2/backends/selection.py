@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from dfmp2.errors import BackendUnavailable, InputError
 from dfmp2.settings import BACKENDS
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Selection",
-    "computes_on_cuda",
-    "computes_on_nki",
+    "computes_on",
     "get_backend",
     "require_nki",
     "select",
@@ -164,8 +163,10 @@ def select(name: str | None = None, device: str | None = None) -> Selection:
     return _torch(name, device, f"; NKI not used: {why_not}")
 
 
-def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool:
-    """Whether B of such a run is on a CUDA device.
+def computes_on(
+    name: str | None = None, device: str | None = None
+) -> Literal["nki", "cuda", "cpu"]:
+    """What such a run computes with: NKI kernels, or torch on a CUDA device or on the CPU.
 
     Parameters
     ----------
@@ -174,26 +175,13 @@ def computes_on_cuda(name: str | None = None, device: str | None = None) -> bool
     """
     name = _checked(name or _default)
     if name == "nki" or simulated(name):
-        return False
-    if device is not None:
-        return device.startswith("cuda")
+        return "nki"
+    if name == "auto" and device is None and _neuron(name)[0] is not None:
+        return "nki"
     import torch
 
-    return bool(torch.cuda.is_available())
-
-
-def computes_on_nki(name: str | None = None, device: str | None = None) -> bool:
-    """Whether such a run uses NKI kernels.
-
-    Parameters
-    ----------
-    name, device : str, optional
-        As for `select`.
-    """
-    name = _checked(name or _default)
-    if name == "nki" or simulated(name):
-        return True
-    return name == "auto" and device is None and _neuron(name)[0] is not None
+    on_cuda = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    return "cuda" if on_cuda else "cpu"
 
 
 def _torch(name: str, device: str | None, remark: str) -> Selection:

@@ -38,6 +38,7 @@ from dfmp2.backends.gemm_library import (
 from dfmp2.backends.protocol import (
     Array,
     Engine,
+    FirstHalf,
     PairBlock,
     PairCase,
     Target,
@@ -172,10 +173,15 @@ class TorchBackend:
     def engine(self) -> Engine | None:
         return CudaEngine(self.device) if self.device.type == "cuda" else None
 
-    def warm_up(self) -> None:
+    def warm_up(
+        self, cases: Sequence[PairCase] = (PairCase.CLOSED,), dtypes: Sequence[str] = ("float64",)
+    ) -> None:
         a = torch.eye(64, dtype=torch.float64, device=self.device)
         torch.linalg.solve_triangular(a, a @ a, upper=False)
-        self.mp2_energy(TBlock(a[None], np.array([-1.0]), np.ones(64), np.ones(64)))
+        for dtype in dtypes:
+            t = a[None].to(getattr(torch, dtype))
+            for case in cases:
+                self.mp2_energy(TBlock(t, np.array([-1.0]), np.ones(64), np.ones(64), case))
 
     def choose_libraries(
         self, asked: str, sizes: Sizes, flops: float, dtypes: Sequence[str]
@@ -273,36 +279,46 @@ class TorchBackend:
         self._shared(work, workers)
 
     def _half_transforms(
-        self, targets: Sequence[Target], largest: int
+        self, targets: Sequence[Target], largest: int, also: FirstHalf | None = None
     ) -> Callable[[Iterable[Tensor], slice], None]:
         """Both half transforms in one thread, with memory of this thread for `largest` functions.
 
-        One P after the other, because a single (mn|P) stays in the cache during its GEMM.
+        One P after the other, because a single (mn|P) stays in the cache during its GEMM. For the
+        same reason the columns of `also` are multiplied together with the first C_occ.
         """
         dtype, product = targets[0][0].dtype, self._product(targets[0][0].dtype)
         nao = len(targets[0][0])
         widest = max(b.shape[0] * b.shape[2] for *_, b in targets)
-        halves = [torch.empty(len(b) * largest * nao, dtype=dtype) for *_, b in targets]
+        columns = [c_occ for c_occ, *_ in targets]
+        if also is not None:
+            columns[0] = torch.hstack([columns[0], torch.from_numpy(also.columns)])
+        halves = [torch.empty(c.shape[1] * largest * nao, dtype=dtype) for c in columns]
         full_memory = torch.empty(widest * largest, dtype=dtype)
 
         def transform(functions: Iterable[Tensor], rows: slice) -> None:
             count = rows.stop - rows.start
             half = [
-                memory[: len(b) * count * nao].view(len(b), count, nao)
-                for memory, (*_, b) in zip(halves, targets, strict=True)
+                memory[: c.shape[1] * count * nao].view(-1, count, nao)
+                for memory, c in zip(halves, columns, strict=True)
             ]
             for p, one in enumerate(functions):
-                for own, (c_occ, *_) in zip(half, targets, strict=True):
-                    product(c_occ.T, one.T, own[:, p])
+                for own, c in zip(half, columns, strict=True):
+                    product(c.T, one.T, own[:, p])
             for own, (_, c_vir, b) in zip(half, targets, strict=True):
                 full = full_memory[: b.shape[2] * len(b) * count].view(b.shape[2], -1)
-                product(c_vir.T, own.view(-1, nao).T, full)
+                product(c_vir.T, own[: len(b)].view(-1, nao).T, full)
                 _put_transformed(full, b[:, rows])
+            if also is not None:
+                also.half(rows.start, half[0][len(targets[0][-1]) :].numpy())
 
         return transform
 
     def ao2mo_in_threads(
-        self, integrals: ThreadedIntegrals, targets: Sequence[Target], workers: int
+        self,
+        integrals: ThreadedIntegrals,
+        targets: Sequence[Target],
+        workers: int,
+        also: FirstHalf | None = None,
     ) -> Generator[tuple[int, float, float]]:
         """Make integrals and transform them, each block in one thread.
 
@@ -314,6 +330,8 @@ class TorchBackend:
             integrals.
         workers : int
             Threads, at most.
+        also : FirstHalf, optional
+            Is given the half-transformed integrals of its columns.
 
         Yields
         ------
@@ -329,7 +347,7 @@ class TorchBackend:
         def work() -> None:
             try:
                 make = integrals.maker()
-                transform = self._half_transforms(targets, largest)
+                transform = self._half_transforms(targets, largest, also)
                 for number, block in left:  # all threads share this iterator
                     start = time.perf_counter()
                     functions = make(block)
@@ -356,11 +374,13 @@ class TorchBackend:
             e_ij = torch.as_tensor(block.e_ij).to(block.t.device)
             sums = _energy(block.t, e_ij, self.asarray(block.e_a), self.asarray(block.e_b), block)
             return self.to_host(sums)
+        from dfmp2.backends.reduction import Reduction
+
         sums = np.zeros((self.threads, *block.energies().shape))
+        reduction = Reduction(block.case, (block.e_a, block.e_b), block.kappas)
 
         def share(part: int) -> None:
-            own = (part, self.threads)
-            _reduce(block.t, block.e_ij, (block.e_a, block.e_b), block, own, sums[part])
+            reduction.subtract(block.t.numpy(), block.e_ij, (part, self.threads), sums[part])
 
         list(self._pool.map(share, range(self.threads)))
         energies: Array = sums.sum(axis=0)
@@ -371,6 +391,8 @@ class TorchBackend:
         return self._pair_energy_cpu(block) if on_cpu else self._pair_energy_cuda(block)
 
     def _pair_energy_cpu(self, block: PairBlock) -> Array:
+        from dfmp2.backends.reduction import Reduction
+
         b_i, b_j = block.b_i, block.b_j
         (_, naux, nvir), rows = b_i.shape, b_j.shape[2]
         width = gemm_width(nvir)
@@ -378,6 +400,7 @@ class TorchBackend:
         at_once = blocks_at_once(max(nvir, rows), b_i.element_size())
         tasks = iter(list(_rows(block, at_once)))
         product = self._product(b_i.dtype)
+        reduction = Reduction(block.case, (block.e_b, block.e_a), block.kappas)
 
         def work(_: int) -> None:
             memory = torch.empty((at_once * rows, width), dtype=b_i.dtype)
@@ -389,7 +412,7 @@ class TorchBackend:
                 t = _t_block(b_i[i] if wide is None else wide.mT, b_j[j], memory, product)
                 e_ij = block.e_i[i] + block.e_j[j]
                 own = np.zeros((len(energies), len(e_ij)))
-                _reduce(t, e_ij, (block.e_b, block.e_a), block, (0, 1), own)
+                reduction.subtract(t.numpy(), e_ij, (0, 1), own)
                 energies[:, i, j] = own
 
         self._shared(work, self.threads)
@@ -491,29 +514,6 @@ def _t_block(b_i: Tensor, b_j: Tensor, memory: Tensor, product: Product = by_tor
     return out.view(nj, nvir, -1)
 
 
-def _reduce(
-    t: Tensor,
-    e_ij: Array,
-    virtual: tuple[Array, Array],
-    block: PairBlock | TBlock,
-    share: tuple[int, int],
-    energies: Array,
-) -> None:
-    """Add the energies of one share of T on the CPU; `virtual` are those of its rows and columns.
-
-    Columns of T beyond the last virtual orbital are not read.
-    """
-    from dfmp2.backends.reduction import reduce_opposite_spin, reduce_pairs
-
-    kappas = np.array(block.kappas)
-    if block.case is PairCase.OPPOSITE_SPIN:
-        reduce_opposite_spin(t.numpy(), e_ij, virtual, kappas, share, energies)
-        return
-    reduce_pairs(t.numpy(), e_ij, virtual[0], kappas, share, energies)
-    if block.case is PairCase.SAME_SPIN:
-        energies[::2] = 0.0
-
-
 def _energy(
     t: Tensor, e_ij: Tensor, e_row: Tensor, e_column: Tensor, block: PairBlock | TBlock
 ) -> Tensor:
@@ -525,12 +525,22 @@ def _energy(
         same = (t - t.mT).square_().div_(gap)
     sums = torch.zeros((2 + 2 * len(block.kappas), len(t)), dtype=t.dtype, device=t.device)
     for number, kappa in enumerate((None, *block.kappas)):
-        factor = 1.0 if kappa is None else (1 - torch.exp(-kappa * gap)).square_()
+        factor = 1.0 if kappa is None else _undamped(kappa, e_ij, e_row, e_column).square_()
         if block.case is not PairCase.SAME_SPIN:
             sums[2 * number] = -(opposite * factor).sum((1, 2))
         if same is not None:
             sums[2 * number + 1] = -(same * factor).sum((1, 2)) / 2
     return sums
+
+
+def _undamped(kappa: float, e_ij: Tensor, e_row: Tensor, e_column: Tensor) -> Tensor:
+    """1 - exp(-kappa D), shape (x, row, column), with exponentials of the parts of D only.
+
+    Each part is zero or positive, as in `dfmp2.backends.reduction`.
+    """
+    row, column = e_row.min(), e_column.min()
+    pairs = torch.exp(-kappa * (row + column - e_ij))[:, None] * torch.exp(-kappa * (e_row - row))
+    return 1 - pairs[:, :, None] * torch.exp(-kappa * (e_column - column))
 
 
 def _name(dtype: torch.dtype) -> str:

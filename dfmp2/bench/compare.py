@@ -117,7 +117,7 @@ def bench(
     solution = orbitals(job)
     progress("SCF", 1, 1)
     setup = make_setup(job, solution)
-    if not setup.nocc or not setup.nvir:
+    if setup.empty:
         raise InputError(f"{job.name}: no correlated orbitals, so there is nothing to time")
     with _torch_threads(setup.threads):
         own = Own(job, solution)
@@ -164,13 +164,11 @@ def make_setup(job: PlannedJob, solution: ScfSolution) -> Setup:
     from pyscf import lib
 
     prepared = job.prepared(solution)
-    spin = prepared.reference.closed
     return Setup(
         solution=solution,
         aux=prepared.aux,
-        frozen=prepared.reference.frozen[0],
-        nocc=spin.nocc,
-        nvir=spin.nvir,
+        frozen=prepared.reference.frozen,
+        empty=prepared.reference.empty,
         threads=int(lib.num_threads()),
         max_memory=prepared.plan.max_memory,
     )

@@ -13,7 +13,7 @@ from dfmp2.interfaces.validation import default_tolerance
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
-from dfmp2.results.stages import Precision, Stage
+from dfmp2.results.stages import Stage
 from dfmp2.tensors.problem import silent
 from dfmp2.workflow.jobs import PlannedJob, compute_job
 from dfmp2.workflow.prepare import Choice
@@ -62,11 +62,8 @@ class Own:
     def __init__(self, job: PlannedJob, solution: ScfSolution) -> None:
         self._job, self._solution = job, solution
         self._device = job.choice.torch_device
-        dtypes = ["float64"]
-        if job.choice.precision is not Precision.FP64:
-            dtypes.append("float32")
         self.results: list[Result] = []
-        self._rates: dict[str, list[dict[str, float]]] = {dtype: [] for dtype in dtypes}
+        self._rates: dict[str, list[dict[str, float]]] = {dtype: [] for dtype in job.choice.dtypes}
 
     def measure_gemm(self) -> None:
         """Measure the GEMM rate. This is done once before each run."""
@@ -81,7 +78,9 @@ class Own:
         seconds = time.perf_counter() - start
         self.results.append(result)
         error = 0.0 if result.settings["precision"] == "fp64" else default_tolerance(result)
-        return Run(seconds, result.e_corr, result.memory.get("peak"), error)
+        # Other programs do not scale it, and leave the single excitations of an ROHF out.
+        e_corr = result.energies["MP2"]["correlation"] - result.e_singles
+        return Run(seconds, e_corr, result.memory.get("peak"), error)
 
     def peak(self) -> float | None:
         """Largest peak memory in MB, with the warm-up, because later runs reuse its heap."""
@@ -118,12 +117,13 @@ class Own:
         Returns
         -------
         float or None
-            None on other devices, and for unfused pair energies, whose two steps are timed apart.
+            None on other devices, for open shells (their blocks differ in size), and for unfused
+            pair energies (their two steps are timed apart).
         """
         stage = next((row for row in self.stages() if row.name == Stage.PAIRS), None)
         last = self.results[-1]
         on_cpu = getattr(self._device, "type", None) == "cpu"
-        if stage is None or not on_cpu or not last.settings["fused"]:
+        if stage is None or not on_cpu or last.open_shell or not last.settings["fused"]:
             return None
         from dfmp2.bench.reduction import reduction_share
 

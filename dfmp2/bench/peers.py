@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-import numpy as np
-
 from dfmp2.bench.blas import pyscf_blas
 from dfmp2.bench.pairs import Peer, Run
 from dfmp2.bench.psi4 import psi4_obstacle, psi4_run, psi4_version
 from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.references.mean_field import as_mean_field
+from dfmp2.references.reference import Indices
 from dfmp2.references.solution import ScfSolution
 from dfmp2.workflow.peak_memory import PeakMeter
 
 __all__ = ["PEERS", "Gpu4Pyscf", "Psi4", "Pyscf", "PyscfNative", "Setup", "find_peers"]
 
 NOT_INSTALLED = "not installed"
+ONLY_CORE = "freezes the lowest occupied orbitals only"
 
 SAME_ORBITALS = 1e-8
 """Hartree. Two float64 programs on the same orbitals agree better than this."""
@@ -38,10 +38,11 @@ class Setup:
     ----------
     solution : ScfSolution
     aux : AuxBasis
-    frozen : tuple of int
-        Indices of the orbitals that are not correlated.
-    nocc, nvir : int
-        Correlated orbitals.
+    frozen : tuple of tuple of int
+        Indices of the orbitals that are not correlated: one for a closed shell, or those of both
+        spins.
+    empty : bool
+        There is nothing to correlate.
     threads : int
     max_memory : float
         MB that each program may use.
@@ -49,9 +50,8 @@ class Setup:
 
     solution: ScfSolution
     aux: AuxBasis
-    frozen: tuple[int, ...]
-    nocc: int
-    nvir: int
+    frozen: tuple[Indices, ...]
+    empty: bool
     threads: int
     max_memory: float
 
@@ -59,15 +59,17 @@ class Setup:
         """The orbitals as a mean-field object of PySCF."""
         return as_mean_field(self.solution, self.max_memory)
 
-    def only_core_frozen(self) -> bool:
-        """Whether the frozen orbitals are the lowest occupied ones."""
-        occupied = int(np.count_nonzero(self.solution.mo_occ))
-        lowest = self.frozen == tuple(range(len(self.frozen)))
-        return lowest and len(self.frozen) <= occupied
+    @property
+    def core(self) -> int | None:
+        """Number of frozen orbitals, if they are the lowest occupied ones of each spin."""
+        count = len(self.frozen[0])
+        occupied = min(int(spin.occupied.sum()) for spin in self.solution.spins)
+        lowest = set(self.frozen) == {tuple(range(count))} and count <= occupied
+        return count if lowest else None
 
 
 class Pyscf:
-    """`pyscf.mp.dfmp2`, the usual DF-MP2 of PySCF."""
+    """`pyscf.mp.dfmp2`, the usual DF-MP2 of PySCF; `pyscf.mp.dfump2` for open shells."""
 
     name, tolerance = "pyscf", SAME_ORBITALS
 
@@ -87,13 +89,14 @@ class Pyscf:
         setup = self._setup
         meter = PeakMeter()
         start = time.perf_counter()
-        mp2 = pyscf_dfmp2(setup.solution, setup.aux.spec, setup.frozen, setup.max_memory)
+        frozen = setup.frozen if setup.solution.open_shell else setup.frozen[0]
+        mp2 = pyscf_dfmp2(setup.solution, setup.aux.spec, frozen, setup.max_memory)
         mp2.kernel(with_t2=False)
         return Run(time.perf_counter() - start, float(mp2.e_corr), meter.peak())
 
 
 class PyscfNative:
-    """`pyscf.mp.dfmp2_native`, whose integrals are on the disk."""
+    """`pyscf.mp.dfmp2_native` or `dfump2_native`, whose integrals are on the disk."""
 
     name, tolerance = "pyscf-native", SAME_ORBITALS
 
@@ -104,16 +107,18 @@ class PyscfNative:
     @staticmethod
     def obstacle(setup: Setup) -> str | None:
         """Why it cannot run, or None."""
-        return None if setup.only_core_frozen() else "freezes the lowest occupied orbitals only"
+        return ONLY_CORE if setup.core is None else None
 
     def run(self) -> Run:
         """Do the DF-MP2 part once."""
         from pyscf.mp.dfmp2_native import DFRMP2
+        from pyscf.mp.dfump2_native import DFUMP2
 
         setup = self._setup
+        kind = DFUMP2 if setup.solution.open_shell else DFRMP2
         meter = PeakMeter()
         start = time.perf_counter()
-        with DFRMP2(setup.mean_field(), len(setup.frozen) or None, setup.aux.spec) as mp2:
+        with kind(setup.mean_field(), setup.core or None, setup.aux.spec) as mp2:
             mp2.verbose, mp2.max_memory = 0, setup.max_memory
             e_corr = float(mp2.kernel())
         return Run(time.perf_counter() - start, e_corr, meter.peak())
@@ -135,6 +140,8 @@ class Gpu4Pyscf:
         """Why it cannot run, or None."""
         if importlib.util.find_spec("gpu4pyscf") is None:
             return NOT_INSTALLED
+        if setup.solution.open_shell:
+            return "treats closed shells only"
         import torch
 
         return None if torch.cuda.is_available() else "torch finds no CUDA GPU"
@@ -146,7 +153,7 @@ class Gpu4Pyscf:
         setup = self._setup
         start = time.perf_counter()
         mp2 = DFMP2(setup.mean_field(), auxbasis=setup.aux.mol)
-        mp2.verbose, mp2.frozen = 0, list(setup.frozen) or None
+        mp2.verbose, mp2.frozen = 0, list(setup.frozen[0]) or None
         e_corr = float(mp2.kernel())  # waits for the device
         return Run(time.perf_counter() - start, e_corr)
 
@@ -163,8 +170,10 @@ class Psi4:
     @staticmethod
     def obstacle(setup: Setup) -> str | None:
         """Why it cannot run, or None."""
-        if not setup.only_core_frozen():
-            return "freezes the lowest occupied orbitals only"
+        if setup.core is None:
+            return ONLY_CORE
+        if setup.solution.kind == "ROHF":
+            return "its correlation energy of an ROHF holds the single excitations"
         return psi4_obstacle(setup.solution.mol)
 
     def run(self) -> Run:
@@ -172,7 +181,7 @@ class Psi4:
         setup = self._setup
         mf = setup.mean_field()
         mf.with_df = setup.solution.with_df
-        found = psi4_run(mf, setup.aux.mol, len(setup.frozen), setup.threads)
+        found = psi4_run(mf, setup.aux.mol, setup.core or 0, setup.threads)
         self.blas = found.blas
         return Run(found.seconds, found.e_corr)
 

@@ -40,7 +40,7 @@ LEAVE_OUT = "leave it out: name the other programs with --peer"
 INPUT = """\
 memory {memory} mb
 molecule mol {{
-{charge} 1
+{charge} {multiplicity}
 {atoms}
 units bohr
 symmetry c1
@@ -50,7 +50,7 @@ no_com
 set basis orb
 set df_basis_mp2 aux
 set num_frozen_docc {frozen}
-set reference rhf
+set reference {reference}
 set mp2_type df
 set scf_type {scf_type}
 {jkfit}
@@ -135,7 +135,7 @@ def psi4_run(mf: Any, aux: Any, frozen: int, threads: int) -> Psi4Run:
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
+    mf : pyscf.scf.hf.RHF or pyscf.scf.uhf.UHF
     aux : pyscf.gto.Mole
         The same atoms with the auxiliary functions.
     frozen : int
@@ -232,7 +232,7 @@ def input_files(mf: Any, aux: Any, frozen: int) -> dict[str, str]:
 
     Parameters
     ----------
-    mf : pyscf.scf.hf.RHF
+    mf : pyscf.scf.hf.RHF or pyscf.scf.uhf.UHF
     aux : pyscf.gto.Mole
         The same atoms with the auxiliary functions.
     frozen : int
@@ -252,6 +252,8 @@ def input_files(mf: Any, aux: Any, frozen: int) -> dict[str, str]:
     files["input.dat"] = INPUT.format(
         memory=max(500, round(mf.max_memory)),
         charge=mol.charge,
+        multiplicity=mol.spin + 1,
+        reference="uhf" if mf.mo_coeff.ndim == 3 else "rhf",
         atoms=atoms,
         frozen=frozen,
         scf_type=scf_type,

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from dfmp2.backends.protocol import PairCase
 from dfmp2.backends.torch import _t_block, blocks_at_once
 from dfmp2.planning.plan import gemm_width
 
@@ -39,12 +40,13 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
     float
         Between 0 and 1.
     """
-    from dfmp2.backends.reduction import reduce_pairs
+    from dfmp2.backends.reduction import Reduction
 
     threads = threads or torch.get_num_threads()
     kind = getattr(torch, dtype)
     at_once = blocks_at_once(nvir, kind.itemsize)
     e_vir = np.linspace(0.1, 3.0, nvir)
+    reduction = Reduction(PairCase.CLOSED, (e_vir, e_vir), ())
     e_ij = np.full(at_once, -1.0)
 
     def work(seed: int) -> tuple[float, float]:
@@ -53,22 +55,22 @@ def reduction_share(nvir: int, naux: int, dtype: str, threads: int | None = None
         b_i = torch.zeros((gemm_width(nvir), naux), dtype=kind).T
         b_i[:, :nvir] = b[0]
         memory = torch.empty((at_once * nvir, b_i.shape[1]), dtype=kind)
-        sums, kappas = np.zeros((2, at_once)), np.empty(0)
-        gemm, reduction = 0.0, 0.0
+        sums = np.zeros((2, at_once))
+        gemm, reduced = 0.0, 0.0
         first = True
-        while gemm + reduction < SECONDS:
+        while gemm + reduced < SECONDS:
             start = time.perf_counter()
             t = _t_block(b_i, b[1:], memory).numpy()
             made = time.perf_counter()
-            reduce_pairs(t, e_ij, e_vir, kappas, (0, 1), sums)
+            reduction.subtract(t, e_ij, (0, 1), sums)
             if not first:  # the first round compiles, and accesses the memory for the first time
                 gemm += made - start
-                reduction += time.perf_counter() - made
+                reduced += time.perf_counter() - made
             first = False
-        return gemm, reduction
+        return gemm, reduced
 
     with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
         found = list(pool.map(work, range(threads)))
     gemm = sum(one for one, _ in found)
-    reduction = sum(other for _, other in found)
-    return reduction / (gemm + reduction)
+    reduced = sum(other for _, other in found)
+    return reduced / (gemm + reduced)

@@ -23,6 +23,8 @@ from dfmp2.bench.peers import OWN_SCF, Setup
 from dfmp2.bench.psi4 import psi4_run
 from dfmp2.errors import PeerError
 from dfmp2.molecules.plain import element_of
+from dfmp2.references.frozen import plain_frozen
+from dfmp2.references.reference import Indices
 from dfmp2.workflow.jobs import Job
 
 __all__ = ["WholeJobs", "time_whole_jobs"]
@@ -31,15 +33,15 @@ PYSCF = """\
 import json
 from pathlib import Path
 from pyscf import df, gto, lib, scf
-from pyscf.mp import dfmp2
+from pyscf.mp import dfmp2, dfump2
 given = json.loads(Path("input.json").read_text())
 mol = gto.loads(given["mol"])
-mf = scf.RHF(mol)
+mf = scf.UHF(mol) if mol.spin else scf.RHF(mol)
 mf.verbose, mf.conv_tol, mf.conv_tol_grad, mf.max_cycle = 0, *given["scf"]
 mf.kernel()
 assert mf.converged
 mf.with_df = df.DF(mol, auxbasis=given["auxbasis"])
-mp = dfmp2.DFMP2(mf, frozen=given["frozen"])
+mp = (dfump2.DFUMP2 if mol.spin else dfmp2.DFMP2)(mf, frozen=given["frozen"])
 mp.verbose, mp.max_memory = 0, given["max_memory"]
 mp.kernel(with_t2=False)
 Path("output.json").write_text(json.dumps([mf.e_tot, mp.e_corr]))
@@ -134,6 +136,11 @@ def _words(basis: Any) -> str:
     return str(basis)
 
 
+def _indices(frozen: tuple[Indices, ...]) -> str:
+    """Lists of indices as in ``--frozen``."""
+    return "/".join("".join(f"{orbital}," for orbital in own) for own in frozen)
+
+
 def _own(job: Job, setup: Setup) -> Run:
     mol, settings = job.mol, job.settings
     atoms = [
@@ -148,7 +155,7 @@ def _own(job: Job, setup: Setup) -> Run:
         "--basis": _words(settings.basis),
         "--ecp": _words(settings.ecp),
         "--auxbasis": settings.auxbasis and _words(settings.auxbasis),
-        "--frozen": "".join(f"{orbital}," for orbital in setup.frozen),  # a list of indices
+        "--frozen": _indices(setup.frozen) if any(setup.frozen) else None,
         "--max-memory": setup.max_memory,
         "--threads": setup.threads,
         "--backend": settings.backend,
@@ -170,7 +177,7 @@ def _pyscf(setup: Setup) -> Run:
         "mol": setup.solution.mol.dumps(),
         "scf": [defaults.CONV_TOL, defaults.GRADIENT_TOL, defaults.MAX_CYCLE],
         "auxbasis": setup.aux.spec,
-        "frozen": list(setup.frozen) or None,
+        "frozen": plain_frozen(setup.frozen) if any(setup.frozen) else None,
         "max_memory": setup.max_memory,
     }
     files = {"script.py": PYSCF, "input.json": json.dumps(given)}
@@ -181,7 +188,7 @@ def _pyscf(setup: Setup) -> Run:
 def _psi4(setup: Setup) -> Run:
     mf = setup.mean_field()
     mf.conv_tol = defaults.CONV_TOL
-    found = psi4_run(mf, setup.aux.mol, len(setup.frozen), setup.threads)
+    found = psi4_run(mf, setup.aux.mol, setup.core or 0, setup.threads)
     return Run(found.whole, found.e_corr)
 
 

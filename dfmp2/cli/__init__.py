@@ -21,6 +21,7 @@ from typing import Any
 import click
 
 from dfmp2 import __version__
+from dfmp2.cli.repeated import refuse_contradictions
 from dfmp2.cli.streams import print_error, standard_streams, want_tracebacks
 from dfmp2.errors import DFMP2Error, OutputError
 from dfmp2.foreign_errors import translated
@@ -65,6 +66,14 @@ class _Commands(click.Group):
         command = getattr(importlib.import_module(f"dfmp2.cli.{name}"), name)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            refuse_contradictions(command, rest)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

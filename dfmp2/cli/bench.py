@@ -18,7 +18,7 @@ __all__ = ["bench"]
 
 PEERS = ("pyscf", "pyscf-native", "psi4", "gpu4pyscf")
 
-SCF = {"reference": "rhf", "density_fit": True, "conv_tol": 1e-8, "max_cycle": 100}
+SCF = {"density_fit": True, "conv_tol": 1e-8, "max_cycle": 100}
 
 
 @click.command()
@@ -70,10 +70,10 @@ def bench(
     MOLECULE is an input of `dfmp2 run`. All programs use the same orbitals (Psi4: the same basis
     sets), the same auxiliary basis and the same number of threads. They run in turn, and each ratio
     compares two successive runs. The SCF is density-fitted and loosely converged, except that of a
-    chkfile, which is not repeated. It is an error if two energies differ (exit 3). A whole job is
-    `dfmp2 run`, and beside it a PySCF script and Psi4 with the same thresholds. A peer that is
-    named and missing is an error (exit 7) after the others are timed; one that is not named is only
-    listed.
+    chkfile, which is not repeated. An open shell is a UHF, or what its chkfile holds. It is an
+    error if two energies differ (exit 3). A whole job is `dfmp2 run`, and beside it a PySCF script
+    and Psi4 with the same thresholds. A peer that is named and missing is an error (exit 7) after
+    the others are timed; one that is not named is only listed.
     """
     prepare_process(threads)
     from dfmp2.bench.compare import bench as run_bench

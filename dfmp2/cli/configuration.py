@@ -80,6 +80,14 @@ def ignore_configuration() -> None:
 
 def _run(source: Path) -> dict[str, Any]:
     """What PySCF's module of settings holds after it ran the user's file."""
+    memory = os.environ.get("PYSCF_MAX_MEMORY", "0")
+    try:
+        int(memory)
+    except ValueError:
+        raise InputError(
+            f"the environment variable PYSCF_MAX_MEMORY is {memory!r}, which is no whole number of "
+            "MB; correct or unset it, --max-memory replaces it for DF-MP2"
+        ) from None
     try:
         return runpy.run_path(str(source))
     except FAULTS as error:

@@ -22,7 +22,8 @@ def doctor(backend: str | None, device: str | None, threads: int | None, as_json
     """Check this machine and its software; print one line per check, with a remedy.
 
     Exit status 0 means that a run would use the backend asked for: it was selected as in a run and
-    did one operation correctly. Otherwise the exit status is 7.
+    did one operation correctly. Otherwise the exit status is 7. The NKI kernels compute no
+    regularised energies: a run with --kappa does not use them.
     """
     prepare_process(threads)
     from dataclasses import asdict

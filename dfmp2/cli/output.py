@@ -171,7 +171,7 @@ def report_done(
     from dfmp2.cli.table import operations_text, summary
 
     origin = done.result.read_from or ""
-    output.echo(summary(done.result, origin, done.solution.seconds, None if origin else expected))
+    output.echo(summary(done.result, origin, done.scf_seconds, None if origin else expected))
     if verbose:
         output.echo(operations_text(done.result))
     output.add(done.result.to_qcschema())

@@ -9,6 +9,7 @@ import numpy as np
 from dfmp2.cli.columns import aligned, columns
 from dfmp2.cli.table import charge_text, operations_text, sizes_line, summary
 from dfmp2.molecules.basis import basis_label
+from dfmp2.molecules.plain import formula
 from dfmp2.runfile.status import RunStatus
 
 __all__ = ["status_text"]
@@ -51,7 +52,7 @@ def _asked(status: RunStatus) -> list[tuple[str, str]]:
     frozen = fields.get("frozen", [])
     charge = charge_text(status.input.get("stated", ""), fields.get("charge", 0))
     return [
-        ("atoms", _formula(fields.get("atoms", []))),
+        ("formula", formula(fields.get("atoms", []))),
         ("charge", charge),
         ("basis", _basis(fields.get("basis"))),
         ("auxiliary basis", _basis(fields.get("auxbasis"))),
@@ -129,11 +130,6 @@ def _sessions(status: RunStatus, verbose: bool) -> str:
 def _precision(session: dict[str, Any]) -> str:
     asked, found = session["precision"], session["pairs_in"] or session["precision"]
     return asked if asked == found else f"{asked}: {found}"
-
-
-def _formula(atoms: list[str]) -> str:
-    counts = {atom: atoms.count(atom) for atom in dict.fromkeys(atoms)}
-    return " ".join(f"{atom}{n if n > 1 else ''}" for atom, n in counts.items())
 
 
 def _basis(field: dict[str, Any] | None, by_element: bool = False) -> str:

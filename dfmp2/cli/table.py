@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from dfmp2.cli.columns import aligned, columns
 from dfmp2.cli.derivatives_table import derivatives_lines
 from dfmp2.interfaces.validation import Comparison
+from dfmp2.molecules.plain import formula
 from dfmp2.planning.plan import Plan
-from dfmp2.references.check import CHEAP
+from dfmp2.references.check import CHEAP, OFF, UNCHECKED
 from dfmp2.results.result import Result
 
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ def summary(
     spin_square = [("<S^2>", f"{result.spin_square:.4f}")] if result.open_shell else []
     made = labels.get("reference_check", CHEAP)
     gemm = result.provenance.gemm_line()
-    checked = [] if made == CHEAP else [("reference check", made)]
+    checked = [] if made in (CHEAP, OFF) else [("reference check", made)]
+    unchecked = ["", f"  {UNCHECKED}"] if made == OFF else []
     facts = [
+        ("formula", formula(result.molecule.symbols)),
         ("basis", labels["basis"]),
         ("auxiliary basis", f"{labels['auxbasis']} ({labels['auxbasis_reason']})"),
         ("ECP", labels["ecp"]),
@@ -98,9 +101,9 @@ def summary(
         lines.append(f"  read from {origin}, not computed now")
     lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
     lines += derivatives_lines(result)
-    lines += ["", *aligned(facts), ""]
+    lines += [*unchecked, "", *aligned(facts), ""]
     lines += _stages(result, {} if expected is None else expected.stages)
-    lines += [f"  note: {note}" for note in result.notes]
+    lines += [f"  note: {note}" for note in result.notes if note != UNCHECKED]
     return "\n".join(lines) + "\n"
 
 
@@ -121,7 +124,7 @@ def _stages(result: Result, expected: Mapping[str, float]) -> list[str]:
     if not expected:
         return columns(head, rows, right=head[1:])
     forecasts = [f"{expected[s.name]:.3f}" if s.name in expected else "-" for s in stages]
-    forecasts.append(f"{sum(expected.values()):.3f}")
+    forecasts.append("-" if "-" in forecasts else f"{sum(expected.values()):.3f}")
     beside = [(*row, forecast) for row, forecast in zip(rows, forecasts, strict=True)]
     head = (*head, "forecast s")
     return columns(head, beside, right=head[1:])

@@ -76,6 +76,9 @@ class Probe(Protocol):
     def packed(self, p0: int, triangles: Array) -> None:
         """Lower triangles [P,mn] on the host, from P = p0 on. Called by several threads."""
 
+    def coulomb(self, p0: int, triangles: Array) -> None:
+        """The same, where the first half transform also gives its products to the probe."""
+
     def full(self, p0: int, eri: Tensor) -> None:
         """[P,m,n] on the device, from P = p0 on."""
 

@@ -1,7 +1,7 @@
 """A check of the Fock matrix by random vectors, from the integrals that MP2 computes anyway.
 
 R = C^T F C - diag(e) must be zero for all orbitals. Random vectors x, y of all orbitals give
-M = x^T R y. Each block of (mn|P) is multiplied with the vectors when it is made:
+M = x^T R y. Each block of (mn|P) is multiplied with the vectors when it is made or transformed:
 
     J[P,x,y] = sum_mn x_m (mn|P) y_n
     K[P,x,i] = sum_mn x_m (mn|P) C_ni
@@ -10,9 +10,10 @@ M = x^T R y. Each block of (mn|P) is multiplied with the vectors when it is made
 With the metric, Coulomb and exchange follow from these small arrays. The signs of the vectors are
 different for each orbital. Summed with the signs of the orbitals p and q, M therefore gives R_pq,
 plus noise from all other elements. Without a fault these are errors of the density fitting, and the
-noise is small. A few vectors are enough to see a fault of one orbital. The cost is one pass over
-the integrals while they are in the cache. Where an element is too large, the caller decides with
-the exact Fock matrix.
+noise is small. A few vectors are enough to see a fault of one orbital. Where threads of a CPU
+transform the integrals, the vectors are further columns of the first half transform. Elsewhere the
+cost is one pass over the integrals while they are in the cache. Where an element is too large, the
+caller decides with the exact Fock matrix.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 from dfmp2.backends.numba_cache import compiled
 from dfmp2.backends.protocol import Array, Tensor
 from dfmp2.fitting.metric import Metric
+from dfmp2.kernels.blas import single_thread
 from dfmp2.references.solution import ScfSolution, SpinOrbitals
 
-__all__ = ["SHARP", "FockProbe"]
+__all__ = ["SHARP", "FockProbe", "vectors"]
 
 SEED = 20_240_229
 """Of the random numbers, so that a run can be repeated."""
@@ -41,40 +43,33 @@ ROWS = 256
 """Orbitals whose elements are in memory together."""
 
 
-def _multiply(triangles, density, vectors, d, half):  # type: ignore[no-untyped-def]
-    """Multiply lower triangles with the density and with all vectors, in one pass over them.
+def _multiply(triangles, vectors, half):  # type: ignore[no-untyped-def]
+    """Multiply lower triangles with all vectors, in one pass over them.
 
-    The threads of a BLAS are not used: they would compete with those that make the integrals. Four
-    rows and two vectors at a time need few loads and stores for each multiplication.
+    Four rows and two vectors at a time need few loads and stores for each multiplication.
 
     Parameters
     ----------
     triangles : ndarray, shape (npart, nao (nao + 1) / 2), float64
-    density : ndarray, shape (nao (nao + 1) / 2,), float64
-        With the factor 2 of both halves.
     vectors : ndarray, shape (an even number, nao), float64
-    d : ndarray, shape (npart,), float64
-        Written: sum_mn D_mn (mn|P).
-    half : ndarray, shape (npart, number of vectors, nao), float64
+    half : ndarray, shape (number of vectors, npart, nao), float64
         Written: sum_n (mn|P) x_n.
     """
     count, nao = vectors.shape
     for p in range(triangles.shape[0]):
-        line, total = triangles[p], 0.0
+        line = triangles[p]
         m, size = 0, nao % 4  # the first rows are too short for four at a time
         while m < nao:
             r0 = m * (m + 1) // 2
             r1 = r0 + m + 1
             r2 = r1 + m + 2
             r3 = r2 + m + 3
-            for n in range(r0, (m + size) * (m + size + 1) // 2):
-                total += line[n] * density[n]
-            half[p, :, m : m + size] = 0.0
+            half[:, p, m : m + size] = 0.0
             if m > 0:
                 row0, row1 = line[r0 : r0 + m], line[r1 : r1 + m]
                 row2, row3 = line[r2 : r2 + m], line[r3 : r3 + m]
                 for v in range(0, count, 2):
-                    x, y, to_x, to_y = vectors[v], vectors[v + 1], half[p, v], half[p, v + 1]
+                    x, y, to_x, to_y = vectors[v], vectors[v + 1], half[v, p], half[v + 1, p]
                     x0, x1, x2, x3 = x[m], x[m + 1], x[m + 2], x[m + 3]
                     y0, y1, y2, y3 = y[m], y[m + 1], y[m + 2], y[m + 3]
                     s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
@@ -97,11 +92,10 @@ def _multiply(triangles, density, vectors, d, half):  # type: ignore[no-untyped-
                 first = r * (r + 1) // 2
                 for v in range(count):
                     for n in range(m, r):
-                        half[p, v, r] += line[first + n] * vectors[v, n]
-                        half[p, v, n] += line[first + n] * vectors[v, r]
-                    half[p, v, r] += line[first + r] * vectors[v, r]
+                        half[v, p, r] += line[first + n] * vectors[v, n]
+                        half[v, p, n] += line[first + n] * vectors[v, r]
+                    half[v, p, r] += line[first + r] * vectors[v, r]
             m, size = m + size, 4
-        d[p] = total
 
 
 multiply = compiled(_multiply)
@@ -116,15 +110,17 @@ class _Spin:
         self._weights = self._random * _sizes(spin.mo_energy, spin.occupied)[:, None]
         self.vectors = spin.mo_coeff @ self._weights
         self._one = self.vectors.T @ one_electron @ self.vectors
-        self.orbitals = np.ascontiguousarray(spin.mo_coeff[:, spin.occupied])
+        self.orbitals = spin.mo_coeff[:, spin.occupied]
+        self._both = np.hstack([self.vectors, self.orbitals])
         count = self.vectors.shape[1]
         self._j = np.zeros((naux, count, count))
         self.k = np.zeros((count, naux, self.orbitals.shape[1]))
 
     def put(self, rows: slice, half: Array) -> None:
-        """Take sum_n (mn|P) x_n of the auxiliary functions `rows`."""
-        self._j[rows] = half @ self.vectors
-        self.k[:, rows] = (half @ self.orbitals).swapaxes(0, 1)
+        """Take sum_n (mn|P) x_n of the auxiliary functions `rows`, shape (vectors, P, m)."""
+        both = half @ self._both
+        self._j[rows] = both[..., : len(half)].swapaxes(0, 1)
+        self.k[:, rows] = both[..., len(half) :]
 
     def worst(self, d_fitted: Array) -> float:
         """Largest element of C^T F C - diag(e) of this spin, as of `FockProbe.worst`."""
@@ -154,6 +150,11 @@ class FockProbe:
         One-electron part of the Fock matrix.
     naux : int
         Number of auxiliary functions.
+
+    Attributes
+    ----------
+    columns : ndarray, shape (nao, number of vectors of all spins), float64
+        The random vectors.
     """
 
     def __init__(self, solution: ScfSolution, one_electron: NDArray[np.float64], naux: int) -> None:
@@ -161,35 +162,40 @@ class FockProbe:
         electrons = 2 / len(self._spins)  # of one orbital
         orbitals = np.hstack([spin.orbitals for spin in self._spins])
         self._density: Array = electrons * orbitals @ orbitals.T
-        self._vectors = np.hstack([spin.vectors for spin in self._spins])
-        self._columns = np.ascontiguousarray(self._vectors.T)
-        nao = len(self._vectors)
+        self.columns = np.hstack([spin.vectors for spin in self._spins])
+        self._rows = np.ascontiguousarray(self.columns.T)
         pairs = 2 * self._density - np.diag(self._density.diagonal())  # m > n is packed once
-        self._triangle = pairs[np.tril_indices(nao)]
+        self._triangle = pairs[np.tril_indices(len(pairs))]
         self._d = np.zeros(naux)
         self._d_fitted = self._d
         self._seen = np.zeros(naux, dtype=bool)
 
     def packed(self, p0: int, triangles: Array) -> None:
         """Multiply lower triangles [P,mn] of the auxiliary functions from `p0` on."""
-        half = np.empty((len(triangles), *self._columns.shape))
-        d = self._d[p0 : p0 + len(triangles)]
-        multiply(triangles, self._triangle, self._columns, d, half)
-        self._put(p0, half)
+        count, nao = self._rows.shape
+        half = np.empty((count, len(triangles), nao))
+        multiply(triangles, self._rows, half)
+        with single_thread():  # others would compete with the threads that make the integrals
+            self.coulomb(p0, triangles)
+            self.half(p0, half)
+
+    def coulomb(self, p0: int, triangles: Array) -> None:
+        """Multiply lower triangles with the density only. `half` must follow."""
+        self._d[p0 : p0 + len(triangles)] = triangles @ self._triangle
 
     def full(self, p0: int, eri: Tensor) -> None:
         """Multiply [P,m,n] on the device that holds it."""
-        vectors = eri.new_tensor(self._vectors)
-        half = (eri @ vectors).transpose(1, 2).cpu().numpy()
-        self._put(p0, half)
+        half = (eri @ eri.new_tensor(self.columns)).permute(2, 0, 1)
+        self.half(p0, half.cpu().numpy())
         density = eri.new_tensor(self._density)
-        self._d[p0 : p0 + len(half)] = (eri.flatten(1) @ density.flatten()).cpu().numpy()
+        self._d[p0 : p0 + len(eri)] = (eri.flatten(1) @ density.flatten()).cpu().numpy()
 
-    def _put(self, p0: int, half: Array) -> None:
-        rows, first = slice(p0, p0 + len(half)), 0
+    def half(self, p0: int, half: Array) -> None:
+        """Take half[x,P,m] = sum_n (mn|P) x_n of all vectors, from P = p0 on."""
+        rows, first = slice(p0, p0 + half.shape[1]), 0
         for spin in self._spins:
             count = spin.vectors.shape[1]
-            spin.put(rows, half[:, first : first + count])
+            spin.put(rows, half[first : first + count])
             first += count
         self._seen[rows] = True
 
@@ -225,13 +231,24 @@ class FockProbe:
         return max(spin.worst(self._d_fitted) for spin in self._spins)
 
 
+def vectors(orbitals: int) -> int:
+    """Number of random vectors for the orbitals of one spin.
+
+    Parameters
+    ----------
+    orbitals : int
+        Occupied and virtual orbitals.
+    """
+    return max(VECTORS, 2 * round(float(np.sqrt(orbitals)) / 4))
+
+
 def _random_numbers(orbitals: int) -> Array:
     """Signs and sizes of the orbitals in the vectors, shape (orbitals, vectors), mean square 1.
 
     No number is small, so that each orbital is seen. The sizes differ, so that orbitals with the
     same signs are told apart.
     """
-    random, count = np.random.default_rng(SEED), max(VECTORS, 2 * round(np.sqrt(orbitals) / 4))
+    random, count = np.random.default_rng(SEED), vectors(orbitals)
     found = random.choice([-1.0, 1.0], (orbitals, count))
     found *= random.uniform(0.6, 1.4, found.shape)
     found *= np.sqrt(count) / np.linalg.norm(found, axis=1, keepdims=True)

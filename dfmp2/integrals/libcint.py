@@ -90,6 +90,8 @@ class ThreeCentreIntegrals:
     def maker(self) -> Callable[[AuxBlock], Iterator[Array]]:
         """The integrals of a block in one thread, with memory of this thread.
 
+        The caller must give `FirstHalf.half` of the probe what it asks for.
+
         Returns
         -------
         callable
@@ -105,6 +107,8 @@ class ThreeCentreIntegrals:
         def make(block: AuxBlock) -> Iterator[Array]:
             own = packed[: block.p1 - block.p0]
             self._make(block, own)
+            if self._probe is not None:
+                self._probe.coulomb(block.p0, own)
             return (lib.unpack_tril(one, out=square) for one in own)
 
         return make
@@ -127,8 +131,6 @@ class ThreeCentreIntegrals:
         moleintor.getints3c(
             self._intor, *self._env, shells, 1, "s2ij", self._loc, self._optimizer, packed
         )
-        if self._probe is not None:
-            self._probe.packed(part.p0, packed)
 
     def packed(self, memory: Memory) -> Iterator[tuple[AuxBlock, Array]]:
         """Yield each block with its lower triangles [P,mn], written to the buffer of the block."""
@@ -148,6 +150,8 @@ class ThreeCentreIntegrals:
         def make(part: AuxBlock, packed: Array, first: int) -> None:
             own = slice(part.p0 - first, part.p1 - first)
             self._make(part, packed[own])
+            if self._probe is not None:
+                self._probe.packed(part.p0, packed[own])
             if unpacked is not None:
                 lib.unpack_tril(packed[own], out=unpacked[own])
 

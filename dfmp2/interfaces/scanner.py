@@ -75,6 +75,7 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
             self._scf(mol)
 
 
+@translated("making a scanner")
 def scanner_of(mp: Any) -> Any:
     """A scanner with the options of a `DFMP2`, and with a mean field of its own.
 

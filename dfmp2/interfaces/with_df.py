@@ -13,6 +13,7 @@ import numpy as np
 
 from dfmp2.errors import InputError
 from dfmp2.fitting.auxbasis import choose_auxbasis
+from dfmp2.foreign_errors import translated
 from dfmp2.integrals.scf_cderi import ScfIntegrals, require_same_set
 from dfmp2.molecules.advice import without_advice
 from dfmp2.references.solution import ScfSolution
@@ -40,6 +41,7 @@ def require_density_fitting(with_df: Any) -> None:
         )
 
 
+@translated("reading with_df")
 def auxbasis_of(with_df: Any, solution: ScfSolution) -> BasisSpec:
     """The auxiliary basis that a density-fitting object stands for.
 

@@ -32,7 +32,7 @@ from dfmp2.results.stages import Stage
 from dfmp2.tensors.held import HeldB, OrbitalBlocks
 from dfmp2.tensors.problem import Problem, Work
 
-__all__ = ["pair_block", "pair_energies"]
+__all__ = ["pair_block", "pair_cases", "pair_energies"]
 
 SMALL_T = 64
 """Virtual orbitals up to which one T_ij is too small to use all of a processor."""
@@ -81,15 +81,20 @@ def pair_energies(b: HeldB, problem: Problem, work: Work) -> Array:
     return table.symmetric()
 
 
+def pair_cases(reference: Reference) -> tuple[PairCase, ...]:
+    """The cases of its pairs: within a spin block first, then those of two spin blocks."""
+    if len(reference.spins) == 1:
+        return (PairCase.CLOSED,)
+    return PairCase.SAME_SPIN, PairCase.OPPOSITE_SPIN
+
+
 def pair_block(
     reference: Reference, rows: OrbitalBlocks, kappas: tuple[float, ...] = ()
 ) -> PairBlock:
     """Two ranges of occupied orbitals, each of one spin, with their energies."""
     (s, own_i), (t, own_j) = reference.spin_of(rows.i), reference.spin_of(rows.j)
     spin_i, spin_j = reference.spins[s], reference.spins[t]
-    case = PairCase.CLOSED
-    if len(reference.spins) > 1:
-        case = PairCase.SAME_SPIN if s == t else PairCase.OPPOSITE_SPIN
+    cases = pair_cases(reference)
     return PairBlock(
         b_i=rows.b_i,
         b_j=rows.b_j,
@@ -97,7 +102,7 @@ def pair_block(
         e_j=spin_j.e_occ[own_j],
         e_a=spin_i.e_vir,
         e_b=spin_j.e_vir,
-        case=case,
+        case=cases[0] if s == t else cases[1],
         diagonal=rows.i == rows.j,
         kappas=kappas,
     )

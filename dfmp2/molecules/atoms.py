@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from dfmp2.errors import InputError
 from dfmp2.molecules.geometry import Atoms
 
-__all__ = ["atom_label", "check_positions", "in_angstrom", "number", "read_rows"]
+__all__ = ["atom_label", "capitals", "check_positions", "in_angstrom", "number", "read_rows"]
 
 TOO_CLOSE = 0.2
 """Å. A smaller distance between two atoms is a mistake. The shortest bond, in H2, has 0.74 Å."""
@@ -31,6 +31,12 @@ _LABEL = re.compile(
     r"(?P<after>:|-bq)?",
     re.IGNORECASE,
 )
+
+_CAPITALS = re.compile(
+    "(C[ADEOS]|N[ABDEHO]|H[EGOS]|OS|S[BEG]|P[ABDO])[0-9]*",
+)
+"""Symbols of elements that begin with C, N, H, O, S or P. The second letter is one of the Greek
+letters that count atoms from the backbone of a protein (A, B, G, D, E), or also a symbol."""
 
 
 def number(text: str) -> float | None:
@@ -74,6 +80,28 @@ def atom_label(text: str, where: str) -> str:
             "(or @O, Gh(O), O:) for a ghost atom"
         )
     return ("Ghost-" if match["ghost"] or match["after"] else "") + symbol + match["label"]
+
+
+def capitals(labels: Iterable[str]) -> tuple[str, ...]:
+    """A remark on labels in capitals that could mean two things; nothing without one.
+
+    Force fields and protein files name a carbon atom CA and a nitrogen atom NE. Other programs
+    write the symbols of calcium and neon so.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        As in the file.
+    """
+    found = sorted({match[1] for label in labels if (match := _CAPITALS.fullmatch(label))})
+    if not found:
+        return ()
+    read = ", ".join(f"{one} as {one.capitalize()}" for one in found)
+    remark = (
+        f"labels in capitals, which could also name atoms of a force field, were read {read}; for "
+        "another element write its symbol alone"
+    )
+    return (remark,)
 
 
 def read_rows(rows: Sequence[tuple[int, list[str]]], source: str) -> Atoms:

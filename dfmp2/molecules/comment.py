@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 
 from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import number
+from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Doubt, Stated
+from dfmp2.molecules.surroundings import find_surroundings
 
 __all__ = ["read_comment", "whole_number"]
 
@@ -59,19 +61,6 @@ _UNREAD = re.compile(
     r"(?<![\w.-])[\w.-]{0,40}(?P<kind>charge|spin|mult)[\w.-]{0,40}\s*=\s*[\"']?(?P<value>[^\s\"',;]+)",
     re.IGNORECASE,
 )
-_SURROUNDINGS = re.compile(
-    _START
-    + r"""(?!force[ _-]?field)(?:[a-z][\w.-]{0,40}[_.-])??(?:
-    (?:(?:e|electric|external|ext|static|applied|uniform)[ _-]?)?
-        field(?:[ _-]?(?:strength|vector|[xyz]))?
-    | (?:point|external|background|embedding|mm)[ _-]?charges | embedding
-    | solvents? | solvation(?:[ _-]?model)? | (?:c|ief)?pcm | cosmo | smd
-    | dielectric(?:[ _-]constant)?)"""
-    + _ASSIGN
-    + r"(?:(?:[ \t,]+[+-]?[0-9.]+(?:e[+-]?[0-9]+)?){2}(?![\w.]))?",
-    re.IGNORECASE | re.VERBOSE,
-)
-_NOTHING = ("none", "no", "false", "f", "off", "gas", "vacuum", "null")
 _MENTION = re.compile(r"\b(?P<kind>charged?|multiplicity|spin)\b(?!-)", re.IGNORECASE)
 _INTEGER = re.compile(r"(?<![\w.])(?!0+\b)[+-]?[0-9]+(?![\w.])")
 _WORD = re.compile(
@@ -184,18 +173,22 @@ def read_comment(comment: str, where: str, place: str = "comment line", head: st
     Raises
     ------
     InputError
-        If a value is impossible, two values contradict each other, or the line is too long.
+        If a value is impossible, two values contradict each other, the line is too long, or it
+        states a periodic system.
     """
     if len(comment) > LONGEST:
         raise InputError(
             f"{where}: the {place} has {len(comment)} characters, and at most {LONGEST} are read; "
             "shorten it"
         )
+    isolated = refuse_periodic(comment, where)
     found = _Found(where)
     text = re.sub(r"(?<=\d)\N{MINUS SIGN}|\N{MINUS SIGN}(?=\d)", "-", comment)
     text = _PROPERTIES.sub(" ", text)
     _bare_pair(text, found, bool(head))
-    rest = _statements(_surroundings(text, found), found)
+    rest, remarks = find_surroundings(text, isolated)
+    found.remarks += remarks
+    rest = _statements(rest, found)
     if "charge" not in found.values or "spin" not in found.values:
         _leftovers(rest, found)
     charge, charge_text = found.one("charge")
@@ -209,22 +202,6 @@ def read_comment(comment: str, where: str, place: str = "comment line", head: st
         doubts=tuple(found.doubts),
         remarks=tuple(found.remarks),
     )
-
-
-def _surroundings(text: str, found: _Found) -> str:
-    """Remarks on a field, charges or a solvent around the molecule. The other text is returned."""
-
-    def one(match: re.Match[str]) -> str:
-        _, value = re.split("[=:]", match[0], maxsplit=1)
-        parts = re.findall(r"[^\s\[\]{}\"',]+", value.lower())
-        if any(number(part) != 0 and part not in _NOTHING for part in parts):
-            found.remarks.append(
-                f"{match[0].strip()[:60]!r} in the comment line is not read: the energy is that of "
-                "the molecule alone"
-            )
-        return " "
-
-    return _SURROUNDINGS.sub(one, text)
 
 
 def _bare_pair(text: str, found: _Found, psi4: bool) -> None:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.molecules.geometry import Stated
+from dfmp2.molecules.plain import Mole, element_of
 
-__all__ = ["Electrons", "choose_electrons", "require_decided"]
+__all__ = ["Electrons", "choose_electrons", "require_decided", "warn_charge"]
+
+CLOSED_SHELLS = (0, 2, 10, 18, 36, 54, 86, 118)
+"""Electrons of the noble gases."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,39 @@ def require_decided(stated: Stated, charge: int | None, spin: int | None) -> Non
     for doubt in stated.doubts:
         if set(doubt.options) & set(open_options):
             raise InputError(doubt.message)
+
+
+def warn_charge(mol: Mole) -> tuple[str, ...]:
+    """Warn of a charge that is possible, but that no chemist asks for.
+
+    That is more than the valence shells of an atom can give or take, or than half of this in a
+    molecule. The largest charges of known ions (PO4 3-, H2 +, U 6+) are below.
+
+    Parameters
+    ----------
+    mol : pyscf.gto.Mole
+
+    Returns
+    -------
+    tuple of str
+        The warning, or nothing.
+    """
+    from pyscf.data.elements import charge as charge_of
+
+    labels = [element_of(mol.atom_symbol(k)) for k in range(mol.natm)]
+    numbers = [charge_of(element) for element, real in labels if real]
+    valence = sum(z - max(n for n in CLOSED_SHELLS if n < z) for z in numbers)
+    holes = sum(min(n for n in CLOSED_SHELLS if n >= z) - z for z in numbers)
+    charge, share = int(mol.charge), 1 if len(numbers) == 1 else 2
+    if charge > 0 and share * charge > valence:
+        what = f"takes away {charge} of {valence} valence electrons"
+    elif charge < 0 and -share * charge > holes:
+        what = f"adds more electrons than fit well into the valence shells ({holes} free places)"
+    else:
+        return ()
+    text = f"charge {charge:+d} {what}; check the charge (--charge)"
+    warnings.warn(text, DFMP2Warning, stacklevel=3)
+    return (text,)
 
 
 def _label(charge: int, spin: int, origins: dict[str, str]) -> str:

@@ -15,10 +15,17 @@ __all__ = ["Columns", "read_columns", "refuse_periodic"]
 
 _VALUE = r"""\s*=\s*(?P<value>"[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|\S+)"""
 _PROPERTIES = re.compile(r"(?<![\w.-])Properties" + _VALUE, re.IGNORECASE)
-_PBC = re.compile(r"(?<![\w.-])pbc" + _VALUE, re.IGNORECASE)
-_LATTICE = re.compile(
-    r"(?<![\w.-])(?P<key>lattice|cell|unit_cell|cell_parameters)" + _VALUE, re.IGNORECASE
+_PBC = re.compile(
+    r"(?<![\w.-])(?:pbc|(?:is_?)?periodic(?:ity)?)[\"']?(?:" + _VALUE.replace("=", "[=:]") + r"|\s+"
+    r"(?P<plain>(?:(?:true|false|yes|t|f|[0-9.]+)(?![\w.])[\s,]*){1,3}))",
+    re.IGNORECASE,
 )
+_LATTICE = re.compile(
+    r"(?<![\w.-])(?:lattice|(?:unit_?|simulation_?)?cell|box)(?:_(?:parameters|vectors|size|lengths))?"
+    + _VALUE,
+    re.IGNORECASE,
+)
+_NOT_PERIODIC = ("f", "false", "0", "0.0", "no", "none", "off")
 SYMBOLS, POSITIONS = ("species", "symbols", "element", "elements"), ("pos", "positions")
 NUMBERS = ("z", "numbers", "atomic_numbers")
 SUMMED = {
@@ -129,10 +136,15 @@ def read_columns(comment: str, where: str) -> Columns | None:
     return Columns(symbol, position, width, summed, tuple(name for name in FIXED if name in at))
 
 
-def refuse_periodic(comment: str, where: str) -> None:
+def refuse_periodic(comment: str, where: str) -> bool:
     """Raise an error if the comment line states a periodic system.
 
     A lattice without ``pbc`` is periodic by the definition of the format.
+
+    Returns
+    -------
+    bool
+        Whether the line says that the system is not periodic.
 
     Raises
     ------
@@ -140,12 +152,12 @@ def refuse_periodic(comment: str, where: str) -> None:
     """
     pbc, lattice = _PBC.search(comment), _LATTICE.search(comment)
     if pbc is not None:
-        flags = re.findall(r"[A-Za-z0-9]+", pbc["value"])
-        if all(flag.lower() in ("f", "false", "0") for flag in flags):
-            return
+        flags = re.findall(r"[A-Za-z0-9.]+", pbc["value"] or pbc["plain"] or "")
+        if all(flag.lower() in _NOT_PERIODIC for flag in flags):
+            return True
     elif lattice is None or len(re.findall(r"[0-9]+", lattice["value"])) < 3:
-        return
-    found = (pbc or lattice)[0]  # type: ignore[index]
+        return False
+    found = (pbc or lattice)[0].strip()  # type: ignore[index]
     raise InputError(
         f"{where}: {found[:40]!r} states a periodic system, but dfmp2 computes molecules; if it is "
         'a molecule in a box, write pbc="F F F" there'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 __all__ = ["Atoms", "Doubt", "Geometry", "Stated"]
 
@@ -49,6 +50,10 @@ class Stated:
     unit: str | None = None
     doubts: tuple[Doubt, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    def with_remarks(self, more: Iterable[str]) -> Stated:
+        """The same with more remarks."""
+        return replace(self, remarks=(*self.remarks, *more))
 
 
 @dataclass(frozen=True)

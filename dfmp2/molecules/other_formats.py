@@ -20,6 +20,7 @@ READ = (
 
 _FORMATS: dict[str, tuple[str, str | None]] = {
     "coord": ("Turbomole coord", "turbomole"),
+    ".coord": ("Turbomole coord", "turbomole"),
     ".tmol": ("Turbomole coord", "turbomole"),
     ".gjf": ("Gaussian input", "gaussian-in"),
     ".com": ("Gaussian input", "gaussian-in"),

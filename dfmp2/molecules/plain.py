@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = [
     "PlainMolecule",
     "describe_molecule",
     "element_of",
+    "formula",
     "recorded_basis",
     "recorded_ecp",
 ]
@@ -74,6 +76,32 @@ def element_of(label: str) -> tuple[str, bool]:
     if match is None:
         return label, True
     return match["element"].capitalize(), match["ghost"] is None
+
+
+def formula(labels: Iterable[str]) -> str:
+    """Numbers of atoms in the order of Hill (C, H, then by the alphabet): ``CH4O + ghost H2``.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        Atom labels of PySCF.
+    """
+    counts: tuple[Counter[str], Counter[str]] = (Counter(), Counter())
+    for element, real in map(element_of, labels):
+        counts[0 if real else 1][element] += 1
+    atoms, ghosts = (
+        "".join(
+            f"{element}{number if number > 1 else ''}"
+            for element, number in sorted(found.items(), key=lambda item: _hill(item[0], found))
+        )
+        for found in counts
+    )
+    return " + ".join(part for part in (atoms, ghosts and f"ghost {ghosts}") if part)
+
+
+def _hill(element: str, all_elements: Container[str]) -> tuple[int, str]:
+    first = ("C", "H") if "C" in all_elements else ()
+    return (first.index(element) if element in first else len(first), element)
 
 
 def describe_molecule(name: str, mol: Mole, auxmol: Mole, auxbasis: BasisSpec) -> PlainMolecule:

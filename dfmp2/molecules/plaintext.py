@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.atoms import atom_label, check_positions, in_angstrom, number, read_rows
+from dfmp2.molecules.atoms import (
+    atom_label,
+    capitals,
+    check_positions,
+    in_angstrom,
+    number,
+    read_rows,
+)
 from dfmp2.molecules.comment import read_comment
 from dfmp2.molecules.geometry import Geometry
 from dfmp2.molecules.xyz import choose_unit, lines_of
@@ -54,7 +61,7 @@ def parse_lines(text: str, source: str, unit: str | None = None) -> Geometry:
     atoms = read_rows(rows, source) if len(rows[0][1]) >= 4 else _z_matrix(rows, source)
     atoms = in_angstrom(atoms, unit)
     check_positions(atoms, source, [line for line, _ in rows])
-    return Geometry(atoms, comment, stated)
+    return Geometry(atoms, comment, stated.with_remarks(capitals(row[0] for _, row in rows)))
 
 
 def _z_matrix(rows: Rows, source: str) -> tuple[tuple[str, tuple[float, float, float]], ...]:

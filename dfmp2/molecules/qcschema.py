@@ -10,8 +10,10 @@ from typing import Any
 from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import atom_label, check_positions, in_angstrom
 from dfmp2.molecules.comment import read_comment, whole_number
+from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Geometry, Stated
 from dfmp2.molecules.plain import element_of
+from dfmp2.molecules.surroundings import find_surroundings
 
 __all__ = ["is_molecule", "parse_qcschema"]
 
@@ -241,12 +243,15 @@ def _stated_elsewhere(
             if kind and value not in (None, charge if kind[1] == "charge" else multiplicity):
                 found.append(f"{key!r} = {str(value)[:40]} in extras is not read")
         for key in ("comment", "name"):
+            text = str(part.get(key) or "")
+            isolated = refuse_periodic(text, key)
             try:
-                stated = read_comment(str(part.get(key) or ""), key, key)
+                stated = read_comment(text, key, key)
             except InputError:
                 continue  # free text
+            found += find_surroundings(text, isolated)[1]
             if stated.charge not in (None, charge) or stated.spin not in (None, multiplicity - 1):
-                found.append(f"{key} {str(part[key])[:40]!r} is not read; write molecular_charge")
+                found.append(f"{key} {text[:40]!r} is not read; write molecular_charge")
     return tuple(found)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.atoms import check_positions, read_rows
+from dfmp2.molecules.atoms import capitals, check_positions, read_rows
 from dfmp2.molecules.comment import read_comment, whole_number
+from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Atoms, Geometry, Stated
+from dfmp2.molecules.surroundings import find_surroundings
 from dfmp2.molecules.xyz import lines_of
 
 __all__ = ["parse_sdf"]
@@ -68,8 +70,11 @@ def parse_sdf(text: str, source: str) -> Geometry:
     items = {"title": (1, lines[0]), "comment line": (3, lines[2]), **items}
     stated = _with_items(stated, items, source)
     bonds = lines[4 + natm : 4 + natm + nbond]
-    remarks = _drawing(_dimension(lines[1]), atoms, bonds)
-    return Geometry(atoms, lines[0].strip(), _with_remarks(stated, remarks))
+    remarks = (
+        *_drawing(_dimension(lines[1]), atoms, bonds),
+        *capitals(fields[0] for _, fields in rows),
+    )
+    return Geometry(atoms, lines[0].strip(), stated.with_remarks(remarks))
 
 
 def _count(text: str) -> int | None:
@@ -160,12 +165,18 @@ def _stated(rows: list[list[str]], block: list[tuple[int, str]], source: str) ->
 
 
 def _with_items(stated: Stated, items: dict[str, tuple[int, str]], source: str) -> Stated:
-    """Compare text that states a charge or a multiplicity with the molecule's."""
+    """Compare text that states a charge or a multiplicity with the molecule's.
+
+    Surroundings that the title, the comment line or a data item names become remarks.
+    """
     for name, (line, value) in items.items():
         place, text = name, value
         if name not in ("title", "comment line"):
             key = re.sub(r"^pubchem[ _]", "", name.strip(), flags=re.IGNORECASE)
             place, text = "data item", f"{key}={value}" if _STATES.search(key) else ""
+            value = f"{key}='{value}'"
+        isolated = refuse_periodic(value, f"{source}:{line}")
+        stated = stated.with_remarks(find_surroundings(value, isolated)[1])
         if not _STATES.search(text):
             continue
         item = read_comment(text, f"{source}:{line}", place=place)
@@ -186,10 +197,6 @@ def _with_items(stated: Stated, items: dict[str, tuple[int, str]], source: str) 
                 changes = {quantity: new, f"{quantity}_from": origin}
                 stated = Stated(**{**vars(stated), **changes})
     return stated
-
-
-def _with_remarks(stated: Stated, remarks: list[str]) -> Stated:
-    return Stated(**{**vars(stated), "remarks": (*stated.remarks, *remarks)})
 
 
 def _dimension(line: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.atoms import check_positions, in_angstrom, read_rows
+from dfmp2.molecules.atoms import capitals, check_positions, in_angstrom, read_rows
 from dfmp2.molecules.comment import read_comment
-from dfmp2.molecules.extxyz import read_columns, refuse_periodic
+from dfmp2.molecules.extxyz import read_columns
 from dfmp2.molecules.geometry import Geometry, Stated
 
 __all__ = ["choose_unit", "lines_of", "looks_like_xyz", "parse_xyz"]
@@ -76,14 +75,14 @@ def parse_xyz(text: str, source: str, unit: str | None = None) -> Geometry:
             f"{source}:1: {natm} atoms announced, but {found} atom lines follow; correct the number"
         )
     _check_tail(lines, natm, source)
-    refuse_periodic(comment, f"{source}:2")
     stated = read_comment(comment, f"{source}:2", head=head["unit"] or "")
     fields = [(number, row.split()) for number, row in enumerate(rows, 3)]
     columns = read_columns(comment, f"{source}:2")
     if columns is not None:
         named = [(number, columns.row(row, f"{source}:{number}")) for number, row in fields]
         remarks = columns.remarks([row for _, row in fields], vars(stated))
-        fields, stated = named, replace(stated, remarks=(*stated.remarks, *remarks))
+        fields, stated = named, stated.with_remarks(remarks)
+    stated = stated.with_remarks(capitals(row[0] for _, row in fields))
     stated, unit = choose_unit(stated, unit)
     atoms = in_angstrom(read_rows(fields, source), unit)
     check_positions(atoms, source, range(3, 3 + natm))
@@ -109,7 +108,7 @@ def choose_unit(stated: Stated, asked: str | None) -> tuple[Stated, str]:
             raise InputError(doubt.message)
     if asked is not None and stated.unit not in (None, asked):
         remark = f"--unit {asked} replaces the unit that the file states, {stated.unit}"
-        stated = replace(stated, remarks=(*stated.remarks, remark))
+        stated = stated.with_remarks((remark,))
     return stated, asked or stated.unit or "angstrom"
 
 

@@ -44,9 +44,9 @@ GEMM_COLUMNS = 24
 """Columns that a GEMM with 512-bit registers works on together. Measured with MKL on one core of an
 AMD EPYC: 192 columns are 11 % faster than 190, in float64 and in float32."""
 
-PAIR_BLOCK_FLOPS = 5e10
-"""Floating-point operations in one block of pairs, about half a second of two cores. Threads wait
-for each other once per block, and progress is shown once per block."""
+PAIR_BLOCK_FLOPS = 1e11
+"""Floating-point operations of each thread in one block of pairs, about 1.5 s of a core. At the end
+of a block threads wait for the last one, half a product of 1e9 operations on average."""
 
 
 PAIR_BLOCK_FLOPS_GPU = 1e13
@@ -226,15 +226,17 @@ class _Bytes:
     per_aux_disk: int
     squares: int
     tables: int
+    check: int
 
     def peak_in_memory(self, aux_block: int) -> int:
         transform = aux_block * self.per_aux + self.squares
-        return OVERHEAD + self.b + max(transform, self.metric, self.t)
+        return OVERHEAD + self.b + max(self.check + max(transform, self.metric), self.t)
 
     def peak_on_disk(self, aux_block: int, rows: int, solve_rows: int) -> int:
         solve = self.metric + (solve_rows + 1) * self.row
         transform = aux_block * self.per_aux_disk
-        return OVERHEAD + self.tables + max(transform, solve, self.t + rows * self.row)
+        pairs = self.t + rows * self.row
+        return OVERHEAD + self.tables + max(self.check + max(transform, solve), pairs)
 
 
 def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Bytes:
@@ -244,6 +246,12 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
     # are unpacked one by one if several threads put them into B in memory, else block by block.
     packed = (1 + metric_done + on_gpu) * (nao * (nao + 1) // 2)
     per_aux = d * (packed + (0 if on_gpu else nocc * nao + elements))
+    # half-transformed integrals of the vectors of the check, and twice their J and K
+    vectors, kept = 0, 0
+    for count, occupied in sizes.checked:
+        vectors += count
+        kept += count * (count + occupied)
+    per_aux += d * (vectors * nao + kept)
     unpacked = 0 if on_gpu else d * nao * nao
     by_block = metric_done or threads == 1
     width = gemm_width(nvir)
@@ -258,6 +266,7 @@ def _bytes(sizes: Sizes, threads: int, metric_done: bool, on_gpu: bool) -> _Byte
         per_aux_disk=per_aux + unpacked + 2 * d * elements,
         squares=0 if by_block else threads * unpacked,
         tables=4 * nocc * naux,  # checksums
+        check=d * (kept * naux + 3 * nao * nao) if sizes.checked else 0,
     )
 
 
@@ -309,6 +318,7 @@ def make_plan(
         held, each = (size.b + size.squares, size.per_aux)
         if not in_memory:
             held, each = (size.tables, size.per_aux_disk)
+        held += size.check
         at_once = threads * smallest if in_memory and size.squares else smallest
         best = max(ERI_BLOCK // (BYTES_PER_DOUBLE * sizes.nao**2), at_once)
         aux_block = int(max(smallest, min(best, (budget - OVERHEAD - held) // each, sizes.naux)))
@@ -330,12 +340,14 @@ def make_plan(
         "T blocks": size.t,
         "libraries": OVERHEAD,
     }
+    if size.check:
+        memory["check of the Fock matrix"] = size.check
     small, large = bytes_on_disk(Shape(sizes, sizes.nao))
     on_device = device_memory(sizes, aux_block) if on_gpu else {}
     return Plan(
         sizes=sizes,
         aux_block=aux_block,
-        occ_block=_occ_block(sizes, PAIR_BLOCK_FLOPS_GPU if on_gpu else PAIR_BLOCK_FLOPS),
+        occ_block=_occ_block(sizes, PAIR_BLOCK_FLOPS_GPU if on_gpu else threads * PAIR_BLOCK_FLOPS),
         nki_block=_nki_block(sizes),
         in_memory=in_memory,
         i_rows=i_rows,
@@ -394,7 +406,7 @@ def _rows_from_disk(sizes: Sizes, size: _Bytes, budget: float) -> tuple[int, int
     rows = int(max(3, (free - size.t) // max(size.row, 1)))
     j_rows = max(1, min(rows // READ_AHEAD, sizes.nocc))
     i_rows = max(1, min(rows - 2 * j_rows, sizes.nocc))
-    solve_rows = int((free - size.metric) // max(size.row, 1)) - 1
+    solve_rows = int((free - size.metric - size.check) // max(size.row, 1)) - 1
     return i_rows, j_rows, max(1, min(solve_rows, spare_rows(sizes)))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, log
+from math import inf, isfinite, log
 from statistics import median
 
 from dfmp2.planning.plan import Plan
@@ -31,6 +31,11 @@ __all__ = [
 
 NEAREST = 5
 """Measurements that one rate is the median of."""
+
+FARTHEST = 30.0
+"""Largest ratio of the works of a run and of an earlier one whose rates are used for it: molecules
+up to about twice as large. The stages of small molecules take milliseconds, mostly to start, and
+gave 198 s for 0.2 s of pair energies."""
 
 ITERATIONS = {"direct": 14, "fitted": 14, "corrected": 15}
 """Fock matrices that are assumed, by algorithm: numbers between those of benzene/cc-pVTZ (direct
@@ -62,10 +67,13 @@ class Step:
         Name of the rate that it is done at.
     work : float
         Number of floating-point operations, integrals or bytes.
+    share : float
+        The part of this work that is done.
     """
 
     rate: str
     work: float
+    share: float = 1.0
 
 
 def steps(plan: Plan, pairs_in: str, checked: int = 0) -> dict[str, Step]:
@@ -105,7 +113,7 @@ def steps(plan: Plan, pairs_in: str, checked: int = 0) -> dict[str, Step]:
     found[Stage.PAIRS.value] = Step(f"{Stage.PAIRS.value}, {pairs_in}", pairs)
     if checked:
         share = checked / max(s.npair, 1)
-        found[Stage.SPOT_CHECK.value] = Step(f"{Stage.PAIRS.value}, float64", share * pairs)
+        found[Stage.SPOT_CHECK.value] = Step(f"{Stage.PAIRS.value}, float64", pairs, share)
     return found
 
 
@@ -122,7 +130,9 @@ def scf_step(algorithm: str, nao: int, nocc: int) -> Step:
     return Step(f"SCF, {algorithm}", work)
 
 
-def seconds(work: Mapping[str, Step], rates: Mapping[str, Sequence[Timing]]) -> dict[str, float]:
+def seconds(
+    work: Mapping[str, Step], rates: Mapping[str, Sequence[Timing]], farthest: float = inf
+) -> dict[str, float]:
     """Forecast of the time of each stage whose rate is known.
 
     Parameters
@@ -130,20 +140,22 @@ def seconds(work: Mapping[str, Step], rates: Mapping[str, Sequence[Timing]]) -> 
     work : mapping of str to Step
     rates : mapping of str to sequence of Timing
         Measurements by name of the rate.
+    farthest : float
+        Measurements of more than this many times the work, or of less by this factor, are not used.
 
     Returns
     -------
     dict of str to float
         Seconds.
     """
-    known = {name: rates[step.rate] for name, step in work.items() if rates.get(step.rate)}
-    return {name: work[name].work / _rate(found, work[name].work) for name, found in known.items()}
-
-
-def _rate(timings: Sequence[Timing], work: float) -> float:
-    """Work per second: the median of the measurements whose work is nearest."""
-    nearest = sorted(timings, key=lambda one: abs(log(one.work / max(work, 1.0))))[:NEAREST]
-    return median(one.work / one.seconds for one in nearest)
+    found = {}
+    for name, step in work.items():
+        known = [(abs(log(t.work / max(step.work, 1.0))), t) for t in rates.get(step.rate, ())]
+        near = sorted((one for one in known if one[0] <= log(farthest)), key=lambda one: one[0])
+        if near:  # the median rate of those whose work is nearest
+            rate = median(t.work / t.seconds for _, t in near[:NEAREST])
+            found[name] = step.share * step.work / rate
+    return found
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ import numpy as np
 
 from dfmp2 import defaults
 from dfmp2.errors import DFMP2Warning, InputError, UnsupportedReferenceError
+from dfmp2.references.fitted_jk import fitted_jk
 from dfmp2.references.foreign import require_mean_field
 from dfmp2.settings import SCF_ALGORITHMS
 from dfmp2.units import BYTES_PER_MB
@@ -304,6 +305,8 @@ class _Fitted:
         self.field = mf.density_fit(auxbasis=auxbasis)
         self.field.verbose, self.field.chkfile, self.field.conv_check = 0, None, False
         self.field.scf_summary, self.field.diis = {}, bool(self.field.diis)
+        with_df = self.field.with_df
+        with_df.get_jk = lambda dm, *_, **__: fitted_jk(with_df, dm)  # faster than PySCF's
         self._build, self.field.get_veff = self.field.get_veff, self._corrected
         self._report, self.field.callback = report, self._reported
         self._correction: Any = 0.0

@@ -10,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["REPEATABLE", "SGX", "decorations", "is_sgx", "not_repeatable", "of_molecule"]
+from dfmp2.errors import UnsupportedReferenceError
+
+__all__ = [
+    "REPEATABLE",
+    "SGX",
+    "decorations",
+    "is_sgx",
+    "not_repeatable",
+    "of_molecule",
+    "refuse_model",
+]
 
 REPEATABLE = "sfX2C1e"
 """The one decoration that `dfmp2.references.scf` can repeat from its name."""
@@ -35,6 +45,9 @@ PLAIN = ("scf", "df", "dft", "soscf", "lib", "x2c", "qmmm", "solvent", "sgx")
 
 SAME_INTEGRAL = 1e-8
 """Hartree. An integral (mm|mm) that differs more is not that of the molecule."""
+
+FITTED_INTEGRAL = 5e-3
+"""Hartree. Integrals that were fitted before the SCF differ less."""
 
 
 def decorations(mf: Any) -> tuple[str, ...]:
@@ -134,11 +147,44 @@ def _own_integrals(mf: Any) -> list[str]:
 
     One integral of the first shell is compared: a model Hamiltonian has other ones.
     """
+    return [] if _difference(mf) <= SAME_INTEGRAL else ["own integrals (mf._eri)"]
+
+
+def _difference(mf: Any) -> float:
     eri, mol = getattr(mf, "_eri", None), mf.mol
     if not isinstance(eri, np.ndarray) or not eri.size or not mol.nbas:
-        return []
-    own = float(mol.intor("int2e", shls_slice=(0, 1) * 4).flat[0])
-    return [] if abs(float(eri.flat[0]) - own) <= SAME_INTEGRAL else ["own integrals (mf._eri)"]
+        return 0.0
+    return abs(float(eri.flat[0]) - float(mol.intor("int2e", shls_slice=(0, 1) * 4).flat[0]))
+
+
+def refuse_model(mf: Any) -> None:
+    """Refuse a mean field whose integrals are not those of basis functions, as of Hubbard's model.
+
+    MP2 would take the integrals of its molecule, which has none or is only there for the form.
+
+    Parameters
+    ----------
+    mf : pyscf.scf.hf.SCF
+
+    Raises
+    ------
+    UnsupportedReferenceError
+    """
+    mol, what = mf.mol, ""
+    if not mol.nbas:
+        what = "the molecule has no basis functions"
+    elif _difference(mf) > FITTED_INTEGRAL:
+        what = "mf._eri holds other integrals than those of the molecule"
+    elif any(name.startswith("own get_ovlp") for name in _replaced(mf)):
+        overlap, own = np.asarray(mf.get_ovlp()), mol.intor_symmetric("int1e_ovlp")
+        if overlap.shape != own.shape or np.abs(overlap - own).max() > SAME_INTEGRAL:
+            what = "mf.get_ovlp gives another overlap than that of the molecule"
+    if what:
+        raise UnsupportedReferenceError(
+            f"{what}, as in a model Hamiltonian. DF-MP2 needs the basis functions; use "
+            "pyscf.mp.MP2(mf), which takes mf._eri. If the molecule was changed after the SCF, run "
+            "the SCF again"
+        )
 
 
 def _unusual_charges(mol: Any) -> bool:

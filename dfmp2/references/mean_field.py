@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from dfmp2 import defaults
 from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.foreign_errors import translated
 from dfmp2.references.check import FULL, checked, require_finite, require_orthonormal
 from dfmp2.references.foreign import require_mean_field
-from dfmp2.references.hamiltonian import decorations, is_sgx
+from dfmp2.references.hamiltonian import decorations, is_sgx, refuse_model
 from dfmp2.references.kohn_sham import grid_of
 from dfmp2.references.response import Response
 from dfmp2.references.semicanonical import semicanonical
@@ -28,6 +29,10 @@ NOT_CANONICAL = 1e-5
 converged to PySCF's default orbital gradient stays below it."""
 
 
+@translated(
+    "reading the mean field",
+    "check that its methods work, such as mf.get_fock() and mf.energy_tot()",
+)
 def read_mean_field(
     mf: Any,
     mo_coeff: NDArray[np.float64] | None = None,
@@ -67,6 +72,7 @@ def read_mean_field(
     kind = _kind(mf, allow_ks)
     own = mo_occ is None and (mo_coeff is None or mo_coeff is mf.mo_coeff)
     _require_orbitals(mf)
+    refuse_model(mf)
     spin = 1 if kind.startswith("U") else 0
     coeff = _numbers("mo_coeff", mf.mo_coeff if mo_coeff is None else mo_coeff, 2 + spin)
     occ = _numbers("mo_occ", mf.mo_occ if mo_occ is None else mo_occ, 1 + spin)

@@ -91,8 +91,6 @@ class ScfSolution:
         Fock matrices of both spins in the semicanonical orbitals of an ROHF.
     how : Convergence or None
         The iterations, where dfmp2 did the SCF.
-    seconds : float or None
-        Wall time of the SCF. None if it was not done now.
     functional : str
         Density functional of Kohn-Sham orbitals; empty for Hartree-Fock.
     grid : int, str or None
@@ -115,7 +113,6 @@ class ScfSolution:
     notes: tuple[str, ...] = ()
     fock: NDArray[np.float64] | None = None
     how: Convergence | None = None
-    seconds: float | None = None
     functional: str = ""
     grid: int | str | None = None
     response: Response | None = None

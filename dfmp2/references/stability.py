@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from dfmp2.errors import DFMP2Warning, NotConvergedError
+from dfmp2.foreign_errors import translated
 from dfmp2.references.mean_field import as_mean_field
 from dfmp2.references.solution import ScfSolution
 
 __all__ = ["with_stability"]
 
 
+@translated("the analysis of the stability", "leave check_stability out")
 def with_stability(solution: ScfSolution, mf: Any = None) -> ScfSolution:
     """Look for an internal instability, and warn.
 

@@ -26,6 +26,9 @@ class Sizes:
         Functions in the largest auxiliary shell, the smallest possible block of P.
     spins : tuple of tuple of int
         (nocc, nvir) of alpha and of beta. Empty for a closed shell.
+    checked : tuple of tuple of int
+        Of each spin, random vectors and occupied orbitals, also frozen ones, whose Fock matrix is
+        checked with the integrals. Empty without this check.
     """
 
     nao: int
@@ -34,6 +37,7 @@ class Sizes:
     naux: int
     aux_shell: int = 1
     spins: tuple[tuple[int, int], ...] = ()
+    checked: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def of(cls, nao: int, spins: Sequence[tuple[int, int]], naux: int, aux_shell: int = 1) -> Sizes:

@@ -93,7 +93,10 @@ def _cause(number: int | None, error: BaseException) -> str:
     if number:
         return f"{os.strerror(number)}; check the disk, or {OTHER_FILE}"
     if "signature not found" in str(error):
-        return f"it is no HDF5 file, so it is no run file of dfmp2, or is damaged; {OTHER_FILE}"
+        return (
+            "it is no HDF5 file, so it is no run file of dfmp2, or is damaged; give the file that "
+            "dfmp2 run wrote (.dfmp2.h5), or a name that is free"
+        )
     return f"{error}; it may be damaged: {START_OVER}"
 
 

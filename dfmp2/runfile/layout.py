@@ -236,7 +236,7 @@ def shape_of(file: H5) -> Shape:
     spins = tuple((int(nocc), int(nvir)) for nocc, nvir in file["pairs"].attrs.get("spins", ()))
     regularised = file["pairs"].get("regularised")
     return Shape(
-        sizes=Sizes(**number, spins=spins),
+        sizes=Sizes(**number, spins=spins, checked=()),
         nmo=int(file["scf/mo_coeff"].shape[-1]),
         kappas=0 if regularised is None else len(regularised) // 2,
         semicanonical="fock" in file["scf"],

@@ -27,7 +27,7 @@ from dfmp2.errors import CheckpointError
 from dfmp2.fitting.metric import Metric, factor_metric, metric_integrals
 from dfmp2.integrals.blocks import AuxBlock, BlockedIntegrals
 from dfmp2.integrals.libcint import Libcint, ThreeCentreIntegrals
-from dfmp2.planning.plan import ranges
+from dfmp2.planning.plan import Plan, ranges
 from dfmp2.references.reference import SpinBlock
 from dfmp2.results.stages import Stage
 from dfmp2.runfile.rows import Rows, contiguous_rows
@@ -35,7 +35,7 @@ from dfmp2.tensors.held import HeldB, InMemory, OnDisk
 from dfmp2.tensors.problem import Problem, Work
 from dfmp2.tensors.streamed import HalfTransform, device_blocks, host_blocks
 
-__all__ = ["build_b"]
+__all__ = ["blocks_of_threads", "build_b"]
 
 
 def build_b(problem: Problem, work: Work) -> tuple[HeldB, str]:
@@ -54,6 +54,27 @@ def build_b(problem: Problem, work: Work) -> tuple[HeldB, str]:
         How the metric was factored.
     """
     return _Build(problem, work).held()
+
+
+def blocks_of_threads(plan: Plan, threads: int) -> tuple[int, int]:
+    """Blocks in which CPU threads make and transform integrals, each on its own.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its block of integrals bounds the memory of all threads.
+    threads : int
+        Threads of the backend.
+
+    Returns
+    -------
+    size : int
+        Auxiliary functions per block, at most.
+    workers : int
+        Threads that take part.
+    """
+    size = max(1, min(AUX_AT_ONCE, plan.aux_block // threads))
+    return size, max(1, min(threads, plan.aux_block // max(size, plan.sizes.aux_shell)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,13 +229,11 @@ class _Build:
         The stages of both steps share the wall time as the threads do.
         """
         backend, stage = self._backend, self._source.stage
-        threads, most = home.threads, self._plan.aux_block
-        size = max(1, min(AUX_AT_ONCE, most // threads))
+        size, workers = blocks_of_threads(self._plan, home.threads)
         with backend.stage(stage):
             integrals = cast("ThreeCentreIntegrals", self._blocks(there, size))
-        workers = max(1, min(threads, most // max(size, self._aux.largest_shell)))
         total, start = len(integrals.blocks), time.perf_counter()
-        working = home.ao2mo_in_threads(integrals, targets, workers)
+        working = home.ao2mo_in_threads(integrals, targets, workers, self._probe)
         with closing(working):
             for count, (number, made, transformed) in enumerate(working, start=1):
                 block = integrals.blocks[number]

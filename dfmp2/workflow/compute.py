@@ -20,10 +20,10 @@ from dfmp2.fitting.auxbasis import AuxBasis
 from dfmp2.fitting.orthonormal import orthonormal_form
 from dfmp2.foreign_errors import translated
 from dfmp2.integrals.fock_probe import FockProbe
-from dfmp2.methods.pair_energies import pair_energies
+from dfmp2.methods.pair_energies import pair_cases, pair_energies
 from dfmp2.precision.estimate import place_fitted, place_stages, rounded_up
 from dfmp2.precision.spot_check import SpotCheck, expected_error
-from dfmp2.references.check import WITHOUT_FOCK
+from dfmp2.references.check import OFF, UNCHECKED, WITHOUT_FOCK
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
 from dfmp2.results.stages import PairArithmetic, Precision, Stage
@@ -99,7 +99,7 @@ def compute(
             if stored is not None:
                 return stored
         backend = prepared.choice.selection.backend
-        backend.warm_up()
+        backend.warm_up(pair_cases(reference), prepared.choice.dtypes)
         if not reference.empty:
             choose_libraries(prepared.choice, settings, plan)
         gpu = None
@@ -119,6 +119,8 @@ def compute(
             if prepared.solution.check.exact is not None:
                 prepared.solution.check.finish(WITHOUT_FOCK)
             outcome = _empty(prepared)
+        if prepared.solution.check.made == OFF:
+            notes.append(UNCHECKED)
         notes += outcome.notes
         notes += remarks(reference, float(outcome.energies[:2].sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}

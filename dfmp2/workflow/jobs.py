@@ -7,7 +7,6 @@ does a job with its run file.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -98,9 +97,7 @@ class Job:
         """
         if self.solution is not None:
             return self.solution
-        start = time.perf_counter()
-        found = run_scf(self.mol, self.settings, progress=progress)
-        return replace(found, seconds=time.perf_counter() - start)
+        return run_scf(self.mol, self.settings, progress=progress)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -148,10 +145,19 @@ class Done:
     ----------
     result : Result
     solution : ScfSolution
+    scf_now : bool
+        Whether the SCF was done now. Else its orbitals were read.
     """
 
     result: Result
     solution: ScfSolution
+    scf_now: bool = False
+
+    @property
+    def scf_seconds(self) -> float | None:
+        """Wall time of the SCF, if dfmp2 did it now."""
+        how = self.solution.how
+        return how.seconds if self.scf_now and how is not None else None
 
 
 Task = Callable[[Prepared, RunFile | None, bool, Progress], Result]
@@ -259,7 +265,8 @@ def run_job(
     if not settings.keep:
         solution = job.converge(iterations)
         progress("SCF", 1, 1)
-        return Done(task(job.prepared(solution), None, False, progress), solution)
+        result = task(job.prepared(solution), None, False, progress)
+        return Done(result, solution, job.solution is None)
     content = content_of(job)
     path = settings.checkpoint or default_path(job.name, content["fields"])
     shape = run_shape(sizes, settings, job.solution)
@@ -293,7 +300,8 @@ def finish_job(
                 old.close()
             store_scf(file, solution)
         progress("SCF", 1, 1)
-        return Done(task(job.prepared(solution), file, resuming, progress), solution)
+        result = task(job.prepared(solution), file, resuming, progress)
+        return Done(result, solution, orbitals is None and job.solution is None)
     finally:
         file.close()
 

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dfmp2.backends.selection import Selection, computes_on_cuda, computes_on_nki, select
+from dfmp2.backends.selection import Selection, computes_on, select
 from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
 from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
 from dfmp2.foreign_errors import translated
+from dfmp2.integrals.fock_probe import vectors
 from dfmp2.integrals.scf_cderi import require_same_set
 from dfmp2.integrals.source import choose_source
 from dfmp2.methods.dispersion import dispersion_energy, require_program
+from dfmp2.molecules.electrons import warn_charge
 from dfmp2.molecules.potentials import warn_missing_ecp
 from dfmp2.planning.plan import Plan, make_plan
+from dfmp2.references.check import OFF
 from dfmp2.references.double_hybrids import Dispersion, double_hybrid_of
 from dfmp2.references.frozen import frozen_orbitals
 from dfmp2.references.reference import Indices, make_reference
@@ -30,6 +33,7 @@ from dfmp2.results.sizes import Sizes
 from dfmp2.results.stages import Precision
 from dfmp2.settings import Settings
 from dfmp2.tensors.problem import Problem
+from dfmp2.workflow.scf_time import scf_algorithm
 
 if TYPE_CHECKING:
     from dfmp2.backends.torch import TorchBackend
@@ -69,6 +73,11 @@ class Choice:
     def torch_device(self) -> Any:
         """The torch.device that computes; None where NKI does."""
         return getattr(self.selection.backend, "device", None)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """The dtypes that B can have in the pair energies by torch."""
+        return ("float64",) if self.precision is Precision.FP64 else ("float64", "float32")
 
 
 @translated("choosing the backend")
@@ -128,9 +137,8 @@ def choose_libraries(choice: Choice, settings: Settings, plan: Plan) -> None:
     """Choose what multiplies matrices on the CPU, if it computes."""
     on_cpu = choice.selection.on_cpu
     if on_cpu is not None:
-        single = choice.precision is not Precision.FP64
-        dtypes = ["float64", "float32"] if single else ["float64"]
-        on_cpu.choose_libraries(settings.blas, plan.sizes, sum(plan.flops.values()), dtypes)
+        flops = sum(plan.flops.values())
+        on_cpu.choose_libraries(settings.blas, plan.sizes, flops, choice.dtypes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +195,7 @@ def forecast(
     dispersion = _dispersion(settings)
     if dispersion is not None and choice is not None:  # a plan may be made on another machine
         require_program(dispersion)
-    notes = warn_missing_ecp(mol)
+    notes = warn_missing_ecp(mol) + warn_charge(mol)
     aux = choose_auxbasis(mol, settings.auxbasis)
     for remark in aux.remarks:
         warnings.warn(remark, DFMP2Warning, stacklevel=3)
@@ -255,15 +263,30 @@ def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | 
         active[list(left_out)] = False
         spins.append((int((active & spin).sum()), int((active & ~spin).sum())))
     sizes = Sizes.of(int(mol.nao_nr()), spins, aux.naux, aux.largest_shell)
+    if _probed(settings, sizes.nao, solution):
+        sizes = replace(sizes, checked=tuple((vectors(nmo), count) for count in electrons))
     budget = lib.param.MAX_MEMORY if settings.max_memory is None else settings.max_memory
+    arithmetic = computes_on(settings.backend, settings.device)
     plan = make_plan(
         sizes,
         float(budget),
-        1 if computes_on_nki(settings.backend, settings.device) else lib.num_threads(),
+        1 if arithmetic == "nki" else lib.num_threads(),
         metric_done=settings.integrals == "scf",
-        on_gpu=computes_on_cuda(settings.backend, settings.device),
+        on_gpu=arithmetic == "cuda",
     )
     return Forecast(aux, frozen, plan, ())
+
+
+def _probed(settings: Settings, nao: int, solution: ScfSolution | None) -> bool:
+    """Whether the Fock matrix is checked with the integrals of B."""
+    if settings.check_reference != "auto":
+        return False
+    if solution is None:
+        corrected = scf_algorithm(settings, nao) == "corrected"
+        return settings.xc is None and settings.reference != "rohf" and not corrected
+    if solution.check.made == OFF:  # `DFMP2.plan` does not begin the check
+        return solution.kind in ("RHF", "UHF")
+    return solution.check.one_electron is not None
 
 
 def require_reusable(

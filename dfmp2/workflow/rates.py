@@ -134,10 +134,10 @@ def keep_rates(done: Done, job: PlannedJob) -> None:
     where, solution = job.choice.selection.backend.where, done.solution
     usual = job.settings.blas == "auto" and not done.result.read_from
     found = _rates(done.result, job.known.plan, where) if usual else {}
-    if solution.seconds is not None and not solution.functional:
+    if done.scf_seconds is not None:
         nao = solution.mo_coeff.shape[-2]
         step = scf_step(scf_algorithm(job.settings, nao), nao, int(solution.mol.nelec[0]))
-        found[step.rate] = Timing(step.work, solution.seconds)
+        found[step.rate] = Timing(step.work, done.scf_seconds)
     add_rates(where, found)
 
 

@@ -24,6 +24,7 @@ from dfmp2.backends.protocol import Array
 from dfmp2.fitting.auxbasis import make_auxmol
 from dfmp2.planning.time import ScfTimes
 from dfmp2.references.converge import SMALL
+from dfmp2.references.fitted_jk import fitted_jk
 from dfmp2.references.scf import new_scf
 from dfmp2.settings import Settings
 
@@ -78,7 +79,7 @@ def measure_scf(mol: Any, settings: Settings) -> ScfTimes:
     algorithm, field = scf_algorithm(settings, int(mol.nao_nr())), new_scf(mol, settings)
     found: dict[str, Any] = {"exact": None, "rest": _diagonalisation(mol)}
     if algorithm != "direct":
-        found |= _fitted(mol, settings.scf_auxbasis)
+        found |= _fitted(mol, settings.scf_auxbasis, algorithm)
     if algorithm == "direct" and field._is_mem_enough():
         found |= _held(mol)
     elif algorithm != "fitted":
@@ -221,7 +222,7 @@ def _held(mol: Any) -> dict[str, Any]:
     return {"exact": exact, "held": every / 2}  # (ij|kl) and (kl|ij) are computed once
 
 
-def _fitted(mol: Any, auxbasis: Any) -> dict[str, Any]:
+def _fitted(mol: Any, auxbasis: Any, algorithm: str) -> dict[str, Any]:
     """Times of a density-fitted SCF."""
     import scipy.linalg
     from pyscf import df, lib
@@ -239,7 +240,10 @@ def _fitted(mol: Any, auxbasis: Any) -> dict[str, Any]:
     occupied[:nocc] = 2
     density = 2 * orbitals[:, :nocc] @ orbitals[:, :nocc].T
     tagged = lib.tag_array(density, mo_coeff=orbitals, mo_occ=occupied)
-    fitted = naux / rows * _wall(lambda: df_jk.get_jk(held, tagged, hermi=1))
+    if algorithm == "corrected":
+        fitted = naux / rows * _wall(lambda: fitted_jk(held, density))
+    else:
+        fitted = naux / rows * _wall(lambda: df_jk.get_jk(held, tagged, hermi=1))
     columns = min(triangle, 2000)
     factor, right = np.eye(naux), random.standard_normal((naux, columns))
     solve = _wall(lambda: scipy.linalg.solve_triangular(factor, right, lower=True))

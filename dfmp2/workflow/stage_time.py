@@ -12,20 +12,23 @@ from collections.abc import Callable
 from itertools import cycle
 from math import ceil, sqrt
 from statistics import median
+from typing import cast
 
 import numpy as np
 import torch
 
 from dfmp2.backends.protocol import Backend, PairBlock, Tensor
+from dfmp2.backends.torch import TorchBackend
 from dfmp2.fitting.auxbasis import AuxBasis
-from dfmp2.integrals.blocks import shell_blocks
+from dfmp2.integrals.blocks import AuxBlock, shell_blocks
 from dfmp2.integrals.fock_probe import FockProbe
-from dfmp2.integrals.libcint import LIBCINT
+from dfmp2.integrals.libcint import LIBCINT, ThreeCentreIntegrals
 from dfmp2.molecules.plain import Mole
 from dfmp2.planning.plan import Plan
 from dfmp2.planning.time import Timing
 from dfmp2.references.solution import ScfSolution
 from dfmp2.results.stages import Stage
+from dfmp2.tensors.build import blocks_of_threads
 from dfmp2.workflow.prepare import Forecast
 
 __all__ = ["measure_stages"]
@@ -46,7 +49,7 @@ SEED = 20_251_128
 
 
 def measure_stages(
-    mol: Mole, known: Forecast, backend: Backend, single: bool, probed: bool
+    mol: Mole, known: Forecast, backend: Backend, single: bool
 ) -> dict[str, list[Timing]]:
     """Measure every rate of the DF-MP2 part, in about three seconds.
 
@@ -58,8 +61,6 @@ def measure_stages(
         On a CPU.
     single : bool
         Also measure the pair energies in float32.
-    probed : bool
-        The integrals are used to check the Fock matrix, too.
 
     Returns
     -------
@@ -72,8 +73,12 @@ def measure_stages(
     if single:
         found[f"{Stage.PAIRS.value}, float32"] = _pairs(plan, backend, single=True)
     if plan.flops[Stage.SOLVE.value]:
-        found[Stage.INTEGRALS.value] = _integrals(mol, aux, plan, probed)
-        found[Stage.AO2MO.value] = _ao2mo(plan, backend)
+        probe = _probe(mol, aux.naux) if plan.sizes.checked else None
+        if plan.in_memory and isinstance(backend, TorchBackend):
+            made, transformed = _in_threads(mol, aux, plan, backend, probe)
+        else:
+            made, transformed = _integrals(mol, aux, plan, probe), _ao2mo(plan, backend)
+        found |= {Stage.INTEGRALS.value: made, Stage.AO2MO.value: transformed}
         found[Stage.METRIC.value] = _metric(aux)
         found[Stage.SOLVE.value] = _solve(plan, backend)
     return {name: [timing] for name, timing in found.items()}
@@ -153,27 +158,67 @@ def _random_b(backend: Backend, rows: int, plan: Plan) -> Tensor:
     return b
 
 
-def _integrals(mol: Mole, aux: AuxBasis, plan: Plan, probed: bool) -> Timing:
-    """Blocks of the run, evenly spread over the auxiliary functions."""
-    loc, nao = aux.mol.ao_loc_nr(), plan.sizes.nao
-    blocks = shell_blocks(loc, plan.aux_block)
-    probe = _probe(mol, aux.naux) if probed else None
+def _in_threads(
+    mol: Mole, aux: AuxBasis, plan: Plan, backend: TorchBackend, probe: FockProbe | None
+) -> list[Timing]:
+    """Integrals and half transforms of evenly spread blocks, by the threads of a run.
 
-    def made(numbers: list[int]) -> Timing:
-        shells = [s for n in numbers for s in range(blocks[n].shell0, blocks[n].shell1)]
+    The times are those of the threads: at the end of a short sample, one of them waits longer for
+    the others than in a run.
+    """
+    s, random = plan.sizes, np.random.default_rng(SEED)
+    size, workers = blocks_of_threads(plan, backend.threads)
+    targets = []
+    for nocc, nvir in s.blocks:
+        c_occ, c_vir = (random.standard_normal((s.nao, n)) for n in (nocc, nvir))
+        b = backend.empty_b(nocc, s.naux, nvir)
+        targets.append((backend.asarray(c_occ), backend.asarray(c_vir), b))
+
+    def timed(blocks: list[AuxBlock]) -> list[Timing]:
+        shells = [shell for block in blocks for shell in range(block.shell0, block.shell1)]
+        start = time.perf_counter()
+        integrals = cast(
+            "ThreeCentreIntegrals", LIBCINT.integrals(mol, aux.mol, size, shells, probe)
+        )
+        once = time.perf_counter() - start
+        spent = list(backend.ao2mo_in_threads(integrals, targets, workers, probe))
+        share = sum(block.p1 - block.p0 for block in integrals.blocks) / s.naux
+        made, transformed = (sum(one[k] for one in spent) / workers for k in (1, 2))
+        return [
+            Timing(share * s.naux * s.nao * (s.nao + 1) / 2, made + once * share),
+            Timing(share * plan.flops[Stage.AO2MO.value], transformed),
+        ]
+
+    return _spread(shell_blocks(aux.mol.ao_loc_nr(), size), 2 * workers, timed)
+
+
+def _integrals(mol: Mole, aux: AuxBasis, plan: Plan, probe: FockProbe | None) -> Timing:
+    """Evenly spread blocks of the run."""
+    loc, nao = aux.mol.ao_loc_nr(), plan.sizes.nao
+
+    def made(blocks: list[AuxBlock]) -> list[Timing]:
+        shells = [shell for block in blocks for shell in range(block.shell0, block.shell1)]
         start = time.perf_counter()
         integrals = LIBCINT.integrals(mol, aux.mol, plan.aux_block, shells, probe)
         ready = time.perf_counter()
         functions = sum(block.p1 - block.p0 for block, _ in integrals)
         seconds = time.perf_counter() - ready
         seconds += (ready - start) * functions / aux.naux  # once in a run
-        return Timing(0.5 * functions * nao * (nao + 1), seconds)
+        return [Timing(0.5 * functions * nao * (nao + 1), seconds)]
 
-    middle = [len(blocks) // 2]
-    made(middle)  # compiles, and accesses memory for the first time
-    count = int(INTEGRALS / made(middle).seconds)
-    spread = np.linspace(0, len(blocks) - 1, max(2, min(count, len(blocks)))).round()
-    return made([int(n) for n in sorted({*spread})])
+    return _spread(shell_blocks(loc, plan.aux_block), 1, made)[0]
+
+
+def _spread(
+    blocks: list[AuxBlock], least: int, timed: Callable[[list[AuxBlock]], list[Timing]]
+) -> list[Timing]:
+    """Times of evenly spread blocks, of all if that takes no longer than `INTEGRALS`."""
+    middle = blocks[len(blocks) // 2 :][:least]
+    timed(middle)  # compiles, and accesses memory for the first time
+    each = sum(one.seconds for one in timed(middle)) / len(middle)
+    count = min(max(2 * least, int(INTEGRALS / each)), len(blocks))
+    places = np.linspace(0, len(blocks) - 1, count).round()
+    return timed([blocks[int(place)] for place in sorted({*places})])
 
 
 def _probe(mol: Mole, naux: int) -> FockProbe:

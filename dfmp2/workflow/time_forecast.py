@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from dfmp2.errors import InputError
-from dfmp2.planning.time import ScfForecast, scf_forecast, scf_step, seconds
+from dfmp2.planning.time import FARTHEST, ScfForecast, scf_forecast, scf_step, seconds
 from dfmp2.precision.spot_check import expected_error
 from dfmp2.results.stages import Precision
 from dfmp2.workflow.jobs import Job
@@ -95,12 +95,12 @@ def time_from_earlier_runs(job: Job, choice: Choice, known: Forecast) -> TimeFor
     """
     rates = earlier_rates(choice.selection.backend.where)
     work = work_of(known.plan, _single(job, choice, known))
-    stages = seconds(work, rates)
+    stages = seconds(work, rates, FARTHEST)
     scf = None
     if job.solution is None and job.settings.xc is None:  # Kohn-Sham SCFs are not forecast
         nao = known.plan.sizes.nao
         step = scf_step(scf_algorithm(job.settings, nao), nao, int(job.mol.nelec[0]))
-        for total in seconds({"SCF": step}, rates).values():
+        for total in seconds({"SCF": step}, rates, FARTHEST).values():
             scf = ScfForecast(total, {}, "as many iterations as in earlier runs")
     if not stages and scf is None:
         return TimeForecast(NO_RATES)
@@ -113,10 +113,8 @@ def _measured(job: Job, choice: Choice, known: Forecast) -> TimeForecast:
     single = _single(job, choice, known)
     rates = {}
     if plan.sizes.nocc and plan.sizes.nvir:
-        algorithm = scf_algorithm(job.settings, plan.sizes.nao)
-        probed = job.settings.check_reference == "auto" and algorithm != "corrected"
         choose_libraries(choice, job.settings, plan)
-        rates = measure_stages(job.mol, known, backend, single, probed)
+        rates = measure_stages(job.mol, known, backend, single)
     work = work_of(plan, single)
     stages = seconds(work, rates)
     scf = None

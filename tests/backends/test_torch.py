@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from dfmp2.backends.protocol import PairBlock
+from dfmp2.backends import torch as torch_backend
+from dfmp2.backends.protocol import PairBlock, PairCase, TBlock
+from dfmp2.backends.reduction import Reduction
 from dfmp2.backends.torch import TorchBackend
 from dfmp2.errors import BackendUnavailable
 from dfmp2.integrals.blocks import AuxBlock
@@ -161,6 +163,41 @@ def test_mp2_energy_of_float32(backend: TorchBackend, nvir: int) -> None:
     e_occ, e_vir = orbital_energies(4, 2, nvir)
     # Squares and differences are rounded once.
     assert_energies(backend, t, host, 2 * e_occ, e_vir, F32 + F64)
+
+
+@pytest.mark.parametrize("case", list(PairCase), ids=lambda case: case.value)
+def test_damping_of_both_reductions(case: PairCase) -> None:
+    """The loops of the CPU, and those of CUDA on the host, beside 1 - exp(-kappa D) as one number.
+
+    Without it, a product of exponentials could overflow, or lose the digits of small kappa D. Each
+    of its three exponentials has an error of at most (1 + kappa D) units. With x = kappa D, x
+    exp(-x) <= 1 - exp(-x), so 1 - exp(-x) has at most 6 + 6/x relative units, its square twice
+    that. The sums have as many units as terms.
+    """
+    kappas, nvir = (1e-3, 1.45, 1e308), 67 if case is PairCase.OPPOSITE_SPIN else 70
+    t = draw(11, 3, 70, nvir)
+    (e_occ, e_row), (_, e_column) = orbital_energies(12, 3, 70), orbital_energies(13, 1, nvir)
+    if case is not PairCase.OPPOSITE_SPIN:
+        e_column = e_row
+    block = TBlock(torch.from_numpy(t), 2 * e_occ, e_row, e_column, case, kappas)
+    by_tiles = block.energies()
+    Reduction(case, (e_row, e_column), kappas).subtract(t, block.e_ij, (0, 1), by_tiles)
+    host = [torch.from_numpy(e) for e in (block.e_ij, e_row, e_column)]
+    by_operations = torch_backend._energy(block.t, *host, block).numpy()
+    gap = e_row[:, None] + e_column - block.e_ij[:, None, None]
+    terms = np.zeros((2, *t.shape))
+    if case is not PairCase.SAME_SPIN:
+        terms[0] = t**2 / gap
+    if case is not PairCase.OPPOSITE_SPIN:
+        terms[1] = (t - t.swapaxes(1, 2)) ** 2 / gap / 2
+    for number, kappa in enumerate(kappas):
+        x = min(kappa, 1e3) * gap
+        factor = np.expm1(-x)
+        expected = -(terms * factor**2).sum((2, 3))
+        bound = (2 * (6 + 6 / min(1.0, x.min())) + 2 * terms[0, 0].size) * F64
+        own = slice(2 + 2 * number, 4 + 2 * number)
+        assert by_tiles[own] == pytest.approx(expected, rel=bound, abs=0)
+        assert by_operations[own] == pytest.approx(expected, rel=bound, abs=0)
 
 
 @ON_TORCH

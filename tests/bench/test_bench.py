@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,6 +65,15 @@ def job_on(mf: Any, **options: Any) -> PlannedJob:
 def setup_of(mf: Any, **options: Any) -> Setup:
     job = job_on(mf, **options)
     return make_setup(job, orbitals(job))
+
+
+@cache
+def radical() -> Any:
+    """UHF of OH."""
+    from pyscf import scf
+
+    mf = scf.UHF(molecule("O 0 0 0; H 0.3 0.5 0.8", "6-31g", spin=1))
+    return mf.run(conv_tol=1e-11, conv_tol_grad=1e-7)
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -287,6 +298,30 @@ def test_peers_that_cannot_compute_the_job_have_a_reason(monkeypatch: pytest.Mon
         assert "lowest occupied" in missing["pyscf-native"]
 
 
+def test_open_shells_beside_pyscf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Energies that differ are an error, so that each program gets the orbitals of both spins.
+
+    Others do not scale the energy, and leave out the single excitations of an ROHF.
+    """
+    from pyscf import scf
+
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    uhf = radical()
+    found = bench(job_on(uhf, frozen=1, scale=(1.2, 0.3)), ["pyscf", "pyscf-native"], 1, silent)
+    assert [pairs.peer for pairs in found.beside] == ["pyscf", "pyscf-native"]
+    assert found.reduction is None
+    peers = ["pyscf", "pyscf-native", "gpu4pyscf"]
+    found = bench(job_on(uhf, frozen=[[0], [1]]), peers, 1, silent)
+    assert [pairs.peer for pairs in found.beside] == ["pyscf"]
+    assert "lowest occupied" in found.missing["pyscf-native"]
+    assert "closed shells only" in found.missing["gpu4pyscf"]
+    rohf = scf.ROHF(uhf.mol).run(conv_tol=1e-11, conv_tol_grad=1e-7)
+    found = bench(job_on(rohf), ["pyscf", "pyscf-native", "psi4"], 1, silent)
+    assert abs(found.result.e_singles) > 1e-4
+    assert "single excitations" in found.missing["psi4"]
+
+
 def test_molecules_that_the_input_of_psi4_cannot_describe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     for atoms, options, reason in (
@@ -294,8 +329,8 @@ def test_molecules_that_the_input_of_psi4_cannot_describe(monkeypatch: pytest.Mo
         ("Ne 0 0 0; Ghost-H 0 0 2", {}, "ghost"),
         ("Ne 0 0 0", {"cart": True}, "Cartesian"),
     ):
-        solution = SimpleNamespace(mol=molecule(atoms, **options))
-        setup = SimpleNamespace(solution=solution, only_core_frozen=lambda: True)
+        solution = SimpleNamespace(mol=molecule(atoms, **options), kind="RHF")
+        setup = SimpleNamespace(solution=solution, core=0)
         assert reason in str(Psi4.obstacle(setup))  # type: ignore[arg-type]
     setup.solution.mol = molecule("Ne 0 0 0")
     assert Psi4.obstacle(setup) is None  # type: ignore[arg-type]
@@ -359,6 +394,11 @@ def test_psi4_input_follows_the_mean_field() -> None:
     assert set(files) == {"input.dat", "orb.gbs", "aux.gbs"}
     assert "scf_type pk" in files["input.dat"]
     assert "num_frozen_docc 1" in files["input.dat"]
+    assert "\n0 1\n" in files["input.dat"]
+    assert "reference rhf" in files["input.dat"]
+    open_shell = input_files(as_mean_field(read_mean_field(radical())), setup.aux.mol, 0)
+    assert "\n0 2\n" in open_shell["input.dat"]
+    assert "reference uhf" in open_shell["input.dat"]
     files = input_files(fitted, setup.aux.mol, 0)
     assert "scf_type df\nset df_basis_scf jkfit" in files["input.dat"]
     assert files["jkfit.gbs"] == gbs(fitted.with_df.auxmol)
@@ -412,14 +452,20 @@ def test_psi4_that_fails_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(shutil.which("psi4") is None, reason="psi4 is not installed")
-@pytest.mark.parametrize("name", ["water", pytest.param("hydrogen_iodide", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "water",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("radical", "hydrogen_iodide")),
+    ],
+)
 def test_psi4_computes_the_same_problem(name: str) -> None:
-    """One molecule with a density-fitted SCF, and one with an effective core potential."""
-    exact = job_on(mean_field(name), frozen=1)
+    """A density-fitted SCF, an open shell, and an effective core potential."""
+    exact = job_on(radical() if name == "radical" else mean_field(name), frozen=1)
     job = job_of(name, "cc-pvdz", frozen=1) if name == "water" else exact
     solution = orbitals(job)
     setup = make_setup(job, solution)
     run = Psi4(setup).run()
-    expected = pyscf_mp2(as_mean_field(solution), setup.aux.spec, [0]).e_corr
+    expected = PEERS["pyscf"](setup).run().e_corr
     assert run.e_corr == pytest.approx(expected, abs=Psi4.tolerance, rel=0)
     assert run.seconds > 0

@@ -46,8 +46,13 @@ def in_this_process(
     return 3.0, json.loads(Path("output.json").read_text())
 
 
+@pytest.mark.parametrize(
+    ("charge", "frozen", "given"),
+    [(-1, 1, [0]), (0, [[0], [1]], [[0], [1]])],
+    ids=["closed", "open"],
+)
 def test_whole_jobs_are_the_same_calculation(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, charge: int, frozen: Any, given: Any
 ) -> None:
     """Charge, basis by element, frozen orbitals and geometry must reach both programs.
 
@@ -56,15 +61,16 @@ def test_whole_jobs_are_the_same_calculation(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(whole, "_timed", in_this_process)
     basis = {"default": "sto-3g", "O": "6-31g"}
-    mol = molecule("O 0 0 0; H 0.1 0.2 .96", basis, charge=-1)
-    job = planned(mol, basis=basis, auxbasis="cc-pvdz-ri", frozen=1, charge=-1)
+    mol = molecule("O 0 0 0; H 0.1 0.2 .96", basis, charge=charge, spin=charge + 1)
+    options = {"charge": charge, "spin": charge + 1, "frozen": frozen}
+    job = planned(mol, basis=basis, auxbasis="cc-pvdz-ri", **options)
     setup = make_setup(job, orbitals(job))
     found = time_whole_jobs(job, setup, ["pyscf", "pyscf-native"], 1, silent)
     (own,), (pairs,) = found.own, found.beside
     assert pairs.peer == "pyscf"  # the others have no whole job
     assert pairs.ratios == [1.5]
     assert pairs.theirs[0].e_corr == pytest.approx(own.e_corr, abs=1e-9, rel=0)
-    assert json.loads(Path("input.json").read_text())["frozen"] == [0]
+    assert json.loads(Path("input.json").read_text())["frozen"] == given
 
 
 def test_jobs_that_cannot_be_repeated_say_why() -> None:

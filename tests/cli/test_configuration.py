@@ -73,6 +73,14 @@ def test_configuration_that_cannot_be_run(file: Path) -> None:
         ignore_configuration()
 
 
+@pytest.mark.usefixtures("before_pyscf")
+def test_variable_of_pyscf_that_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySCF raises a ValueError; the message spoke of a configuration file, which nobody had."""
+    monkeypatch.setenv("PYSCF_MAX_MEMORY", "8 GB")
+    with pytest.raises(InputError, match="variable PYSCF_MAX_MEMORY is '8 GB', which is no whole"):
+        ignore_configuration()
+
+
 def test_pyscf_that_was_imported_with_a_configuration(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,12 +62,13 @@ def test_run_is_resumed_shown_and_validated(monkeypatch: pytest.MonkeyPatch) -> 
 def test_functional_and_grid_identify_a_run() -> None:
     """A run file of another functional or grid would give its energy."""
     file_with(Path(), "h2.xyz", H2)
-    assert dfmp2(*HYDROGEN, "--xc", "b2plyp", "--checkpoint", "h2.h5").exit_code == 0
-    for option, says in (
-        (("--xc", "b2gp-plyp"), "its xc is B2PLYP, not B2GP-PLYP"),
-        (("--xc", "b2plyp", "--grid", "1"), "its grid is 0, not 1"),
+    run = (*HYDROGEN[:-2], "--checkpoint", "h2.h5")
+    assert dfmp2(*run, "--xc", "b2plyp", "--grid", "0").exit_code == 0
+    for xc, grid, says in (
+        ("b2gp-plyp", "0", "its xc is B2PLYP, not B2GP-PLYP"),
+        ("b2plyp", "1", "its grid is 0, not 1"),
     ):
-        done = dfmp2(*HYDROGEN, *option, "--checkpoint", "h2.h5")
+        done = dfmp2(*run, "--xc", xc, "--grid", grid)
         assert (done.exit_code, says in done.stderr) == (6, True), done.stderr
 
 

@@ -94,6 +94,42 @@ def test_error_in_a_class_has_the_same_kind(error: str, monkeypatch: pytest.Monk
     assert caught.value.__cause__ is raised
 
 
+def _with_df(mp: Any) -> None:
+    from pyscf import df
+
+    mp.with_df = df.DF(mp.mol)
+    mp.run()
+
+
+OF_PYSCF = {
+    "one-electron integrals": ("pyscf.scf.hf.SCF.get_hcore", lambda mp: mp.run()),
+    "overlap": ("pyscf.gto.mole.MoleBase.intor_symmetric", lambda mp: mp.run()),
+    "number of functions": ("pyscf.gto.mole.MoleBase.nao_nr", lambda mp: mp.plan()),
+    "Fock matrix": (
+        "pyscf.scf.hf.SCF.energy_nuc", lambda mp: mp.run(check_reference="full")
+    ),
+    "stability": ("pyscf.scf.hf.RHF.stability", lambda mp: mp.run(check_stability=True)),
+    "fitting object": ("pyscf.df.addons.make_auxbasis", _with_df),
+    "scanner": ("pyscf.scf.hf.SCF.as_scanner", lambda mp: mp.as_scanner()),
+    "SCF of the scanner": ("pyscf.scf.hf.SCF.get_ovlp", lambda mp: mp.as_scanner()(mp.mol)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", OF_PYSCF)
+def test_no_error_of_pyscf_reaches_a_script_raw(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stages before the tensors were not translated: a script had to catch everything."""
+    from dfmp2 import DFMP2
+
+    target, call = OF_PYSCF[stage]
+    mp, raised = DFMP2(mean_field("water").copy()), AssertionError("of PySCF")
+    monkeypatch.setattr(target, raiser(raised))
+    with pytest.raises(DFMP2Error, match=r"failed .*of PySCF") as caught:
+        call(mp)
+    assert caught.value.__cause__ is raised
+
+
 def test_an_error_of_the_users_progress_function_is_left_alone() -> None:
     """A script may stop a run with an exception of its own."""
     from dfmp2 import DFMP2
@@ -187,4 +223,4 @@ def test_too_many_electrons_for_one_of_several(command: str, helium: Path, tmp_p
     assert "he: " in done.stdout
     alone = dfmp2(command, ion, "--basis", "sto-3g")
     assert alone.exit_code == 2
-    assert alone.stderr.startswith("Error: 2 electron pairs do not fit")
+    assert alone.stderr.splitlines()[-1].startswith("Error: 2 electron pairs do not fit")

@@ -49,6 +49,7 @@ def test_table() -> None:
         assert abs(energy(text, name) - value) < 1e-9, name
     version = package.__version__
     assert text.startswith(f"water: DF-MP2 by dfmp2 {version} (energies in hartree)\n")
+    assert fact(text, "formula") == "H2O"
     assert fact(text, "basis") == "cc-pvdz"
     assert fact(text, "auxiliary basis") == "cc-pvdz-ri (the RI-MP2 set of the orbital basis)"
     assert fact(text, "ECP") == "none"

@@ -132,7 +132,7 @@ def test_unfinished(killed: Path) -> None:
     done = dfmp2("show", killed)
     assert done.exit_code == 0
     assert "ammonia: DF-MP2 by dfmp2, not finished" in done.stdout
-    assert fact(done.stdout, "atoms") == "N H3"
+    assert fact(done.stdout, "formula") == "H3N"
     assert fact(done.stdout, "basis") == "cc-pvdz"
     assert fact(done.stdout, "auxiliary basis") == "cc-pvdz-ri"
     assert fact(done.stdout, "frozen orbitals") == "none"

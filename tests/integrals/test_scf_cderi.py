@@ -267,6 +267,13 @@ def _other_basis() -> Any:
     return mf
 
 
+def _changed_behind_the_first_shell() -> Any:
+    mf = fitted()
+    mf.with_df._cderi = mf.with_df._cderi.copy()
+    mf.with_df._cderi[40:] *= 1 + 1e-6
+    return mf
+
+
 REFUSED = {
     "exact SCF": (lambda: mean_field("water"), "the SCF is not density-fitted"),
     "other set": (
@@ -283,6 +290,7 @@ REFUSED = {
     "fewer vectors": (_fewer_vectors, "have 113 auxiliary vectors of 116"),
     "other integrals": (_other_integrals, "are not the Cholesky-fitted integrals"),
     "other basis": (_other_basis, "are not the Cholesky-fitted integrals"),
+    "later rows": (_changed_behind_the_first_shell, "are not the Cholesky-fitted integrals"),
 }
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dfmp2 import DFMP2
 from dfmp2.methods.pair_energies import pair_energies
+from tests.spins import OPEN_SHELLS
 from tests.systems import built, converge, mean_field, molecule, prepared, pyscf_mp2
 
 WATER = [
@@ -176,3 +177,99 @@ def test_float32_pair_products_stay_within_1e_6(name: str) -> None:
     for fused in (True, False):
         single = DFMP2(mf).set(fused=fused, precision="fp32").run()
         assert 0 < abs(single.e_corr - exact.e_corr) < 1e-6
+
+
+# Open shells
+
+
+def radical(atoms: Any, kind: str = "UHF", basis: str = "6-31g", spin: int = 1) -> Any:
+    """A converged UHF or ROHF."""
+    from pyscf import scf
+
+    mf = getattr(scf, kind)(molecule(atoms, basis, spin=spin)).set(verbose=0, chkfile=None)
+    mf.run(conv_tol=1e-12, conv_tol_grad=1e-8)
+    assert mf.converged
+    return mf
+
+
+@cache
+def nh2() -> Any:
+    return radical(OPEN_SHELLS["NH2"][0])
+
+
+@cache
+def nh2_energy() -> DFMP2:
+    return DFMP2(nh2()).run()
+
+
+@many
+@given(data=st.data())
+def test_spins_phases_and_orders_of_an_open_shell(data: st.DataObject) -> None:
+    """Exchange of alpha and beta, signs, and orders of orbitals of each spin."""
+    mf = nh2().copy()
+    exchanged = data.draw(st.booleans())
+    spins, orders = [1, 0] if exchanged else [0, 1], []
+    coeff, energies, occ = [], [], []
+    for spin in spins:
+        nocc = mf.mol.nelec[spin]
+        occupied = data.draw(st.permutations(range(nocc)))
+        order = [*occupied, *data.draw(st.permutations(range(nocc, 13)))]
+        signs = data.draw(st.lists(st.sampled_from((-1.0, 1.0)), min_size=13, max_size=13))
+        coeff.append(mf.mo_coeff[spin][:, order] * np.array(signs))
+        energies.append(mf.mo_energy[spin][order])
+        occ.append(mf.mo_occ[spin])
+        orders.append(occupied)
+    mf.mo_coeff, mf.mo_energy, mf.mo_occ = np.array(coeff), np.array(energies), np.array(occ)
+    mp, plain = DFMP2(mf).run(), nh2_energy()
+    assert_equal(mp, plain, SAME)
+    expected = plain.pair_energies["ab"]
+    expected = (expected.T if exchanged else expected)[np.ix_(*orders)]
+    np.testing.assert_allclose(mp.pair_energies["ab"], expected, rtol=0, atol=SAME)
+
+
+@few
+@given(angles=st.tuples(angle, angle, angle), shift=st.tuples(length, length, length))
+def test_rotation_and_translation_of_an_open_shell(
+    angles: tuple[float, float, float], shift: tuple[float, float, float]
+) -> None:
+    from scipy.spatial.transform import Rotation
+
+    turn, mol = Rotation.from_euler("xyz", angles), nh2().mol
+    coords = turn.apply(mol.atom_coords(unit="Ang")) + np.array(shift)
+    moved = [(mol.atom_symbol(i), tuple(x)) for i, x in enumerate(coords)]
+    assert_equal(DFMP2(radical(moved)).run(), nh2_energy(), MOVED)
+
+
+@many
+@given(
+    aux_block=st.integers(1, 84), occ_block=st.integers(1, 9), fused=st.booleans(),
+    narrow=st.booleans(),
+)  # fmt: skip
+def test_block_sizes_of_an_open_shell(
+    aux_block: int, occ_block: int, fused: bool, narrow: bool
+) -> None:
+    """A block of pairs can hold orbitals of both spins."""
+    problem = prepared(nh2(), fused=fused)
+    plan = replace(problem.plan, aux_block=aux_block, occ_block=occ_block)
+    problem = replace(problem, plan=plan)
+    b, work = built(problem)
+    if narrow:
+        b.to_float32(work.backend)
+    e_os, e_ss = pair_energies(b, problem, work)
+    tolerance = 1e-6 if narrow else SAME
+    assert abs(e_os.sum() - nh2_energy().e_corr_os) <= tolerance
+    assert abs(e_ss.sum() - nh2_energy().e_corr_ss) <= tolerance
+
+
+@pytest.mark.parametrize("kind", ["UHF", "ROHF"])
+def test_a_radical_and_a_closed_shell_far_apart(kind: str) -> None:
+    """The energies are sums of both, singles and spin components apart."""
+
+    def parts(atoms: str, spin: int) -> Any:
+        mp = DFMP2(radical(atoms, kind, spin=spin)).run()
+        return np.array([mp.e_corr_singles, mp.e_corr_os, mp.e_corr_ss])
+
+    boron, helium = "B 0 0 0", "He 0 0 1000"
+    together = parts(f"{boron}; {helium}", 1)
+    assert np.all(np.abs(together - parts(boron, 1) - parts(helium, 0)) < MOVED)
+    assert (together[0] < 0) == (kind == "ROHF")

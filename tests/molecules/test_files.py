@@ -123,6 +123,7 @@ def test_many_atoms_are_compared_in_time(tmp_path: Path) -> None:
         ("MOL.INP", "the program input format is not read"),
         ("mol.xyz.gz", "the compressed format is not read"),
         ("coord", "the Turbomole coord format is read through ASE, which is not installed: pip"),
+        ("mol.coord", "the Turbomole coord format is read through ASE"),
         ("mol.gjf", "the Gaussian input format is read through ASE"),
         ("mol.pdb", "Without it are read .xyz"),
     ],

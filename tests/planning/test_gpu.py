@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dfmp2 import DFMP2
-from dfmp2.backends.selection import computes_on_cuda, set_backend
+from dfmp2.backends.selection import computes_on, set_backend
 from dfmp2.cli.table import summary
 from dfmp2.errors import ResourceError
 from dfmp2.planning.gpu import TEMPORARIES, device_memory, device_peak, pairs_at_once
@@ -71,22 +71,22 @@ def test_pairs_at_once(nvir: int, free: int, expected: int) -> None:
 @pytest.mark.parametrize(
     ("name", "device", "gpu", "expected"),
     [
-        ("auto", None, True, True),
-        ("auto", None, False, False),
-        ("pytorch", "cpu", True, False),
-        ("pytorch", "cuda:1", False, True),
-        ("nki", None, True, False),
-        ("simulator", None, True, False),
+        ("auto", None, True, "cuda"),
+        ("auto", None, False, "cpu"),
+        ("pytorch", "cpu", True, "cpu"),
+        ("pytorch", "cuda:1", False, "cuda"),
+        ("nki", None, True, "nki"),
+        ("simulator", None, True, "nki"),
     ],
 )
-def test_requests_that_compute_on_cuda(
-    name: str, device: str | None, gpu: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+def test_what_a_request_computes_with(
+    name: str, device: str | None, gpu: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
-    assert computes_on_cuda(name, device) is expected
+    assert computes_on(name, device) == expected
     try:
         set_backend(name)
-        assert computes_on_cuda(None, device) is expected
+        assert computes_on(None, device) == expected
     finally:
         set_backend("auto")
 
@@ -102,7 +102,7 @@ def played(monkeypatch: pytest.MonkeyPatch, free: int) -> DFMP2:
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda *_: 20)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda *_: 20 + 3_000_000)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda *_: None)
-    monkeypatch.setattr("dfmp2.workflow.prepare.computes_on_cuda", lambda *_: True)
+    monkeypatch.setattr("dfmp2.workflow.prepare.computes_on", lambda *_: "cuda")
     backend = PlayedGpu(PlayedEngine())
     monkeypatch.setattr("dfmp2.workflow.prepare.select", played_selection(backend))
     return DFMP2(mean_field("water")).set(integrals="libcint")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
+import numpy as np
 import pytest
 
+from dfmp2 import DFMP2
 from dfmp2.errors import InputError, ResourceError
+from dfmp2.integrals.fock_probe import FockProbe, vectors
 from dfmp2.planning.plan import OVERHEAD, gemm_width, make_plan
+from dfmp2.references.solution import ScfSolution
 from dfmp2.results.sizes import Sizes
+from tests.systems import mean_field, molecule, planned
 
 BENZENE = Sizes(nao=264, nocc=21, nvir=243, naux=654, aux_shell=11)
 LARGE = Sizes(nao=1000, nocc=100, nvir=900, naux=3000, aux_shell=11)
@@ -52,6 +58,12 @@ def test_flops_are_those_of_the_formulas() -> None:
     assert plan.flops["AO->MO"] == 2 * 654 * 264 * 21 * (264 + 243)
     assert plan.flops["metric solve"] == 654 * 654 * 21 * 243
     assert plan.flops["pair energies"] == 21 * 22 // 2 * 243 * 243 * (2 * 654 + 8)
+
+
+def test_each_thread_has_as_much_work_in_a_block_of_pairs_with_more_threads() -> None:
+    """Threads wait for the last one of each block. With blocks of one size, many would wait."""
+    one, many = (make_plan(LARGE, 4e4, threads).occ_block for threads in (1, 16))
+    assert many == pytest.approx(4 * one, rel=0.2)  # a block has occ_block^2 pairs
 
 
 @pytest.mark.parametrize("sizes", [BENZENE, LARGE, Sizes(7, 1, 6, 30, 5), Sizes(2, 1, 1, 1)])
@@ -99,6 +111,43 @@ def test_nothing_to_correlate_needs_no_b() -> None:
     plan = make_plan(Sizes(nao=1, nocc=1, nvir=0, naux=10), 4000.0)
     assert plan.memory["B[i,P,a]"] == 0
     assert plan.flops["pair energies"] == 0
+
+
+def test_check_of_the_fock_matrix_is_counted() -> None:
+    """For few virtual orbitals its arrays are as large as B, so the limit was not kept."""
+    nao, nocc, naux = 300, 80, 900
+    solution = ScfSolution(
+        mol=molecule("He 0 0 0"),
+        kind="RHF",
+        e_tot=0.0,
+        mo_coeff=np.eye(nao),
+        mo_energy=np.linspace(-1.0, 1.0, nao),
+        mo_occ=np.where(np.arange(nao) < nocc, 2.0, 0.0),
+        conv_tol=0.0,
+    )
+    tracemalloc.start()
+    probe = FockProbe(solution, np.zeros((nao, nao)), naux)
+    held = tracemalloc.get_traced_memory()[0] / 1e6
+    tracemalloc.stop()
+    assert not probe.complete
+    plain = Sizes(nao, nocc, nao - nocc, naux, 9)
+    checked = Sizes(nao, nocc, nao - nocc, naux, 9, checked=((vectors(nao), nocc),))
+    plan = make_plan(checked, 4000.0)
+    forecast = plan.memory["check of the Fock matrix"]
+    assert 0.8 * forecast < held < forecast
+    assert plan.peak >= make_plan(plain, 4000.0).peak + forecast
+    least = make_plan(checked, 4000.0).least_in_memory
+    assert make_plan(checked, least).peak <= least
+
+
+@pytest.mark.parametrize("frozen", [None, 1])
+def test_whether_the_check_is_made(frozen: int | None) -> None:
+    """Before and after the SCF. Frozen orbitals are in the Fock matrix."""
+    mf = mean_field("water")
+    assert DFMP2(mf, frozen=frozen).plan().sizes.checked == ((12, 5),)
+    options = {"frozen": frozen, "scf_algorithm": "direct"}
+    assert planned("water", "cc-pvdz", **options).known.plan.sizes.checked == ((12, 5),)
+    assert DFMP2(mf).set(check_reference="off").plan().sizes.checked == ()
 
 
 @pytest.mark.parametrize("limit", [float("inf"), float("nan")])

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from dfmp2.planning.plan import make_plan
-from dfmp2.planning.time import ScfTimes, Timing, scf_forecast, scf_step, seconds, steps, usable
+from dfmp2.planning.time import (
+    FARTHEST,
+    ScfTimes,
+    Timing,
+    scf_forecast,
+    scf_step,
+    seconds,
+    steps,
+    usable,
+)
 from dfmp2.results.sizes import Sizes
 
 SIZES = Sizes(nao=100, nocc=10, nvir=90, naux=300, aux_shell=9)
@@ -67,6 +76,14 @@ def test_measurements_of_about_the_same_work_decide() -> None:
     assert found["AO->MO"] == pytest.approx(work["AO->MO"].work / 1e9)
     outlier = [*large[:4], Timing(5e9, 1e9)]
     assert seconds(work, {"AO->MO": outlier}) == pytest.approx(found)
+
+
+def test_small_molecules_give_no_forecast_of_a_large_one() -> None:
+    """Their stages mostly take the time to start. 198 s were forecast for 0.2 s."""
+    work = steps(PLAN, "float64")
+    tiny, near = ([Timing(work["AO->MO"].work / ratio, 1.0)] for ratio in (31, 29))
+    assert "AO->MO" not in seconds(work, {"AO->MO": tiny}, FARTHEST)
+    assert seconds(work, {"AO->MO": tiny + near}, FARTHEST) == pytest.approx({"AO->MO": 29})
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])

@@ -15,10 +15,11 @@ import pytest
 
 import dfmp2.workflow.prepare
 from dfmp2 import DFMP2
+from dfmp2.cli.table import summary
 from dfmp2.errors import CheckpointError, DFMP2Warning, InputError, UnsupportedReferenceError
 from dfmp2.planning.plan import make_plan
 from dfmp2.references import check
-from dfmp2.references.check import CHEAP, FULL
+from dfmp2.references.check import CHEAP, FULL, UNCHECKED
 from dfmp2.runfile.file import RunFile
 from dfmp2.workflow.reference_check import KEY
 from tests.cli.common import dfmp2 as command
@@ -221,7 +222,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "no total energy": (_total(0.0), TOGETHER + r"e_tot is 0\.000000 Eh, but these .* -76\.02677"),
     "energy of MP2": (_total(-76.2308), TOGETHER + "e_tot is -76"),
     "moved atoms": (_own(_moved), r"not orthonormal \(C\^T S C differs from 1 by .*was it changed"),
-    "model Hamiltonian": (_scaled_repulsion, TOGETHER),
+    "model Hamiltonian": (_scaled_repulsion, r"as in a model .* use pyscf\.mp\.MP2\(mf\)"),
     "other fitted integrals": (_scaled_fit, TOGETHER),
     "NaN energy": (_nan("mo_energy"), "mo_energy of the SCF holds NaN or infinity"),
     "NaN orbital": (_nan("mo_coeff"), "mo_coeff of the SCF holds NaN or infinity"),
@@ -280,6 +281,11 @@ def test_virtual_orbitals_are_checked_on_every_path(
     wrong = DFMP2(mf).set(**options, check_reference="off").run()
     assert wrong.result.labels["reference_check"] == "off"
     assert abs(wrong.e_corr - right.e_corr) > 1e-5
+    text, extras = summary(wrong.result), wrong.result.to_qcschema()["extras"]["dfmp2"]
+    assert text.count("NOT CHECKED (check_reference off)") == 1
+    assert text.index("NOT CHECKED") < text.index("  formula")  # beside the energies
+    assert extras["notes"][0] == UNCHECKED
+    assert "NOT CHECKED" not in summary(right.result)
 
 
 def test_full_check_builds_the_fock_matrix() -> None:
@@ -402,7 +408,40 @@ def test_a_total_energy_that_is_a_millihartree_off() -> None:
         DFMP2(mf).run()
 
 
+ONE_ELECTRON = {"H": ("H 0 0 0", 0), "H2+": ("H 0 0 0; H 0 0 1", 1), "He+": ("He 0 0 0", 1)}
+
+
+@pytest.mark.parametrize("change", ["plain", "fitted", "x2c"])
+@pytest.mark.parametrize("name", ONE_ELECTRON)
+def test_one_electron(name: str, change: str) -> None:
+    """PySCF takes all its orbitals from the one-electron Hamiltonian, and they were refused."""
+    from pyscf import scf
+
+    atoms, charge = ONE_ELECTRON[name]
+    mf = scf.UHF(molecule(atoms, charge=charge, spin=1))
+    mf = (
+        {"plain": mf, "fitted": mf.density_fit(auxbasis="def2-svp-jkfit"), "x2c": mf.x2c()}[change]
+        .set(chkfile=None)
+        .run()
+    )
+    for how in ("auto", "full"):
+        mp = DFMP2(mf).set(check_reference=how).run()
+        assert (mp.e_corr, mp.e_tot) == (0.0, mf.e_tot)
+    mf.mo_energy[0][0] += 0.02
+    with pytest.raises(InputError, match="orbital 0 has the energy"):
+        DFMP2(mf).run()
+
+
 # Chkfiles
+
+
+def test_chkfile_of_one_electron(own_folder: None) -> None:
+    from pyscf import scf
+
+    mf = scf.UHF(molecule("H 0 0 0", spin=1)).set(chkfile="h.chk").run()
+    done = command("run", "h.chk", "--no-checkpoint")
+    assert done.exit_code == 0, done.stderr
+    assert f"{mf.e_tot:.8f}" in done.stdout
 
 
 def _chkfile(path: Path, mf: Any, **changes: Any) -> Path:

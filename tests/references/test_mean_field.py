@@ -207,3 +207,38 @@ def test_converted_mean_field_has_to_run() -> None:
     mf = scf.UHF(molecule("H 0 0 0; H 0 0 0.74")).set(verbose=0).run().to_rhf()
     with pytest.raises(NotConvergedError, match=r"to_rhf\(\).*run mf\.kernel\(mf\.make_rdm1"):
         DFMP2(mf).run()
+
+
+def _hubbard(mol: Any) -> Any:
+    """A ring of 6 sites in a mean field, as PySCF's examples of models do."""
+    from pyscf import ao2mo, scf
+
+    hops = -np.eye(6, k=1) - np.eye(6, k=5)
+    repulsion = np.zeros((6,) * 4)
+    repulsion[(np.arange(6),) * 4] = 2.0
+    mf = scf.RHF(mol).set(verbose=0)
+    mf.get_hcore, mf.get_ovlp = lambda *_: hops + hops.T, lambda *_: np.eye(6)
+    mf._eri = ao2mo.restore(8, repulsion, 6)
+    mol.incore_anyway = True
+    return mf.run()
+
+
+@pytest.mark.parametrize("check", ["auto", "off"])
+def test_model_hamiltonian(check: str) -> None:
+    """MP2 would take the integrals of the molecule, which is there for the form only."""
+    from pyscf import gto
+
+    empty = gto.M(verbose=0)
+    empty.nelectron = 6
+    ring = molecule("; ".join(f"H 0 0 {k}" for k in range(6)), "sto-3g")
+    says = r"{}, as in a model Hamiltonian\. .* use pyscf\.mp\.MP2\(mf\), which takes mf\._eri"
+    for mol, what in (
+        (empty, "the molecule has no basis functions"),
+        (ring, r"mf\._eri holds other integrals than those of the molecule"),
+    ):
+        with pytest.raises(UnsupportedReferenceError, match=says.format(what)):
+            DFMP2(_hubbard(mol)).set(check_reference=check).run()
+    mf = _hubbard(ring)
+    mf._eri = None
+    with pytest.raises(UnsupportedReferenceError, match=r"mf\.get_ovlp gives another overlap"):
+        DFMP2(mf).set(check_reference=check).run()

@@ -148,6 +148,7 @@ def test_a_file_of_the_user_is_not_called_a_damaged_run_file(copy: Path) -> None
         done = dfmp2(*args)
         assert done.exit_code == 6
         assert "notes.txt: cannot be opened (it is no HDF5 file, so it is no run" in done.stderr
+        assert "give the file that dfmp2 run wrote" in done.stderr
         assert "start over" not in done.stderr
     assert Path("notes.txt").read_text() == "mine\n"
 

@@ -46,12 +46,18 @@ def exact(finished: Path) -> float:
     return resumed(finished).e_tot
 
 
+def options_with(*more: object) -> tuple[object, ...]:
+    """The usual options and more ones, with one device."""
+    usual = [o for o in OPTIONS if o not in ("--device", "cpu")] if "--device" in more else OPTIONS
+    return (*usual, *more)
+
+
 def killed(
     killer: Killer, *more: object, of: str = "pairs/crc32", write: int = 8, **how: Any
 ) -> Path:
     """The run file of a run that was killed after seven pairs."""
     folder = Path.cwd()
-    done = killer.run(folder, *JOB, *OPTIONS, *more, of=of, write=write, cut=0.0, **how)
+    done = killer.run(folder, *JOB, *options_with(*more), of=of, write=write, cut=0.0, **how)
     assert done["exit"] == -9
     return folder / FILE
 
@@ -143,10 +149,7 @@ def test_another_backend_or_precision_is_refused(
 ) -> None:
     path = killed(killer)
     before = path.read_bytes()
-    options = (
-        [o for o in OPTIONS if o not in ("--device", "cpu")] if "--device" in more else OPTIONS
-    )
-    done = dfmp2(*JOB, *options, *more)
+    done = dfmp2(*JOB, *options_with(*more))
     assert done.exit_code == 6
     assert done.stderr.count("\n") == 1
     assert f"pairs in it were {says}; dfmp2 resume continues" in done.stderr
@@ -154,7 +157,7 @@ def test_another_backend_or_precision_is_refused(
     pairs = committed_pairs(path)
     assert len(pairs) == 7
     assert path.stat().st_size == len(before)
-    assert dfmp2(*JOB, *options, *more, "--restart").exit_code == 0
+    assert dfmp2(*JOB, *options_with(*more), "--restart").exit_code == 0
 
 
 def test_pairs_of_lower_accuracy_are_refused(killer: Killer) -> None:
@@ -174,8 +177,8 @@ def test_require_nki(
     killed(killer, of=of, write=8 if what == "pairs" else 1)
     monkeypatch.setenv("DFMP2_REQUIRE_NKI", "1")
     nki = ("--backend", "simulator", "--device", "bundled")
-    options = [o for o in OPTIONS if o not in ("--device", "cpu")]
-    done = dfmp2(*JOB, *options, *nki) if command == "run" else dfmp2("resume", FILE, *nki)
+    run = (*JOB, *options_with(*nki))
+    done = dfmp2(*run) if command == "run" else dfmp2("resume", FILE, *nki)
     assert done.exit_code == 7
     line = done.stderr.splitlines()[-1]
     assert line == (

@@ -22,9 +22,10 @@ from dfmp2.molecules.build import build_mole
 from dfmp2.molecules.files import read_geometry
 from pyscf import scf
 
-file, basis, budget, density_fit, converge = json.loads(sys.argv[1])
+file, basis, budget, density_fit, converge, charge = json.loads(sys.argv[1])
 mol = build_mole(read_geometry(file), basis)
-mf = scf.RHF(mol)
+mol.charge, mol.spin = charge, charge
+mf = (scf.UHF if charge else scf.RHF)(mol)
 mf = mf.density_fit() if density_fit else mf
 mf.verbose, mf.chkfile = 0, None
 if converge:
@@ -34,6 +35,9 @@ else:  # memory depends on shapes alone: orthonormal orbitals with any energies 
     w, v = np.linalg.eigh(s)
     mf.mo_coeff, mf.mo_energy = v / np.sqrt(w), np.linspace(-20.0, 5.0, len(w))
     mf.mo_occ = np.where(np.arange(len(w)) < mol.nelectron // 2, 2.0, 0.0)
+    if charge:
+        mf.mo_coeff, mf.mo_energy = np.array([mf.mo_coeff] * 2), np.array([mf.mo_energy] * 2)
+        mf.mo_occ = np.array([np.arange(len(w)) < n for n in mol.nelec]) * 1.0
     mf.e_tot, mf.converged = 0.0, True
 mp = DFMP2(mf).set(max_memory=budget, device="cpu", check_reference="off").run()
 plan = mp.plan()
@@ -42,9 +46,11 @@ print(json.dumps({**mp.result.memory, **facts}))
 """
 
 
-def measured(file: str, basis: str, budget: float, density_fit: bool, converge: bool) -> dict:
-    """Forecast and peak of a run in a separate process, MB."""
-    arguments = json.dumps([file, basis, budget, density_fit, converge])
+def measured(
+    file: str, basis: str, budget: float, density_fit: bool, converge: bool, charge: int = 0
+) -> dict:
+    """Forecast and peak of a run in a separate process, MB. An ion has unpaired electrons."""
+    arguments = json.dumps([file, basis, budget, density_fit, converge, charge])
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, arguments], capture_output=True, text=True, cwd=ROOT
     )
@@ -88,6 +94,22 @@ def test_caffeine_keeps_its_budget() -> None:
     assert memory["peak"] <= 2000
     error = abs(memory["peak"] - memory["forecast"])
     assert error <= max(0.15 * memory["forecast"], FORECAST_ERROR)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "charge", "budget"), [("benzene", 1, 72), ("water8", 2, 4000), ("water8", 2, 250)]
+)
+def test_forecast_of_an_open_shell(name: str, charge: int, budget: float) -> None:
+    """The B of one of the spins, or its blocks out of core, could be left out."""
+    memory = measured(f"inputs/{name}.xyz", "cc-pvtz", budget, False, False, charge)
+    sizes = memory["sizes"]
+    assert (memory["reads"] > 0) == (budget < 4000)
+    assert memory["forecast"] <= budget
+    error = abs(memory["peak"] - memory["forecast"])
+    assert error <= max(0.15 * memory["forecast"], FORECAST_ERROR)
+    pairs = sum(sizes[f"nocc_{spin}"] * sizes[f"nvir_{spin}"] for spin in "ab")
+    assert memory["peak"] >= 8 * pairs * sizes["naux"] / MB or memory["reads"] > 0
 
 
 def test_peak_meter_counts_freed_memory() -> None:

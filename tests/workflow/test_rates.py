@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from dfmp2.settings import Settings
 from dfmp2.workflow import rates, scf_time, stage_time
 from dfmp2.workflow.jobs import Job, PlannedJob, forecast_job, run_job
 from dfmp2.workflow.prepare import choose
-from dfmp2.workflow.rates import add_rates, earlier_rates, keep_rates, rates_path
+from dfmp2.workflow.rates import add_rates, earlier_rates, keep_rates, rates_path, work_of
 from dfmp2.workflow.time_forecast import NO_RATES, forecast_of_time
 from tests.systems import mean_field, molecule
 
@@ -23,7 +25,8 @@ ONE = Timing(1e9, 0.5)
 
 def planned(basis: str = "sto-3g", **options: object) -> PlannedJob:
     mol = molecule("O 0 0 0; H 0 0 .96; H .93 0 -.24", basis)
-    settings = Settings(device="cpu", backend="pytorch", keep=False, **options)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"device": "cpu", "backend": "pytorch", "keep": False, **options}
+    settings = Settings(**given)
     job = Job(name="water", mol=mol, settings=settings)
     choice = choose(settings)
     return PlannedJob.of(job, choice, forecast_job(job, choice))
@@ -97,7 +100,7 @@ def test_a_run_adds_its_rates_and_the_next_one_has_a_forecast(tmp_path: Path) ->
     found = forecast_of_time(job, job.choice, job.known, measure=False)
     assert found.unknown == ()
     assert found.scf is not None
-    assert found.scf.total == pytest.approx(done.solution.seconds)
+    assert found.scf.total == pytest.approx(done.scf_seconds)
     took = {stage.name: stage.seconds for stage in done.result.provenance.stages}
     assert found.stages == pytest.approx(took)
 
@@ -133,6 +136,22 @@ def test_measured_rates(monkeypatch: pytest.MonkeyPatch, options: dict[str, obje
     assert parts in found.scf.parts
 
 
+def test_stages_of_a_run_with_b_on_disk_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the integrals are made block by block, and not by the threads that transform them."""
+    monkeypatch.setattr(stage_time, "SECONDS", 0.01)
+    job = planned()
+    on_disk = replace(job.known, plan=replace(job.known.plan, in_memory=False))
+    backend = job.choice.selection.backend
+    for known in (job.known, on_disk):
+        found = stage_time.measure_stages(job.mol, known, backend, single=False)
+        assert set(found) == {
+            "pair energies, float64", "integrals", "AO->MO", "metric", "metric solve"
+        }  # fmt: skip
+        (made,), (transformed,) = found["integrals"], found["AO->MO"]
+        assert made.work <= work_of(known.plan, False)["integrals"].work
+        assert 0 < transformed.work <= known.plan.flops["AO->MO"]
+
+
 def test_a_sample_of_a_direct_scf_is_that_of_all_its_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a known cost of each shell pair, the sample must find the sum over all pairs."""
     from pyscf import lib, scf
@@ -148,3 +167,12 @@ def test_a_sample_of_a_direct_scf_is_that_of_all_its_pairs(monkeypatch: pytest.M
     far = pairs.costs(1e-8)  # fewer integrals pass the screening
     assert far.sum() < pairs.costs().sum()
     assert (far <= pairs.costs()).all()
+
+
+def test_a_continued_run_has_no_time_of_its_stored_scf(tmp_path: Path) -> None:
+    """The time of an SCF of an earlier session would be printed as one of now."""
+    job = planned(checkpoint=str(tmp_path / "water.h5"), keep=True)
+    first, again = (run_job(job, lambda *_: None) for _ in range(2))
+    assert first.scf_seconds is not None
+    assert again.solution.how == first.solution.how
+    assert again.scf_seconds is None
