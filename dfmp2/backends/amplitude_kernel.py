@@ -22,7 +22,7 @@ def _square(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    t : ndarray, shape (nj, nvir, nvir), float64 or float32
+    t : ndarray, shape (nj, nvir, nvir), float64
         T[j,b,a], hartree.
     levels : tuple of ndarray
         e_i + e_j of each pair, shape (nj,), and e_vir, shape (nvir,), float64, hartree; `orbitals`
@@ -44,7 +44,7 @@ def _square(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     part, nparts, i, j0, diagonal = share
     occ, vir, close = sums
     nvir, regular = t.shape[1], kappa < np.inf
-    image = np.empty((nvir, nvir), dtype=t.dtype)
+    image = np.empty((nvir, nvir))
     damped, slope, row_sums = np.empty(nvir), np.ones(nvir), np.empty(nvir)
     columns = np.empty((len(orbitals), nvir))
     for x in range(part, t.shape[0], nparts):
@@ -110,8 +110,8 @@ def _square(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
                     slope[c] *= ratio * ratio
             near_sum = 0.0
             for c in range(nvir):
-                p, q = np.float64(row[c]), np.float64(column[c])
-                u, v = np.float64(next_row[c]), np.float64(beside[c])
+                p, q = row[c], column[c]
+                u, v = next_row[c], beside[c]
                 near_sum += slope[c] * (straight * (p * u + q * v) + turned * (p * v + q * u))
             close[n] += count * near_sum
 
@@ -121,7 +121,7 @@ def _opposite_spin(t, levels, numbers, share, w, sums):  # type: ignore[no-untyp
 
     Parameters
     ----------
-    t : ndarray, shape (nj, nvir_b, nvir_a), float64 or float32
+    t : ndarray, shape (nj, nvir_b, nvir_a), float64
         T[j,b,a], hartree.
     levels : tuple of ndarray
         e_i + e_j of each pair, e_a and e_b, float64, hartree; `orbitals` and `pairs` of the
@@ -138,7 +138,7 @@ def _opposite_spin(t, levels, numbers, share, w, sums):  # type: ignore[no-untyp
     na, nb, regular = len(e_a), len(e_b), kappa < np.inf
     slope = np.ones(max(na, nb))
     damped_a, damped_b = np.ones(na), np.ones(nb)
-    columns = np.empty((len(orbitals_a), nb), dtype=w.dtype)
+    columns = np.empty((len(orbitals_a), nb))
     for x in range(part, t.shape[0], nparts):
         j, count = j0 + x, counts[x]
         if regular:  # each part of the gap is positive, so no exponential overflows
@@ -223,7 +223,7 @@ def _near_occupied(w, near, energies, own, share, sums):  # type: ignore[no-unty
     e_pairs, e_partners, e_a, e_b = energies
     straight, turned, kappa = own
     na, nb, regular = len(e_a), len(e_b), kappa < np.inf
-    mirror, slope = np.zeros((TILE, TILE), dtype=w.dtype), np.ones(TILE)
+    mirror, slope = np.zeros((TILE, TILE)), np.ones(TILE)
     damped_a, damped_b = np.ones(na), np.ones(nb)
     for x in range(share[0], len(e_partners), share[1]):
         for n in range(len(pairs)):

@@ -55,7 +55,7 @@ from dfmp2.planning.plan import T_BLOCK, gemm_width
 from dfmp2.results.provenance import GemmLibrary, Where
 from dfmp2.results.sizes import Sizes
 
-__all__ = ["AUX_AT_ONCE", "TorchBackend", "blocks_at_once", "single_threaded"]
+__all__ = ["AUX_AT_ONCE", "TorchBackend", "blocks_at_once", "host_where", "single_threaded"]
 
 AUX_AT_ONCE = 16
 """Auxiliary functions in one GEMM of the second half transform of a CPU thread. With 16 the GEMM
@@ -129,7 +129,7 @@ class TorchBackend:
             torch.backends.cuda.matmul.allow_tf32 = False
             name = torch.cuda.get_device_name(self.device)
         elif self.device.type == "cpu":
-            name = f"{_cpu_name()}, {torch.get_num_threads()} threads"
+            name = host_where().device
         else:
             raise BackendUnavailable(
                 f"device {device!r} is not supported in float64; use cpu or cuda (--device)"
@@ -545,6 +545,11 @@ def _undamped(kappa: float, e_ij: Tensor, e_row: Tensor, e_column: Tensor) -> Te
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def host_where() -> Where:
+    """The CPU with the threads of torch."""
+    return Where("pytorch", "cpu", f"{_cpu_name()}, {torch.get_num_threads()} threads")
 
 
 def _cpu_name() -> str:

@@ -6,6 +6,8 @@ Derivatives with respect to the centre of P follow from translational invariance
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dfmp2.backends.protocol import Array
@@ -21,10 +23,12 @@ AT_ONCE = 8
 """Auxiliary functions in a block, at most, so that all threads have enough blocks."""
 
 
-def derivative_blocks(mol: Mole, auxmol: Mole) -> list[AuxBlock]:
-    """Blocks of auxiliary shells for the work of one thread with their derivatives."""
+def derivative_blocks(
+    mol: Mole, auxmol: Mole, shells: Sequence[int] | None = None
+) -> list[AuxBlock]:
+    """Blocks of auxiliary shells (all by default) for the work of one thread with derivatives."""
     size = min(AT_ONCE, BUFFER // (3 * int(mol.nao_nr()) ** 2))
-    return shell_blocks(auxmol.ao_loc_nr(), max(1, size))
+    return shell_blocks(auxmol.ao_loc_nr(), max(1, size), shells)
 
 
 class ThreeCentreDerivatives:

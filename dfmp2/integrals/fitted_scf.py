@@ -123,13 +123,13 @@ def fitted_gradient(mol: Mole, with_df: Any, occupied: Sequence[Array], other: A
             "gradients are not provided for this density-fitted SCF: its auxiliary set is linearly "
             "dependent; choose another one (mf.density_fit(auxbasis=...), --scf-auxbasis)"
         )
-    upper = torch.from_numpy(metric.factor).T
+    lower = torch.from_numpy(metric.factor)
     share = 2.0 if len(occupied) == 1 else 1.0
     columns = [torch.from_numpy(np.ascontiguousarray(c)) for c in occupied]
     m = [torch.from_numpy(np.ascontiguousarray(one)) for one in other]
     scf = torch.stack([share * c @ c.T for c in columns])
     totals = torch.stack([scf.sum(dim=0), torch.stack(m).sum(dim=0)])  # of D and of M
-    u = [torch.empty((naux, nao, c.shape[1]), dtype=torch.float64) for c in columns]
+    u = [torch.empty((naux, c.shape[1], nao), dtype=torch.float64) for c in columns]
     charges = torch.empty((naux, 2), dtype=torch.float64)
 
     def part(rows: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -141,16 +141,14 @@ def fitted_gradient(mol: Mole, with_df: Any, occupied: Sequence[Array], other: A
         here = slice(start, start + len(charge))
         charges[here] = charge
         for own, half in zip(u, halves, strict=True):
-            own[here] = half.view(own[here].shape)
+            own[here] = half.view(len(charge), nao, -1).mT
         start += len(charge)
-    charges = torch.linalg.solve_triangular(upper, charges, upper=True)
+    charges = torch.linalg.solve_triangular(lower.T, charges, upper=True)
     y = -0.5 * torch.outer(charges[:, 1], charges[:, 0])
-    for number, own in enumerate(u):
-        u[number] = torch.linalg.solve_triangular(upper, own.reshape(naux, -1), upper=True).reshape(
-            own.shape
-        )
-        turned = (u[number].mT.reshape(-1, nao) @ m[number]).view(naux, -1)  # [P,(i,m)]
-        y += 0.5 * turned @ u[number].mT.reshape(naux, -1).T
+    for own, spin in zip(u, m, strict=True):
+        turned = own.view(naux, -1).T  # rows of u as columns, which are solved in their memory
+        torch.linalg.solve_triangular(lower, turned, upper=False, left=False, out=turned)
+        y += 0.5 * (own.view(-1, nao) @ spin).view(naux, -1) @ turned
     gradient = two_centre_gradient(auxmol, ((y + y.T) / 2).numpy())
     derivatives = ThreeCentreDerivatives(mol, auxmol)
 
@@ -158,7 +156,7 @@ def fitted_gradient(mol: Mole, with_df: Any, occupied: Sequence[Array], other: A
         here = slice(block.p0, block.p1)
         density = 0.5 * torch.tensordot(charges[here].flip(1), totals, 1)
         for own, c, spin in zip(u, columns, m, strict=True):
-            turned = own[here].mT.reshape(-1, nao) @ spin  # [(P,i),m]
+            turned = own[here].view(-1, nao) @ spin  # [(P,i),m]
             half = turned.view(-1, c.shape[1], nao).mT.reshape(-1, c.shape[1]) @ c.T
             half = half.view(-1, nao, nao)
             density -= (half + half.mT) / 2

@@ -110,35 +110,46 @@ def integral_terms(
             gamma.put(rows, solved.view(len(rows), spin.nvir, aux.naux).mT.numpy())
         terms.append(_SpinTerms(spin, number, gamma))
         first += spin.nocc
-    made = ThreeCentreDerivatives(reference.mol, aux.mol) if derivatives else None
-    integrals = ThreeCentreIntegrals(reference.mol, aux.mol, 1)
-    gradient = np.zeros((reference.mol.natm, 3))
-
-    def work_on(block: AuxBlock) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], Array | None]:
-        eri, sums = torch.from_numpy(integrals.of(block)), []
-        density = torch.zeros_like(eri)
-        for one in terms:
-            own = one.functions(block.p0, block.p1)
-            half = one.half(own)
-            sums.append(one.sums(own, half, eri))
-            if made is not None:
-                density += one.density(half)
-        return sums, None if made is None else made.of(block, density.numpy())
-
-    x = [
-        (torch.from_numpy(np.zeros_like(s.c_occ)), torch.from_numpy(np.zeros_like(s.c_vir)))
-        for s in reference.spins
-    ]
-    with single_threaded(torch.get_num_threads()) as pool:
-        for sums, derivative in pool.map(work_on, derivative_blocks(reference.mol, aux.mol)):
-            for (x_occ, x_vir), (occ, vir) in zip(x, sums, strict=True):
-                x_occ += occ
-                x_vir += vir
-            if derivative is not None:
-                gradient += derivative
+    gradient = _over_functions(problem, terms, derivatives)
     if derivatives:
         gradient += two_centre_gradient(aux.mol, _metric_density(lower, mixed))
-    return IntegralTerms([x_occ.numpy() for x_occ, _ in x], [v.numpy() for _, v in x], gradient)
+    x_occ, x_vir = [one.x_occ.numpy() for one in terms], [one.x_vir.numpy() for one in terms]
+    return IntegralTerms(x_occ, x_vir, gradient)
+
+
+def _over_functions(problem: Problem, terms: Sequence[_SpinTerms], derivatives: bool) -> Array:
+    """Add all Q to the terms; returns the derivatives. Each thread works on a few Q of a block."""
+    mol, auxmol = problem.reference.mol, problem.aux.mol
+    made = ThreeCentreDerivatives(mol, auxmol) if derivatives else None
+    gradient = np.zeros((mol.natm, 3))
+    whole = ThreeCentreIntegrals(mol, auxmol, problem.plan.of_gradient.functions)
+    with single_threaded(torch.get_num_threads()) as pool:
+        for block in whole.blocks:
+            y = [one.functions(block.p0, block.p1) for one in terms]
+
+            def work_on(
+                part: AuxBlock,
+                first: int = block.p0,
+                y: Sequence[torch.Tensor] = y,
+            ) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], Array | None]:
+                eri, sums = torch.from_numpy(whole.of(part)), []
+                density = torch.zeros_like(eri)
+                for one, every in zip(terms, y, strict=True):
+                    own = every[part.p0 - first : part.p1 - first]
+                    half = one.half(own)
+                    sums.append(one.sums(own, half, eri))
+                    if made is not None:
+                        density += one.density(half)
+                return sums, None if made is None else made.of(part, density.numpy())
+
+            parts = derivative_blocks(mol, auxmol, range(block.shell0, block.shell1))
+            for sums, derivative in pool.map(work_on, parts):
+                for one, (x_occ, x_vir) in zip(terms, sums, strict=True):
+                    one.x_occ += x_occ
+                    one.x_vir += x_vir
+                if derivative is not None:
+                    gradient += derivative
+    return gradient
 
 
 def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
@@ -150,14 +161,15 @@ def _metric_density(lower: torch.Tensor, mixed: torch.Tensor) -> Array:
 
 
 class _SpinTerms:
-    """What blocks of Q add for one spin, from Y[Q,i,a] of the block."""
+    """The sums over Q of one spin."""
 
     def __init__(self, spin: SpinBlock, number: int, fitted: HeldGamma) -> None:
         self._c_occ, self._c_vir = torch.from_numpy(spin.c_occ), torch.from_numpy(spin.c_vir)
         self._number, self._fitted = number, fitted
+        self.x_occ, self.x_vir = torch.zeros_like(self._c_occ), torch.zeros_like(self._c_vir)
 
     def functions(self, p0: int, p1: int) -> torch.Tensor:
-        """Y of a block of Q as [Q,i,a]."""
+        """Y[Q,i,a] of some Q."""
         return torch.from_numpy(self._fitted.functions(self._number, p0, p1))
 
     def half(self, own: torch.Tensor) -> torch.Tensor:
@@ -167,16 +179,15 @@ class _SpinTerms:
     def sums(
         self, own: torch.Tensor, half: torch.Tensor, eri: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """x_occ and x_vir of the block."""
+        """What some Q add to x_occ and x_vir."""
         nao, nocc = self._c_occ.shape
         flat = eri.reshape(-1, nao)
-        x_occ = flat.T @ half.mT.reshape(-1, nocc)
         integrals = (flat @ self._c_occ).view(len(eri), nao, nocc).mT.reshape(-1, nao)  # [(Q,i),m]
-        return x_occ, integrals.T @ own.reshape(-1, own.shape[2])
+        x_vir = integrals.T @ own.reshape(-1, own.shape[2])
+        return flat.T @ half.mT.reshape(-1, nocc), x_vir
 
     def density(self, half: torch.Tensor) -> torch.Tensor:
         """dE2/d(Q|mn), shape (nq, nao, nao), symmetric."""
-        nao = len(self._c_occ)
-        rows = half.mT.reshape(-1, half.shape[1])  # [(Q,n),i]
-        made = (rows @ self._c_occ.T).view(-1, nao, nao)
+        nao, nocc = self._c_occ.shape
+        made = (half.mT.reshape(-1, nocc) @ self._c_occ.T).view(-1, nao, nao)
         return (made + made.mT) / 2

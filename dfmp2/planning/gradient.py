@@ -29,8 +29,15 @@ TILE_BYTES = 256 * BYTES_PER_MB
 matrices."""
 
 
-FUNCTIONS = 8
-"""Auxiliary functions whose derivatives a thread makes at once, or a larger shell
+FUNCTIONS = 16 * BYTES_PER_MB
+"""Bytes of a block of unpacked integrals whose derivatives are made, about."""
+
+DERIVATIVES = 16 * BYTES_PER_MB
+"""Bytes of derivatives of integrals in each thread, about
+(`dfmp2.integrals.derivatives.BUFFER`)."""
+
+AT_ONCE = 8
+"""Auxiliary functions that a thread differentiates at once, at most
 (`dfmp2.integrals.derivatives.AT_ONCE`)."""
 
 
@@ -64,7 +71,7 @@ def with_gradient(plan: Plan, threads: int = 1) -> Plan:
         plan = replace(on_disk, max_memory=plan.max_memory)
         made = _planned(plan, threads)
     if made is None:
-        least = OVERHEAD + _Stages(plan.sizes, threads).largest(1)
+        least = OVERHEAD + _Stages(plan.sizes, threads).largest(1, plan.sizes.aux_shell)
         if metric_done:  # the integrals are those of an SCF, and B stays in memory
             least += _gamma(plan.sizes)
         raise ResourceError(
@@ -75,7 +82,7 @@ def with_gradient(plan: Plan, threads: int = 1) -> Plan:
     own = {
         "gamma[i,P,a]": _gamma(plan.sizes) if made.in_memory else 0,
         "tiles of W, B and gamma": stages.pairs(made.block),
-        "derivatives of the fit": stages.fit(made.block),
+        "derivatives of the fit": stages.fit(made.block, made.functions),
     }
     memory = plan.memory | {item: size / BYTES_PER_MB for item, size in own.items()}
     peak = max(plan.peak, made.peak)
@@ -99,16 +106,19 @@ class _Stages:
         numbers = (block + 3) * block * s.nvir**2 + 3 * block * s.nvir * s.naux
         return BYTES_PER_DOUBLE * numbers
 
-    def fit(self, block: int) -> int:
-        """In each thread derivatives, integrals and densities; the metric; B, gamma, a product."""
-        s, functions = self.sizes, max(FUNCTIONS, self.sizes.aux_shell)
-        own = functions * (9 * s.nao**2 + 3 * s.nocc * s.nao + s.elements)
-        numbers = self.threads * own + 4 * s.naux**2 + 4 * block * s.nvir * s.naux
-        return BYTES_PER_DOUBLE * numbers
+    def fit(self, block: int, functions: int) -> int:
+        """Y of some functions; metric; B, gamma and a product; and in each thread integrals,
+        densities, half transforms and derivatives of a few functions.
+        """
+        s = self.sizes
+        few = max(min(AT_ONCE, DERIVATIVES // (3 * BYTES_PER_DOUBLE * s.nao**2)), s.aux_shell)
+        each = few * (9 * s.nao**2 + 3 * s.nocc * s.nao + s.elements)
+        numbers = functions * s.elements + 4 * s.naux**2 + 4 * block * s.nvir * s.naux
+        return BYTES_PER_DOUBLE * (numbers + self.threads * each)
 
-    def largest(self, block: int) -> int:
+    def largest(self, block: int, functions: int) -> int:
         """The peak of both."""
-        return max(self.pairs(block), self.fit(block))
+        return max(self.pairs(block), self.fit(block, functions))
 
 
 def _planned(plan: Plan, threads: int) -> GradientPlan | None:
@@ -117,14 +127,24 @@ def _planned(plan: Plan, threads: int) -> GradientPlan | None:
     gamma = _gamma(sizes)
     held = gamma if plan.in_memory else 0  # B has the same size
     free = int(plan.max_memory * BYTES_PER_MB) - OVERHEAD - held
+    least, best = _functions(sizes)
     for own in (gamma, 0) if plan.in_memory else (0,):
         for block in range(_largest(sizes), 0, -1):
-            used = own + stages.largest(block)
-            if used <= free:
-                rows = BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux
-                peak = (OVERHEAD + held + used) / BYTES_PER_MB
-                return GradientPlan(block, own > 0, peak, 0.0 if own else rows / BYTES_PER_MB)
+            left = free - own
+            if stages.largest(block, least) > left:
+                continue
+            each = stages.fit(block, 1) - stages.fit(block, 0)
+            functions = max(least, min(best, (left - stages.fit(block, 0)) // each))
+            peak = (OVERHEAD + held + own + stages.largest(block, functions)) / BYTES_PER_MB
+            rows = BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux / BYTES_PER_MB
+            return GradientPlan(block, functions, own > 0, peak, 0.0 if own else rows)
     return None
+
+
+def _functions(sizes: Sizes) -> tuple[int, int]:
+    """Auxiliary functions in a block of derivatives: the smallest possible, and the best."""
+    least = min(max(sizes.aux_shell, 1), sizes.naux)
+    return least, max(least, min(FUNCTIONS // (BYTES_PER_DOUBLE * sizes.nao**2), sizes.naux))
 
 
 def _largest(sizes: Sizes) -> int:
@@ -143,16 +163,16 @@ def _flops(plan: Plan) -> dict[str, float]:
 def _on_gpu(plan: Plan, threads: int) -> Plan:
     """B, gamma and the tiles are on the GPU. The host makes derivatives with blocks of gamma."""
     sizes, block = plan.sizes, _largest(plan.sizes)
-    stages = _Stages(sizes, threads)
+    stages, functions = _Stages(sizes, threads), _functions(sizes)[1]
     temporaries = 8 * BYTES_PER_DOUBLE * block * sizes.nvir**2  # of operations on T of one orbital
     tiles = (stages.pairs(block) + temporaries) / BYTES_PER_MB
     gamma = plan.device_memory["B[i,P,a]"]
     on_gpu = {**plan.device_memory, "gamma[i,P,a]": gamma, "tiles of W, B and gamma": tiles}
-    fit = stages.fit(block) / BYTES_PER_MB
+    fit = stages.fit(block, functions) / BYTES_PER_MB
     peak = max(plan.peak, OVERHEAD / BYTES_PER_MB + fit)
     return replace(
         plan,
-        gradient=GradientPlan(block, True, peak, 0.0),
+        gradient=GradientPlan(block, functions, True, peak, 0.0),
         memory={**plan.memory, "derivatives of the fit": fit},
         peak=peak,
         device_memory=on_gpu,

@@ -67,6 +67,8 @@ class GradientPlan:
     ----------
     block : int
         Occupied orbitals in a block of pairs, at most.
+    functions : int
+        Auxiliary functions in a block of derivatives, at most, but for larger shells.
     in_memory : bool
         Whether gamma[i,P,a] = dE/dB is in memory, or in a temporary file.
     peak : float
@@ -76,6 +78,7 @@ class GradientPlan:
     """
 
     block: int
+    functions: int
     in_memory: bool
     peak: float
     disk: float

@@ -6,12 +6,16 @@ on the host in float64.
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from dfmp2.backends.protocol import Array
+from dfmp2.backends.torch import host_where
 from dfmp2.errors import DFMP2Warning, InputError, NotProvidedError
 from dfmp2.foreign_errors import translated
 from dfmp2.methods.densities import densities_of
@@ -23,6 +27,7 @@ from dfmp2.planning.gradient import with_gradient
 from dfmp2.references.response import Response
 from dfmp2.results.densities import Densities
 from dfmp2.results.gradient import Gradient
+from dfmp2.results.provenance import Provenance
 from dfmp2.results.result import Result
 from dfmp2.results.stages import Precision, Stage
 from dfmp2.results.variants import scaled_name
@@ -136,7 +141,7 @@ class _Run:
     file: RunFile | None
     progress: Progress
     blocks: list[tuple[Array, Array]] = field(default_factory=list)
-    terms: IntegralTerms | None = None
+    terms: IntegralTerms = field(init=False)
 
     def __post_init__(self) -> None:
         from pyscf import lib
@@ -149,6 +154,7 @@ class _Run:
             )
         if self.method is None:
             self.method = "MP2" if settings.scale is None else scaled_name(settings.scale)
+        self.terms = no_terms(self.prepared.reference)
         self._weights = weights_of(self.method, settings)
         self._products = PairProducts(self.prepared.choice)
         plan = with_gradient(self.prepared.plan, lib.num_threads())
@@ -167,7 +173,7 @@ class _Run:
             made, energies = self._products.densities(b, problem, work, self._weights)
             self.blocks = [(spin.p_occ, spin.p_vir) for spin in made.spins]
             if derivatives is not None:
-                with work.backend.stage(Stage.FIT_DERIVATIVES):
+                with _on_host(work.backend.provenance, Stage.FIT_DERIVATIVES):
                     self.terms = integral_terms(problem, b, made.gamma, work, derivatives)
             made.gamma.close()
             return energies
@@ -175,7 +181,6 @@ class _Run:
         prepared = self.prepared
         result = compute(prepared, self.file, progress=self.progress, over_pairs=own_pass)
         if not self.blocks:  # nothing to correlate
-            self.terms = no_terms(prepared.reference)
             self.blocks = [
                 (np.zeros((s.nocc, s.nocc)), np.zeros((s.nvir, s.nvir)))
                 for s in prepared.reference.spins
@@ -184,11 +189,10 @@ class _Run:
 
     def relaxed(self, result: Result) -> Relaxation:
         """The effective densities of E2."""
-        assert self.terms is not None
         parts = zip(self.blocks, self.terms.x_occ, self.terms.x_vir, strict=True)
         derivatives = [Derivatives(*p, x_occ, x_vir) for p, x_occ, x_vir in parts]
         prepared = self.prepared
-        with result.provenance.stage(Stage.Z_VECTOR):
+        with _on_host(result.provenance, Stage.Z_VECTOR):
             return relax(prepared.reference, prepared.solution, derivatives, _response(prepared))
 
     def densities(self, result: Result, relaxation: Relaxation | None) -> Densities:
@@ -199,9 +203,8 @@ class _Run:
     @translated("the gradient")
     def gradient(self, result: Result) -> Gradient:
         """The gradient, after `over_pairs`."""
-        assert self.terms is not None
         prepared, relaxation = self.prepared, self.relaxed(result)
-        with result.provenance.stage(Stage.SCF_DERIVATIVES):
+        with _on_host(result.provenance, Stage.SCF_DERIVATIVES):
             atoms, charges = relaxed_gradient(prepared.solution, relaxation, _response(prepared))
         return Gradient(
             de=atoms + self.terms.gradient,
@@ -212,6 +215,16 @@ class _Run:
             timings={stage.name: stage.seconds for stage in result.provenance.stages},
             notes=_notes(relaxation),
         )
+
+
+@contextmanager
+def _on_host(provenance: Provenance, stage: Stage) -> Iterator[None]:
+    """A stage on the CPU, whatever made the pairs: the result names it."""
+    start = time.perf_counter()
+    with provenance.stage(stage):
+        yield
+        seconds = time.perf_counter() - start
+        provenance.add("contraction", host_where(), "float64", seconds, 0.0)
 
 
 def _notes(relaxation: Relaxation) -> tuple[str, ...]:
@@ -228,7 +241,8 @@ def _notes(relaxation: Relaxation) -> tuple[str, ...]:
 
 def _response(prepared: Prepared) -> Response:
     response = prepared.solution.response
-    assert response is not None  # every SCF of dfmp2 and every mean field has one
+    if response is None:  # orbitals without a mean field, which no part of dfmp2 makes
+        raise NotProvidedError("relaxed densities and gradients need the mean field of the SCF")
     return response
 
 

@@ -57,6 +57,11 @@ def test_errors_are_below_their_estimate(case: Any) -> None:
     assert label.startswith("pair products fp32")
     assert rough.result.settings["precision"] == "fp32"
     assert 0 < np.abs(rough.de - exact.de).max() < estimate(label)
+    off = max(
+        abs(rough.result.energies[name]["total"] - exact.result.energies[name]["total"])
+        for name in exact.result.energies
+    )
+    assert 0 < off < float(label.split("energies ")[1].split()[0])
 
 
 def test_a_stricter_accuracy_gives_float64() -> None:

@@ -81,8 +81,9 @@ class Case:
             atoms = f"ghost-H 0.9 0.8 -2.2; {atoms}"
         if surroundings == "cartesian":
             options |= {"basis": "6-31g*", "cart": True}
-        highest = gto.M(atom=atoms, spin=spin, unit="bohr", verbose=0, **options).nao - 1
-        lists: Any = [[0, 1, highest], [1]] if uhf else [0, 1, highest]
+        mol = gto.M(atom=atoms, spin=spin, unit="bohr", verbose=0, **options)
+        lowest = [0, 1] if mol.nelec[1] > 2 else [0]
+        lists: Any = [[*lowest, mol.nao - 1], [0]] if uhf else [*lowest, mol.nao - 1]
         frozen = (None, 1, lists)[rng.integers(3)]
         settings = {"frozen": frozen, "auxbasis": "def2-svp-ri", "kappa": (1.1,)}
         method = str(rng.choice(["MP2", "SCS-MP2", "kappa-MP2(1.1)"]))
@@ -273,6 +274,15 @@ def test_without_pairs_the_gradient_is_that_of_hartree_fock() -> None:
     gradients = mf.nuc_grad_method().set(verbose=0)
     np.testing.assert_allclose(found.de, gradients.kernel(), rtol=0, atol=1e-9)
     assert found.e_tot == pytest.approx(mf.e_tot, abs=1e-12)
+
+
+def test_the_result_names_what_ran_on_the_host() -> None:
+    """Without it a run with a GPU would claim that the whole gradient was computed there."""
+    found = water().gradient()
+    places = {row.stage: row.where for row in found.result.provenance.operations}
+    for stage in ("derivatives of the fit", "Z-vector", "derivatives of the SCF"):
+        assert (places[stage].backend, places[stage].mode) == ("pytorch", "cpu")
+        assert found.timings[stage] > 0
 
 
 def test_integrals_of_the_scf_are_differentiated() -> None:
