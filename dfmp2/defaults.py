@@ -8,6 +8,7 @@ __all__ = [
     "BLAS",
     "CHECKPOINT_INTERVAL",
     "CHECK_REFERENCE",
+    "CONVERGENCE",
     "CONV_TOL",
     "ECP",
     "FUSED",
@@ -15,6 +16,7 @@ __all__ = [
     "GRID",
     "INTEGRALS",
     "MAX_CYCLE",
+    "MAX_STEPS",
     "REFERENCE",
     "SCF_ALGORITHM",
     "TOLERANCE",
@@ -31,6 +33,9 @@ CHECK_REFERENCE = "auto"
 
 CHECKPOINT_INTERVAL = 30.0
 """Seconds between two commits to the run file."""
+
+CONVERGENCE = "gau"
+"""Thresholds of a geometry optimisation, as geomeTRIC names them."""
 
 CONV_TOL = 1e-10
 """Hartree. A looser SCF moves the correlation energy by more than the printed digits."""
@@ -49,6 +54,9 @@ INTEGRALS = "auto"
 
 MAX_CYCLE = 100
 """SCF iterations."""
+
+MAX_STEPS = 100
+"""Steps of a geometry optimisation."""
 
 REFERENCE = "auto"
 

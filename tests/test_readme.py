@@ -333,7 +333,7 @@ def test_example(example: str, here: Path) -> None:
 def test_every_example_has_a_test() -> None:
     """The commands of command_line.sh are those of the README."""
     assert EXAMPLES == [
-        "command_line.sh", "open_shell.py", "pyscf_script.py", "resume.sh",
+        "command_line.sh", "natural_orbitals.py", "open_shell.py", "pyscf_script.py", "resume.sh",
         "test_energy_regression.py",
     ]  # fmt: skip
 
@@ -352,6 +352,15 @@ def test_pyscf_script(capsys: pytest.CaptureFixture[str]) -> None:
 def test_open_shell_script(capsys: pytest.CaptureFixture[str]) -> None:
     _executed(_script("open_shell.py"))
     assert "singles" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("here")
+def test_natural_orbitals_script(capsys: pytest.CaptureFixture[str]) -> None:
+    script = _script("natural_orbitals.py")
+    assert script.count('"cc-pvdz"') == 1
+    _executed(script.replace('"cc-pvdz"', '"6-31g"'))
+    assert "CASSCF(6,6)" in capsys.readouterr().out
+    assert Path("n2.molden").read_text().startswith("[Molden Format]")
 
 
 @pytest.mark.usefixtures("here")

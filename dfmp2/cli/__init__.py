@@ -30,6 +30,8 @@ __all__ = ["main"]
 
 COMMANDS = {
     "run": "Compute RI-MP2 energies of molecules.",
+    "gradient": "Compute nuclear gradients of molecules.",
+    "optimize": "Optimise the geometry of a molecule.",
     "resume": "Continue a run from its run file.",
     "plan": "Show what a run needs, without doing it.",
     "show": "Print stored results and run files.",

@@ -20,6 +20,7 @@ __all__ = [
     "integrals_option",
     "interval_option",
     "machine_options",
+    "method_option",
     "molecule_options",
     "output_options",
     "settings_options",
@@ -293,6 +294,13 @@ integrals_option = click.option(
     help="Source of the three-centre integrals. auto: gpu4pyscf on a CUDA device if it is "
     "installed, else libcint. scf: reuse those of --density-fit, which needs the same --auxbasis "
     "in the SCF and in MP2 (a JK set is not optimised for correlation).",
+)
+
+method_option = click.option(
+    "--method",
+    metavar="NAME",
+    help="Method of the gradient: MP2, SCS-MP2 or another line of the table. Default: MP2, or that "
+    "of --scale-os and --scale-ss.",
 )
 
 output_options = _stack(

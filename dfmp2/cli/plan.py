@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,8 +34,9 @@ __all__ = ["plan"]
     help="Measure the rates of this machine on samples of the work, in less than 10 s per "
     "molecule, for the forecast of time. Default: the rates of earlier runs.",
 )
+@click.option("--gradient", is_flag=True, help="Plan `dfmp2 gradient` or `dfmp2 run --properties`.")
 @traceback_option
-def plan(threads: int | None, measure: bool, **options: Any) -> None:
+def plan(threads: int | None, measure: bool, gradient: bool, **options: Any) -> None:
     """Show the memory, disk, blocks, work and time of `dfmp2 run` with the same options.
 
     Nothing is computed, not even the SCF. The backend may be missing on this machine. The memory is
@@ -48,6 +50,8 @@ def plan(threads: int | None, measure: bool, **options: Any) -> None:
     from dfmp2.cli.streams import echo
     from dfmp2.cli.table import plan_text, programs_text
     from dfmp2.errors import BackendUnavailable
+    from dfmp2.planning.gradient import with_gradient
+    from dfmp2.workflow.derivatives import require_derivatives
     from dfmp2.workflow.jobs import forecast_job, require_disk
     from dfmp2.workflow.prepare import choose
     from dfmp2.workflow.time_forecast import forecast_of_time
@@ -68,6 +72,9 @@ def plan(threads: int | None, measure: bool, **options: Any) -> None:
 
     def work(job: Job, _: Reporter) -> None:
         needed = forecast_job(job, choice)
+        if gradient:
+            require_derivatives(job, needed)
+            needed = replace(needed, plan=with_gradient(needed.plan))
         require_disk(needed.plan, job.settings)
         on_nki = known is not None
         aux, times = needed.aux, forecast_of_time(job, choice, needed, measure)

@@ -42,6 +42,11 @@ Example:
     "--validate", is_flag=True, help="Compare with pyscf.mp.dfmp2; exit 3 if they differ."
 )
 @validation_options
+@click.option(
+    "--properties",
+    is_flag=True,
+    help="Also dipole and quadrupole moment (relaxed density) and natural occupations.",
+)
 @checkpoint_options
 @interval_option
 @output_options
@@ -50,6 +55,7 @@ def run(
     validate: bool,
     validate_exact: bool,
     tolerance: float | None,
+    properties: bool,
     json_target: str | None,
     quiet: bool,
     verbose: bool,
@@ -79,6 +85,7 @@ def run(
         settings_of,
     )
     from dfmp2.interfaces.validation import Comparison, require_agreement
+    from dfmp2.workflow.derivatives import properties_task
     from dfmp2.workflow.jobs import run_job
     from dfmp2.workflow.prepare import choose
     from dfmp2.workflow.rates import keep_rates
@@ -88,14 +95,18 @@ def run(
     output = JsonOutput(json_target, files_of(options))
     settings = settings_of(options)
     jobs = read_molecules(options["molecules"], settings)
-    planned = plan_jobs(jobs, choose(settings), disk=True)
+    planned = plan_jobs(jobs, choose(settings), disk=True, derivatives=properties)
     comparisons: list[Comparison] = []
 
     def work(job: PlannedJob, report: Reporter) -> None:
-        expected = time_from_earlier_runs(job, job.choice, job.known)
-        done = run_job(job, report, report.iteration)
-        report_done(done, output, verbose, expected)
-        keep_rates(done, job)
+        if properties:  # there are no rates of its stages
+            done = run_job(job, report, report.iteration, properties_task)
+            report_done(done, output, verbose)
+        else:
+            expected = time_from_earlier_runs(job, job.choice, job.known)
+            done = run_job(job, report, report.iteration)
+            report_done(done, output, verbose, expected)
+            keep_rates(done, job)
         if validate or validate_exact:
             comparisons.append(compare_done(done, tolerance, validate_exact, output))
 

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from dfmp2.workflow.jobs import Job, PlannedJob
     from dfmp2.workflow.prepare import Choice
 
-__all__ = ["RefusedJob", "for_each", "plan_jobs", "read_molecules", "require_used", "settings_of"]
+__all__ = [
+    "RefusedJob",
+    "files_of",
+    "for_each",
+    "plan_jobs",
+    "read_molecules",
+    "require_method",
+    "require_used",
+    "settings_of",
+]
 
 
 COMMANDLINE = ParameterSource.COMMANDLINE
@@ -96,6 +105,20 @@ def _scale(options: dict[str, Any]) -> tuple[float, float] | None:
     return opposite, same
 
 
+def require_method(method: str | None, settings: Settings) -> None:
+    """Refuse a method that the calculation has no energy of, before its SCF.
+
+    Raises
+    ------
+    InputError
+    """
+    from dfmp2.results.variants import method_weights
+
+    known = method_weights(settings.kappa, settings.scale)
+    if method is not None and method not in known:
+        raise InputError(f"--method {method} is unknown; choose one of {', '.join(known)}")
+
+
 def require_used(tolerance: float | None, validates: bool) -> None:
     """Refuse a tolerance without a comparison, which would look like a check.
 
@@ -166,7 +189,7 @@ def _given() -> frozenset[str]:
 
 
 def plan_jobs(
-    jobs: Sequence[Job], choice: Choice, disk: bool = False
+    jobs: Sequence[Job], choice: Choice, disk: bool = False, derivatives: bool = False
 ) -> list[PlannedJob | RefusedJob]:
     """Add the backend and the forecast to each job, and print the warnings of the forecast.
 
@@ -177,6 +200,8 @@ def plan_jobs(
         The chosen backend.
     disk : bool
         Whether the disk must be large enough for the run files.
+    derivatives : bool
+        Whether gradients or densities will be computed.
 
     Returns
     -------
@@ -184,12 +209,15 @@ def plan_jobs(
         For `for_each`, which reports those that are refused.
     """
     from dfmp2.composite.many import in_turn
+    from dfmp2.workflow.derivatives import require_derivatives
     from dfmp2.workflow.jobs import PlannedJob, forecast_job, require_disk
 
     planned: list[PlannedJob | RefusedJob] = []
 
     def work(job: Job) -> None:
         known = forecast_job(job, choice)
+        if derivatives:
+            require_derivatives(job, known)
         if disk:
             require_disk(known.plan, job.settings)
         planned.append(PlannedJob.of(job, choice, known))

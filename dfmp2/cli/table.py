@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dfmp2.cli.columns import aligned, columns
+from dfmp2.cli.derivatives_table import derivatives_lines
 from dfmp2.interfaces.validation import Comparison
 from dfmp2.molecules.plain import formula
 from dfmp2.planning.plan import Plan
@@ -99,6 +100,7 @@ def summary(
     if origin:
         lines.append(f"  read from {origin}, not computed now")
     lines += ["", *aligned([(name, f"{value:20.10f}") for name, value in energies])]
+    lines += derivatives_lines(result)
     lines += [*unchecked, "", *aligned(facts), ""]
     lines += _stages(result, {} if expected is None else expected.stages)
     lines += [f"  note: {note}" for note in result.notes if note != UNCHECKED]
@@ -231,6 +233,7 @@ def plan_text(
         ("backend", backend),
         ("integral blocks", f"{plan.aux_block} auxiliary functions each"),
         *_b_rows(plan, plan.nki_block if on_nki else plan.occ_block),
+        *_gradient_rows(plan),
     ]
     on_gpu = {"peak (forecast)": plan.device_peak} if plan.device_memory else {}
     megabytes = {
@@ -244,6 +247,8 @@ def plan_text(
         (f"work, {stage}", f"{count / 1e9:10.3f} GFLOP") for stage, count in plan.flops.items()
     ]
     rows += _time_rows(times)
+    if plan.gradient is not None:
+        rows.append(("time of the gradient", "no forecast; the times above are for energies alone"))
     return "\n".join([f"{name}: plan of the DF-MP2 part", *aligned(rows)]) + "\n"
 
 
@@ -259,6 +264,17 @@ def _time_rows(times: TimeForecast) -> list[tuple[str, str]]:
         total = f"{duration(sum(times.stages.values()))}{without}"
         rows.append(("time, DF-MP2 part in all", total))
     return rows
+
+
+def _gradient_rows(plan: Plan) -> list[tuple[str, str]]:
+    """What the pair densities of a gradient need; no rows for energies."""
+    if (found := plan.gradient) is None:
+        return []
+    place = "in memory" if found.in_memory else f"in a temporary file of {found.disk:.1f} MB"
+    return [
+        ("gamma[i,P,a] of the gradient", place),
+        ("pair blocks of the gradient", f"{found.block} x {found.block} occupied orbitals"),
+    ]
 
 
 def _b_rows(plan: Plan, block: int) -> list[tuple[str, str]]:

@@ -6,14 +6,10 @@ from dfmp2.errors import NotProvidedError
 
 __all__ = ["require_provided"]
 
-_DENSITIES = (
-    "dfmp2 computes no densities yet; use pyscf.mp.dfmp2_native.DFMP2(mf, auxbasis=...), which has "
-    "make_rdm1 and make_natorbs"
-)
+_RESPONSE = "dfmp2 solves the response equations with thresholds of its own"
 _AMPLITUDES = (
     "amplitudes are never stored; use pyscf.mp.dfmp2.DFMP2, or pair_energies for energies by pair"
 )
-_GRADIENT = "dfmp2 computes no gradients yet; pyscf.mp.MP2(mf) has those of MP2 without fitting"
 _SOLVENT = "put the solvent on the mean field, as in mf.PCM(), and give that to DFMP2"
 _ITERATIONS = "MP2 on canonical orbitals has no iterations; SCF options belong to the mean field"
 _INTEGRALS = "dfmp2 keeps no integrals that a script can use; see the attribute integrals"
@@ -23,7 +19,6 @@ _SCALING = "use e_tot_scs or e_tot_sos, or scale e_corr_os and e_corr_ss"
 
 _INSTEAD = {
     "DDCOSMO": _SOLVENT,
-    "Gradients": _GRADIENT,
     "PCM": _SOLVENT,
     "SMD": _SOLVENT,
     "ao2mo": _INTEGRALS,
@@ -32,13 +27,12 @@ _INSTEAD = {
     "calculate_integrals_": "use kernel()",
     "conv_tol": _ITERATIONS,
     "conv_tol_normt": _ITERATIONS,
-    "cphf_max_cycle": _DENSITIES,
-    "cphf_tol": _DENSITIES,
+    "cphf_max_cycle": _RESPONSE,
+    "cphf_tol": _RESPONSE,
     "ddCOSMO": _SOLVENT,
     "delete": "dfmp2 removes its temporary files itself",
     "diis": _ITERATIONS,
     "diis_space": _ITERATIONS,
-    "dip_moment": _DENSITIES,
     "e_scf": "use e_hf",
     "energy": "use e_corr",
     "eris": _INTEGRALS,
@@ -47,14 +41,9 @@ _INSTEAD = {
     "has_ints": _INTEGRALS,
     "init_amps": _AMPLITUDES,
     "level_shift": _ITERATIONS,
-    "make_fno": _DENSITIES,
-    "make_natorbs": _DENSITIES,
-    "make_rdm1": _DENSITIES,
-    "make_rdm1_relaxed": _DENSITIES,
-    "make_rdm1_unrelaxed": _DENSITIES,
+    "make_fno": "use natural_orbitals(), whose virtual ones can be cut by occupation",
     "make_rdm2": _AMPLITUDES,
     "max_cycle": _ITERATIONS,
-    "nuc_grad_method": _GRADIENT,
     "occ_mask": _ORBITALS,
     "ps": _SCALING,
     "pt": _SCALING,

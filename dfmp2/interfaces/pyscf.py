@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pyscf import lib
+from pyscf import gto, lib
 from pyscf.lib import logger
 
 from dfmp2.errors import InputError, NotProvidedError
 from dfmp2.foreign_errors import OfTheCaller
 from dfmp2.interfaces.attributes import CheckedAttributes
+from dfmp2.interfaces.densities import WithDensities
 from dfmp2.interfaces.not_provided import require_provided
 from dfmp2.interfaces.pickling import make_picklable
 from dfmp2.interfaces.scanner import require_follows_molecule, scanner_of
@@ -29,22 +30,28 @@ from dfmp2.references.kohn_sham import require_functional, with_functional
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
+from dfmp2.results.densities import Densities
+from dfmp2.results.gradient import Gradient
 from dfmp2.results.result import Result
+from dfmp2.runfile.file import RunFile
 from dfmp2.settings import Frozen, Settings
 from dfmp2.tensors.problem import Progress, silent
 from dfmp2.workflow.compute import compute
 from dfmp2.workflow.continuation import run_file_of, with_stored_orbitals
+from dfmp2.workflow.gradient import compute_density, compute_gradient
 from dfmp2.workflow.prepare import Prepared, choose, forecast, prepare
 
 __all__ = ["DFMP2"]
+
+T = TypeVar("T")
 
 _SCF_ONLY = {f.name for f in fields(Settings) if f.metadata.get("stored") == "options"}
 _OPTIONS = [f for f in fields(Settings) if f.name not in {*_SCF_ONLY, "keep", "restart"}]
 """Settings that are attributes of the class: all but those of an SCF of dfmp2's own."""
 
 _WITHOUT_EFFECT = {
-    "_result", "checkpoint", "checkpoint_interval", "max_memory", "name", "progress", "stdout",
-    "verbose",
+    "_densities", "_result", "checkpoint", "checkpoint_interval", "max_memory", "name", "progress",
+    "stdout", "verbose",
 }  # fmt: skip
 """Attributes that can change after a run while its result stays valid."""
 
@@ -53,7 +60,7 @@ SAME_ENERGIES = 1e-4
 PySCF's default convergence. A level shift, other units or another method differ by far more."""
 
 
-class DFMP2(CheckedAttributes):
+class DFMP2(WithDensities, CheckedAttributes):
     """Density-fitted MP2 on a mean field of PySCF.
 
     Parameters
@@ -195,11 +202,18 @@ class DFMP2(CheckedAttributes):
         self.name = "molecule"
         self._kept = b""
         self._result: Result | None = None
+        self._densities: dict[tuple[str | None, bool], tuple[bytes, Any, Densities]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "mol" and isinstance(value, gto.MoleBase):
+            self.reset(value)  # GeometryOptimizer of PySCF assigns its last geometry
+            return
         super().__setattr__(name, value)
         if name not in _WITHOUT_EFFECT:  # the energies would be those of other options
-            self._result = None
+            self._forget()
+
+    def _forget(self) -> None:
+        self._result, self._densities = None, {}
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         reduced = make_picklable(self)
@@ -240,6 +254,84 @@ class DFMP2(CheckedAttributes):
         for name, asked in (("eris", eris is not None), ("with_t2", with_t2)):
             if asked:
                 require_provided(name)
+        progress = OfTheCaller(self.progress)
+
+        def work(prepared: Prepared, file: RunFile | None) -> Result:
+            return compute(prepared, file, progress=progress)
+
+        result = self._with_run_file(work, mo_coeff, mo_energy)
+        self._keep(result)
+        return result.e_corr, None
+
+    def densities(self, method: str | None = None, relaxed: bool = False) -> Densities:
+        """The one-particle densities of a method.
+
+        Parameters
+        ----------
+        method : str, optional
+            Key of `energies`; the method of `e_corr` if not given.
+        relaxed : bool
+            Also the relaxed ones.
+
+        Returns
+        -------
+        Densities
+
+        Raises
+        ------
+        DFMP2Error
+            As `kernel`; InputError for a reference whose densities are not provided.
+        """
+        for found in ((method, relaxed), (method, True)):
+            options, orbitals, densities = self._densities.get(found, (b"", None, None))
+            if options == self._changeable() and orbitals is self.mo_coeff and densities:
+                return densities
+        progress = OfTheCaller(self.progress)
+
+        def work(prepared: Prepared, file: RunFile | None) -> tuple[Densities, Result]:
+            return compute_density(prepared, method, relaxed, file, progress)
+
+        made, result = self._with_run_file(work)
+        if self.result is None:
+            self._keep(result)
+        self._densities[method, relaxed] = (self._changeable(), self.mo_coeff, made)
+        return made
+
+    def gradient(self, method: str | None = None) -> Gradient:
+        """The nuclear gradient of the total energy, with the energies of the same pass.
+
+        Parameters
+        ----------
+        method : str, optional
+            Key of `energies`; the method of `e_corr` if not given.
+
+        Returns
+        -------
+        Gradient
+
+        Raises
+        ------
+        DFMP2Error
+            As `kernel`; InputError for a reference whose gradient is not provided.
+        """
+        self._forget()
+        progress = OfTheCaller(self.progress)
+
+        def work(prepared: Prepared, file: RunFile | None) -> Gradient:
+            return compute_gradient(prepared, method, file, progress)
+
+        found = self._with_run_file(work)
+        self._keep(found.result)
+        self._densities[method, True] = (self._kept, self.mo_coeff, found.densities)
+        return found
+
+    def _with_run_file(
+        self,
+        work: Callable[[Prepared, RunFile | None], T],
+        mo_coeff: NDArray[np.float64] | None = None,
+        mo_energy: NDArray[np.float64] | None = None,
+    ) -> T:
+        """Prepare the calculation and do `work` on it, with the run file if there is one."""
         settings = self._settings()
         choice = choose(settings)
         solution = self._reference(mo_coeff)
@@ -252,19 +344,16 @@ class DFMP2(CheckedAttributes):
         known = forecast(solution.mol, settings, solution, choice)
         prepared = prepare(self.name, solution, settings, choice, known)
         self.dump_flags()
-        result = self._compute(prepared, own_orbitals)
+        if self.checkpoint is None:
+            return work(prepared, None)
+        path = os.fspath(self.checkpoint)
+        with run_file_of(prepared, path, own_orbitals=own_orbitals) as file:
+            return work(prepared, file)
+
+    def _keep(self, result: Result) -> None:
         self._kept = self._changeable()
         self._result = result
         self._log(result)
-        return result.e_corr, None
-
-    def _compute(self, prepared: Prepared, own_orbitals: bool) -> Result:
-        progress = OfTheCaller(self.progress)
-        if self.checkpoint is None:
-            return compute(prepared, progress=progress)
-        path = os.fspath(self.checkpoint)
-        with run_file_of(prepared, path, own_orbitals=own_orbitals) as file:
-            return compute(prepared, file, progress=progress)
 
     def plan(self) -> Plan:
         """Block sizes and memory that `kernel` will use.
@@ -294,7 +383,7 @@ class DFMP2(CheckedAttributes):
         """
         if mol is not None:
             require_follows_molecule(self._scf)
-        self._result = None
+        self._forget()
         self._scf.reset(mol)
         if mol is not None:
             self._scf.converged = False

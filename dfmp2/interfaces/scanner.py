@@ -52,6 +52,13 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
             If the SCF does not converge.
         """
         mp: Any = self  # the other base class is a DFMP2
+        self.move(mol_or_geom)
+        mp.kernel(**kwargs)
+        return float(mp.e_tot)
+
+    def move(self, mol_or_geom: Any) -> None:
+        """Converge the SCF at a geometry. Parameters and errors are those of a call."""
+        mp: Any = self
         if mp.checkpoint is not None:
             raise InputError(
                 "a run file belongs to one geometry, so a scanner cannot keep one; set checkpoint "
@@ -66,8 +73,6 @@ class DFMP2Scanner(lib.SinglePointScanner):  # type: ignore[misc]
         with translated("the SCF of the scanner", advice):
             mp.reset(mol)
             self._scf(mol)
-        mp.kernel(**kwargs)
-        return float(mp.e_tot)
 
 
 @translated("making a scanner")

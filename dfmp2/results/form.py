@@ -91,6 +91,14 @@ _OPTIONAL = {
     "spin_square": float,
     "e_dispersion": float,
     "regularised": [{"kappa": float, "e_os": float, "e_ss": float}],
+    "gradient": {"method": str, "de": [[float]]},
+    "properties": {
+        "method": str,
+        "dipole": [float],
+        "quadrupole": [[float]],
+        "occupations": [float],
+        "point_group": str,
+    },
 }
 
 
@@ -130,10 +138,31 @@ def check_form(own: Any) -> None:
     for name in ("e_os_pairs", "e_ss_pairs"):
         if {len(row) for row in own[name]} - {nocc} or len(own[name]) != nocc:
             raise ValueError(f"{name} is not a square of all correlated orbitals")
+    _check_derivatives(own)
     if {len(xyz) for xyz in own["molecule"]["coordinates"]} - {3}:
         raise ValueError("molecule.coordinates are not triples")
     if len(own["molecule"]["coordinates"]) != len(own["molecule"]["symbols"]):
         raise ValueError("molecule.coordinates and molecule.symbols differ in number")
+
+
+def _check_derivatives(own: Any) -> None:
+    """Check the lengths of a gradient and of properties."""
+    if "gradient" in own:
+        found, names = own["gradient"], own["energies"]
+        if found["de_mm"] is not None:
+            _check(found["de_mm"], [[float]], "gradient.de_mm")
+        if {len(row) for row in [*found["de"], *(found["de_mm"] or ())]} - {3}:
+            raise ValueError("the gradient does not hold triples")
+        if len(found["de"]) != len(own["molecule"]["symbols"]) or found["method"] not in names:
+            raise ValueError("the gradient is not one of this molecule and these methods")
+    if "properties" in own:
+        found = own["properties"]
+        if found["irreps"] is not None:
+            _check(found["irreps"], [str], "properties.irreps")
+        lengths = [len(found["dipole"]), *(len(row) for row in found["quadrupole"])]
+        irreps = found["occupations"] if found["irreps"] is None else found["irreps"]
+        if lengths != [3] * 4 or len(irreps) != len(found["occupations"]):
+            raise ValueError("the properties have other lengths than they must have")
 
 
 def _check_orbitals(own: Any) -> int:

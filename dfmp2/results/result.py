@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dfmp2.errors import CheckpointError, ValidationError
 from dfmp2.molecules.plain import PlainMolecule, element_of
 from dfmp2.results.form import check_form, digest, read_json
+from dfmp2.results.properties import GradientRecord, Properties
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.variants import VARIANTS, Regularised, kappa_name, scaled_name
 
@@ -75,6 +76,10 @@ class Result:
         <S^2> of the reference of an open shell.
     e_dispersion : float
         Dispersion energy of a double hybrid, contained in `e_tot`.
+    gradient : GradientRecord or None
+        The nuclear gradient, if it was computed.
+    properties : Properties or None
+        Moments and natural occupations, if they were computed.
 
     Raises
     ------
@@ -104,6 +109,8 @@ class Result:
     regularised: tuple[Regularised, ...] = ()
     spin_square: float | None = None
     e_dispersion: float = 0.0
+    gradient: GradientRecord | None = None
+    properties: Properties | None = None
 
     def __post_init__(self) -> None:
         energies = [self.e_hf, self.e_corr_os, self.e_corr_ss, self.e_singles]
@@ -251,11 +258,11 @@ class Result:
                 "fix_com": True,
                 "fix_orientation": True,
             },
-            "driver": "energy",
-            "model": {"method": (self.double_hybrid or "df-mp2").lower(), "basis": names["basis"]},
+            "driver": "energy" if self.gradient is None else "gradient",
+            "model": {"method": self._model, "basis": names["basis"]},
             "keywords": {key: value for key, value in self.settings.items() if value is not None},
             "properties": {
-                "return_energy": self.e_tot,
+                "return_energy": self._return_energy,
                 "scf_total_energy": self.e_hf,
                 "mp2_correlation_energy": self.e_corr,
                 **(
@@ -268,8 +275,9 @@ class Result:
                 **({"mp2_singles_energy": self.e_singles} if self.reference == "ROHF" else {}),
                 "calcinfo_natom": len(mol.symbols),
                 "calcinfo_nbasis": self.sizes["nao"],
+                **self._derivatives(),
             },
-            "return_result": self.e_tot,
+            "return_result": self._return_energy if self.gradient is None else self._flat,
             "success": True,
             "provenance": {
                 "creator": "dfmp2",
@@ -278,6 +286,35 @@ class Result:
             },
             "extras": {"dfmp2": self._extras()},
         }
+
+    @property
+    def _model(self) -> str:
+        """The method of a QCSchema model; that of the gradient if there is one."""
+        method = "MP2" if self.gradient is None else self.gradient.method
+        return (self.double_hybrid or ("df-mp2" if method == "MP2" else f"df-{method}")).lower()
+
+    @property
+    def _return_energy(self) -> float:
+        """The total energy; of the method of the gradient if there is one."""
+        if self.gradient is None:
+            return self.e_tot
+        return self.energies[self.gradient.method]["total"]
+
+    @property
+    def _flat(self) -> list[float]:
+        """The gradient as QCSchema has it."""
+        return [] if self.gradient is None else [x for row in self.gradient.de for x in row]
+
+    def _derivatives(self) -> dict[str, Any]:
+        """Properties of QCSchema beside energies."""
+        found: dict[str, Any] = {}
+        if self.gradient is not None:
+            found["return_gradient"] = self._flat
+        if self.properties is not None:
+            dipole = list(self.properties.dipole)
+            if self.properties.method == "MP2":
+                found["mp2_dipole_moment"] = dipole
+        return found
 
     def _extras(self) -> dict[str, Any]:
         mol = self.molecule
@@ -318,6 +355,10 @@ class Result:
             extras |= {"e_dispersion": self.e_dispersion, "parts": self.parts}
         if self.regularised:
             extras["regularised"] = [asdict(one) for one in self.regularised]
+        if self.gradient is not None:
+            extras["gradient"] = _plain(asdict(self.gradient))
+        if self.properties is not None:
+            extras["properties"] = _plain(asdict(self.properties))
         try:
             return {**extras, "digest": digest(extras)}
         except ValueError as error:
@@ -372,6 +413,10 @@ class Result:
                 regularised=tuple(Regularised(**one) for one in own.get("regularised", ())),
                 spin_square=own.get("spin_square"),
                 e_dispersion=float(own.get("e_dispersion", 0.0)),
+                gradient=GradientRecord.from_plain(own["gradient"]) if "gradient" in own else None,
+                properties=Properties.from_plain(own["properties"])
+                if "properties" in own
+                else None,
             )
             _require_unchanged(data, result, source)
         except ValidationError as error:
@@ -406,6 +451,13 @@ def read_results(path: str) -> list[Result]:
     return [Result.from_qcschema(item, path) for item in read_json(path)]
 
 
+def _plain(value: Any) -> Any:
+    """The value with lists for tuples, as JSON gives it back."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
+
+
 def _lists(indices: tuple[Any, ...]) -> list[Any]:
     return [list(one) if isinstance(one, tuple) else one for one in indices]
 
@@ -420,9 +472,15 @@ def _require_unchanged(data: dict[str, Any], result: Result, source: str) -> Non
     for name in ("molecule", "driver", "model", "keywords", "success"):
         if data[name] != schema[name]:
             raise CheckpointError(f"{source}: its {name} is not the one of extras.dfmp2; {CHANGED}")
-    for name, value in {"return_result": result.e_tot, **schema["properties"]}.items():
+    own = {"return_result": schema["return_result"], **schema["properties"]}
+    for name, value in own.items():
         stored = {**data, **data["properties"]}.get(name, value)
-        if not abs(stored - value) <= ROUNDING:
+        if isinstance(value, list):
+            if stored != value:
+                raise CheckpointError(
+                    f"{source}: its {name} is not the one of extras.dfmp2; {CHANGED}"
+                )
+        elif not abs(stored - value) <= ROUNDING:
             raise CheckpointError(
                 f"{source}: {name} is {stored}, but extras.dfmp2 gives {value:.10f}; {CHANGED}"
             )

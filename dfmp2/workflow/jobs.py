@@ -7,6 +7,7 @@ does a job with its run file.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,10 @@ __all__ = [
     "Job",
     "PlannedJob",
     "StoredJob",
+    "Task",
     "compute_job",
+    "content_of",
+    "energies",
     "finish_job",
     "forecast_job",
     "require_disk",
@@ -156,6 +160,17 @@ class Done:
         return how.seconds if self.scf_now and how is not None else None
 
 
+Task = Callable[[Prepared, RunFile | None, bool, Progress], Result]
+"""What is computed once the SCF is done. The parameters are those of `compute`."""
+
+
+def energies(
+    prepared: Prepared, file: RunFile | None, resuming: bool, progress: Progress
+) -> Result:
+    """The energies alone, the task of `run_job` if no other is given."""
+    return compute(prepared, file, resuming, progress)
+
+
 def forecast_job(job: Job, choice: Choice | None = None) -> Forecast:
     """What the DF-MP2 part of a job needs.
 
@@ -213,7 +228,12 @@ def compute_job(job: PlannedJob, solution: ScfSolution, progress: Progress) -> R
     return compute(job.prepared(solution), progress=progress)
 
 
-def run_job(job: PlannedJob, progress: Progress, iterations: Report | None = None) -> Done:
+def run_job(
+    job: PlannedJob,
+    progress: Progress,
+    iterations: Report | None = None,
+    task: Task = energies,
+) -> Done:
     """Do a job, or what is left of it.
 
     Parameters
@@ -223,6 +243,8 @@ def run_job(job: PlannedJob, progress: Progress, iterations: Report | None = Non
         Called with the name of a stage, the number of finished steps, and all steps.
     iterations : callable, optional
         Called with each `dfmp2.references.converge.ScfStep`.
+    task : callable
+        What to compute.
 
     Returns
     -------
@@ -243,12 +265,13 @@ def run_job(job: PlannedJob, progress: Progress, iterations: Report | None = Non
     if not settings.keep:
         solution = job.converge(iterations)
         progress("SCF", 1, 1)
-        return Done(compute_job(job, solution, progress), solution, job.solution is None)
-    content = _content(job)
+        result = task(job.prepared(solution), None, False, progress)
+        return Done(result, solution, job.solution is None)
+    content = content_of(job)
     path = settings.checkpoint or default_path(job.name, content["fields"])
     shape = run_shape(sizes, settings, job.solution)
     file = open_run(path, shape, content, settings.restart)
-    return finish_job(file, job, progress, resuming=False, iterations=iterations)
+    return finish_job(file, job, progress, False, iterations, task)
 
 
 def finish_job(
@@ -257,6 +280,7 @@ def finish_job(
     progress: Progress,
     resuming: bool,
     iterations: Report | None = None,
+    task: Task = energies,
 ) -> Done:
     try:
         orbitals = load_scf(file)
@@ -276,13 +300,13 @@ def finish_job(
                 old.close()
             store_scf(file, solution)
         progress("SCF", 1, 1)
-        result = compute(job.prepared(solution), file, resuming, progress)
+        result = task(job.prepared(solution), file, resuming, progress)
         return Done(result, solution, orbitals is None and job.solution is None)
     finally:
         file.close()
 
 
-def _content(job: PlannedJob) -> dict[str, Any]:
+def content_of(job: PlannedJob) -> dict[str, Any]:
     """The input of a job as its run file stores it."""
     settings = job.settings
     kind = scf_kind(job.mol, settings.reference)

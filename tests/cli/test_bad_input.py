@@ -283,7 +283,7 @@ def _never(*_: object, **__: object) -> None:
 def test_other_formats(
     tmp_path: Path, suffix: str, content: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ase", None)
+    monkeypatch.setitem(sys.modules, "ase.io", None)
     path = tmp_path / f"mol{suffix}"
     path.write_text(content)
     done = dfmp2("run", path, *BASIS)

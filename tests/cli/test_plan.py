@@ -106,3 +106,30 @@ def test_only_the_cpu_is_measured() -> None:
     assert done.exit_code == 2
     assert "--measure times backend pytorch on the CPU" in done.stderr
     assert dfmp2("plan", WATER, *options[:2], *options[3:]).exit_code == 0
+
+
+def test_plan_of_a_gradient() -> None:
+    """Gamma is as large as B, and goes to a file where both do not fit."""
+    plain = ("plan", INPUTS / "water10.xyz", "--basis", "cc-pvdz", "--device", "cpu")
+    command = (*plain, "--gradient", "--max-memory")
+    roomy, tight = dfmp2(*command, 4000).stdout, dfmp2(*command, 150).stdout
+    assert fact(roomy, "memory, gamma[i,P,a]") == fact(roomy, "memory, B[i,P,a]")
+    assert fact(roomy, "gamma[i,P,a] of the gradient") == "in memory"
+    assert fact(tight, "gamma[i,P,a] of the gradient").startswith("in a temporary file of ")
+    assert "energies alone" in fact(tight, "time of the gradient")
+    assert "gamma" not in dfmp2(*plain).stdout
+    assert dfmp2(*command, 60).exit_code == 5
+
+
+@pytest.mark.parametrize("options", [("--reference", "rohf"), ("--xc", "B2PLYP")])
+@pytest.mark.parametrize(
+    "command", [("gradient",), ("optimize",), ("run", "--properties"), ("plan", "--gradient")]
+)
+def test_references_without_gradients(
+    command: tuple[str, ...], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """They are refused before their SCF, which may take hours."""
+    oh = file_with(tmp_path, "oh.xyz", "2\ncharge=0 spin=1\nO 0 0 0\nH 0 0 1\n")
+    done = dfmp2(*command, oh, "--basis", "6-31g", *options)
+    assert done.exit_code == 2
+    assert "gradients and densities are not provided for" in done.stderr
