@@ -17,17 +17,16 @@ TILE = 32
 """Rows and columns of a square that is transposed at once: two of them fit in the L1 cache."""
 
 
-def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-untyped-def]
+def _square(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     """W of pairs of one spin, for one share of the pairs.
 
     Parameters
     ----------
-    t : ndarray, shape (nj, nvir, nvir), float64 or float32
+    t : ndarray, shape (nj, nvir, nvir), float64
         T[j,b,a], hartree.
-    energies : tuple of ndarray
-        e_i + e_j of each pair, shape (nj,), and e_vir, shape (nvir,). float64, hartree.
-    near : tuple of ndarray
-        `orbitals` and `pairs` of a `NearPairs`.
+    levels : tuple of ndarray
+        e_i + e_j of each pair, shape (nj,), and e_vir, shape (nvir,), float64, hartree; `orbitals`
+        and `pairs` of the `NearPairs`.
     numbers : tuple
         direct, exchange, straight, turned and kappa of a `PairWeights`, and the counts of the
         pairs, shape (nj,).
@@ -40,13 +39,12 @@ def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-unty
         Contributions of each pair to occ, shape (nj,), and of this share to the diagonal, shape
         (nvir,), and to the near elements, shape (npair,). Changed in place.
     """
-    e_ij, e_vir = energies
-    orbitals, pairs = near
+    e_ij, e_vir, orbitals, pairs = levels
     direct, exchange, straight, turned, kappa, counts = numbers
     part, nparts, i, j0, diagonal = share
     occ, vir, close = sums
     nvir, regular = t.shape[1], kappa < np.inf
-    image = np.empty((nvir, nvir), dtype=t.dtype)
+    image = np.empty((nvir, nvir))
     damped, slope, row_sums = np.empty(nvir), np.ones(nvir), np.empty(nvir)
     columns = np.empty((len(orbitals), nvir))
     for x in range(part, t.shape[0], nparts):
@@ -80,6 +78,13 @@ def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-unty
                     out[b] = p
                     row_sum += straight * (p * p + q * q) + 2.0 * turned * p * q
             row_sums[a] = count * row_sum
+            if diagonal:
+                turn = w[i, a, j]  # W_ji
+                for b in range(nvir):
+                    turn[b] = (exchange * line[b] - direct * mirror[b]) / (e_a + e_vir[b])
+                if regular:
+                    for b in range(nvir):
+                        turn[b] *= (1.0 - g_a * damped[b]) ** 2
         for a in range(nvir):
             vir[a] += row_sums[a]
             occ[x] += 0.5 * row_sums[a]  # both T_ab and T_ba are in it
@@ -105,41 +110,35 @@ def _square(t, energies, near, numbers, share, w, sums):  # type: ignore[no-unty
                     slope[c] *= ratio * ratio
             near_sum = 0.0
             for c in range(nvir):
-                p, q = np.float64(row[c]), np.float64(column[c])
-                u, v = np.float64(next_row[c]), np.float64(beside[c])
+                p, q = row[c], column[c]
+                u, v = next_row[c], beside[c]
                 near_sum += slope[c] * (straight * (p * u + q * v) + turned * (p * v + q * u))
             close[n] += count * near_sum
-        if diagonal:
-            for b in range(nvir):
-                for a in range(nvir):
-                    w[i, a, j, b] = w[j, b, i, a]
 
 
-def _opposite_spin(t, energies, near, numbers, share, w, sums):  # type: ignore[no-untyped-def]
+def _opposite_spin(t, levels, numbers, share, w, sums):  # type: ignore[no-untyped-def]
     """W of pairs of two spins, for one share of the pairs.
 
     Parameters
     ----------
-    t : ndarray, shape (nj, nvir_b, nvir_a), float64 or float32
+    t : ndarray, shape (nj, nvir_b, nvir_a), float64
         T[j,b,a], hartree.
-    energies : tuple of ndarray
-        e_i + e_j of each pair, e_a and e_b. float64, hartree.
-    near : tuple of ndarray
-        `orbitals` and `pairs` of the `NearPairs` of a, then those of b.
+    levels : tuple of ndarray
+        e_i + e_j of each pair, e_a and e_b, float64, hartree; `orbitals` and `pairs` of the
+        `NearPairs` of a, then those of b.
     numbers, share, w
         As of `amplitudes_square`.
     sums : tuple of ndarray
         As of `amplitudes_square`: occ, the diagonals of a and b, the near elements of a and b.
     """
-    e_ij, e_a, e_b = energies
-    orbitals_a, pairs_a, orbitals_b, pairs_b = near
+    e_ij, e_a, e_b, orbitals_a, pairs_a, orbitals_b, pairs_b = levels
     direct, _, straight, _, kappa, counts = numbers
     part, nparts, i, j0, _ = share
     occ, vir_a, vir_b, near_a, near_b = sums
     na, nb, regular = len(e_a), len(e_b), kappa < np.inf
     slope = np.ones(max(na, nb))
     damped_a, damped_b = np.ones(na), np.ones(nb)
-    columns = np.empty((len(orbitals_a), nb), dtype=w.dtype)
+    columns = np.empty((len(orbitals_a), nb))
     for x in range(part, t.shape[0], nparts):
         j, count = j0 + x, counts[x]
         if regular:  # each part of the gap is positive, so no exponential overflows
@@ -224,7 +223,7 @@ def _near_occupied(w, near, energies, own, share, sums):  # type: ignore[no-unty
     e_pairs, e_partners, e_a, e_b = energies
     straight, turned, kappa = own
     na, nb, regular = len(e_a), len(e_b), kappa < np.inf
-    mirror, slope = np.zeros((TILE, TILE), dtype=w.dtype), np.ones(TILE)
+    mirror, slope = np.zeros((TILE, TILE)), np.ones(TILE)
     damped_a, damped_b = np.ones(na), np.ones(nb)
     for x in range(share[0], len(e_partners), share[1]):
         for n in range(len(pairs)):

@@ -125,7 +125,7 @@ class AmplitudeBlock:
     Attributes
     ----------
     t : Tensor, shape (nj, nvir_b, nvir_a), hartree
-        T[j,b,a].
+        T[j,b,a]. W and all sums are float64.
     e_i : float
     e_j : ndarray, shape (nj,), float64, hartree
     e_a, e_b : ndarray, shapes (nvir_a,) and (nvir_b,), float64, hartree
@@ -219,7 +219,7 @@ def reduced(block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
     def there(x: Array) -> torch.Tensor:
         return torch.as_tensor(x).to(block.t.device)
 
-    own, t = block.weights, block.t.to(torch.float64)
+    own, t = block.weights, block.t
     e_a, e_b = there(block.e_a), there(block.e_b)
     e_ij = there(block.e_i + block.e_j)[:, None, None]
     f, q = _slopes(e_b[:, None] + e_a - e_ij, own.kappa)
@@ -298,7 +298,7 @@ def overlaps(near: NearOccupied, w: Tensor) -> Array:
     e_a, e_b, e_k = (torch.as_tensor(x).to(w.device) for x in energies)
     tile = w.transpose(1, 2) if near.of_j else w.permute(2, 0, 1, 3)  # of the pairs, first
     for n, (p, q) in enumerate(near.pairs.tolist()):
-        left, right = tile[p].to(torch.float64), tile[q].to(torch.float64)
+        left, right = tile[p], tile[q]
         z = own.straight * right + own.turned * right.mT if own.turned else own.straight * right
         gap = e_b[:, None] + e_a - (e_k + near.e_pairs[n])[:, None, None]
         found[n] = float((left * z * _slopes(gap, own.kappa)[1]).sum())

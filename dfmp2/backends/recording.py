@@ -200,9 +200,9 @@ class RecordingBackend:
         return self.current if hasattr(self.current, "amplitudes") else self._host
 
     def amplitudes(self, block: AmplitudeBlock, w: Tensor) -> AmplitudeSums:
-        """As `dfmp2.backends.torch.TorchBackend.amplitudes`; T comes from the current backend."""
+        """As `dfmp2.backends.torch.TorchBackend.amplitudes`, for T of the current backend."""
         own = self.elementwise
-        local = replace(block, t=moved(block.t, self.current, own))
+        local = replace(block, t=moved(block.t, self.current, own).double())
         start = time.perf_counter()
         sums: AmplitudeSums = own.amplitudes(local, w)
         # two products, the quotient, W, W Z, and four sums

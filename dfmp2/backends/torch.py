@@ -424,13 +424,13 @@ class TorchBackend:
             sums, e_ij = made[part], block.e_i + block.e_j
             near_a = (block.near_a.orbitals, block.near_a.pairs)
             if own.times == 2:  # a and b are the same orbitals
-                energies, into = (e_ij, block.e_a), (sums.occ, sums.vir_a, sums.near_a)
-                amplitudes_square(t, energies, near_a, numbers, where, tile, into)
+                into = (sums.occ, sums.vir_a, sums.near_a)
+                amplitudes_square(t, (e_ij, block.e_a, *near_a), numbers, where, tile, into)
                 return
-            near = (*near_a, block.near_b.orbitals, block.near_b.pairs)
+            near_b = (block.near_b.orbitals, block.near_b.pairs)
             both = (sums.occ, sums.vir_a, sums.vir_b, sums.near_a, sums.near_b)
-            virtual = (e_ij, block.e_a, block.e_b)
-            amplitudes_opposite_spin(t, virtual, near, numbers, where, tile, both)
+            levels = (e_ij, block.e_a, block.e_b, *near_a, *near_b)
+            amplitudes_opposite_spin(t, levels, numbers, where, tile, both)
 
         list(self._pool.map(share, range(workers)))
         return AmplitudeSums.total(made)

@@ -65,8 +65,8 @@ NEAR = 1e-4
 distance the difference of X, whose rounding error is about 1e-15, has an error of 1e-11."""
 
 NEAR_SINGLE = 5e-3, 2e-2
-"""The same for occupied and for virtual orbitals where W or the products are in float32. Summing
-elements of virtual orbitals is cheaper, and there are more of them."""
+"""The same for occupied and for virtual orbitals where products are in float32. Summing elements of
+virtual orbitals is cheaper, and there are more of them."""
 
 Indices = NDArray[np.intp]
 
@@ -79,14 +79,10 @@ class SpinDensities:
     ----------
     p_occ, p_vir : ndarray, shapes (nocc, nocc) and (nvir, nvir), float64
         dE/dF_ij and dE/dF_ab, symmetric: the blocks of the unrelaxed correlation density.
-    x_occ, x_vir : ndarray, shapes (nocc, nocc) and (nvir, nvir), float64, hartree
-        X_ij = sum_Pa gamma[i,P,a] B[j,P,a] and X_ab = sum_iP gamma[i,P,a] B[i,P,b].
     """
 
     p_occ: Array
     p_vir: Array
-    x_occ: Array
-    x_vir: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +143,8 @@ def pair_densities(
     weights : Weights
         The method.
     single : bool
-        T, W and both products with W are in float32, as they always are with NKI kernels. All sums
-        are in float64.
+        The operands of all products with B are float32, as they always are with NKI kernels. W and
+        all sums are float64.
 
     Returns
     -------
@@ -275,7 +271,7 @@ class _Pass:
         provenance = self._backend.provenance
         self._home = RecordingBackend(self._own, provenance) if on_nki else self._backend  # of B
         self._distances = NEAR_SINGLE if single or on_nki else (NEAR, NEAR)
-        self._dtype = np.float32 if single and not on_nki else np.float64  # of B, T and W
+        self._rounds = single and not on_nki  # operands of the products; NKI's are rounded anyway
         nocc = self._reference.nocc
         self.energies = np.zeros((2 + 2 * len(self._kappas), nocc, nocc))
         self._sums = [_Sums.of(spin, self._distances) for spin in self._reference.spins]
@@ -306,7 +302,7 @@ class _Pass:
     def _tile_memory(self, ni: int, nj: int) -> Tensor:
         """Memory for a tile W[j,b,i,a] of any spins."""
         nvir = max(spin.nvir for spin in self._reference.spins)
-        return self._own.asarray(np.empty(ni * nj * nvir * nvir, dtype=self._dtype))
+        return self._own.asarray(np.empty(ni * nj * nvir * nvir))
 
     def _rows(self, block: _Block, exact: bool = False) -> Tensor:
         """B of a block as [(i,a),P], where matrices are multiplied. `exact`: float64 by torch."""
@@ -314,8 +310,11 @@ class _Pass:
         rows = b.swapaxes(1, 2).reshape(b.shape[0] * b.shape[2], b.shape[1])
         if exact:
             return rows
-        single = rows.float() if self._dtype == np.float32 else rows
-        return moved(single, self._own, self._backend.current)
+        return self._operand(rows)
+
+    def _operand(self, x: Tensor) -> Tensor:
+        """A matrix of torch where matrices are multiplied, and in the precision of the products."""
+        return moved(x.float() if self._rounds else x, self._own, self._backend.current)
 
     def _case(self, i: _Block, j: _Block) -> PairCase:
         if len(self._reference.spins) == 1:
@@ -349,7 +348,7 @@ class _Pass:
         weights = PairWeights.of(self._weights, self._case(i, j))
         w = self._amplitudes(i, j, rows_i, rows_j, count=True)
         backend, factor = self._backend, 2 * weights.times
-        matrix = moved(w.view(w.shape[0] * w.shape[1], -1), self._own, backend.current)
+        matrix = self._operand(w.view(w.shape[0] * w.shape[1], -1))
         part = backend.gemm(matrix, rows_j, True)
         gamma.add(i.index, moved(part, backend.current, self._own), factor)
         if i is not j:
@@ -486,7 +485,7 @@ class _Pass:
             p_vir = sums.near_vir.symmetric(sums.vir, sums.vir_values)
             _complete(p_occ, x_occ, spin.e_occ, self._distances[0])
             _complete(p_vir, x_vir, spin.e_vir, self._distances[1])
-            found.append(SpinDensities(p_occ, p_vir, x_occ, x_vir))
+            found.append(SpinDensities(p_occ, p_vir))
         return tuple(found)
 
     def _rotations(self, number: int, held: HeldGamma) -> tuple[Array, Array]:

@@ -57,15 +57,22 @@ class ScratchRows:
     def read(self, row: int, out: Array, start: int = 0) -> None:
         """Read numbers of a row, from number `start` on, into contiguous memory."""
         with self._reported():
-            self._file.seek(row * self._bytes + BYTES_PER_DOUBLE * start)
-            if self._file.readinto(memoryview(out.data).cast("B")) != out.nbytes:
-                raise OSError("the temporary file is too short")
+            # Several threads read at once, so none of them moves the position of the file.
+            where, memory = row * self._bytes + BYTES_PER_DOUBLE * start, memoryview(out.data)
+            left = memory.cast("B")
+            while left:
+                count = os.preadv(self._file.fileno(), [left], where)
+                if not count:
+                    raise OSError("the temporary file is too short")
+                left, where = left[count:], where + count
 
     def write(self, row: int, values: Array) -> None:
         """Write the first numbers of a row from contiguous memory."""
         with self._reported():
-            self._file.seek(row * self._bytes)
-            self._file.write(memoryview(values.data).cast("B"))
+            left, where = memoryview(values.data).cast("B"), row * self._bytes
+            while left:
+                count = os.pwrite(self._file.fileno(), left, where)
+                left, where = left[count:], where + count
 
     def close(self) -> None:
         """Remove the file."""

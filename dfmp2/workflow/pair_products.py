@@ -16,6 +16,7 @@ from dfmp2.errors import BackendUnavailable
 from dfmp2.methods.pair_densities import PairDensities, keep_energies, pair_densities
 from dfmp2.precision.estimate import rounded_up
 from dfmp2.precision.gradient_error import gradient_error
+from dfmp2.precision.spot_check import expected_error
 from dfmp2.results.stages import PairArithmetic, Precision
 from dfmp2.results.variants import Weights
 from dfmp2.tensors.held import HeldB
@@ -63,8 +64,12 @@ class PairProducts:
             rough = self._on_device(work)
             found = pair_densities(b, problem, rough, weights, single=True)
             error = gradient_error(b, found, problem, work, weights)
-            text = f"estimated error of the gradient {rounded_up(error)} Eh/bohr"
-            if error <= accuracy:
+            of_energies = expected_error(problem.reference.electron_pairs)
+            text = (
+                f"estimated error of the gradient {rounded_up(error)} Eh/bohr, of energies "
+                f"{rounded_up(of_energies)} Eh"
+            )
+            if max(error, of_energies) <= accuracy:
                 by = "NKI" if on_nki else "fp32"
                 checkpoint.computing(arithmetic)
                 checkpoint.own_label = f"pair products {by}, all else fp64 ({text})"

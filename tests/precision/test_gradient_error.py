@@ -39,8 +39,13 @@ MORE: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:no RI-MP2 auxiliary set")  # of iodine
 @pytest.mark.parametrize(
-    "case", [*CASES.values(), *(pytest.param(one, marks=pytest.mark.slow) for one in MORE.values())]
+    "case",
+    [
+        *(pytest.param(case, id=name) for name, case in CASES.items()),
+        *(pytest.param(case, id=name, marks=pytest.mark.slow) for name, case in MORE.items()),
+    ],
 )
 def test_errors_are_below_their_estimate(case: Any) -> None:
     """Without it `auto` could print wrong digits of a gradient without a word."""
@@ -52,6 +57,11 @@ def test_errors_are_below_their_estimate(case: Any) -> None:
     assert label.startswith("pair products fp32")
     assert rough.result.settings["precision"] == "fp32"
     assert 0 < np.abs(rough.de - exact.de).max() < estimate(label)
+    off = max(
+        abs(rough.result.energies[name]["total"] - exact.result.energies[name]["total"])
+        for name in exact.result.energies
+    )
+    assert 0 < off < float(label.split("energies ")[1].split()[0])
 
 
 def test_a_stricter_accuracy_gives_float64() -> None:
