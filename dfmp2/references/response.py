@@ -112,7 +112,11 @@ class Response:
             return self
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # advice to install another package
-            return Response(plain.density_fit(auxbasis=df.make_auxbasis(self.mol)))
+            try:
+                auxbasis = df.make_auxbasis(self.mol)
+            except (LookupError, RuntimeError):  # there is no set for an element
+                return self
+            return Response(plain.density_fit(auxbasis=auxbasis))
 
     def coupling(self, sets: Sequence[Matrix], orbitals: Sequence[Matrix]) -> list[list[Matrix]]:
         """G[D] times orbitals by exact integrals, for several D at once.
