@@ -112,7 +112,8 @@ class _Stages:
         """
         s = self.sizes
         few = max(min(AT_ONCE, DERIVATIVES // (3 * BYTES_PER_DOUBLE * s.nao**2)), s.aux_shell)
-        each = few * (9 * s.nao**2 + 3 * s.nocc * s.nao + s.elements)
+        # Matrices of a function: 9 in use; a thread's allocator keeps as much again.
+        each = few * (18 * s.nao**2 + 3 * s.nocc * s.nao + s.elements)
         numbers = functions * s.elements + 4 * s.naux**2 + 4 * block * s.nvir * s.naux
         return BYTES_PER_DOUBLE * (numbers + self.threads * each)
 
