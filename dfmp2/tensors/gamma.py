@@ -22,7 +22,7 @@ class HeldGamma(Protocol):
     """gamma[i,P,a] = dE/dB[i,P,a] of all spins. Orbitals of beta follow those of alpha."""
 
     def add(self, index: NDArray[np.intp], rows: Tensor, factor: float) -> None:
-        """Add a multiple of [(i,a),P] to some orbitals of one spin."""
+        """Add a multiple of [(i,a),P] to some orbitals of one spin, in ascending order."""
 
     def some(self, index: NDArray[np.intp]) -> Array:
         """Some orbitals of one spin: shape (n, naux, nvir), float64, hartree^(1/2), on the host."""
@@ -55,7 +55,11 @@ class GammaInMemory:
     def add(self, index: NDArray[np.intp], rows: Tensor, factor: float) -> None:
         """Add a multiple of [(i,a),P] to some orbitals of one spin."""
         spin, first = _spin(self._sizes, index)
-        for i, part in zip(index - first, rows.view(len(index), -1, self._sizes.naux), strict=True):
+        own, parts = index - first, rows.view(len(index), -1, self._sizes.naux)
+        if own[-1] - own[0] == len(own) - 1:  # ascending: one operation for orbitals in a row
+            self._spins[spin][own[0] : own[-1] + 1].mT.add_(parts, alpha=factor)
+            return
+        for i, part in zip(own, parts, strict=True):
             self._spins[spin][i].mT.add_(part, alpha=factor)
 
     def some(self, index: NDArray[np.intp]) -> Array:
