@@ -79,14 +79,10 @@ class SpinDensities:
     ----------
     p_occ, p_vir : ndarray, shapes (nocc, nocc) and (nvir, nvir), float64
         dE/dF_ij and dE/dF_ab, symmetric: the blocks of the unrelaxed correlation density.
-    x_occ, x_vir : ndarray, shapes (nocc, nocc) and (nvir, nvir), float64, hartree
-        X_ij = sum_Pa gamma[i,P,a] B[j,P,a] and X_ab = sum_iP gamma[i,P,a] B[i,P,b].
     """
 
     p_occ: Array
     p_vir: Array
-    x_occ: Array
-    x_vir: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -489,7 +485,7 @@ class _Pass:
             p_vir = sums.near_vir.symmetric(sums.vir, sums.vir_values)
             _complete(p_occ, x_occ, spin.e_occ, self._distances[0])
             _complete(p_vir, x_vir, spin.e_vir, self._distances[1])
-            found.append(SpinDensities(p_occ, p_vir, x_occ, x_vir))
+            found.append(SpinDensities(p_occ, p_vir))
         return tuple(found)
 
     def _rotations(self, number: int, held: HeldGamma) -> tuple[Array, Array]:

@@ -33,11 +33,18 @@ class Response:
     ----------
     mf : pyscf.scf.hf.RHF or pyscf.scf.uhf.UHF
         Its integrals are used, and it is not changed.
+
+    Attributes
+    ----------
+    max_memory : float or None
+        MB above the present memory for exact or fitted integrals that the SCF does not hold any
+        more; beyond that they are computed again or kept in a file. None takes that of `mf`.
     """
 
     def __init__(self, mf: Any) -> None:
         self._mf = mf
         self._field: Any = None
+        self.max_memory: float | None = None
 
     @property
     def mol(self) -> Any:
@@ -80,13 +87,16 @@ class Response:
     def _plain(self) -> Any:
         """A mean field with exact integrals and the point charges of this one."""
         if self._field is None:
-            from pyscf import qmmm, scf
+            from pyscf import lib, qmmm, scf
 
             mf = self._mf
             field = (scf.uhf.UHF if isinstance(mf, scf.uhf.UHF) else scf.hf.RHF)(mf.mol)
             if self.charges is not None:
                 field = qmmm.itrf.qmmm_for_scf(field, self.charges)
             field.verbose, field.chkfile, field.max_memory = 0, None, mf.max_memory
+            if self.max_memory is not None:  # PySCF's value includes the present memory
+                allowed = lib.current_memory()[0] + self.max_memory
+                field.max_memory = min(field.max_memory, allowed)
             field._eri = getattr(mf, "_eri", None)
             self._field = field
         return self._field

@@ -243,6 +243,7 @@ def _response(prepared: Prepared) -> Response:
     response = prepared.solution.response
     if response is None:  # orbitals without a mean field, which no part of dfmp2 makes
         raise NotProvidedError("relaxed densities and gradients need the mean field of the SCF")
+    response.max_memory = prepared.settings.max_memory
     return response
 
 

@@ -276,6 +276,28 @@ def test_without_pairs_the_gradient_is_that_of_hartree_fock() -> None:
     assert found.e_tot == pytest.approx(mf.e_tot, abs=1e-12)
 
 
+def test_exact_integrals_are_made_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they are not in memory each response takes as long as a step of the SCF.
+
+    Fitted integrals solve the equations in between, and the solution is still that of exact ones.
+    """
+    case, made = water(), []
+    mf = case.mean_field(case.positions())
+    whole = compute_gradient(prepared(mf, **case.settings)).de
+    exact = scf.hf.RHF.get_jk
+
+    def counted(self: Any, mol: Any, dm: Any, **options: Any) -> Any:
+        made.append(len(dm))
+        return exact(self, mol, dm, **options)
+
+    monkeypatch.setattr(scf.hf.RHF, "get_jk", counted)
+    monkeypatch.setattr("dfmp2.references.response.SMALL", 0)
+    mf._eri = None
+    found = compute_gradient(prepared(mf, max_memory=100.0, **case.settings)).de
+    assert 2 < sum(made) <= 6
+    np.testing.assert_allclose(found, whole, rtol=0, atol=1e-9)
+
+
 def test_the_result_names_what_ran_on_the_host() -> None:
     """Without it a run with a GPU would claim that the whole gradient was computed there."""
     found = water().gradient()
