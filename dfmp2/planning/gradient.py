@@ -135,7 +135,7 @@ def _planned(plan: Plan, threads: int) -> GradientPlan | None:
             if stages.largest(block, least) > left:
                 continue
             each = stages.fit(block, 1) - stages.fit(block, 0)
-            functions = max(least, min(best, (left - stages.fit(block, 0)) // each))
+            functions = max(least, min(best, (left - stages.fit(block, 0)) // max(each, 1)))
             peak = (OVERHEAD + held + own + stages.largest(block, functions)) / BYTES_PER_MB
             rows = BYTES_PER_DOUBLE * sizes.nocc * sizes.nvir * sizes.naux / BYTES_PER_MB
             return GradientPlan(block, functions, own > 0, peak, 0.0 if own else rows)

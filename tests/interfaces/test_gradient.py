@@ -84,6 +84,18 @@ def test_gradient_gives_the_energies_and_the_other_way_round() -> None:
     assert gradient.grad() is gradient.de
 
 
+@pytest.mark.parametrize("basis", ["sto-3g", "6-31g"])
+def test_without_correlation_it_is_the_gradient_of_the_scf(basis: str) -> None:
+    """One electron, or no virtual orbital: there are no pairs, and no blocks of them to plan."""
+    spin = 0 if basis == "sto-3g" else 1
+    atoms = "He 0 0 0; He 0 0 1.2" if basis == "sto-3g" else "H 0 0 0; H 0 0 1.1"
+    mol = molecule(atoms, basis, charge=spin, spin=spin)
+    mf = (scf.UHF if spin else scf.RHF)(mol).run(conv_tol=1e-12)
+    mp = DFMP2(mf)
+    assert mp.nuc_grad_method().kernel() == pytest.approx(mf.Gradients().kernel(), abs=1e-9)
+    assert mp.e_corr == 0.0
+
+
 def test_atoms_can_be_chosen() -> None:
     gradient = mp2().nuc_grad_method()
     whole = gradient.kernel()
