@@ -358,7 +358,7 @@ def remarks_on(deviation: str, solution: ScfSolution) -> tuple[str, ...]:
     others = "X2C, a solvent or a field that the file does not record, " if source else ""
     text = (
         f"{source}orbitals, orbital energies and total energy deviate from a converged solution: "
-        f"{deviation}. The MP2 energy has an error of this kind. Probable causes: a loosely "
+        f"{deviation}. The MP2 energy can be wrong by a similar amount. Probable causes: a loosely "
         f"converged SCF, orbitals of a density-fitted SCF read as those of an exact one, {others}"
         "numbers changed by hand"
     )

@@ -457,6 +457,7 @@ def test_chkfile_of_a_fitted_scf(own_folder: None) -> None:
     done = command("run", _chkfile(Path("water.chk"), fitted()), "--no-checkpoint")
     assert done.exit_code == 0, done.stderr
     assert fact(done.stdout, "reference check") == FULL
+    assert "orbitals of a density-fitted SCF read as" in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["exchanged", "energies", "e_tot", "moved", "x2c"])
