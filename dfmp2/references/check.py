@@ -13,6 +13,7 @@ own: MP2 uses the integrals of the molecule, so an SCF with other integrals is n
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfmp2.errors import InputError
+from dfmp2.errors import DFMP2Warning, InputError
 from dfmp2.references.hamiltonian import SGX
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.settings import CHECKS
 
 __all__ = [
+    "ADVICE",
     "CHEAP",
     "FULL",
     "OFF",
@@ -33,6 +35,7 @@ __all__ = [
     "WITHOUT_FOCK",
     "checked",
     "fock_faults",
+    "remarks_on",
     "require_finite",
     "require_orthonormal",
     "require_rohf",
@@ -44,8 +47,19 @@ ORTHONORMAL = 1e-6
 bohr exceeds this."""
 
 SUM_RULE = 1e-4
-"""Hartree. A loosely converged SCF (conv_tol 1e-6) stays below this. A larger difference is decided
-by the Fock matrix."""
+"""Hartree. Largest difference of the total energy with the integrals of the SCF itself."""
+
+DECIDED = 3e-5
+"""Hartree. A larger difference of the sum rule is decided by the Fock matrix. An SCF with PySCF's
+default convergence mostly reaches 4e-6."""
+
+CONVERGED = 5e-5
+"""Hartree. A larger element of C^T F C - diag(e) is reported. SCFs with PySCF's default convergence
+reach 1.3e-5, and one with conv_tol 1e-5 4.3e-5."""
+
+SAME_TOTAL = 1e-6
+"""Hartree. A larger difference of the total energy is reported. A converged SCF of PySCF has the
+energy of its own orbitals to rounding."""
 
 FOCK = 5e-3
 """Hartree. Largest element of C^T F C - diag(e). Density fitting and seminumerical exchange change
@@ -86,10 +100,13 @@ class FockFaults:
         Largest element between an occupied and a virtual orbital.
     text : str
         Describes the largest fault. Empty if there is none.
+    deviation : str
+        Describes what is no fault, but larger than in a converged SCF. Empty if there is none.
     """
 
     gradient: float
     text: str
+    deviation: str = ""
 
 
 def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
@@ -118,21 +135,30 @@ def checked(solution: ScfSolution, mf: Any, how: str) -> ScfSolution:
         return replace(solution, check=ReferenceCheck(OFF))
     require_orthonormal(solution)
     if solution.kind == "ROHF":
-        require_rohf(solution, mf)
-        return replace(solution, check=ReferenceCheck(FULL))
+        return replace(solution, check=ReferenceCheck(FULL, remarks=require_rohf(solution, mf)))
     kohn_sham = solution.kind.endswith("KS")
-    if how == "auto" and not kohn_sham:
+    if how == "auto" and not kohn_sham and _has_run(mf):
         one_electron, difference = _sum_rule(solution, mf)
-        own = _held_potential(solution, mf)
-        limit = _limit(solution)
-        fits = own is None or np.abs(_residual(solution, one_electron + own)).max() <= limit
-        if abs(difference) <= SUM_RULE and fits:
+        if (own := _held_potential(solution, mf)) is not None:
+            residual = _residual(solution, one_electron + own)
+            diagonal = np.diagonal(residual, axis1=-2, axis2=-1)
+            difference += float((solution.mo_occ * diagonal).sum()) / 2  # exact energy now
+            fits = np.abs(residual).max() <= CONVERGED and abs(difference) <= SAME_TOTAL
+        else:
+            fits = abs(difference) <= DECIDED
+        if fits:
             exact = partial(require_solution, solution, mf)
             return replace(solution, check=ReferenceCheck(CHEAP, one_electron, exact))
-    elif how == "auto" and solution.mo_coeff.shape[-2] > HELD:
+    elif how == "auto" and kohn_sham and solution.mo_coeff.shape[-2] > HELD:
         return replace(solution, check=ReferenceCheck(KOHN_SHAM))
-    require_solution(solution, mf)
-    return replace(solution, check=ReferenceCheck(FULL))
+    remarks = require_solution(solution, mf)
+    return replace(solution, check=ReferenceCheck(FULL, remarks=remarks))
+
+
+def _has_run(mf: Any) -> bool:
+    """Whether the orbitals are those of its own SCF, and not from a file. PySCF notes the parts of
+    the energy then."""
+    return bool(mf.scf_summary)
 
 
 def _limit(solution: ScfSolution) -> float:
@@ -238,10 +264,15 @@ def _sum_rule(solution: ScfSolution, mf: Any) -> tuple[NDArray[np.float64], floa
     return hcore, energy - solution.e_tot
 
 
-def require_rohf(solution: ScfSolution, mf: Any) -> None:
+def require_rohf(solution: ScfSolution, mf: Any) -> tuple[str, ...]:
     """Refuse orbitals of an ROHF that its Fock matrices couple, or with another total energy.
 
     The orbital energies are those of the Fock matrices and cannot be wrong.
+
+    Returns
+    -------
+    tuple of str
+        As of `require_solution`.
 
     Raises
     ------
@@ -274,9 +305,10 @@ def require_rohf(solution: ScfSolution, mf: Any) -> None:
             f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have "
             f"{solution.e_tot + difference:.6f} Eh; {ADVICE}"
         )
+    return remarks_on(_deviation(solution, worst, solution.e_tot + difference), solution)
 
 
-def require_solution(solution: ScfSolution, mf: Any) -> None:
+def require_solution(solution: ScfSolution, mf: Any) -> tuple[str, ...]:
     """Compare with the Fock matrix and the energy of these orbitals.
 
     Parameters
@@ -285,18 +317,63 @@ def require_solution(solution: ScfSolution, mf: Any) -> None:
     mf : pyscf.scf.hf.RHF
         Its one-electron Hamiltonian and solvent are used.
 
+    Returns
+    -------
+    tuple of str
+        A deviation that is too small to be refused, which was also a warning.
+
     Raises
     ------
     InputError
         If an element of C^T F C - diag(e) is too large, or the energy differs.
     """
-    faults = fock_faults(solution, mf, same_integrals=SGX not in solution.hamiltonian)
+    sgx = SGX in solution.hamiltonian  # which deviates as a fitted SCF does
+    faults = fock_faults(solution, mf, same_integrals=not sgx and _has_run(mf))
     if faults.text:
         method = "Kohn-Sham" if solution.kind.endswith("KS") else "Hartree-Fock"
         raise InputError(
             f"orbitals, orbital energies and total energy do not belong to one {method} "
             f"solution of this molecule: {faults.text}; {ADVICE}"
         )
+    return () if sgx else remarks_on(faults.deviation, solution)
+
+
+def remarks_on(deviation: str, solution: ScfSolution) -> tuple[str, ...]:
+    """Warn about a deviation that is too small to be refused.
+
+    Parameters
+    ----------
+    deviation : str
+        As of `FockFaults`. Nothing is done if it is empty.
+    solution : ScfSolution
+
+    Returns
+    -------
+    tuple of str
+        The warning, for the result.
+    """
+    if not deviation:
+        return ()
+    source = f"{solution.read_from}: " if solution.read_from else ""
+    others = "X2C, a solvent or a field that the file does not record, " if source else ""
+    text = (
+        f"{source}orbitals, orbital energies and total energy deviate from a converged solution: "
+        f"{deviation}. The MP2 energy can be wrong by a similar amount. Probable causes: a loosely "
+        f"converged SCF, orbitals of a density-fitted SCF read as those of an exact one, {others}"
+        "numbers changed by hand"
+    )
+    warnings.warn(text, DFMP2Warning, stacklevel=3)
+    return (text,)
+
+
+def _deviation(solution: ScfSolution, worst: float, total: float) -> str:
+    """What is larger than in a converged SCF, as of `FockFaults`."""
+    found = []
+    if worst > CONVERGED:
+        found.append(f"largest element of C^T F C - diag(e) {worst:.1e} Eh")
+    if abs(total - solution.e_tot) > SAME_TOTAL:
+        found.append(f"e_tot {solution.e_tot:.8f} Eh, but {total:.8f} Eh from the orbitals")
+    return "; ".join(found)
 
 
 def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) -> FockFaults:
@@ -319,7 +396,7 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
         residual[~(filled[..., :, None] | filled[..., None, :])] = 0.0
     size = np.abs(residual)
     worst = float(size.max(initial=0.0))
-    text = ""
+    text = deviation = ""
     if not worst <= (_limit(solution) if same_integrals else FOCK):
         *spin, p, q = (int(x) for x in np.unravel_index(int(np.nanargmax(size)), size.shape))
         p, q = sorted((p, q))
@@ -335,8 +412,9 @@ def fock_faults(solution: ScfSolution, mf: Any, same_integrals: bool = False) ->
         limit = SUM_RULE if same_integrals else ENERGY + ENERGY_PER_ATOM * solution.mol.natm
         if not abs(total - solution.e_tot) <= limit:
             text = f"e_tot is {solution.e_tot:.6f} Eh, but these orbitals have {total:.6f} Eh"
+        deviation = _deviation(solution, worst, total)
     between = (occ > 0)[..., :, None] & (occ == 0)[..., None, :]
-    return FockFaults(float(size[between].max(initial=0.0)), text)
+    return FockFaults(float(size[between].max(initial=0.0)), text, deviation)
 
 
 def _potential(solution: ScfSolution, mf: Any, density: NDArray[np.float64]) -> Any:

@@ -6,7 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dfmp2.errors import InputError, NotConvergedError
-from dfmp2.references.check import FULL, fock_faults, require_orthonormal, require_rohf
+from dfmp2.references.check import (
+    FULL,
+    fock_faults,
+    remarks_on,
+    require_orthonormal,
+    require_rohf,
+)
 from dfmp2.references.chkfile_form import read_form
 from dfmp2.references.mean_field import read_mean_field
 from dfmp2.references.solution import ReferenceCheck, ScfSolution
@@ -71,8 +77,7 @@ def load_chkfile(path: str, settings: Settings) -> ScfSolution:
     if settings.check_reference != "off":
         require_orthonormal(solution)
         if solution.kind == "ROHF":
-            require_rohf(solution, mf)
-            return replace(solution, check=ReferenceCheck(FULL))
+            return replace(solution, check=ReferenceCheck(FULL, remarks=require_rohf(solution, mf)))
         faults = fock_faults(solution, mf)
         if not faults.gradient <= CHKFILE_GRADIENT:
             raise NotConvergedError(
@@ -86,5 +91,6 @@ def load_chkfile(path: str, settings: Settings) -> ScfSolution:
                 f"Hartree-Fock solution of the plain Hamiltonian in the file: {faults.text}. "
                 + MF_ONLY
             )
-        solution = replace(solution, check=ReferenceCheck(FULL))
+        remarks = remarks_on(faults.deviation, solution)
+        solution = replace(solution, check=ReferenceCheck(FULL, remarks=remarks))
     return solution

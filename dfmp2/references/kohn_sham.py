@@ -86,6 +86,12 @@ def require_functional(mf: Any, hybrid: DoubleHybrid) -> None:
             f"{wanted}, mf.disp = None and mf.nlc = '', and run it again"
         )
     if not _same_functional(mf, hybrid.scf_xc):
+        if mf.xc == hybrid.scf_xc:
+            raise InputError(
+                f"xc {hybrid.name}: mf.xc has the right name {mf.xc!r}, but mf._numint defines "
+                "another functional under it (libxc.define_xc, mf.define_xc_); make a new mean "
+                "field without it, and run it again"
+            )
         raise InputError(
             f"xc {hybrid.name}: its orbitals are those of another functional than mf.xc = "
             f"{mf.xc!r}; set {wanted} and run mf.kernel() again"

@@ -230,12 +230,6 @@ def _check_orbitals(
             f"mo_coeff has shape {coeff.shape}, but the molecule has {mf.mol.nao_nr()} atomic "
             f"orbitals and mo_occ {occ.shape[-1]} entries"
         )
-    if (electrons := float(np.sum(occ))) != mf.mol.nelectron:
-        raise InputError(
-            f"mo_occ holds {electrons:g} electrons, but the molecule has {mf.mol.nelectron} "
-            f"(charge {mf.mol.charge:+d}): it was changed after the SCF, or the orbitals are those "
-            "of another one; run the SCF again"
-        )
     allowed = {"R": (0, 2), "U": (0, 1)}[kind[0]] if kind != "ROHF" else (0, 1, 2)
     if not np.isin(occ, allowed).all():
         distance = np.abs(occ.ravel()[:, None] - np.array(allowed)).min(axis=1)
@@ -244,6 +238,12 @@ def _check_orbitals(
         raise UnsupportedReferenceError(
             f"occupations {odd} are not among {allowed}; switch smearing off, or use an "
             "open-shell or multireference method"
+        )
+    if (electrons := float(np.sum(occ))) != mf.mol.nelectron:
+        raise InputError(
+            f"mo_occ holds {electrons:g} electrons, but the molecule has {mf.mol.nelectron} "
+            f"(charge {mf.mol.charge:+d}): it was changed after the SCF, or the orbitals are those "
+            "of another one; run the SCF again"
         )
 
 
@@ -255,9 +255,16 @@ def _rebuilt(mf: Any, coeff: NDArray[Any], occ: NDArray[Any]) -> tuple[NDArray[n
     coupling = np.abs(fock - energy[..., None] * np.eye(fock.shape[-1]))
     worst = float(coupling.max(initial=0.0))
     if worst > NOT_CANONICAL:
-        *_, p, q = np.unravel_index(coupling.argmax(), fock.shape)
+        *spin, p, q = (int(x) for x in np.unravel_index(coupling.argmax(), fock.shape))
+        mixes = (occ[(*spin, p)] > 0) != (occ[(*spin, q)] > 0)  # canonicalize does not remove it
         raise InputError(
             f"mo_coeff is not canonical: the Fock matrix couples orbitals {p} and {q} by "
-            f"{worst:.2g} Eh; use canonical orbitals (mf.canonicalize)"
+            f"{worst:.2g} Eh; "
+            + (
+                "one of them is occupied, so they are not those of a converged SCF: converge it "
+                "further (a smaller conv_tol)"
+                if mixes
+                else "use canonical orbitals (mf.canonicalize)"
+            )
         )
     return energy, float(mf.energy_tot(dm=density, vhf=potential))

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from dfmp2 import defaults
-from dfmp2.errors import InputError, NotConvergedError, UnsupportedReferenceError
-from dfmp2.references.check import FULL, require_orthonormal
+from dfmp2.errors import DFMP2Warning, InputError, NotConvergedError, UnsupportedReferenceError
+from dfmp2.references.check import (
+    ADVICE,
+    FULL,
+    require_orthonormal,
+    require_rohf,
+    require_solution,
+)
 from dfmp2.references.converge import Report, converge
 from dfmp2.references.double_hybrids import double_hybrid_of
 from dfmp2.references.kohn_sham import KINDS, grid_of, new_kohn_sham, with_functional
@@ -19,7 +28,7 @@ from dfmp2.references.solution import ReferenceCheck, ScfSolution
 from dfmp2.references.stability import with_stability
 from dfmp2.settings import REFERENCES, Settings
 
-__all__ = ["new_scf", "run_scf", "scf_kind", "stored_solution"]
+__all__ = ["checked_again", "new_scf", "run_scf", "scf_kind", "stored_solution"]
 
 
 def run_scf(
@@ -90,12 +99,72 @@ def run_scf(
         require_orthonormal(solution)  # energies and e_tot are those of its last Fock matrix
         solution = replace(solution, check=ReferenceCheck(FULL))
     else:
-        solution = read_mean_field(mf, allow_ks=how is None, check=settings.check_reference)
+        with _no_solution():
+            solution = read_mean_field(mf, allow_ks=how is None, check=settings.check_reference)
+        if (exact := solution.check.exact) is not None:
+            solution.check.exact = _no_solution()(exact)
     if how is not None:
         solution = replace(solution, how=how, notes=how.notes)
     if hybrid is not None:
         solution = with_functional(solution, mf, hybrid)
     return with_stability(solution, mf) if settings.check_stability else solution
+
+
+@contextmanager
+def _no_solution() -> Iterator[None]:
+    """A failed check of dfmp2's own SCF is no fault of an input."""
+    try:
+        yield
+    except UnsupportedReferenceError:
+        raise
+    except InputError as error:
+        raise NotConvergedError(
+            "the SCF of PySCF stopped as converged, but it did not reach a solution: "
+            f"{str(error).removesuffix(f'; {ADVICE}')}; look at the geometry (atoms far apart?), "
+            "or converge it in PySCF and pass its chkfile"
+        ) from error
+
+
+def checked_again(solution: ScfSolution, settings: Settings) -> ScfSolution:
+    """Make the checks that were asked for with orbitals that a run file holds.
+
+    Parameters
+    ----------
+    solution : ScfSolution
+        As of `stored_solution`.
+    settings : Settings
+        Read: `check_reference`, `check_stability`, and those of the SCF.
+
+    Raises
+    ------
+    InputError
+        As `dfmp2.references.check.require_solution`.
+    NotConvergedError
+        If the analysis of the stability fails.
+    """
+    hybrid, full = double_hybrid_of(settings), settings.check_reference == "full"
+    mf = new_scf(solution.mol, settings)
+    mf.mo_coeff, mf.mo_occ, mf.mo_energy = solution.mo_coeff, solution.mo_occ, solution.mo_energy
+    mf.e_tot, mf.converged = solution.e_tot, True
+    missing = []
+    if full and hybrid is not None and hybrid.orbitals:
+        missing.append("check_reference full")  # its e_tot is that of another functional
+    elif full:
+        require_orthonormal(solution)
+        check = require_rohf if solution.kind == "ROHF" else require_solution
+        solution = replace(solution, check=ReferenceCheck(FULL, remarks=check(solution, mf)))
+    if settings.check_stability and solution.kind == "ROHF":
+        missing.append("check_stability")  # the orbitals in the file are semicanonical
+    elif settings.check_stability:
+        solution = with_stability(solution, mf)
+    for name in missing:
+        text = (
+            f"{name} was not made: the run file does not hold all that it needs for this "
+            "reference; start again with --restart"
+        )
+        warnings.warn(text, DFMP2Warning, stacklevel=2)
+        solution = replace(solution, notes=(*solution.notes, text))
+    return solution
 
 
 def stored_solution(mol: Any, settings: Settings, orbitals: dict[str, Any]) -> ScfSolution:

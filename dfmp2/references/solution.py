@@ -30,12 +30,15 @@ class ReferenceCheck:
         One-electron part of the Fock matrix, with the potential of a solvent. None if the Fock
         matrix needs no further check.
     exact : callable or None
-        Checks the whole Fock matrix. It raises an InputError.
+        Checks the whole Fock matrix, and returns its remarks. It raises an InputError.
+    remarks : tuple of str
+        Deviations that are not refused. Each was also a warning.
     """
 
     made: str
     one_electron: NDArray[np.float64] | None = None
-    exact: Callable[[], None] | None = None
+    exact: Callable[[], tuple[str, ...]] | None = None
+    remarks: tuple[str, ...] = ()
 
     def finish(self, made: str) -> None:
         """Nothing is left to check; releases what the check held."""

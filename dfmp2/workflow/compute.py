@@ -38,7 +38,7 @@ from dfmp2.workflow.continuation import finished_result
 from dfmp2.workflow.labels import Outcome, nothing_to_correlate, result_of
 from dfmp2.workflow.peak_memory import PeakMeter
 from dfmp2.workflow.prepare import Prepared, choose_libraries
-from dfmp2.workflow.reference_check import finish_check, recall_check, remarks
+from dfmp2.workflow.reference_check import finish_check, recall_check, remarks, with_checks
 
 __all__ = ["Pass", "compute"]
 
@@ -97,7 +97,7 @@ def compute(
         if file is not None and over_pairs is None:
             stored = finished_result(prepared, file, checkpoint, resuming)
             if stored is not None:
-                return stored
+                return with_checks(stored, prepared.solution)
         backend = prepared.choice.selection.backend
         backend.warm_up(pair_cases(reference), prepared.choice.dtypes)
         if not reference.empty:
@@ -121,6 +121,7 @@ def compute(
             outcome = _empty(prepared)
         if prepared.solution.check.made == OFF:
             notes.append(UNCHECKED)
+        notes += prepared.solution.check.remarks
         notes += outcome.notes
         notes += remarks(reference, float(outcome.energies[:2].sum()))
         memory = {"forecast": plan.peak, "max_memory": plan.max_memory}

@@ -18,7 +18,7 @@ from dfmp2.planning.plan import Plan
 from dfmp2.references.converge import Report
 from dfmp2.references.hamiltonian import REPEATABLE, of_molecule
 from dfmp2.references.kohn_sham import KINDS
-from dfmp2.references.scf import run_scf, scf_kind, stored_solution
+from dfmp2.references.scf import checked_again, run_scf, scf_kind, stored_solution
 from dfmp2.references.solution import ScfSolution
 from dfmp2.references.stability import with_stability
 from dfmp2.results.result import Result
@@ -290,6 +290,8 @@ def finish_job(
                 solution = replace(
                     solution, hamiltonian=given.hamiltonian, check=given.check, notes=given.notes
                 )
+            else:
+                solution = checked_again(solution, job.settings)
         else:
             solution = job.converge(iterations)
             if solution.nmo != file.shape.nmo:  # linearly dependent functions were dropped

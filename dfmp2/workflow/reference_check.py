@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 from dfmp2.errors import DFMP2Warning
 from dfmp2.integrals.fock_probe import SHARP, FockProbe
-from dfmp2.references.check import CHEAP, FULL
+from dfmp2.references.check import CHEAP, FULL, UNCHECKED
 from dfmp2.references.reference import Reference
-from dfmp2.references.solution import ReferenceCheck
+from dfmp2.references.solution import ReferenceCheck, ScfSolution
+from dfmp2.results.result import Result
 from dfmp2.runfile.file import RunFile
 
-__all__ = ["KEY", "finish_check", "recall_check", "remarks"]
+__all__ = ["KEY", "finish_check", "recall_check", "remarks", "with_checks"]
 
 SMALL_GAP = 0.1
 """Hartree. Below it MP2 is doubtful; molecules near their equilibrium have 0.3 and more."""
@@ -21,6 +23,9 @@ LARGE_CORRELATION = 0.1
 
 KEY = "reference_check"
 """Of the state of a run file."""
+
+REMARKS = "reference_remarks"
+"""The same; absent if there are none."""
 
 
 def remarks(reference: Reference, e_corr: float) -> list[str]:
@@ -60,8 +65,19 @@ def remarks(reference: Reference, e_corr: float) -> list[str]:
 
 def recall_check(check: ReferenceCheck, file: RunFile | None) -> None:
     """Take over the check of these orbitals that an earlier session finished."""
-    if file is not None and KEY in file.state:
+    if file is not None and KEY in file.state and check.made != FULL:
         check.finish(file.state[KEY])
+        check.remarks = check.remarks or tuple(file.state.get(REMARKS, ()))
+
+
+def with_checks(result: Result, solution: ScfSolution) -> Result:
+    """The result of a run file, with the checks that were made of its orbitals now."""
+    notes, labels = list(result.notes), dict(result.labels)
+    if solution.check.made == FULL:
+        labels["reference_check"] = FULL
+        notes = [note for note in notes if note != UNCHECKED]
+    notes += [note for note in (*solution.notes, *solution.check.remarks) if note not in notes]
+    return replace(result, labels=labels, notes=tuple(notes))
 
 
 def finish_check(check: ReferenceCheck, probe: FockProbe | None, file: RunFile | None) -> None:
@@ -83,9 +99,11 @@ def finish_check(check: ReferenceCheck, probe: FockProbe | None, file: RunFile |
     if probe is not None and check.exact is not None:
         made = CHEAP
         if not (probe.complete and probe.worst() <= SHARP):
-            check.exact()
+            check.remarks = check.exact()
             made = FULL
         check.finish(made)
     if file is not None and KEY not in file.state and check.made in (CHEAP, FULL):
         file.state[KEY] = check.made
+        if check.remarks:
+            file.state[REMARKS] = list(check.remarks)
         file.save()

@@ -457,6 +457,7 @@ def test_chkfile_of_a_fitted_scf(own_folder: None) -> None:
     done = command("run", _chkfile(Path("water.chk"), fitted()), "--no-checkpoint")
     assert done.exit_code == 0, done.stderr
     assert fact(done.stdout, "reference check") == FULL
+    assert "orbitals of a density-fitted SCF read as" in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["exchanged", "energies", "e_tot", "moved", "x2c"])
@@ -556,3 +557,97 @@ def test_a_run_without_the_check_does_not_vouch_for_later_ones(tmp_path: Path) -
     DFMP2(mf).set(checkpoint=tmp_path / "right.h5").run()
     with RunFile(str(tmp_path / "right.h5"), writable=False) as file:
         assert file.state[KEY] == CHEAP
+
+
+# Deviations that are too small to be refused
+
+
+def _shifted(first: int, by: float) -> Callable[[Any], None]:
+    def change(mf: Any) -> None:
+        mf.mo_energy[first:] += by
+
+    return change
+
+
+def _other_total(mf: Any) -> None:
+    mf.e_tot += 3e-5
+
+
+def _unfinished() -> Any:
+    mf = hydrogen_fluoride().set(verbose=0, max_cycle=5, conv_check=False).run()
+    mf.converged = True
+    return mf
+
+
+def _loose_rohf() -> Any:
+    """The orbitals of a doubly and a singly occupied level, mixed a little."""
+    from pyscf import scf
+
+    mf = scf.ROHF(molecule("O 0 0 0; H 0 0.1 0.97", spin=1)).set(verbose=0, chkfile=None).run()
+    turn = np.array([[np.cos(4e-4), np.sin(4e-4)], [-np.sin(4e-4), np.cos(4e-4)]])
+    mf.mo_coeff = np.array(mf.mo_coeff)
+    mf.mo_coeff[:, [2, 4]] = mf.mo_coeff[:, [2, 4]] @ turn
+    return mf
+
+
+@pytest.mark.parametrize("how", ["auto", "full"])
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (_own(_shifted(5, 3e-4)), r"largest element of C\^T F C - diag\(e\) 3\.0e-04 Eh"),
+        (_own(_other_total), r"e_tot -76\.\d{8} Eh, but -76\.\d{8} Eh from the orbitals"),
+        (_unfinished, "largest element of"),
+        (_loose_rohf, "largest element of"),
+    ],
+    ids=["virtual energies", "total energy", "unfinished", "ROHF"],
+)
+def test_small_deviations_are_reported(make: Callable[[], Any], named: str, how: str) -> None:
+    """They changed the energy by 1e-6 to 1e-4 Eh without a word."""
+    with pytest.warns(DFMP2Warning, match=named) as caught:
+        mp = DFMP2(make()).run(check_reference=how)
+    assert len(caught) == 1
+    assert str(caught[0].message) in mp.result.notes
+
+
+def test_orbitals_of_a_file_in_a_plain_mean_field(tmp_path: Path) -> None:
+    """PySCF's file does not say that the SCF was fitted, so the result said exact integrals."""
+    from pyscf import scf
+    from pyscf.scf import chkfile
+
+    path = _chkfile(tmp_path / "water.chk", fitted())
+    mf = scf.RHF(fitted().mol).set(verbose=0, chkfile=None)
+    mf.__dict__.update(chkfile.load(str(path), "scf"))
+    mf.converged = True
+    with pytest.warns(DFMP2Warning, match="orbitals of a density-fitted SCF read as"):
+        assert DFMP2(mf).run().result.labels["reference_check"] == FULL
+
+
+@pytest.mark.parametrize("by", [0.002, -0.002])
+def test_common_shift_of_virtual_energies_in_larger_molecules(
+    by: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The random vectors did not see 4e-3 Eh, which changes the energy by 2.6e-3 Eh."""
+    monkeypatch.setattr(check, "HELD", 0)
+    with pytest.raises(InputError, match="do not belong to one Hartree-Fock solution"):
+        DFMP2(_own(_shifted(5, by))()).run()
+
+
+def test_checks_of_a_finished_run_file(own_folder: None) -> None:
+    """They were asked for, not made, and nothing said so."""
+    Path("c2.xyz").write_text("2\n\nC 0 0 0\nC 0 0 1.24\n")
+    run = ("run", "c2.xyz", "--basis", "sto-3g", "--checkpoint", "c2.h5")
+    assert "reference check" not in command(*run).stdout
+    done = command(*run, "--check-stability", "--check-reference", "full")
+    assert done.exit_code == 0, done.stderr
+    assert "unstable" in done.stderr
+    assert "unstable" in done.stdout
+    assert fact(done.stdout, "reference check") == FULL
+
+
+def test_own_scf_without_a_solution_is_not_converged(own_folder: None) -> None:
+    """It was called a fault of the input, with the advice to switch the check off."""
+    Path("h2.xyz").write_text("2\n\nH 0 0 0\nH 0 0 50\n")
+    done = command("run", "h2.xyz", "--basis", "sto-3g", "--no-checkpoint")
+    assert done.exit_code == 4
+    assert "did not reach a solution: " in done.stderr
+    assert "check_reference" not in done.stderr
