@@ -13,7 +13,6 @@ from dfmp2.molecules.comment import read_comment, whole_number
 from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Geometry, Stated
 from dfmp2.molecules.plain import element_of
-from dfmp2.molecules.surroundings import find_surroundings
 
 __all__ = ["is_molecule", "parse_qcschema"]
 
@@ -242,17 +241,27 @@ def _stated_elsewhere(
             kind = re.fullmatch("(?:molecular|total)?_?(charge|multiplicity)", key.lower())
             if kind and value not in (None, charge if kind[1] == "charge" else multiplicity):
                 found.append(f"{key!r} = {str(value)[:40]} in extras is not read")
+        identifiers = part.get("identifiers")
+        formula = identifiers.get("molecular_formula") if isinstance(identifiers, dict) else None
+        if not charge and isinstance(formula, str) and re.search(r"[+-][0-9]*$", formula.strip()):
+            found.append(f"the charge of the molecular_formula {formula[:40]!r} is not read")
         for key in ("comment", "name"):
             text = str(part.get(key) or "")
-            isolated = refuse_periodic(text, key)
+            refuse_periodic(text, key)
             try:
                 stated = read_comment(text, key, key)
             except InputError:
                 continue  # free text
-            found += find_surroundings(text, isolated)[1]
+            found += [remark for remark in stated.remarks if not _is_answered(remark, molecule)]
             if stated.charge not in (None, charge) or stated.spin not in (None, multiplicity - 1):
                 found.append(f"{key} {text[:40]!r} is not read; write molecular_charge")
     return tuple(found)
+
+
+def _is_answered(remark: str, molecule: dict[str, Any]) -> bool:
+    """Whether the remark is on a charge or a spin, and the molecule states its own."""
+    names = {"charge": "molecular_charge", "spin": "molecular_multiplicity"}
+    return any(f"--{name}" in remark and molecule.get(key) for name, key in names.items())
 
 
 def _model(data: dict[str, Any], source: str) -> tuple[str | None, tuple[str, ...]]:
