@@ -221,9 +221,11 @@ def _unread_keys(
         if not like or _ANALYSIS.search(name):
             unread.append(key)
         elif value != used.get(like[0][1]):
+            what, advice = "is no key of QCSchema", like[0][2]
+            if key in _IN_MOLECULE:
+                what, advice = "does not belong here", "move it into molecule"
             raise InputError(
-                f"{source}: {key!r} = {str(data[key])[:40]} is no key of QCSchema and is not read; "
-                f"{like[0][2]}"
+                f"{source}: {key!r} = {str(data[key])[:40]} {what} and is not read; {advice}"
             )
     if not unread:
         return ()

@@ -36,7 +36,7 @@ START_OVER = "move it away and start over (--restart)"
 
 
 class InUseError(CheckpointError):
-    """Another process has the file open for writing."""
+    """Another process has the file open for writing, or this one by other means."""
 
 
 @contextmanager
@@ -71,7 +71,11 @@ def reported(path: str, doing: str) -> Iterator[None]:
             ) from error
         if number in IN_USE and doing == "be opened" and "lock" in str(error):
             raise InUseError(
-                f"{path}: is in use by another process of dfmp2; wait for it, or {OTHER_FILE}"
+                f"{path}: is in use by another process; wait for it, or {OTHER_FILE}"
+            ) from error
+        if any(text in str(error) for text in ("already open", "flag values don't match")):
+            raise InUseError(
+                f"{path}: is open in this Python process; close it (h5py.File), or {OTHER_FILE}"
             ) from error
         raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
