@@ -14,7 +14,7 @@ from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Geometry, Stated
 from dfmp2.molecules.plain import element_of
 
-__all__ = ["is_molecule", "parse_qcschema"]
+__all__ = ["is_molecule", "parse_qcschema", "unique_keys"]
 
 _METHODS = ("mp2", "df-mp2", "dfmp2", "ri-mp2", "rimp2")
 _SCHEMAS = ("qcschema_input", "qcschema_molecule", "qc_schema_input")
@@ -76,7 +76,7 @@ def parse_qcschema(text: str, source: str) -> Geometry:
         MP2 energy; if a key looks like one that changes the energy, but has another name.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_object)
+        data = json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise InputError(
             f"{source}: is not JSON ({error}); write QCSchema, or an .xyz file"
@@ -134,12 +134,20 @@ def parse_qcschema(text: str, source: str) -> Geometry:
     return Geometry(atoms, str(molecule.get("comment") or ""), stated, basis)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON. Python takes the last one of two values of a key."""
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"the key {twice[0]!r} is there twice")
-    return dict(pairs)
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python takes the last one of two values of a key.
+
+    Raises
+    ------
+    ValueError
+        If a key is there twice.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name!r} is there twice")
+        found[name] = value
+    return found
 
 
 def _float(value: int | float) -> float:

@@ -32,7 +32,7 @@ _NO_PLACE = (
 # Each names the attribute of the class DFMP2, if there is one, and the option.
 OTHER_FILE = "name another file (checkpoint, --checkpoint)"
 NO_FILE = "keep no run file (checkpoint None, --no-checkpoint)"
-START_OVER = "move it away and start over (--restart)"
+START_OVER = "move it away and start over (on the command line: --restart)"
 
 
 class InUseError(CheckpointError):
@@ -68,6 +68,11 @@ def reported(path: str, doing: str) -> Iterator[None]:
                 f"{path}: cannot {doing}: its file system has no locks ({os.strerror(number)}); "
                 f"set HDF5_USE_FILE_LOCKING=FALSE if no other process uses the file, {OTHER_FILE}, "
                 f"or {NO_FILE}"
+            ) from error
+        if number == errno.ENOENT and doing == "be opened":
+            raise CheckpointError(
+                f"{path}: no such run file (a run makes it just before its SCF); check the name, "
+                "or start the run again"
             ) from error
         if number in IN_USE and doing == "be opened" and "lock" in str(error):
             raise InUseError(
