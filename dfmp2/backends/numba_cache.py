@@ -17,6 +17,7 @@ from typing import Any
 import numba
 
 from dfmp2.backends.compiled import numba_folder
+from dfmp2.errors import BackendUnavailable
 
 __all__ = ["CachedFunction", "compiled"]
 
@@ -39,6 +40,11 @@ class CachedFunction:
     **options
         Of `numba.njit`.
 
+    Raises
+    ------
+    BackendUnavailable
+        If NUMBA_DISABLE_JIT switches the compiler off: the loops would take hours in Python.
+
     Attributes
     ----------
     folder : pathlib.Path or None
@@ -46,6 +52,10 @@ class CachedFunction:
     """
 
     def __init__(self, function: Callable[..., None], **options: Any) -> None:
+        if numba.config.DISABLE_JIT:
+            raise BackendUnavailable(
+                "numba's compiler is switched off, and dfmp2 needs it; unset NUMBA_DISABLE_JIT"
+            )
         self._function, self._options = function, options
         self._known = 0
         self.folder: Path | None = None

@@ -185,6 +185,11 @@ def computes_on(
 
 
 def _torch(name: str, device: str | None, remark: str) -> Selection:
+    if device in ("bundled", "aws"):
+        raise InputError(
+            f"device {device} is a simulator, but backend {name} computes with torch; use backend "
+            "simulator (--backend simulator) with it"
+        )
     if require_nki():
         raise BackendUnavailable(
             f"DFMP2_REQUIRE_NKI is set, but backend {name!r} would compute with torch{remark}; "

@@ -23,7 +23,7 @@ import click
 from dfmp2 import __version__
 from dfmp2.cli.repeated import refuse_contradictions
 from dfmp2.cli.streams import print_error, standard_streams, want_tracebacks
-from dfmp2.errors import DFMP2Error, OutputError
+from dfmp2.errors import BackendUnavailable, DFMP2Error, OutputError
 from dfmp2.foreign_errors import translated
 
 __all__ = ["main"]
@@ -91,6 +91,7 @@ class _Commands(click.Group):
         try:
             with _alone(), _stoppable(), translated("this command", passing=CLICK):
                 _require_folder()
+                _require_docstrings()
                 return super().invoke(ctx)
         except DFMP2Error as error:
             print_error(error)
@@ -116,6 +117,15 @@ def _require_folder() -> None:
             f"the current folder cannot be used ({error.strerror}); was it deleted? Change to "
             "another folder"
         ) from error
+
+
+def _require_docstrings() -> None:
+    """Refuse to work where Python removes docstrings: PySCF fails without them."""
+    if sys.flags.optimize > 1:
+        raise BackendUnavailable(
+            "Python removes docstrings (-OO or PYTHONOPTIMIZE=2), and PySCF cannot be imported "
+            "without them; unset PYTHONOPTIMIZE, or set it to 1"
+        )
 
 
 def _exit_code(command: Callable[[], int | None]) -> int:

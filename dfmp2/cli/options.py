@@ -64,6 +64,8 @@ def _plain(
 
 POSITIVE = _Finite(min=0, min_open=True)
 
+WEIGHT = _Finite(0, 100)
+
 CHARGE = Integer(-1_000_000, 1_000_000)
 """PySCF keeps a charge in 32 bits."""
 
@@ -258,9 +260,9 @@ calculation_options = _stack(
         "given several times. Not with NKI.",
     ),
     click.option(
-        "--scale-os", type=_Finite(), help="Weight of the opposite-spin energy in the result."
+        "--scale-os", type=WEIGHT, help="Weight of the opposite-spin energy in the result."
     ),
-    click.option("--scale-ss", type=_Finite(), help="Weight of the same-spin energy."),
+    click.option("--scale-ss", type=WEIGHT, help="Weight of the same-spin energy."),
     _settings(defaults.ACCURACY, defaults.FUSED, defaults.BLAS),
 )
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from dfmp2.cli.progress import Reporter, reporting
 from dfmp2.cli.streams import print_error, print_line
 from dfmp2.cli.warned import printing_warnings
-from dfmp2.errors import DFMP2Error, InputError
+from dfmp2.errors import CheckpointError, DFMP2Error, InputError
 from dfmp2.foreign_errors import translated
 from dfmp2.settings import Settings
 
@@ -159,7 +159,7 @@ def read_molecules(
     InputError
         If an argument cannot be used.
     """
-    from dfmp2.molecules.files import molecule_name
+    from dfmp2.molecules.files import molecule_name, read_geometry
     from dfmp2.workflow.jobs import StoredJob
     from dfmp2.workflow.reading import read_jobs
 
@@ -171,7 +171,12 @@ def read_molecules(
             printing_warnings(molecule_name(molecule)),
             translated(f"{molecule}: reading the molecule", advice),
         ):
-            found = read_jobs(molecule, settings, given)
+            try:
+                found = read_jobs(molecule, settings, given)
+            except CheckpointError:
+                if not results and molecule.lower().endswith(".json"):
+                    read_geometry(molecule)  # says what is wrong with it as an input
+                raise
         if not results and any(isinstance(job, StoredJob) for job in found):
             raise InputError(
                 f"{molecule}: is a result, which dfmp2 show prints and dfmp2 validate compares; "

@@ -17,6 +17,7 @@ from dfmp2.errors import InputError, NotProvidedError
 from dfmp2.foreign_errors import OfTheCaller
 from dfmp2.interfaces.attributes import CheckedAttributes
 from dfmp2.interfaces.densities import WithDensities
+from dfmp2.interfaces.inference import outside_inference_mode
 from dfmp2.interfaces.not_provided import require_provided
 from dfmp2.interfaces.pickling import make_picklable
 from dfmp2.interfaces.scanner import require_follows_molecule, scanner_of
@@ -219,6 +220,7 @@ class DFMP2(WithDensities, CheckedAttributes):
         reduced = make_picklable(self)
         return reduced(self) if reduced else super().__reduce_ex__(protocol)
 
+    @outside_inference_mode()
     def kernel(
         self,
         mo_energy: NDArray[np.float64] | None = None,

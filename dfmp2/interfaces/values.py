@@ -141,6 +141,7 @@ _RULES = {
         _or_none(lambda v: _pair(v) and all(_number(one) and isfinite(one) for one in v)),
         lambda v: None if v is None else (float(v[0]), float(v[1])),
     ),
+    "verbose": _Rule("a number, from 0 (nothing) to 9", lambda v: isinstance(v, (int, float))),
     "xc": _Rule(
         "the name of a double hybrid, or None",
         _or_none(_text),

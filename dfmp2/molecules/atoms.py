@@ -11,7 +11,15 @@ import numpy as np
 from dfmp2.errors import InputError
 from dfmp2.molecules.geometry import Atoms
 
-__all__ = ["atom_label", "capitals", "check_positions", "in_angstrom", "number", "read_rows"]
+__all__ = [
+    "atom_label",
+    "atomic_number",
+    "capitals",
+    "check_positions",
+    "in_angstrom",
+    "number",
+    "read_rows",
+]
 
 TOO_CLOSE = 0.2
 """Å. A smaller distance between two atoms is a mistake. The shortest bond, in H2, has 0.74 Å."""
@@ -80,6 +88,13 @@ def atom_label(text: str, where: str) -> str:
             "(or @O, Gh(O), O:) for a ghost atom"
         )
     return ("Ghost-" if match["ghost"] or match["after"] else "") + symbol + match["label"]
+
+
+def atomic_number(label: str) -> int:
+    """Atomic number of what `atom_label` returned, also of a ghost atom."""
+    from pyscf.data.elements import ELEMENTS
+
+    return int(ELEMENTS.index(label.removeprefix("Ghost-").rstrip("0123456789")))
 
 
 def capitals(labels: Iterable[str]) -> tuple[str, ...]:
@@ -167,13 +182,13 @@ def _refuse_leading_column(rows: Sequence[tuple[int, list[str]]], source: str) -
 
 def _is_charge_or_mass(fields: list[str], where: str) -> bool:
     """Whether the field after an atom label is a property of its element, and 0 for a ghost."""
-    from pyscf.data.elements import COMMON_ISOTOPE_MASSES, ELEMENTS, ISOTOPE_MAIN, MASSES
+    from pyscf.data.elements import COMMON_ISOTOPE_MASSES, ISOTOPE_MAIN, MASSES
 
     value = number(fields[1])
     if value is None:
         return False
     label = atom_label(fields[0], where)
-    z = ELEMENTS.index(label.removeprefix("Ghost-").rstrip("0123456789"))
+    z = atomic_number(label)
     if value == z or (value == 0 and label.startswith("Ghost-")):
         return True
     masses = (MASSES[z], COMMON_ISOTOPE_MASSES[z], ISOTOPE_MAIN[z], *(HEAVY_HYDROGEN * (z == 1)))

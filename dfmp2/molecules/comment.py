@@ -7,6 +7,7 @@ two things becomes a `Doubt`, which is an error unless an option decides it.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -14,9 +15,10 @@ from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import number
 from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Doubt, Stated
+from dfmp2.molecules.hints import find_hints, find_pairs
 from dfmp2.molecules.surroundings import find_surroundings
 
-__all__ = ["read_comment", "whole_number"]
+__all__ = ["read_comment", "read_unit", "whole_number"]
 
 LONGEST = 100_000
 """Characters. A longer line is no comment; the patterns below would take seconds on it."""
@@ -61,13 +63,10 @@ _UNREAD = re.compile(
     r"(?<![\w.-])[\w.-]{0,40}(?P<kind>charge|spin|mult)[\w.-]{0,40}\s*=\s*[\"']?(?P<value>[^\s\"',;]+)",
     re.IGNORECASE,
 )
+_ANOTHER = re.compile(r"(?:^|_)(?:state|real|true|actual|final|ionic|formal|target)(?:_|\b)", re.I)
+"""Parts of keys that give the value of the molecule again. Others are those of atoms or parts."""
 _MENTION = re.compile(r"\b(?P<kind>charged?|multiplicity|spin)\b(?!-)", re.IGNORECASE)
 _INTEGER = re.compile(r"(?<![\w.])(?!0+\b)[+-]?[0-9]+(?![\w.])")
-_WORD = re.compile(
-    r"\b(?:(?P<charge>(?:di|tri)?(?:cation|anion))|(?P<spin>high[ -]spin|open[ -]shell|"
-    r"(?:di|bi)?radical|doublet|triplet|quartet|quintet|sextet|septet))s?\b",
-    re.IGNORECASE,
-)
 _ION = re.compile(
     r"\(\s*(?:[1-9]?[+-]|[+-][1-9])\s*\)"  # (1+), (-2)
     r"|(?<!\*)\^\{?[1-9]?[+-](?![\w.])|(?<!\S)\[[A-Za-z0-9()]+\][1-9]?[+-](?!\w)"  # H2O^+, [OH2]2+
@@ -76,7 +75,7 @@ _ION = re.compile(
 _TWO = re.compile(r"\s*(?P<charge>[+-]?[0-9]+)(?:\s*,\s*|\s+)(?P<mult>[+-]?[0-9]+)(?P<rest>.*)")
 
 _UNIT = (
-    r"(?P<unit>bohrs?|a\.u\.|au|a_?0|a₀|atomic[ _]units?|[åÅ]ngstr[oö]ms?|angstroms?|ang|å|"
+    r"(?P<unit>bohrs?|a\.\s?u\.?|au|a_?0|a₀|atomic[ _]units?|[åÅ]ngstr[oö]ms?|angstroms?|ang|å|"
     r"[pn]m|(?:pico|nano)met(?:er|re)s?)"
 )
 _UNIT_KEY = re.compile(
@@ -87,13 +86,17 @@ _UNIT_KEY = re.compile(
     re.IGNORECASE,
 )
 _UNIT_IN = re.compile(
-    r"\b(?:coordinates|coords|geometry|positions|xyz|lengths|distances)(?:\s*[\[(]\s*|\s+"
+    r"\b(?:coordinates|coords|geometry|positions|xyz|lengths|distances)(?:\s*[\[(/]\s*|\s+"
     r"(?:are\s+)?(?:given\s+)?in\s+(?:units?\s+of\s+)?)" + _UNIT + r"(?!\w)",
     re.IGNORECASE,
 )
 _UNIT_ALONE = re.compile(r"[\s(\[]*(?:units?\s*[:=]?\s*|in\s+)?" + _UNIT + r"[\s)\].]*", re.I)
 _UNIT_WORD = re.compile(
-    r"(?<![\w.])(?:bohrs?|a\.u\.|au|a_0|a₀|atomic[ _]units?|units? b(?=\W*$))(?!\w)", re.IGNORECASE
+    r"(?<![\w.])(?:a\.\s?u\.?|au|a_0|(?<=[(\[])a0(?=[)\]])|atomic[ _]units?|units? b(?=\W*$))(?!\w)"
+    r"|\w*bo(?:hr|rh)\w*"  # also in other words, such as use_bohr, and misspelt
+    r"|(?:not|non)[ -]angstroms?|angstroms?[\"']?\s*[=:]\s*[\"']?(?:false|no|off|f|0)(?![\w.])"
+    r"|(?<![\w.])(?:0\.5291[78][0-9]*|0\.5292|1\.8897[0-9]*)(?![\w.])",  # bohr in Å, Å in bohr
+    re.IGNORECASE,
 )
 _ENERGY_UNITS = ("hartree", "hartrees", "eh", "ev", "kcal/mol", "kj/mol", "debye", "cm-1", "k")
 
@@ -184,13 +187,15 @@ def read_comment(comment: str, where: str, place: str = "comment line", head: st
     isolated = refuse_periodic(comment, where)
     found = _Found(where)
     text = re.sub(r"(?<=\d)\N{MINUS SIGN}|\N{MINUS SIGN}(?=\d)", "-", comment)
-    text = _PROPERTIES.sub(" ", text)
+    text = unicodedata.normalize("NFKC", _PROPERTIES.sub(" ", text))
+    text, pair = find_pairs(text)
+    if pair is not None:
+        found.doubts.append(_pair_doubt(pair, "could state charge and multiplicity", where))
     _bare_pair(text, found, bool(head))
     rest, remarks = find_surroundings(text, isolated)
     found.remarks += remarks
     rest = _statements(rest, found)
-    if "charge" not in found.values or "spin" not in found.values:
-        _leftovers(rest, found)
+    _leftovers(rest, found)
     charge, charge_text = found.one("charge")
     spin, spin_text = found.one("spin")
     return Stated(
@@ -283,7 +288,8 @@ def _leftovers(rest: str, found: _Found) -> None:
     kinds = {"charge": "charge", "charged": "charge"}
     for unread in _UNREAD.finditer(rest):
         quantity = kinds.get(unread["kind"].lower(), "spin")
-        if quantity not in found.values and whole_number(unread["value"]):
+        value, known = whole_number(unread["value"]), found.values.get(quantity)
+        if value and (known is None or (value != known[0][0] and _ANOTHER.search(unread[0]))):
             found.remarks.append(f"{unread[0]!r} in the comment line is not read")
     rest = _QUOTED.sub(" ", _UNREAD.sub(" ", rest))
     last = max((match.start() for match in _INTEGER.finditer(rest)), default=0)
@@ -299,13 +305,25 @@ def _leftovers(rest: str, found: _Found) -> None:
             f"the comment line says {ion[0].strip()!r}, which is not read as a charge (give "
             "--charge if it is one)"
         )
-    for word in _WORD.finditer(rest):
-        quantity = "charge" if word["charge"] else "spin"
+    for quantity, word in find_hints(rest):
         if quantity not in found.values:
             found.remarks.append(
-                f"the comment line says {word[0]!r}, but states no {quantity} as a number (give "
+                f"the comment line says {word!r}, but states no {quantity} as a number (give "
                 f"--{quantity})"
             )
+
+
+def read_unit(text: str, where: str) -> tuple[str | None, bool]:
+    """The unit of length that a text states, and whether it could state one in another way.
+
+    Raises
+    ------
+    InputError
+        As `read_comment`.
+    """
+    found = _Found(where)
+    unit = _unit(unicodedata.normalize("NFKC", text), found, "")
+    return unit, bool(found.doubts)
 
 
 def _unit(text: str, found: _Found, head: str) -> str | None:

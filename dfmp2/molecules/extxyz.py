@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from dfmp2.errors import InputError
-from dfmp2.molecules.atoms import number
+from dfmp2.molecules.atoms import atom_label, atomic_number, number
 
 __all__ = ["Columns", "read_columns", "refuse_periodic"]
 
@@ -33,6 +33,11 @@ SUMMED = {
     "spin": ("magmoms", "initial_magmoms"),
 }
 """Columns whose sum is a charge or a number of unpaired electrons."""
+GHOSTS = {
+    **dict.fromkeys(("ghost", "ghosts", "is_ghost", "bq", "dummy"), ("t", "true", "1")),
+    **dict.fromkeys(("real", "is_real"), ("f", "false", "0")),
+}
+"""Columns that say which atoms are ghost atoms, and the values of those."""
 FIXED = ("move_mask", "fixed", "fix", "constraint", "constraints", "freeze", "frozen")
 
 
@@ -44,6 +49,10 @@ class Columns:
     ----------
     symbol, position, width : int
         Indices of the symbol and of x; number of all columns.
+    atomic_number : int or None
+        Index of the atomic number, if it stands beside the symbol.
+    ghosts : tuple of (str, int)
+        Name and index of columns that say which atoms are ghost atoms.
     summed : dict of str to (str, int)
         Name and index of a column by "charge" or "spin".
     fixed : tuple of str
@@ -53,6 +62,8 @@ class Columns:
     symbol: int
     position: int
     width: int
+    atomic_number: int | None
+    ghosts: tuple[tuple[str, int], ...]
     summed: dict[str, tuple[str, int]]
     fixed: tuple[str, ...]
 
@@ -62,14 +73,29 @@ class Columns:
         Raises
         ------
         InputError
-            If the line has not as many columns as the header names.
+            If the line has not as many columns as the header names, if its symbol and its atomic
+            number differ, or if a column says that the atom is a ghost atom but its label does not.
         """
         if len(fields) != self.width:
             raise InputError(
                 f"{where}: Properties= in line 2 names {self.width} columns, but this line has "
                 f"{len(fields)}"
             )
-        return [fields[self.symbol], *fields[self.position : self.position + 3]]
+        symbol = fields[self.symbol]
+        label = atom_label(symbol, where)
+        ghost = label.startswith("Ghost-")
+        z = None if self.atomic_number is None else fields[self.atomic_number]
+        if z is not None and number(z) not in (atomic_number(label), *([0] if ghost else [])):
+            raise InputError(
+                f"{where}: the atom {symbol!r} has the atomic number {z!r}; correct one of them"
+            )
+        for name, index in self.ghosts:
+            if fields[index].lower() in GHOSTS[name.lower()] and not ghost:
+                raise InputError(
+                    f"{where}: the column {name} makes {symbol!r} a ghost atom, which is not read; "
+                    f"write Ghost-{label}"
+                )
+        return [symbol, *fields[self.position : self.position + 3]]
 
     def remarks(self, rows: list[list[str]], known: dict[str, int | None]) -> list[str]:
         """Remarks on columns that fix atoms, or sum to a charge or spin that is not stated."""
@@ -121,9 +147,11 @@ def read_columns(comment: str, where: str) -> Columns | None:
             )
         at[name] = width
         width += int(triple[2])
-    symbol = next((at[name] for name in (*SYMBOLS, *NUMBERS) if name in at), None)
+    symbols = [at[name] for name in (*SYMBOLS, *NUMBERS) if name in at]
+    z = next((at[name] for name in NUMBERS if name in at), None)
+    ghosts = tuple((name, at[name]) for name in GHOSTS if name in at)
     position = next((at[name] for name in POSITIONS if name in at), None)
-    if symbol is None or position is None:
+    if not symbols or position is None:
         raise InputError(
             f"{where}: {match[0][:60]!r} names no column of symbols (species) or of positions (pos)"
         )
@@ -133,7 +161,9 @@ def read_columns(comment: str, where: str) -> Columns | None:
         for name in names
         if name in at
     }
-    return Columns(symbol, position, width, summed, tuple(name for name in FIXED if name in at))
+    fixed = tuple(name for name in FIXED if name in at)
+    beside = None if z == symbols[0] else z
+    return Columns(symbols[0], position, width, beside, ghosts, summed, fixed)
 
 
 def refuse_periodic(comment: str, where: str) -> bool:

@@ -13,9 +13,8 @@ from dfmp2.molecules.comment import read_comment, whole_number
 from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Geometry, Stated
 from dfmp2.molecules.plain import element_of
-from dfmp2.molecules.surroundings import find_surroundings
 
-__all__ = ["is_molecule", "parse_qcschema"]
+__all__ = ["is_molecule", "parse_qcschema", "unique_keys"]
 
 _METHODS = ("mp2", "df-mp2", "dfmp2", "ri-mp2", "rimp2")
 _SCHEMAS = ("qcschema_input", "qcschema_molecule", "qc_schema_input")
@@ -77,7 +76,7 @@ def parse_qcschema(text: str, source: str) -> Geometry:
         MP2 energy; if a key looks like one that changes the energy, but has another name.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_object)
+        data = json.loads(text, object_pairs_hook=unique_keys)
     except ValueError as error:
         raise InputError(
             f"{source}: is not JSON ({error}); write QCSchema, or an .xyz file"
@@ -135,12 +134,20 @@ def parse_qcschema(text: str, source: str) -> Geometry:
     return Geometry(atoms, str(molecule.get("comment") or ""), stated, basis)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON. Python takes the last one of two values of a key."""
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"the key {twice[0]!r} is there twice")
-    return dict(pairs)
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Python takes the last one of two values of a key.
+
+    Raises
+    ------
+    ValueError
+        If a key is there twice.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name!r} is there twice")
+        found[name] = value
+    return found
 
 
 def _float(value: int | float) -> float:
@@ -222,9 +229,11 @@ def _unread_keys(
         if not like or _ANALYSIS.search(name):
             unread.append(key)
         elif value != used.get(like[0][1]):
+            what, advice = "is no key of QCSchema", like[0][2]
+            if key in _IN_MOLECULE:
+                what, advice = "does not belong here", "move it into molecule"
             raise InputError(
-                f"{source}: {key!r} = {str(data[key])[:40]} is no key of QCSchema and is not read; "
-                f"{like[0][2]}"
+                f"{source}: {key!r} = {str(data[key])[:40]} {what} and is not read; {advice}"
             )
     if not unread:
         return ()
@@ -242,17 +251,27 @@ def _stated_elsewhere(
             kind = re.fullmatch("(?:molecular|total)?_?(charge|multiplicity)", key.lower())
             if kind and value not in (None, charge if kind[1] == "charge" else multiplicity):
                 found.append(f"{key!r} = {str(value)[:40]} in extras is not read")
+        identifiers = part.get("identifiers")
+        formula = identifiers.get("molecular_formula") if isinstance(identifiers, dict) else None
+        if not charge and isinstance(formula, str) and re.search(r"[+-][0-9]*$", formula.strip()):
+            found.append(f"the charge of the molecular_formula {formula[:40]!r} is not read")
         for key in ("comment", "name"):
             text = str(part.get(key) or "")
-            isolated = refuse_periodic(text, key)
+            refuse_periodic(text, key)
             try:
                 stated = read_comment(text, key, key)
             except InputError:
                 continue  # free text
-            found += find_surroundings(text, isolated)[1]
+            found += [remark for remark in stated.remarks if not _is_answered(remark, molecule)]
             if stated.charge not in (None, charge) or stated.spin not in (None, multiplicity - 1):
                 found.append(f"{key} {text[:40]!r} is not read; write molecular_charge")
     return tuple(found)
+
+
+def _is_answered(remark: str, molecule: dict[str, Any]) -> bool:
+    """Whether the remark is on a charge or a spin, and the molecule states its own."""
+    names = {"charge": "molecular_charge", "spin": "molecular_multiplicity"}
+    return any(f"--{name}" in remark and molecule.get(key) for name, key in names.items())
 
 
 def _model(data: dict[str, Any], source: str) -> tuple[str | None, tuple[str, ...]]:

@@ -6,7 +6,7 @@ import re
 
 from dfmp2.errors import InputError
 from dfmp2.molecules.atoms import capitals, check_positions, read_rows
-from dfmp2.molecules.comment import read_comment, whole_number
+from dfmp2.molecules.comment import read_comment, read_unit, whole_number
 from dfmp2.molecules.extxyz import refuse_periodic
 from dfmp2.molecules.geometry import Atoms, Geometry, Stated
 from dfmp2.molecules.surroundings import find_surroundings
@@ -21,6 +21,10 @@ _UNPAIRED = {0: 0, 1: 0, 2: 1, 3: 2}
 """Unpaired electrons by the value of ``M  RAD``: none, singlet, doublet, triplet."""
 _ITEM = re.compile(r">.*<(?P<name>[^>]*)>")
 _PROPERTY = re.compile(r"\s*m\s+(chg|rad)\b", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"\s*$|M  (?:END|ISO|S..|ALS|APO|LIN|SUB|RBC|UNS|AAL|LOG)|[AVG]  |(?:\s*[0-9]+){3,7}\s*$"
+)
+"""Lines of the property block that change neither charge nor spin, and bonds."""
 _STATES = re.compile("charge|mult|spin", re.IGNORECASE)
 _CARBON_VALENCE = 4
 
@@ -69,6 +73,12 @@ def parse_sdf(text: str, source: str) -> Geometry:
     stated = _stated([fields for _, fields in rows], block, source)
     items = {"title": (1, lines[0]), "comment line": (3, lines[2]), **items}
     stated = _with_items(stated, items, source)
+    stated = stated.with_remarks(_units({"second line": (2, lines[1]), **items}, source))
+    stated = stated.with_remarks(
+        f"line {k}, {text.strip()[:40]!r}, is not read (give --charge if it states a charge)"
+        for k, text in block
+        if not (_HARMLESS.match(text) or text.startswith(("M  CHG", "M  RAD")))
+    )
     bonds = lines[4 + natm : 4 + natm + nbond]
     remarks = (
         *_drawing(_dimension(lines[1]), atoms, bonds),
@@ -197,6 +207,25 @@ def _with_items(stated: Stated, items: dict[str, tuple[int, str]], source: str) 
                 changes = {quantity: new, f"{quantity}_from": origin}
                 stated = Stated(**{**vars(stated), **changes})
     return stated
+
+
+def _units(items: dict[str, tuple[int, str]], source: str) -> list[str]:
+    """Remarks on words that could name another unit than Å. One that is stated is refused."""
+    remarks = []
+    for name, (line, value) in items.items():
+        free = name in ("title", "second line", "comment line")
+        text = value if free else f"{name}={value}"
+        if not free and "unit" not in name.lower():
+            continue
+        unit, doubt = read_unit(text, f"{source}:{line}")
+        if unit == "bohr":
+            raise InputError(
+                f"{source}:{line}: {value[:40]!r} states bohr, but coordinates of this format are "
+                "in Å; convert them, or write an .xyz file"
+            )
+        if doubt:
+            remarks.append(f"{value.strip()[:40]!r} is not read: the coordinates are taken as Å")
+    return remarks
 
 
 def _dimension(line: str) -> str:

@@ -32,7 +32,8 @@ _AXES = r"a\s*=\s*[0-9.]+\W+b\s*=\s*[0-9.]+\W+c\s*=\s*[0-9.]+"
 _PERIODIC = re.compile(
     rf"""(?<![\w.])(?:
     PBC | periodic(?:ity)?(?!\s+(?:table|trend|system\s+of)) | super[- ]?cell | slab
-    | (?<!black[ ])(?<!tool[ ])box{_NUMBERS} | CRYST1 | TV(?=\s+[0-9.-]) | {_AXES}
+    | (?<!black[ ])(?<!tool[ ])box{_NUMBERS} | CRYST1 | TV(?=\s+[0-9.-]|\W*$)
+    | (?:unit|primitive)_cell | {_AXES}
     | lattice\s+(?:parameters?|constants?|vectors?)
     | (?:(?:unit|simulation|primitive)[ -]?)?(?:cell|lattice)\s+[0-9.]+(?![\w.]){_NUMBERS}
     )(?!\w)""",

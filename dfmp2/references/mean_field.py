@@ -82,7 +82,7 @@ def read_mean_field(
     if kind == "ROHF":
         coeff, energy, occ, fock = semicanonical(mf, coeff, occ)
     solution = ScfSolution(
-        mol=mf.mol,
+        mol=_molecule(mf.mol, occ),
         kind=kind,
         e_tot=float(_numbers("e_tot", float("nan") if mf.e_tot is None else mf.e_tot, 0)),
         mo_coeff=coeff,
@@ -102,6 +102,19 @@ def read_mean_field(
     require_orthonormal(solution)
     rebuilt, e_tot = _rebuilt(mf, coeff, occ)
     return replace(solution, mo_energy=rebuilt, e_tot=e_tot, check=ReferenceCheck(FULL))
+
+
+def _molecule(mol: Any, occ: NDArray[np.float64]) -> Any:
+    """The molecule, with the spin of the occupations: the one that is computed.
+
+    A UHF has another one than its molecule if ``mf.nelec`` was set, or ``mol.spin`` changed.
+    """
+    spin = abs(round(float(np.diff(occ.sum(axis=-1))[0]))) if occ.ndim == 2 else 0
+    if spin == mol.spin:
+        return mol
+    found = mol.copy()
+    found.spin = spin
+    return found
 
 
 def as_mean_field(solution: ScfSolution, max_memory: float | None = None) -> Any:
@@ -173,6 +186,11 @@ def is_periodic(mol: Any) -> bool:
 def _require_orbitals(mf: Any) -> None:
     if mf.mo_coeff is None:
         raise InputError("the mean field has no orbitals yet; run mf.kernel() first")
+    if np.size(mf.converged) != 1:
+        raise InputError(
+            f"mf.converged must be True or False, found {str(mf.converged)[:40]}; run mf.kernel() "
+            "again"
+        )
     if not (mf.converged or mf.scf_summary):  # every SCF of PySCF fills in its summary
         raise NotConvergedError(
             "the SCF has not run since its orbitals were set by hand or its molecule was changed "

@@ -14,6 +14,7 @@ from types import NoneType
 from typing import Any
 
 from dfmp2.errors import CheckpointError
+from dfmp2.molecules.qcschema import unique_keys
 
 __all__ = ["LARGEST_FILE", "check_form", "digest", "read_json"]
 
@@ -269,7 +270,9 @@ def read_json(path: str) -> list[Any]:
             "file or a JSON result"
         )
     try:
-        data = json.loads(text.decode("utf-8-sig"), parse_constant=_no_number)
+        data = json.loads(
+            text.decode("utf-8-sig"), parse_constant=_no_number, object_pairs_hook=unique_keys
+        )
     except (ValueError, RecursionError) as error:  # malformed, not UTF-8, or nested without end
         raise CheckpointError(
             f"{path}: is not JSON ({error}); correct it, or write a result with dfmp2 run --json "

@@ -388,8 +388,14 @@ class Result:
             digest, an energy is not the sum of the pair energies, or a value outside ``extras`` is
             not the one in it.
         """
+        extras = data.get("extras") if isinstance(data, dict) else None
+        own = extras.get("dfmp2") if isinstance(extras, dict) else None
+        if not isinstance(own, dict):
+            raise CheckpointError(
+                f"{source}: is not a result of dfmp2 (it has no extras.dfmp2); write one with "
+                "dfmp2 run --json FILE"
+            )
         try:
-            own = data["extras"]["dfmp2"]
             check_form(own)
             result = cls(
                 molecule=PlainMolecule.from_plain(own["molecule"]),
@@ -472,6 +478,11 @@ def _require_unchanged(data: dict[str, Any], result: Result, source: str) -> Non
     for name in ("molecule", "driver", "model", "keywords", "success"):
         if data[name] != schema[name]:
             raise CheckpointError(f"{source}: its {name} is not the one of extras.dfmp2; {CHANGED}")
+    written = {**data.get("provenance", {}), **data}  # other programs may add or leave out some
+    for name in ("schema_name", "schema_version", "creator", "routine"):
+        value = {**schema, **schema["provenance"]}[name]
+        if written.get(name, value) != value:
+            raise CheckpointError(f"{source}: its {name} is not the one of dfmp2; {CHANGED}")
     own = {"return_result": schema["return_result"], **schema["properties"]}
     for name, value in own.items():
         stored = {**data, **data["properties"]}.get(name, value)

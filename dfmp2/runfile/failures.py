@@ -32,11 +32,11 @@ _NO_PLACE = (
 # Each names the attribute of the class DFMP2, if there is one, and the option.
 OTHER_FILE = "name another file (checkpoint, --checkpoint)"
 NO_FILE = "keep no run file (checkpoint None, --no-checkpoint)"
-START_OVER = "move it away and start over (--restart)"
+START_OVER = "move it away and start over (on the command line: --restart)"
 
 
 class InUseError(CheckpointError):
-    """Another process has the file open for writing."""
+    """Another process has the file open for writing, or this one by other means."""
 
 
 @contextmanager
@@ -69,9 +69,18 @@ def reported(path: str, doing: str) -> Iterator[None]:
                 f"set HDF5_USE_FILE_LOCKING=FALSE if no other process uses the file, {OTHER_FILE}, "
                 f"or {NO_FILE}"
             ) from error
+        if number == errno.ENOENT and doing == "be opened":
+            raise CheckpointError(
+                f"{path}: no such run file (a run makes it just before its SCF); check the name, "
+                "or start the run again"
+            ) from error
         if number in IN_USE and doing == "be opened" and "lock" in str(error):
             raise InUseError(
-                f"{path}: is in use by another process of dfmp2; wait for it, or {OTHER_FILE}"
+                f"{path}: is in use by another process; wait for it, or {OTHER_FILE}"
+            ) from error
+        if any(text in str(error) for text in ("already open", "flag values don't match")):
+            raise InUseError(
+                f"{path}: is open in this Python process; close it (h5py.File), or {OTHER_FILE}"
             ) from error
         raise CheckpointError(f"{path}: cannot {doing} ({_cause(number, error)})") from error
     except (LookupError, TypeError, ValueError, RuntimeError) as error:

@@ -237,7 +237,7 @@ class Rows:
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"{self._file.path}: {what} is damaged (checksum); dfmp2 resume computes it again"
+            f"{self._file.path}: {what} is damaged (checksum); continuing the run computes it again"
         )
 
     def reserve(self) -> None:

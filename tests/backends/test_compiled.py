@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numba
 import numpy as np
 import pytest
 
 from dfmp2.backends.compiled import compiled_before, list_path, note_compiled
 from dfmp2.backends.numba_cache import CachedFunction
+from dfmp2.errors import BackendUnavailable
 
 
 def test_list_of_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,3 +109,10 @@ def test_machine_code_that_cannot_be_stored(
     assert result_and_kept() == (42.0, False)
     note_compiled("trn2", {"a"})
     assert compiled_before("trn2") == set()
+
+
+def test_a_compiler_that_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was called a fault of dfmp2; Python alone would take hours."""
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(BackendUnavailable, match="unset NUMBA_DISABLE_JIT"):
+        CachedFunction(lambda x: None)

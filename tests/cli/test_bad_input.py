@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -52,6 +53,10 @@ CASES: dict[str, tuple[str | bytes | None, tuple[str, ...], int, tuple[str, ...]
     ),
     "H2+": ("2\n\nH 0 0 0\nH 0 0 1\n", (*BASIS, "--charge", "1"), 2, ("1 electrons cannot",)),
     "impossible spin": ("1\n\nHe 0 0 0\n", (*BASIS, "--spin", "4"), 2, ("spin 4", "impossible")),
+    "simulator without backend": (
+        "1\n\nHe 0 0 0\n", (*BASIS, "--device", "bundled"), 2, ("use backend simulator (--backend",)
+    ),
+    "negative weight": ("1\n\nHe 0 0 0\n", (*BASIS, "--scale-os", "-1"), 2, ("0<=x<=100",)),
     "negative spin": ("1\n\nHe 0 0 0\n", (*BASIS, "--spin", "-2"), 2, ("spin -2", "impossible")),
     "open shell": (
         "1\n\nO 0 0 0\n", (*BASIS, "--spin", "2", "--reference", "rhf"), 2,
@@ -191,11 +196,26 @@ def test_numbers_that_only_python_reads(text: str) -> None:
 
 
 def test_json_that_was_cut(tmp_path: Path) -> None:
-    """It was called a result, and the advice was to leave --basis out."""
+    """It was called a result, with another exit code and the advice to write one."""
     (tmp_path / "cut.json").write_text('{"symbols": ["He"], "geometry": [0, 0')
     done = dfmp2("run", tmp_path / "cut.json", *BASIS)
-    assert done.exit_code == 6
+    assert done.exit_code == 2
     assert "cut.json: is not JSON (Expecting ',' delimiter: line 1 column 38" in done.stderr
+
+
+def test_no_run_file(tmp_path: Path) -> None:
+    """The advice was to name one by an option that this command does not have."""
+    done = dfmp2("resume", tmp_path / "k.h5")
+    assert done.exit_code == 6
+    assert "k.h5: no such run file" in done.stderr
+    assert "--checkpoint" not in done.stderr
+
+
+def test_without_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PySCF cannot be imported then, which was called a fault of dfmp2."""
+    monkeypatch.setattr(sys, "flags", SimpleNamespace(optimize=2))
+    done = dfmp2("run", WATER, *BASIS)
+    assert (done.exit_code, "unset PYTHONOPTIMIZE" in done.stderr) == (7, True)
 
 
 def test_no_molecule() -> None:

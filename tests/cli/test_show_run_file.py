@@ -251,7 +251,10 @@ def test_damage_that_cannot_be_repaired(copy: Path, name: str) -> None:
     change(copy, name, slice(None))
     done = dfmp2("show", copy)
     assert done.exit_code == 6
-    assert "damaged (checksum); move it away and start over (--restart)" in done.stderr
+    assert (
+        "damaged (checksum); move it away and start over (on the command line: --restart)"
+        in done.stderr
+    )
     assert done.stdout == ""
 
 

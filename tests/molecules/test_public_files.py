@@ -435,7 +435,10 @@ def test_qcschema_keys_that_agree_or_do_not_change_the_energy(tmp_path: Path) ->
         (_molecule(units="angstrom"), "'units' = angstrom is no key of QCSchema and is not read"),
         (_molecule(charge=2), "'charge' = 2 is no key of QCSchema"),
         (_molecule(Molecular_Charge=2), "write molecular_charge"),
-        (_changed(molecular_charge=2), "write molecular_charge"),
+        (
+            _changed(molecular_charge=2),
+            "does not belong here and is not read; move it into molecule",
+        ),
         (_molecule(multiplicity=3), "write molecular_multiplicity"),
         (_molecule(spin=2), "one more than the unpaired electrons"),
         (_molecule(external_charges=[[1.0, 0, 0, 9]]), "molecules without surroundings, remove it"),

@@ -197,8 +197,8 @@ def test_damaged_orbitals_are_not_used(finished: Path, copy: Path) -> None:
     done = dfmp2("resume", copy)
     assert done.exit_code == 6
     assert (
-        "its orbitals are damaged (checksum); move it away and start over (--restart)"
-        in done.stderr
+        "its orbitals are damaged (checksum); move it away and start over (on the command line: "
+        "--restart)" in done.stderr
     )
 
 

@@ -153,7 +153,7 @@ def test_another_backend_or_precision_is_refused(
     assert done.exit_code == 6
     assert done.stderr.count("\n") == 1
     assert f"pairs in it were {says}; dfmp2 resume continues" in done.stderr
-    assert "or move it away and start over (--restart)" in done.stderr
+    assert "or move it away and start over (on the command line: --restart)" in done.stderr
     pairs = committed_pairs(path)
     assert len(pairs) == 7
     assert path.stat().st_size == len(before)
@@ -183,7 +183,7 @@ def test_require_nki(
     line = done.stderr.splitlines()[-1]
     assert line == (
         f"Error: DFMP2_REQUIRE_NKI is set, but {what} in {FILE} came from pytorch (cpu); move "
-        "it away and start over (--restart)"
+        "it away and start over (on the command line: --restart)"
     )
 
 

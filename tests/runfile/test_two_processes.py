@@ -63,7 +63,7 @@ def test_a_second_writer_is_refused(
     done = dfmp2(*command)
     assert done.exit_code == 6
     assert done.stderr == (
-        f"Error: {FILE}: is in use by another process of dfmp2; wait for it, or name another file "
+        f"Error: {FILE}: is in use by another process; wait for it, or name another file "
         "(checkpoint, --checkpoint)\n"
     )
     assert copy.read_bytes() == before
