@@ -151,8 +151,8 @@ def _parts(text: str, path: str) -> tuple[list[Line], list[Line]]:
             parts[current].append((number, content))
     if header == "BASIS" or (header and ended):
         raise InputError(
-            f"{path}: its last section, {header}, has no END: a part of the file may be missing; get "
-            "the file again, or add END if it is complete"
+            f"{path}: its last section, {header}, has no END: a part of the file may be missing; "
+            "get the file again, or add END if it is complete"
         )
     return parts
 
