@@ -312,21 +312,21 @@ def _jk_set(mol: Mole, orbital: str, symbol: str) -> str | None:
     return name if fits else None
 
 
-def scf_misfits(mol: Mole, aux: AuxBasis) -> dict[str, float]:
+def scf_misfits(mol: Mole, auxmol: Mole) -> dict[str, float]:
     """Errors of a set that does not fit for an SCF, by atom label, in hartree.
 
     Parameters
     ----------
-    mol : pyscf.gto.Mole
-    aux : AuxBasis
-        The set of the SCF.
+    mol, auxmol : pyscf.gto.Mole
+        The atoms with the orbital basis, and with the auxiliary basis of the SCF.
 
     Returns
     -------
     dict of str to float
         Of the Coulomb and exchange energy of the free atom. Only those above `SCF_ERROR`.
     """
-    errors = {s: _scf_error(mol, s, aux.mol._basis[s]) for s in aux.names if element_of(s)[1]}
+    symbols = sorted({mol.atom_symbol(i) for i in range(mol.natm)})
+    errors = {s: _scf_error(mol, s, auxmol._basis[s]) for s in symbols if element_of(s)[1]}
     return {symbol: error for symbol, error in errors.items() if error}
 
 

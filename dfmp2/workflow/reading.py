@@ -146,7 +146,7 @@ def _with_scf_auxbasis(settings: Settings, mol: Any) -> tuple[Settings, tuple[st
             f"{', '.join(wrong)} of the SCF is an orbital basis, and no auxiliary set: E(HF) can"
         )
         error = "err by more than 1 mEh"
-    elif misfits := scf_misfits(mol, aux):
+    elif misfits := scf_misfits(mol, aux.mol):
         fault = f"{aux} of the SCF is not made for E(HF), which can"
         error = "err by " + ", ".join(f"{1e3 * abs(e):.1f} mEh ({s})" for s, e in misfits.items())
     else:
