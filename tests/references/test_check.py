@@ -247,6 +247,7 @@ def test_faults_are_found(case: str, tmp_path: Path) -> None:
     assert mp.result is None
 
 
+@pytest.mark.filterwarnings("ignore:the auxiliary set of the SCF errs")
 @pytest.mark.parametrize("how", ["memory", "disk", "scf", "frozen", "nki"])
 def test_virtual_orbitals_are_checked_on_every_path(
     how: str, monkeypatch: pytest.MonkeyPatch
