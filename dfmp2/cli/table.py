@@ -311,8 +311,12 @@ def comparison_text(comparison: Comparison) -> str:
         name = f"difference in E({comparison.reference})"
         rows.append((name, f"{comparison.hf_difference:20.2e}"))
     if comparison.e_corr_exact is not None:
+        remark = "; LARGE: use another one" if comparison.badly_fitted else ""
         rows += [
             (f"{energy}, unfitted", f"{comparison.e_corr_exact:20.10f}"),
-            ("fitting error", f"{comparison.fitting_error:20.2e}  (of the auxiliary basis)"),
+            (
+                "fitting error",
+                f"{comparison.fitting_error:20.2e}  (of the auxiliary basis{remark})",
+            ),
         ]
     return "\n".join([f"{comparison.name}: validation", *aligned(rows)]) + "\n"

@@ -62,7 +62,7 @@ def file_basis(path: str, element: str) -> str:
 
 def checked_basis(text: str, path: str, element: str) -> str:
     """The functions of one element in a text, as `file_basis`. `path` is for error messages."""
-    shells = _shells(path, _parts(text)[0])
+    shells = _shells(path, _parts(text, path)[0])
     found = [lines for symbol, lines in shells if symbol == element]
     if not found:
         there = sorted({symbol for symbol, _ in shells})
@@ -78,6 +78,13 @@ def checked_basis(text: str, path: str, element: str) -> str:
                 f"{path}:{lines[0][0]}: this function of {element} is the same as that of line "
                 f"{same[0][0][0]}; delete one of them"
             )
+    higher = [lines[0] for lines in found if lines[0][1].split()[1] not in ("S", "P", "SP")]
+    if higher and _is_cartesian(text):
+        raise InputError(
+            f"{path}:{higher[0][0]}: the file asks for CARTESIAN functions, but dfmp2 run uses "
+            "spherical ones; write SPHERICAL if these are meant, or use the class DFMP2 with a "
+            "molecule that has cart=True"
+        )
     return _text(path, [line for lines in found for line in lines])
 
 
@@ -95,7 +102,7 @@ def file_potential(path: str, element: str) -> str | None:
 def checked_potential(text: str, path: str, element: str) -> str | None:
     """The effective core potential of one element in a text, as `file_potential`."""
     found, current = [(0, "ECP")], ""
-    for number, line in _parts(text)[1]:
+    for number, line in _parts(text, path)[1]:
         header = _POTENTIAL.match(line)
         if header is not None:
             current = header[1].capitalize()
@@ -122,19 +129,38 @@ def _read(path: str) -> str:
         ) from error
 
 
-def _parts(text: str) -> tuple[list[Line], list[Line]]:
-    """Lines of the functions, and of the effective core potentials."""
+def _parts(text: str, path: str) -> tuple[list[Line], list[Line]]:
+    """Lines of the functions, and of the effective core potentials. A file without END and a file
+    without headers are complete, but not one that lacks some of them."""
     parts: tuple[list[Line], list[Line]] = ([], [])
-    current = 0
+    current, header, ended = 0, "", False
     for number, line in enumerate(text.splitlines(), 1):
         words = (content := line.split("#")[0].strip()).upper().split()
-        if not words or words == ["END"]:
+        if not words:
             continue
-        if words[0] in ("BASIS", "ECP"):
-            current = int(words[0] == "ECP")
+        if words == ["END"]:
+            header, ended = "", True
+        elif words[0] in ("BASIS", "ECP"):
+            current, header = int(words[0] == "ECP"), words[0]
+        elif ended and not header:
+            raise InputError(
+                f"{path}:{number}: is after the END of a section: {content[:40]!r}; move it before "
+                "END, or delete it"
+            )
         else:
             parts[current].append((number, content))
+    if header == "BASIS" or (header and ended):
+        raise InputError(
+            f"{path}: its last section, {header}, has no END: a part of the file may be missing; "
+            "get the file again, or add END if it is complete"
+        )
     return parts
+
+
+def _is_cartesian(text: str) -> bool:
+    """Whether a header asks for Cartesian functions."""
+    lines = (line.split("#")[0].upper().split() for line in text.splitlines())
+    return any(words[:1] == ["BASIS"] and "CARTESIAN" in words for words in lines)
 
 
 def _shells(path: str, lines: list[Line]) -> list[tuple[str, list[Line]]]:
@@ -143,6 +169,11 @@ def _shells(path: str, lines: list[Line]) -> list[tuple[str, list[Line]]]:
         header = _SHELL.match(line)
         if header is not None:
             element = header[1].capitalize()
+            if header[2].upper() == "L":
+                raise InputError(
+                    f"{path}:{number}: shell L means S and P in some programs, and angular "
+                    "momentum 8 in others; write SP for the former (the latter is not supported)"
+                )
             shells.append((element, [(number, f"{element} {header[2].upper()}")]))
         elif not shells or not _numbers(line):
             raise InputError(

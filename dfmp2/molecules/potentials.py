@@ -20,7 +20,7 @@ from dfmp2.molecules.basis import (
     pure_symbol,
 )
 from dfmp2.molecules.basis_files import file_potential, is_basis_file
-from dfmp2.molecules.plain import Mole, element_of
+from dfmp2.molecules.plain import Mole, element_of, recorded_ecp
 from dfmp2.settings import BasisSpec
 
 __all__ = ["available_ecp", "choose_ecp", "warn_missing_ecp"]
@@ -194,6 +194,13 @@ def _fault(mol: Mole, atom: int) -> str | None:
             return (
                 f"{label} was made for an effective core potential of {own} electrons, but one of "
                 f"{removed} is used"
+            )
+        used = {symbol: basis_entry(mol._ecp, symbol)}
+        if name is not None and recorded_ecp({symbol: name}, used)[symbol] != name:
+            return (
+                f"{label} was made for another effective core potential of {removed} electrons "
+                "than the one that is used: they do not belong together, and the energy can err by "
+                "0.1 Eh (leave out the ECP for that of the basis)"
             )
         if own is None and (part > COMPLETE or relativistic):
             return (

@@ -14,7 +14,7 @@ import numpy as np
 
 from dfmp2.backends.selection import Selection, computes_on, select
 from dfmp2.errors import BackendUnavailable, DFMP2Warning, InputError
-from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis
+from dfmp2.fitting.auxbasis import AuxBasis, choose_auxbasis, scf_misfits
 from dfmp2.foreign_errors import translated
 from dfmp2.integrals.fock_probe import vectors
 from dfmp2.integrals.scf_cderi import require_same_set
@@ -200,7 +200,7 @@ def forecast(
     for remark in aux.remarks:
         warnings.warn(remark, DFMP2Warning, stacklevel=3)
     if solution is not None:
-        notes += _warn_dropped(mol, solution.nmo)
+        notes += _warn_dropped(mol, solution.nmo) + _warn_misfits(solution)
     found = _sized(mol, settings, aux, solution)
     if choice is not None and found.plan.device_memory:
         from dfmp2.backends.cuda import require_memory
@@ -235,6 +235,19 @@ def _warn_dropped(mol: Any, nmo: int) -> tuple[str, ...]:
         )
     warnings.warn(text, DFMP2Warning, stacklevel=3)
     return (text,)
+
+
+def _warn_misfits(solution: ScfSolution) -> tuple[str, ...]:
+    auxmol = getattr(solution.with_df, "auxmol", None)
+    misfits = {} if auxmol is None else scf_misfits(solution.mol, auxmol)
+    texts = tuple(
+        f"the auxiliary set of the SCF errs by {1e3 * abs(error):.1f} mEh in the atom {symbol}: "
+        "E(HF) can be wrong by as much; give density_fit() another auxbasis"
+        for symbol, error in misfits.items()
+    )
+    for text in texts:
+        warnings.warn(text, DFMP2Warning, stacklevel=4)
+    return texts
 
 
 def _sized(mol: Any, settings: Settings, aux: AuxBasis, solution: ScfSolution | None) -> Forecast:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dfmp2 import defaults
 from dfmp2.errors import CheckpointError, DFMP2Warning, InputError, UnsupportedReferenceError
-from dfmp2.fitting.auxbasis import choose_auxbasis, is_orbital_set, scf_auxbasis
+from dfmp2.fitting.auxbasis import choose_auxbasis, is_orbital_set, scf_auxbasis, scf_misfits
 from dfmp2.molecules.basis import basis_entry
 from dfmp2.molecules.build import build_mole, rebuild_mole
 from dfmp2.molecules.electrons import choose_electrons
@@ -133,20 +133,25 @@ def _with_scf_auxbasis(settings: Settings, mol: Any) -> tuple[Settings, tuple[st
         settings = replace(settings, scf_auxbasis=made or None)
         without = [symbol for symbol, value in made.items() if not isinstance(value, str)]
         note = (
-            f"no JK set is known for {', '.join(without)}: the SCF is fitted with an even-tempered "
-            "set that is made from the orbital basis, larger than PySCF's own"
+            f"no JK set that fits is known for {', '.join(without)}: the SCF is fitted with an "
+            "even-tempered set that is made from the orbital basis, larger than PySCF's own"
         )
         return settings, (note,) if without else ()
     aux = choose_auxbasis(mol, settings.scf_auxbasis)  # finds a wrong set before the SCF
     if any(basis_entry(settings.scf_auxbasis, s) != value for s, value in aux.spec.items()):
         settings = replace(settings, scf_auxbasis=aux.spec)  # the content of a file
     wrong = sorted({name for name in aux.names.values() if is_orbital_set(name)})
-    if not wrong:
+    if wrong:
+        fault = (
+            f"{', '.join(wrong)} of the SCF is an orbital basis, and no auxiliary set: E(HF) can"
+        )
+        error = "err by more than 1 mEh"
+    elif misfits := scf_misfits(mol, aux.mol):
+        fault = f"{aux} of the SCF is not made for E(HF), which can"
+        error = "err by " + ", ".join(f"{1e3 * abs(e):.1f} mEh ({s})" for s, e in misfits.items())
+    else:
         return settings, ()
-    note = (
-        f"auxiliary basis {', '.join(wrong)} of the SCF is an orbital basis, and no auxiliary set: "
-        "E(HF) can err by more than 1 mEh; leave --scf-auxbasis out for the default"
-    )
+    note = f"auxiliary basis {fault} {error}; leave --scf-auxbasis out for the default"
     warnings.warn(note, DFMP2Warning, stacklevel=3)
     return settings, (note,)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.common import H2, dfmp2, energy, fact, file_with
+from tests.cli.common import H2, WATER, dfmp2, energy, fact, file_with
 
 SET = "H S\n  3.4 0.15\n  0.6 0.53\nH S\n  0.17 1.0\n"
 
@@ -67,4 +67,10 @@ def test_an_element_without_a_set_for_the_scf_is_named() -> None:
     """It is not fitted with the set that PySCF would take."""
     geometry = file_with(Path(), "he.xyz", "1\n\nHe 0 0 0\n")
     done = dfmp2("run", geometry, "--basis", "cc-pvdz", "--no-checkpoint", "--density-fit")
-    assert "note: no JK set is known for He: the SCF is fitted with an even-tempered" in done.stdout
+    assert "note: no JK set that fits is known for He: the SCF is fitted with" in done.stdout
+
+
+def test_unsuitable_set_of_the_scf() -> None:
+    """E(HF) of water erred by 16 mEh, without a word."""
+    done = dfmp2("plan", WATER, "--basis", "cc-pvdz", "--density-fit", "--scf-auxbasis", "demon")
+    assert "demon of the SCF is not made for E(HF), which can err by 14." in done.stderr

@@ -67,6 +67,15 @@ def test_fitting_error_never_sets_the_exit_code() -> None:
     assert done.exit_code == 0
 
 
+def test_large_fitting_error_is_named(stored: Path) -> None:
+    """An error of 7 mEh stood below the word "agrees", as if it belonged to a good set."""
+    job = ("validate", WATER, "--basis", "cc-pvdz", "--validate-exact")
+    done = dfmp2(*job, "--auxbasis", "demon")
+    assert abs(figure(done.stdout, "fitting error")) > 5e-3
+    assert "(of the auxiliary basis; LARGE: use another one)" in done.stdout
+    assert "LARGE" not in dfmp2("validate", stored, "--validate-exact").stdout
+
+
 def test_tolerance_sets_the_exit_code() -> None:
     """With float32 pair products the difference exceeds a tolerance of float64 roundoff."""
     common = ("run", WATER, "--basis", "cc-pvdz", "--precision", "fp32", "--no-checkpoint")

@@ -22,7 +22,12 @@ from dfmp2.results.sizes import Sizes
 from tests.cli.common import WATER, dfmp2, energy, fact
 from tests.systems import FORECAST_ERROR, ROOT, converge, fitted, mean_field, molecule
 
-pytestmark = pytest.mark.usefixtures("own_folder")
+pytestmark = [
+    pytest.mark.usefixtures("own_folder"),
+    # An RI-MP2 set in the SCF, whose integrals are those of MP2.
+    pytest.mark.filterwarnings("ignore:.*auxiliary basis .* of the SCF is not made"),
+    pytest.mark.filterwarnings("ignore:the auxiliary set of the SCF errs"),
+]
 
 ROUNDING = 1e-10
 """Hartree. B differs only by rounding."""

@@ -35,6 +35,13 @@ def test_each_element_gets_its_functions(text: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(hydrogen[2][1:], [[0.11, 0.5]])
 
 
+def test_cartesian_functions_that_are_spherical_too(tmp_path: Path) -> None:
+    """S and P functions are the same in both forms, also where another element has D functions."""
+    path = tmp_path / "own.nw"
+    path.write_text(f"BASIS CARTESIAN\n{HYDROGEN}O D\n 1.0 1.0\nEND\n")
+    assert len(load_basis(str(path), "H")[1]) == 3
+
+
 def test_content_is_kept_and_the_name_is_printed(tmp_path: Path) -> None:
     path = tmp_path / "own@GTH.nw"  # words with a meaning for PySCF
     path.write_text(HELIUM)
@@ -57,6 +64,11 @@ def test_content_is_kept_and_the_name_is_printed(tmp_path: Path) -> None:
         ("H S\nH P\n 1.0 1.0\n", ":1: H S has no exponents"),
         ("H 0\nS 3 1.00\n 1.0 1.0\n", ":1: expected a basis set in NWChem's format"),
         ("", "has no basis functions"),
+        (f"BASIS\n{HYDROGEN}", "its last section, BASIS, has no END"),
+        (f"BASIS\n{HYDROGEN}END\nECP\nBr nelec 28\n", "its last section, ECP, has no END"),
+        (f"BASIS\n{HYDROGEN}END\nH S\n 0.1 1.0\n", ":8: is after the END of a section: 'H S'"),
+        ("H L\n 0.5 1.0 1.0\n", ":1: shell L means S and P in some programs"),
+        ("BASIS CARTESIAN\nH D\n 1.0 1.0\nEND\n", ":2: the file asks for CARTESIAN functions"),
     ],
 )
 def test_wrong_file(text: str, says: str, tmp_path: Path) -> None:

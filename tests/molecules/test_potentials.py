@@ -66,6 +66,7 @@ def test_potential_for_an_element_that_is_not_there() -> None:
         ("O 0 0 0", "ccecp-cc-pvdz", {}, r"set ecp='ccecp'"),
         ("Cu 0 0 0", "cc-pvdz-pp-nr", {}, r"cc-pvdz-pp-nr on Cu gives only 1\d % of the energy"),
         ("I 0 0 0", "def2-svp", {"I": "lanl2dz"}, "potential of 28 electrons, but one of 46"),
+        ("Br 0 0 0", "lanl2dz", {"Br": "stuttgart"}, "for another effective core potential of 28"),
         ("Ne 0 0 0", {"Ne": [[0, [2.0, 1.0]], [1, [2.0, 1.0]]]}, {}, "given as shells on Ne gives"),
         ("Br 0 0 0; H 0 0 1.4", "cc-pvdz", {"Br": "lanl2dz"}, "potential of 28 electrons is used"),
         ("O 0 0 0; H 0 0 1; H 0 1 0", "cc-pvdz", {"O": "ccecp"}, "O is an all-electron basis, but"),
@@ -89,6 +90,7 @@ def test_missing_potential(atoms: str, basis: Any, ecp: Any, says: str) -> None:
         ("Ar 0 0 0", "sto-3g", {}),
         ("Br1 0 0 0", "lanl2dz", {"Br": "lanl2dz"}),
         ("O 0 0 0", "ccecp-cc-pvdz", "ccecp"),
+        ("I 0 0 0", "def2-svp", {"I": "def2-tzvp"}),  # the same one
         ("O 0 0 0; H 0 0 1; H 0 1 0", "ano", {}),
         ("Br 0 0 0", "unc-ano-rcc", {}),
         ("I 0 0 0; Rn 0 0 9", {"I": "dzp", "Rn": "dzp"}, {}),

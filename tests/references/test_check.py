@@ -247,6 +247,7 @@ def test_faults_are_found(case: str, tmp_path: Path) -> None:
     assert mp.result is None
 
 
+@pytest.mark.filterwarnings("ignore:the auxiliary set of the SCF errs")
 @pytest.mark.parametrize("how", ["memory", "disk", "scf", "frozen", "nki"])
 def test_virtual_orbitals_are_checked_on_every_path(
     how: str, monkeypatch: pytest.MonkeyPatch
@@ -284,7 +285,7 @@ def test_virtual_orbitals_are_checked_on_every_path(
     text, extras = summary(wrong.result), wrong.result.to_qcschema()["extras"]["dfmp2"]
     assert text.count("NOT CHECKED (check_reference off)") == 1
     assert text.index("NOT CHECKED") < text.index("  formula")  # beside the energies
-    assert extras["notes"][0] == UNCHECKED
+    assert UNCHECKED in extras["notes"]
     assert "NOT CHECKED" not in summary(right.result)
 
 
