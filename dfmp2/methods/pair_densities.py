@@ -31,6 +31,7 @@ doi:10.1002/jcc.20604. Divided differences of matrix functions: N. J. Higham, Fu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,13 +160,12 @@ def pair_densities(
     share = 1.0 if len(problem.reference.spins) == 1 else 0.5
     with backend.stage(Stage.DENSITIES, like=Stage.PAIRS):
         done = _Pass(b, problem, work, weights, single)
-        gamma = done.empty_gamma()
-        try:
+        with ExitStack() as failed:
+            gamma = done.empty_gamma()
+            failed.callback(gamma.close)
             done.tiles(gamma)
             spins = done.spins(gamma)
-        except BaseException:
-            gamma.close()
-            raise
+            failed.pop_all()
     energies = share * (done.energies + np.triu(done.energies, 1).swapaxes(1, 2))
     return PairDensities(energies, spins, gamma)
 

@@ -95,23 +95,26 @@ class GeometryJournal:
         self.path = path
         self.points: list[Point] = []
         self.pending: NDArray[np.float64] | None = None
-        try:
-            if restart and path.exists():
-                self._file = self._locked()
-                self._require_journal()
-                self._file.truncate(0)
-                self._append({"format": FORMAT, "fields": fields})
-                return
-            if not path.exists():
-                replace_text(path, _line({"format": FORMAT, "fields": fields}))
+        with contextlib.ExitStack() as failed:
+            failed.callback(self.close)
+            try:
+                self._open(fields, restart)
+            except OSError as error:
+                raise _unusable(path, error) from error
+            failed.pop_all()
+
+    def _open(self, fields: dict[str, Any], restart: bool) -> None:
+        head = {"format": FORMAT, "fields": fields}
+        if restart and self.path.exists():
             self._file = self._locked()
-            self._read(fields)
-        except OSError as error:
-            self.close()
-            raise _unusable(path, error) from error
-        except BaseException:
-            self.close()
-            raise
+            self._require_journal()
+            self._file.truncate(0)
+            self._append(head)
+            return
+        if not self.path.exists():
+            replace_text(self.path, _line(head))
+        self._file = self._locked()
+        self._read(fields)
 
     def __enter__(self) -> GeometryJournal:
         return self
