@@ -14,6 +14,7 @@ from dfmp2.cli.progress import Reporter
 from dfmp2.cli.streams import print_line
 from dfmp2.cli.table import operations_text, summary
 from dfmp2.errors import InputError, NotConvergedError, OutputError
+from dfmp2.results.result import OPTIMIZATION
 from dfmp2.units import ANGSTROM_PER_BOHR
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _qcschema(found: Optimization) -> dict[str, Any]:
     trajectory = [point.result.to_qcschema() for point in found.points]
     first, last = trajectory[0], trajectory[-1]
     return {
-        "schema_name": "qcschema_optimization_output",
+        "schema_name": OPTIMIZATION,
         "schema_version": 1,
         "initial_molecule": first["molecule"],
         "final_molecule": last["molecule"],

@@ -24,6 +24,9 @@ __all__ = ["AtomicError", "atomic_error"]
 LARGEST = 60
 """Most orbital functions of an atom. It takes about a second; with cc-pV5Z, five."""
 
+SINGULAR = 1e-8
+"""Smallest eigenvalue of the overlap of an atom's orbital functions."""
+
 DEPENDENT = 1e-12
 """Eigenvalues of the metric below this part of the largest one are dropped."""
 
@@ -59,7 +62,8 @@ def atomic_error(mol: Mole, symbol: str, auxiliary: list[Any]) -> AtomicError | 
     Returns
     -------
     AtomicError or None
-        None if the atom has more than `LARGEST` functions, or its SCF fails in this basis.
+        None if the atom has more than `LARGEST` functions, if they are linearly dependent, or if
+        its SCF fails in this basis.
     """
     shells, element = basis_entry(mol._basis, symbol), pure_symbol(symbol)
     if sum((2 * s[0] + 1) * (len(s[-1]) - 1) for s in shells) > LARGEST or mol._pseudo:
@@ -85,6 +89,8 @@ def _computed(element: str, shells: str, auxiliary: str, potential: str) -> Atom
 
     ecp = json.loads(potential)
     atom = _atom(element, json.loads(shells), ecp)
+    if np.linalg.eigvalsh(atom.intor_symmetric("int1e_ovlp"))[0] < SINGULAR:
+        return None  # PySCF's atomic SCF does not remove linear dependence
     auxmol = _atom(element, json.loads(auxiliary), None)
     with warnings.catch_warnings():  # PySCF's own use of what it deprecates
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -183,11 +183,11 @@ class _SpinTerms:
         nao, nocc = self._c_occ.shape
         flat = eri.reshape(-1, nao)
         integrals = (flat @ self._c_occ).view(len(eri), nao, nocc).mT.reshape(-1, nao)  # [(Q,i),m]
-        x_vir = integrals.T @ own.reshape(-1, own.shape[2])
-        return flat.T @ half.mT.reshape(-1, nocc), x_vir
+        x_vir = integrals.T @ own.reshape(len(integrals), own.shape[2])
+        return flat.T @ half.mT.reshape(len(flat), nocc), x_vir
 
     def density(self, half: torch.Tensor) -> torch.Tensor:
         """dE2/d(Q|mn), shape (nq, nao, nao), symmetric."""
         nao, nocc = self._c_occ.shape
-        made = (half.mT.reshape(-1, nocc) @ self._c_occ.T).view(-1, nao, nao)
+        made = (half.mT.reshape(len(half) * nao, nocc) @ self._c_occ.T).view(-1, nao, nao)
         return (made + made.mT) / 2

@@ -85,8 +85,9 @@ OFF = "off"
 UNCHECKED = "NOT CHECKED (check_reference off): orbitals and energies may not belong together"
 
 ADVICE = (
-    "run the SCF again without changing its results (probable causes: orbitals or energies set by "
-    "hand, a level shift, another unit, orbitals of another method), or use check_reference 'off'"
+    "run the SCF again without changing its results, after mf.reset(mol) if the geometry was "
+    "changed (probable causes: orbitals or energies set by hand, a level shift, another unit, "
+    "another method, integrals of another geometry), or use check_reference 'off'"
 )
 
 

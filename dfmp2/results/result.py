@@ -20,7 +20,10 @@ from dfmp2.results.properties import GradientRecord, Properties
 from dfmp2.results.provenance import Provenance
 from dfmp2.results.variants import VARIANTS, Regularised, kappa_name, scaled_name
 
-__all__ = ["ROUNDING", "Result", "read_results"]
+__all__ = ["OPTIMIZATION", "ROUNDING", "Result", "read_results"]
+
+OPTIMIZATION = "qcschema_optimization_output"
+"""Name of the schema of an optimisation, whose points are results."""
 
 ROUNDING = 1e-11
 """Hartree. Sums over the same pair energies in another order differ by less than this."""
@@ -390,6 +393,11 @@ class Result:
         """
         extras = data.get("extras") if isinstance(data, dict) else None
         own = extras.get("dfmp2") if isinstance(extras, dict) else None
+        if isinstance(data, dict) and data.get("schema_name") == OPTIMIZATION:
+            raise CheckpointError(
+                f"{source}: is a geometry optimisation, not one result; take one point of its "
+                "trajectory, or the files that dfmp2 optimize wrote beside it"
+            )
         if not isinstance(own, dict):
             raise CheckpointError(
                 f"{source}: is not a result of dfmp2 (it has no extras.dfmp2); write one with "

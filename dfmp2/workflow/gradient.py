@@ -121,7 +121,10 @@ def compute_density(
     made = _Run(prepared, method, file, progress)
     result = made.over_pairs(derivatives=None if not relaxed else False)
     with translated("the relaxed density"):
-        return made.densities(result, made.relaxed(result) if relaxed else None), result
+        relaxation = made.relaxed(result) if relaxed else None
+    if relaxation is not None:
+        _notes(relaxation, "relaxed density", "atomic units")
+    return made.densities(result, relaxation), result
 
 
 @dataclass(eq=False)
@@ -213,7 +216,7 @@ class _Run:
             method=str(self.method),
             densities=self.densities(result, relaxation),
             timings={stage.name: stage.seconds for stage in result.provenance.stages},
-            notes=_notes(relaxation),
+            notes=_notes(relaxation, "gradient", "Eh/bohr"),
         )
 
 
@@ -227,13 +230,13 @@ def _on_host(provenance: Provenance, stage: Stage) -> Iterator[None]:
         provenance.add("contraction", host_where(), "float64", seconds, 0.0)
 
 
-def _notes(relaxation: Relaxation) -> tuple[str, ...]:
+def _notes(relaxation: Relaxation, what: str, unit: str) -> tuple[str, ...]:
     if relaxation.scf_residual <= UNCONVERGED:
         return ()
     text = (
         f"the SCF is not converged tightly (its Fock matrix couples occupied with other orbitals "
-        f"by up to {relaxation.scf_residual:.0e} Eh), and the gradient may have errors of this "
-        "size in Eh/bohr; use conv_tol 1e-10 and conv_tol_grad 1e-7 in the SCF"
+        f"by up to {relaxation.scf_residual:.0e} Eh), and the {what} may have errors of this "
+        f"size in {unit}; use conv_tol 1e-10 and conv_tol_grad 1e-7 in the SCF"
     )
     warnings.warn(text, DFMP2Warning, stacklevel=4)
     return (text,)

@@ -114,6 +114,8 @@ def test_optimization(h2: Path, computed: list[Any]) -> None:
     assert len(data["energies"]) == len(data["trajectory"]) == len(trajectory)
     assert data["energies"] == [step["properties"]["return_energy"] for step in data["trajectory"]]
     assert data["final_molecule"]["geometry"] == pytest.approx(computed[-1].ravel(), abs=1e-12)
+    shown = dfmp2("show", "h2.json")
+    assert (shown.exit_code, "is a geometry optimisation" in shown.stderr) == (6, True)
 
 
 @pytest.mark.usefixtures("here")

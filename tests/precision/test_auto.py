@@ -62,10 +62,10 @@ def test_error_is_below_the_estimate_and_the_accuracy(
     name: str, basis: str, blas: str, request: pytest.FixtureRequest
 ) -> None:
     """With each library of the matrix products, because each adds in another order."""
-    mf = timing_orbitals(name, basis)
-    exact = DFMP2(mf).set(backend="pytorch", device="cpu", precision="fp64").run()
-    mp = DFMP2(mf).set(backend="pytorch", device="cpu", precision="auto", accuracy=ACCURACY)
-    mp.run(blas=blas)
+    mf = timing_orbitals(name, basis)  # not converged to what the check of the reference asks for
+    options = {"backend": "pytorch", "device": "cpu", "check_reference": "off"}
+    exact = DFMP2(mf).set(precision="fp64", **options).run()
+    mp = DFMP2(mf).set(precision="auto", accuracy=ACCURACY, **options).run(blas=blas)
     error = abs(mp.e_corr - exact.e_corr)
     label = mp.result.labels["precision"]
     request.node.user_properties.append(("error", f"{error:.1e} Eh; {label}"))  # for --junitxml

@@ -137,7 +137,7 @@ def test_a_damaged_row_is_computed_again(path: str) -> None:
         file.write("b/rows", values, 2)
         rows = Rows(file)
         with pytest.raises(
-            CheckpointError, match=r"B of orbital 2 is damaged \(checksum\); dfmp2 "
+            CheckpointError, match=r"B of orbital 2 is damaged \(checksum\); continuing "
         ):
             rows.get_fitted(2, np.empty((1, NVIR, NAUX)))
         assert rows.fitted() == 2

@@ -328,6 +328,26 @@ def test_a_loose_scf_is_named() -> None:
     with pytest.warns(UserWarning, match="the gradient may have errors"):
         found = compute_gradient(prepared(loose, check_reference="off", **case.settings))
     assert "not converged tightly" in found.notes[0]
+    with pytest.warns(UserWarning, match="the relaxed density may have errors"):
+        compute_density(prepared(loose, check_reference="off", **case.settings))
+
+
+def test_one_spin_without_electrons() -> None:
+    """Without it blocks of zero size of the empty spin end the gradient of triplet H2."""
+
+    def hydrogen(z: float) -> Any:
+        mol = gto.M(atom=[("H", (0, 0, 0)), ("H", (0, 0, z))], unit="bohr", basis="6-31g", spin=2,
+                    verbose=0)  # fmt: skip
+        return scf.UHF(mol).run(conv_tol=1e-12, conv_tol_grad=1e-9)
+
+    step, energies = 0.01, []
+    for k in (-2, -1, 1, 2):
+        mf = hydrogen(2.3 + k * step)
+        energies.append(compute_gradient(prepared(mf, auxbasis="def2-svp-ri")).e_tot)
+    numerical = (energies[0] - 8 * energies[1] + 8 * energies[2] - energies[3]) / (12 * step)
+    found = compute_gradient(prepared(hydrogen(2.3), auxbasis="def2-svp-ri"))
+    # Error of the differences: step^4 / 30 times a fifth derivative of about 1, and 1e-12 / step.
+    assert abs(found.de[1, 2] - numerical) < 1e-8
 
 
 def test_what_has_no_gradient_is_refused_by_name() -> None:
