@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dfmp2.molecules.basis import BASIS_FAULTS, basis_entry, pure_symbol
+from dfmp2.molecules.basis import BASIS_FAULTS, basis_entry, function_count, pure_symbol
 from dfmp2.molecules.plain import Mole
 
 __all__ = ["AtomicError", "atomic_error"]
@@ -66,7 +66,7 @@ def atomic_error(mol: Mole, symbol: str, auxiliary: list[Any]) -> AtomicError | 
         its SCF fails in this basis.
     """
     shells, element = basis_entry(mol._basis, symbol), pure_symbol(symbol)
-    if sum((2 * s[0] + 1) * (len(s[-1]) - 1) for s in shells) > LARGEST or mol._pseudo:
+    if function_count(shells) > LARGEST or mol._pseudo:
         return None
     potential = next(
         (value for key, value in mol._ecp.items() if pure_symbol(key) == element), None

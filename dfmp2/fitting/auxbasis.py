@@ -20,6 +20,7 @@ from dfmp2.molecules.basis import (
     SHELLS,
     basis_entry,
     basis_names,
+    function_count,
     is_fitting_set,
     load_basis,
     plain_name,
@@ -171,10 +172,8 @@ def _misfit(mol: Mole, symbol: str, name: str) -> str | None:
 
 
 def _too_few(symbol: str, shells: Any, auxiliary: Any) -> bool:
-    nao, naux = (
-        sum((2 * s[0] + 1) * (len(s[-1]) - 1) for s in some) for some in (shells, auxiliary)
-    )
-    return bool(naux < FEWEST.get(element_of(symbol)[0], FEWEST_ELSEWHERE) * nao)
+    fewest = FEWEST.get(element_of(symbol)[0], FEWEST_ELSEWHERE)
+    return function_count(auxiliary) < fewest * function_count(shells)
 
 
 def _reason(basis: BasisSpec, names: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "basis_label",
     "basis_names",
     "choose_basis",
+    "function_count",
     "is_fitting_set",
     "load_basis",
     "parse_basis",
@@ -81,6 +82,11 @@ def _is_key(text: str) -> bool:
 
     match = _KEY.fullmatch(text)
     return text == "default" or (match is not None and match[1].capitalize() in ELEMENTS[1:])
+
+
+def function_count(shells: list[Any]) -> int:
+    """Number of spherical functions of shells in PySCF's form."""
+    return sum((2 * shell[0] + 1) * (len(shell[-1]) - 1) for shell in shells)
 
 
 def basis_entry(basis: BasisSpec, symbol: str) -> Basis:
